@@ -1,0 +1,1 @@
+"""Variational quantum circuits, compressed for the device that runs them."""

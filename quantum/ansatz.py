@@ -1,0 +1,126 @@
+"""Ansaetze: the trainable circuits that CompVQC compresses, by name."""
+
+from collections.abc import Callable
+from itertools import count
+
+from quantum.circuit import Circuit, Gate
+
+
+def _rotations(names: str, wires: int, index: "count[int]") -> list[Gate]:
+    """A layer of one-qubit rotations per name, each with a weight of its own."""
+    return [Gate(name, (wire,), weight=next(index)) for name in names.split() for wire in range(wires)]
+
+
+def _ring(name: str, wires: int, index: "count[int]", *, step: int = 1) -> list[Gate]:
+    """A controlled rotation from every wire to the one `step` further on the ring."""
+    return [Gate(name, (wire, (wire + step) % wires), weight=next(index)) for wire in range(wires)]
+
+
+def seismic(wires: int = 4, layers: int = 2) -> Circuit:
+    """The 10-layer block of quantum seismic detection, 80 weights for 4 wires and 2 blocks.
+
+    RY, CRY, RY, RX, CRX, RX, RZ, CRZ, RZ, CRZ with every controlled rotation on the ring: the circuit that the
+    authors of CompVQC (arXiv 2207.01578) test on.
+    """
+    index, gates = count(), list[Gate]()
+    for _ in range(layers):
+        for name in ("ry", "cry", "ry", "rx", "crx", "rx", "rz", "crz", "rz", "crz"):
+            gates += _ring(name, wires, index) if name.startswith("c") else _rotations(name, wires, index)
+    return Circuit(wires, tuple(gates))
+
+
+def u3cu3(wires: int = 4, layers: int = 2) -> Circuit:
+    """U3 on every wire, then CU3 on the ring (the TorchQuantum block), written in Euler angles.
+
+    `U3(t, p, l) = RZ(p) RY(t) RZ(l)` up to a global phase; `CU3(t, p, l)` is the same three rotations under control, up to
+    a phase on the control wire that the next U3 absorbs.
+    """
+    index, gates = count(), list[Gate]()
+    for _ in range(layers):
+        for wire in range(wires):
+            gates += [Gate(name, (wire,), weight=next(index)) for name in ("rz", "ry", "rz")]
+        for wire in range(wires):
+            pair = (wire, (wire + 1) % wires)
+            gates += [Gate(name, pair, weight=next(index)) for name in ("crz", "cry", "crz")]
+    return Circuit(wires, tuple(gates))
+
+
+def efficient_su2(wires: int = 4, layers: int = 3) -> Circuit:
+    """Qiskit's `efficient_su2(wires, entanglement="reverse_linear", reps=layers)`."""
+    index, gates = count(), list[Gate]()
+    for layer in range(layers + 1):
+        gates += _rotations("ry rz", wires, index)
+        if layer < layers:
+            gates += [Gate("cx", (wire, wire + 1)) for wire in reversed(range(wires - 1))]
+    return Circuit(wires, tuple(gates))
+
+
+def real_amplitudes(wires: int = 4, layers: int = 3) -> Circuit:
+    """Qiskit's `real_amplitudes(wires, entanglement="reverse_linear", reps=layers)`."""
+    index, gates = count(), list[Gate]()
+    for layer in range(layers + 1):
+        gates += _rotations("ry", wires, index)
+        if layer < layers:
+            gates += [Gate("cx", (wire, wire + 1)) for wire in reversed(range(wires - 1))]
+    return Circuit(wires, tuple(gates))
+
+
+def strongly_entangling(wires: int = 4, layers: int = 3) -> Circuit:
+    """PennyLane's `StronglyEntanglingLayers`: `Rot = RZ RY RZ` on every wire, then CX at a range that grows by layer."""
+    index, gates = count(), list[Gate]()
+    for layer in range(layers):
+        for wire in range(wires):
+            gates += [Gate(name, (wire,), weight=next(index)) for name in ("rz", "ry", "rz")]
+        step = layer % (wires - 1) + 1
+        gates += [Gate("cx", (wire, (wire + step) % wires)) for wire in range(wires if wires > 2 else 1)]
+    return Circuit(wires, tuple(gates))
+
+
+def line(wires: int = 4, layers: int = 4) -> Circuit:
+    """RY and RZ on every wire, then `exp(-i w/2 ZZ)` between neighbours: native to a device that is a line.
+
+    A RZZ costs two CX in general, one at pi/2 and none at 0 and pi, so the compressor chooses where to entangle at all.
+    A last RY turns the measured axis.
+    """
+    index, gates = count(), list[Gate]()
+    for layer in range(layers):
+        gates += _rotations("ry rz", wires, index)
+        pairs = [(wire, wire + 1) for start in (0, 1) for wire in range(start, wires - 1, 2)]
+        gates += [Gate("rzz", pair, weight=next(index)) for pair in pairs]
+    gates += _rotations("ry", wires, index)
+    return Circuit(wires, tuple(gates))
+
+
+def line_cx(wires: int = 4, layers: int = 4) -> Circuit:
+    """RY and RZ on every wire, then CX along the line: the plain small circuit that a practitioner would train instead."""
+    index, gates = count(), list[Gate]()
+    for _ in range(layers):
+        gates += _rotations("ry rz", wires, index)
+        gates += [Gate("cx", (wire, wire + 1)) for wire in range(wires - 1)]
+    gates += _rotations("ry", wires, index)
+    return Circuit(wires, tuple(gates))
+
+
+ANSAETZE: dict[str, Callable[..., Circuit]] = {
+    "seismic": seismic,
+    "u3cu3": u3cu3,
+    "efficient_su2": efficient_su2,
+    "real_amplitudes": real_amplitudes,
+    "strongly_entangling": strongly_entangling,
+    "line": line,
+    "line_cx": line_cx,
+}
+
+
+def ansatz(name: str, wires: int = 4, layers: int | None = None) -> Circuit:
+    """The ansatz called `name`, with its usual number of layers unless `layers` is given.
+
+    >>> ansatz("seismic").weights
+    80
+    """
+    if name not in ANSAETZE:
+        raise ValueError(f"ansatz {name!r} is unknown: use one of {', '.join(ANSAETZE)}, or give a circuit file")
+    if wires < 2:
+        raise ValueError(f"wires={wires}: an ansatz needs at least 2")
+    return ANSAETZE[name](wires) if layers is None else ANSAETZE[name](wires, layers)
+

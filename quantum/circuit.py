@@ -1,0 +1,146 @@
+"""A parametrised circuit as plain data: what every part of `quantum` reads and writes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+ROTATIONS = MappingProxyType(
+    {
+        "rx": 2 * math.pi,
+        "ry": 2 * math.pi,
+        "rz": 2 * math.pi,
+        "p": 2 * math.pi,
+        "rxx": 2 * math.pi,
+        "ryy": 2 * math.pi,
+        "rzz": 2 * math.pi,
+        "cp": 2 * math.pi,
+        "crx": 4 * math.pi,
+        "cry": 4 * math.pi,
+        "crz": 4 * math.pi,
+    }
+)
+"""Gates with one angle, and the angle's period in radians, up to a global phase.
+
+A rotation turns into minus itself after 2 pi. Alone that is a global phase; under a control it is a Z on the
+control wire, so controlled rotations come back only after 4 pi.
+"""
+
+FIXED = MappingProxyType(
+    {name: 1 for name in ("id", "x", "y", "z", "h", "s", "sdg", "t", "tdg", "sx", "sxdg")}
+    | {name: 2 for name in ("cx", "cy", "cz", "ch", "swap", "iswap", "ecr")}
+)
+"""Gates without an angle, and how many wires they take."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate whose angle is `value`, `value + scale * weight` or `value + scale * feature`, in radians.
+
+    `weight` and `feature` index the circuit's trainable weights and the data's columns; at most one of them is set.
+    Names are Qiskit's (`ry`, `crz`, `cx`), and wires count from 0, the control first.
+    """
+
+    name: str
+    wires: tuple[int, ...]
+    value: float = 0.0
+    weight: int | None = None
+    feature: int | None = None
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.name not in ROTATIONS and self.name not in FIXED:
+            known = ", ".join([*ROTATIONS, *FIXED])
+            raise ValueError(f"gate {self.name!r} is unknown: use one of {known}")
+        if len(self.wires) != self.arity or len(set(self.wires)) != self.arity:
+            raise ValueError(f"gate {self.name!r} takes {self.arity} distinct wires but was given {self.wires}")
+        if self.weight is not None and self.feature is not None:
+            raise ValueError(f"gate {self.name!r} on {self.wires} has both a weight and a feature: split it in two gates")
+        if self.name in FIXED and (self.weight is not None or self.feature is not None):
+            raise ValueError(f"gate {self.name!r} has no angle, so it takes neither a weight nor a feature")
+
+    @property
+    def arity(self) -> int:
+        """How many wires the gate acts on."""
+        return FIXED.get(self.name) or (1 if self.name in ("rx", "ry", "rz", "p") else 2)
+
+    @property
+    def period(self) -> float:
+        """After how many radians the gate is itself again, up to a global phase."""
+        return ROTATIONS[self.name]
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """Gates on `wires` qubits, applied left to right to |0...0> (or to an amplitude-encoded state).
+
+    >>> Circuit(2, (Gate("ry", (0,), weight=0), Gate("cx", (0, 1)))).weights
+    1
+    """
+
+    wires: int
+    gates: tuple[Gate, ...]
+
+    def __post_init__(self) -> None:
+        for gate in self.gates:
+            if max(gate.wires) >= self.wires:
+                raise ValueError(f"gate {gate.name!r} acts on wire {max(gate.wires)} of a circuit of {self.wires} wires")
+            if not math.isfinite(gate.value) or not math.isfinite(gate.scale):
+                raise ValueError(f"gate {gate.name!r} on {gate.wires} has the angle {gate.value}: angles are finite")
+
+    @property
+    def weights(self) -> int:
+        """How many trainable weights the circuit reads: one more than the highest index."""
+        return 1 + max((gate.weight for gate in self.gates if gate.weight is not None), default=-1)
+
+    @property
+    def features(self) -> int:
+        """How many data columns the circuit reads: one more than the highest index."""
+        return 1 + max((gate.feature for gate in self.gates if gate.feature is not None), default=-1)
+
+    def __add__(self, other: "Circuit") -> "Circuit":
+        """`other` after this circuit; both index the same weights and features."""
+        if other.wires != self.wires:
+            raise ValueError(f"circuits of {self.wires} and {other.wires} wires cannot follow one another")
+        return Circuit(self.wires, self.gates + other.gates)
+
+    def bind(self, weights: Sequence[float]) -> "Circuit":
+        """The circuit with its weights turned into fixed angles; features stay symbolic."""
+        if len(weights) < self.weights:
+            raise ValueError(f"{len(weights)} weights were given to a circuit that reads {self.weights}")
+        return Circuit(
+            self.wires,
+            tuple(
+                gate
+                if gate.weight is None
+                else replace(gate, value=gate.value + gate.scale * float(weights[gate.weight]), weight=None, scale=1.0)
+                for gate in self.gates
+            ),
+        )
+
+    def untie(self) -> tuple["Circuit", list[float]]:
+        """The circuit with every unbound fixed rotation turned into a weight of its own, and those weights' values.
+
+        A bound circuit (from OpenQASM, say) becomes trainable; a weight that several gates share is refused, since its
+        value is not known here: bind it first.
+        """
+        if any(gate.weight is not None for gate in self.gates):
+            raise ValueError("the circuit still has weights: bind them before untying its angles")
+        gates, values = [], []
+        for gate in self.gates:
+            if gate.name in ROTATIONS and gate.feature is None:
+                values.append(gate.value)
+                gate = replace(gate, value=0.0, weight=len(values) - 1, scale=1.0)
+            gates.append(gate)
+        return Circuit(self.wires, tuple(gates)), values
+
+    @property
+    def encoder(self) -> "Circuit":
+        """The gates before the first weight: what can be prepared once per data point."""
+        first = next((k for k, gate in enumerate(self.gates) if gate.weight is not None), len(self.gates))
+        return Circuit(self.wires, self.gates[:first])
+
+    @property
+    def body(self) -> "Circuit":
+        """The gates from the first weight on."""
+        return Circuit(self.wires, self.gates[len(self.encoder.gates) :])

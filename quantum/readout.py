@@ -1,0 +1,55 @@
+"""From measured bits to class scores: parities of Z, weighted."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Readout:
+    """`logits[c] = scale * sum_k weights[c][k] <prod of Z over strings[k]>`.
+
+    `strings` holds the wires of each parity, one wire for a plain Z. All are diagonal, so a single measurement of every
+    wire in the computational basis gives all of them. The empty string is the constant 1.
+    """
+
+    strings: tuple[tuple[int, ...], ...]
+    weights: tuple[tuple[float, ...], ...]
+    scale: float = 1.0
+
+    @property
+    def classes(self) -> int:
+        """How many scores come out."""
+        return len(self.weights)
+
+    @property
+    def wires(self) -> frozenset[int]:
+        """The wires that have to be measured."""
+        return frozenset(wire for string in self.strings for wire in string)
+
+    def parities(self, wires: int) -> Tensor:
+        """`(strings, 2**wires)` of +-1: each parity on each basis state, wire 0 the least significant bit."""
+        states = torch.arange(2**wires)
+        bits = torch.stack([(states >> wire) & 1 for wire in range(wires)])
+        return torch.stack([1.0 - 2.0 * (bits[list(s)].sum(0) % 2) for s in self.strings]).to(torch.float64)
+
+    def logits(self, expectations: Tensor) -> Tensor:
+        """Class scores `(..., classes)` from the expectations of the parities `(..., strings)`."""
+        weights = torch.tensor(self.weights, dtype=expectations.dtype, device=expectations.device)
+        return self.scale * expectations @ weights.T
+
+
+def per_class(wires: int, classes: int, scale: float = 1.0) -> Readout:
+    """Z on one wire for each class; with two classes each sums the Z of half of the wires.
+
+    As the circuits of the seismic-detection study do (4 wires: Z0 + Z1 against Z2 + Z3).
+    """
+    if not 2 <= classes <= wires:
+        raise ValueError(f"{classes} classes need 2 to {wires} on {wires} wires: use more wires or fewer classes")
+    if classes == 2:
+        half = wires // 2
+        weights = tuple(tuple(float((w < half) == (c == 0)) for w in range(2 * half)) for c in range(2))
+        return Readout(tuple((w,) for w in range(2 * half)), weights, scale)
+    identity = tuple(tuple(float(c == k) for k in range(classes)) for c in range(classes))
+    return Readout(tuple((w,) for w in range(classes)), identity, scale)
