@@ -1,0 +1,207 @@
+"""The lossless step keeps every measured parity exactly, and finds what a compiler cannot."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qiskit.quantum_info import Statevector, random_statevector
+
+from quantum.ansatz import ANSAETZE, ansatz, seismic
+from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
+from quantum.compile import compile_circuit
+from quantum.encode import angle
+from quantum.interop.qiskit import to_qiskit
+from quantum.lossless import lossless
+from quantum.readout import Readout, per_class
+from quantum.target import device
+
+WEIGHTS, FEATURES = 3, 2
+PI = math.pi
+
+
+def parities(circuit: Circuit, readout: Readout, theta, x, start: Statevector) -> np.ndarray:
+    """The class scores of a circuit, from Qiskit's state vectors."""
+    bound = to_qiskit(circuit, theta)
+    bound = bound.assign_parameters({p: x[p.index] for p in bound.parameters})
+    probabilities = torch.tensor(start.evolve(bound).probabilities())
+    return readout.logits(readout.parities(circuit.wires) @ probabilities).numpy()
+
+
+def signed(*strings: tuple[int, ...]) -> Readout:
+    """A readout whose scores are the parities themselves."""
+    return Readout(strings, tuple(tuple(float(a == b) for b in range(len(strings))) for a in range(len(strings))))
+
+
+@st.composite
+def gates(draw, wires: int) -> Gate:
+    name = draw(st.sampled_from([*ROTATIONS, *FIXED]))
+    arity = Gate(name, (0,)).arity if FIXED.get(name) == 1 or name in ("rx", "ry", "rz", "p") else 2
+    on = tuple(draw(st.permutations(range(wires)))[:arity])
+    if name in FIXED:
+        return Gate(name, on)
+    value = draw(st.one_of(st.integers(-12, 12).map(lambda k: k * PI / 4), st.floats(-7, 7)))
+    kind = draw(st.sampled_from(["fixed"] * 3 + ["weight", "feature"]))
+    if kind == "fixed":
+        return Gate(name, on, value)
+    scale = draw(st.sampled_from([1.0, -1.0, 0.5, 2.0]))
+    if kind == "weight":
+        return Gate(name, on, value, weight=draw(st.integers(0, WEIGHTS - 1)), scale=scale)
+    return Gate(name, on, value, feature=draw(st.integers(0, FEATURES - 1)), scale=scale)
+
+
+@st.composite
+def problems(draw) -> tuple[Circuit, Readout]:
+    wires = draw(st.integers(2, 4))
+    circuit = Circuit(wires, tuple(draw(st.lists(gates(wires), max_size=14))))
+    string = st.sets(st.integers(0, wires - 1), min_size=1).map(tuple)
+    return circuit, signed(*draw(st.lists(string, min_size=1, max_size=3)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(problems(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_parities_stay_exactly_the_same(problem, from_zero, seed):
+    circuit, readout = problem
+    rng = np.random.default_rng(seed)
+    theta, x = rng.uniform(-7, 7, WEIGHTS), rng.uniform(-7, 7, FEATURES)
+    start = Statevector.from_int(0, 2**circuit.wires) if from_zero else random_statevector(2**circuit.wires, seed)
+    shorter, longer = lossless(circuit, readout, from_zero=from_zero)
+    before, after = parities(circuit, readout, theta, x, start), parities(shorter, longer, theta, x, start)
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-10)
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems(), st.booleans())
+def test_it_is_a_fixed_point_and_never_adds_a_two_wire_gate(problem, from_zero):
+    circuit, readout = problem
+    shorter, longer = lossless(circuit, readout, from_zero=from_zero)
+    assert lossless(shorter, longer, from_zero=from_zero) == (shorter, longer)
+    assert sum(len(g.wires) == 2 for g in shorter.gates) <= sum(len(g.wires) == 2 for g in circuit.gates)
+
+
+@pytest.mark.parametrize("name", ANSAETZE)
+def test_every_ansatz_at_snapped_and_free_angles(name):
+    rng = np.random.default_rng(7)
+    circuit, readout = ansatz(name), per_class(4, 4)
+    start = random_statevector(16, 3)
+    for _ in range(5):
+        theta = np.where(
+            rng.random(circuit.weights) < 0.8, rng.integers(0, 8, circuit.weights) * PI / 2, rng.uniform(0, 7)
+        )
+        bound = circuit.bind(theta)
+        shorter, longer = lossless(bound, readout)
+        before, after = parities(bound, readout, [], [], start), parities(shorter, longer, [], [], start)
+        np.testing.assert_allclose(after, before, rtol=0, atol=1e-10)
+        assert len(shorter.gates) < len(bound.gates)
+
+
+def names(circuit: Circuit) -> list[tuple]:
+    return [(gate.name, *gate.wires) for gate in circuit.gates]
+
+
+HALF, WHOLE = PI, 2 * PI
+
+
+@pytest.mark.parametrize(
+    "given_gates, expected",
+    [
+        ([Gate("crz", (0, 1), WHOLE)], [("rz", 0)]),
+        ([Gate("crx", (0, 1), -WHOLE)], [("rz", 0)]),
+        ([Gate("cry", (0, 1), 2 * WHOLE)], []),
+        ([Gate("cry", (0, 1), HALF)], [("cy", 0, 1), ("rz", 0)]),
+        ([Gate("cp", (0, 1), WHOLE)], []),
+        ([Gate("rzz", (0, 1), HALF)], [("z", 0), ("z", 1)]),
+        ([Gate("rxx", (0, 1), -HALF)], [("x", 0), ("x", 1)]),
+        ([Gate("ryy", (0, 1), WHOLE)], []),
+        ([Gate("rx", (0,), WHOLE)], []),
+        ([Gate("cx", (0, 1)), Gate("cx", (0, 1))], []),
+        (
+            [Gate("cx", (0, 1)), Gate("rz", (0,), 1.0), Gate("rx", (1,), 1.0), Gate("cx", (0, 1))],
+            [("rz", 0), ("rx", 1)],
+        ),
+        ([Gate("crx", (0, 1), weight=0), Gate("crx", (0, 1), 1.0)], [("crx", 0, 1)]),
+        ([Gate("rzz", (0, 1), weight=0), Gate("rzz", (1, 0), weight=0, scale=-1.0)], []),
+        ([Gate("crz", (0, 1), weight=0)], [("crz", 0, 1)]),
+    ],
+)
+def test_identities_in_the_middle_of_a_circuit(given_gates, expected):
+    """Before Hadamards and ECR gates, which keep the tail rules away."""
+    end = (Gate("h", (0,)), Gate("h", (1,)), Gate("ecr", (0, 1)), Gate("ecr", (1, 0)))
+    shorter, _ = lossless(Circuit(2, (*given_gates, *end)), signed((0,), (1,)))
+    assert names(shorter) == expected + [(gate.name, *gate.wires) for gate in end]
+
+
+def test_a_swap_is_only_a_renaming():
+    circuit = Circuit(
+        2, (Gate("ry", (0,), weight=0), Gate("swap", (0, 1)), Gate("ry", (1,), feature=0), Gate("h", (0,)))
+    )
+    shorter, readout = lossless(circuit, signed((0,), (1,)))
+    assert names(shorter) == [("ry", 0), ("ry", 0), ("h", 1)]
+    assert readout.strings == ((1,), (0,))
+
+
+def test_a_weighted_gate_takes_up_the_fixed_one_after_it():
+    circuit = Circuit(1, (Gate("ry", (0,), 0.25, weight=3, scale=2.0), Gate("y", (0,))))
+    (gate,) = lossless(circuit, signed((0,)))[0].gates
+    assert (gate.name, gate.weight, gate.scale) == ("ry", 3, 2.0)
+    assert gate.value == pytest.approx(0.25 + PI - 2 * PI)
+
+
+def test_two_different_weights_stay_apart():
+    circuit = Circuit(1, (Gate("ry", (0,), weight=0), Gate("ry", (0,), weight=1), Gate("ry", (0,), feature=0)))
+    assert lossless(circuit, signed((0,)))[0] == circuit
+
+
+def test_trailing_gates_move_into_the_readout():
+    tail = (Gate("cx", (0, 1)), Gate("x", (0,)), Gate("crz", (1, 0), weight=0), Gate("swap", (1, 2)))
+    circuit = Circuit(3, (Gate("ry", (0,), weight=1), *tail))
+    shorter, readout = lossless(circuit, Readout(((0,), (2,)), ((1.0, 2.0), (3.0, 4.0)), 5.0))
+    assert names(shorter) == [("ry", 0)]
+    assert readout == Readout(((0,), (0, 1)), ((-1.0, 2.0), (-3.0, 4.0)), 5.0)
+
+
+def test_light_cone_and_commuting_parities():
+    circuit = Circuit(
+        3, (Gate("ry", (0,), 1.0), Gate("cry", (0, 1), 1.0), Gate("rxx", (1, 2), 1.0), Gate("rxx", (0, 2), 1.0))
+    )
+    assert names(lossless(circuit, signed((0, 2)))[0]) == [("ry", 0)] + [("cry", 0, 1), ("rxx", 1, 2)]
+    assert names(lossless(circuit, signed((1,)))[0]) == [("ry", 0), ("cry", 0, 1), ("rxx", 1, 2)]
+
+
+def test_start_in_zero_removes_idle_controls():
+    circuit = Circuit(
+        2, (Gate("rz", (0,), weight=0), Gate("crx", (0, 1), weight=1), Gate("x", (0,)), Gate("cry", (0, 1), weight=2))
+    )
+    readout = signed((1,))
+    assert lossless(circuit, readout, from_zero=True)[0].gates == (Gate("ry", (1,), weight=2),)
+    assert len(lossless(circuit, readout)[0].gates) == 4
+
+
+def test_nothing_to_do_gives_the_same_values_back():
+    circuit, readout = Circuit(2, (Gate("h", (0,)), Gate("cx", (0, 1)), Gate("h", (1,)))), per_class(2, 2)
+    shorter, same = lossless(circuit, readout)
+    assert shorter == circuit and same is readout
+
+
+def test_dense_seismic_block_on_nairobi():
+    """109 -> 81 CX: notes/quantum.md, section 4, measured with Qiskit 2.6.2 at optimization level 3."""
+    circuit = seismic().bind(np.random.default_rng(0).uniform(0.1, 6.0, 80))
+    shorter, _ = lossless(circuit, per_class(4, 4))
+    nairobi = device("nairobi")
+    assert compile_circuit(to_qiskit(circuit), nairobi, range(4)).twoq >= 105
+    assert compile_circuit(to_qiskit(shorter), nairobi, range(4)).twoq <= 81
+
+
+def test_it_is_fast_enough_for_an_inner_loop():
+    rng = np.random.default_rng(0)
+    circuit = seismic().bind(np.where(rng.random(80) < 0.5, rng.integers(0, 8, 80) * PI / 2, rng.uniform(0, 6, 80)))
+    full, readout = angle(4, 16) + circuit, per_class(4, 4)
+    seconds = []
+    for _ in range(10):
+        start = time.perf_counter()
+        lossless(full, readout, from_zero=True)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 5e-3
