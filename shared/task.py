@@ -1,0 +1,36 @@
+"""What is trained: a loss, and a fit that is pulled towards an anchor."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Task(Protocol):
+    """What is trained. A task owns its data, optimiser and metric, and knows nothing of menus or prices.
+
+    All points have shape `(blocks, size)`; how blocks map to the model's parameters is the task's own affair. See
+    `shared.testing.Quadratic` for a complete one, and `shared.testing.check_task` for the laws it has to keep.
+    """
+
+    def loss(self, x: Tensor) -> float:
+        """The loss at `x`, on the data that may be used to choose between points."""
+
+    def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
+        """Approximately `argmin_x loss(x) + rho/2 ||x - anchor||^2`, started at `x`, which is left as it is.
+
+        `free`, a mask `(blocks, size)` of bool, limits the change to the coordinates where it is True; the others come
+        back exactly as they were. ADMM fine-tunes with `fit(z, z, 0.0, free)`.
+        """
+
+
+def penalty(x: Tensor, anchor: Tensor, rho: float) -> Tensor:
+    """`rho/2 ||x - anchor||^2`, the term to add to a training loss inside `Task.fit`.
+
+    The norm is squared: its gradient is `rho (x - anchor)` and vanishes at the anchor (Boyd et al., *Distributed
+    Optimization and Statistical Learning via ADMM*, 2011, section 3.1.1, scaled form).
+
+    >>> import torch
+    >>> penalty(torch.tensor([[3.0], [4.0]]), torch.zeros(2, 1), rho=2.0)
+    tensor(25.)
+    """
+    return 0.5 * rho * (x - anchor).square().sum()

@@ -1,0 +1,238 @@
+"""The contract suite: what the author of a menu, a price or a task runs against it.
+
+Plain assertions, so that any test runner will do:
+
+>>> from shared import NonzeroPrice, Sparsity
+>>> check_menu(Sparsity(), torch.tensor([[0.4], [-2.0], [1.1]]), NonzeroPrice())
+>>> check_price(NonzeroPrice(), torch.tensor([[0.0], [-2.0]]))
+>>> check_task(Quadratic(torch.eye(2), torch.ones(2, 1)), torch.zeros(2, 1))
+"""
+
+import ast
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shared.menu import Menu, Point
+from shared.price import Price
+from shared.task import Task
+
+MULTIPLIERS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Quadratic:
+    """The task `loss(x) = 1/2 (x - optimum)' H (x - optimum)`, with its x-update in closed form.
+
+    `argmin_x loss(x) + rho/2 ||x - anchor||^2 = (H + rho I)^-1 (H optimum + rho anchor)`; coordinates that are not free
+    move to the right-hand side. `hessian` is `(n, n)`, positive definite, `optimum` `(blocks, size)` with
+    `blocks * size = n`.
+
+    >>> Quadratic(torch.eye(2), torch.ones(2, 1)).fit(torch.zeros(2, 1), anchor=torch.zeros(2, 1), rho=1.0).T
+    tensor([[0.5000, 0.5000]])
+    """
+
+    hessian: Tensor
+    optimum: Tensor
+
+    def loss(self, x: Tensor) -> float:
+        gap = (x - self.optimum).flatten()
+        return float(0.5 * gap @ self.hessian @ gap)
+
+    def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
+        open_ = torch.ones_like(x, dtype=torch.bool).flatten() if free is None else free.flatten()
+        fitted = x.flatten().clone()
+        curved = self.hessian + rho * torch.eye(len(fitted), dtype=x.dtype, device=x.device)
+        pull = self.hessian @ self.optimum.flatten() + rho * anchor.flatten()
+        right = pull[open_] - curved[open_][:, ~open_] @ fitted[~open_]
+        fitted[open_] = torch.linalg.solve(curved[open_][:, open_], right)
+        return fitted.reshape(x.shape)
+
+
+def check_menu(menu: Menu, v: Tensor, price: Price) -> None:
+    """The laws of a menu at `v`, `(blocks, size)`, under one price. Raises `AssertionError` naming the first one broken.
+
+    The whole set of points is searched where it is small, so give a `v` of a few blocks: exact prox, projection
+    feasible, idempotent and no farther than the hull, a higher multiplier never dearer, a budget met or an error with the
+    cheapest reachable price, dtype and device kept, `v` not changed, `repr` and equality.
+    """
+    before = v.clone()
+    check_choices(menu, v)
+    check_prox(menu, v, price)
+    check_project(menu, v, price)
+    assert torch.equal(v, before), f"{menu!r} changed the point it was given"
+    check_repr(menu)
+
+
+def check_choices(menu: Menu, v: Tensor) -> None:
+    """Shapes, dtype, device of `Menu.menu`; frozen or free, an entry is on the menu of itself."""
+    values, free = menu.menu(v)
+    blocks, size = v.shape
+    shape = (blocks, values.shape[1], size)
+    assert values.shape == shape and free.shape == shape, f"{menu!r}: (blocks, k, size) expected, got {values.shape}, {free.shape}"
+    assert values.dtype == v.dtype and values.device == v.device, f"{menu!r}: {v.dtype} became {values.dtype}"
+    assert free.dtype == torch.bool, f"{menu!r}: free must be bool, got {free.dtype}"
+    for entry in range(values.shape[1]):
+        z = values[:, entry].clone()
+        again = (menu.menu(z).values == z[:, None]).all(-1).any(-1)
+        assert again.all(), f"{menu!r}: {z[~again][0].tolist()} is on the menu near v, but not near itself"
+
+
+def check_prox(menu: Menu, v: Tensor, price: Price) -> None:
+    """Prox equals brute force at every multiplier; a tie takes the cheaper entry; a higher multiplier is never dearer."""
+    values = menu.menu(v).values
+    prices = price.price(values).double()
+    distance = 0.5 * (values.double() - v[:, None].double()).square().sum(-1)
+    spent = math.inf
+    for lam in MULTIPLIERS:
+        point = menu.prox(v, price, lam)
+        cost = torch.where(prices.isinf(), math.inf, distance + lam * prices.nan_to_num(posinf=0.0))
+        tied = cost <= cost.min(-1, keepdim=True).values
+        cheapest = torch.where(tied, prices, math.inf).min(-1).values.sum()
+        reached = _squares(v, point.z) + lam * point.price
+        least = float(cost.min(-1).values.sum())
+        assert math.isclose(reached, least, rel_tol=1e-6, abs_tol=1e-9), f"{menu!r}: prox at {lam=} reached {reached}, brute force {least}"
+        assert point.price <= float(cheapest) * (1 + 1e-9), f"{menu!r}: prox at {lam=} broke a tie for {point.price}, not {cheapest}"
+        assert point.price <= spent * (1 + 1e-9), f"{menu!r}: {lam=} costs {point.price}, a smaller multiplier {spent}"
+        spent = point.price
+        _check_point(menu, v, point)
+
+
+def check_project(menu: Menu, v: Tensor, price: Price) -> None:
+    """Every budget is met, by a point that is a fixed point, no nearer than the best there is and no farther than the hull."""
+    floor, ceiling = menu.budget(v, price)
+    assert floor <= ceiling, f"{menu!r}: the cheapest point costs {floor}, the nearest {ceiling}"
+    hull = [(point.price, _squares(v, point.z)) for point in (menu.prox(v, price, lam) for lam in MULTIPLIERS)]
+    nearest = _frontier(menu, v, price)
+    middle = [floor + share * (ceiling - floor) for share in (0.2, 0.5, 0.8)]
+    for budget in (floor, *middle, ceiling, math.inf):
+        point = menu.project(v, price, budget)
+        _check_point(menu, v, point)
+        reached = _squares(v, point.z)
+        assert point.price <= budget, f"{menu!r}: {budget=} was exceeded, {point.price}"
+        for hull_price, hull_distance in hull:
+            assert hull_price > budget or reached <= hull_distance * (1 + 1e-9) + 1e-12, (
+                f"{menu!r}: {budget=} reached 1/2||z-v||^2 = {reached}, a prox reaches {hull_distance} for {hull_price}"
+            )
+        bound = min((distance for spent, distance in nearest if spent <= budget * (1 + 1e-9)), default=0.0)
+        assert reached >= bound * (1 - 1e-6) - 1e-9, f"{menu!r}: {budget=} reached {reached}, below the optimum {bound}"
+        again = menu.project(point.z, price, budget)
+        assert torch.equal(again.z, point.z), f"{menu!r}: {budget=} is not idempotent: {point.z.tolist()}, then {again.z.tolist()}"
+    _check_unreachable(menu, v, price, floor)
+
+
+def check_repr(noun: object) -> None:
+    """`repr(noun)` spells a call that builds an equal object."""
+    rebuilt = _build(ast.parse(repr(noun), mode="eval").body, type(noun))
+    assert rebuilt == noun, f"repr does not rebuild it: {noun!r} became {rebuilt!r}"
+
+
+def check_price(price: Price, z: Tensor) -> None:
+    """The laws of a price at `z`, `(blocks, size)`: shape and sign, `z` not changed, repriced tight at `z`.
+
+    A repriced price is a price: it keeps its unit and the same laws.
+    """
+    before = z.clone()
+    assert isinstance(price.unit, str) and price.unit, f"{price!r}: unit must name what is counted, got {price.unit!r}"
+    values = torch.stack((z, torch.zeros_like(z), z + 1), 1)
+    prices = price.price(values)
+    assert prices.shape == values.shape[:2], f"{price!r}: {tuple(values.shape[:2])} expected, got {tuple(prices.shape)}"
+    assert prices.device == z.device, f"{price!r}: values on {z.device}, prices on {prices.device}"
+    assert (prices >= 0).all(), f"{price!r}: prices are at least 0, got {prices.min()}"
+    alone = torch.cat([price.price(values[:, entry : entry + 1]) for entry in range(3)], 1)
+    assert torch.equal(prices, alone), f"{price!r}: the price of an entry depends on the other entries offered"
+    measured, tight = price.measure(z), price.reprice(z)
+    estimate = float(tight.price(z[:, None]).double().sum())
+    assert math.isclose(estimate, measured, rel_tol=1e-6, abs_tol=1e-9), (
+        f"{price!r}: repriced around z it must be tight there, but estimates {estimate} where {measured} is measured"
+    )
+    assert tight.unit == price.unit, f"{price!r}: repriced, its unit became {tight.unit!r}"
+    assert math.isclose(tight.measure(z), measured, rel_tol=1e-6), f"{price!r}: repriced, it measures {tight.measure(z)}"
+    assert torch.equal(z, before), f"{price!r} changed the point it was given"
+
+
+def check_task(task: Task, x: Tensor) -> None:
+    """The laws of a task at `x`, `(blocks, size)`.
+
+    The loss is a finite float; a fit lowers `loss + rho/2 ||x - anchor||^2`, ends nearer to the anchor for a higher rho,
+    keeps shape, dtype and device, gives back what is not free exactly, and changes none of its inputs.
+    """
+    before, anchor = x.clone(), torch.zeros_like(x)
+    loss = task.loss(x)
+    assert isinstance(loss, float) and math.isfinite(loss), f"loss must be a finite float, got {loss!r}"
+    gaps = []
+    for rho in (0.1, 10.0):
+        fitted = task.fit(x, anchor, rho).detach()
+        assert (fitted.shape, fitted.dtype, fitted.device) == (x.shape, x.dtype, x.device), (
+            f"fit must keep {tuple(x.shape)} {x.dtype} {x.device}, got {tuple(fitted.shape)} {fitted.dtype} {fitted.device}"
+        )
+        start, end = (task.loss(at) + rho * _squares(anchor, at) for at in (x, fitted))
+        assert end <= start * (1 + 1e-6) + 1e-9, f"fit at {rho=} raised loss + rho/2 ||x - anchor||^2 from {start} to {end}"
+        gaps.append(_squares(anchor, fitted))
+    assert gaps[1] <= gaps[0] * (1 + 1e-6) + 1e-9, f"a 100 times higher rho ended farther from the anchor: {gaps}"
+    free = torch.arange(x.numel(), device=x.device).reshape(x.shape) % 2 == 0
+    tuned = task.fit(x, x, 0.0, free).detach()
+    assert torch.equal(tuned[~free], x[~free]), "fit moved coordinates that are not free"
+    assert torch.equal(x, before) and not anchor.any(), "fit changed its inputs in place"
+
+
+def _check_point(menu: Menu, v: Tensor, point: Point) -> None:
+    z, _, free = point
+    assert (z.shape, z.dtype, z.device) == (v.shape, v.dtype, v.device), (
+        f"{menu!r}: {tuple(v.shape)} {v.dtype} {v.device} became {tuple(z.shape)} {z.dtype} {z.device}"
+    )
+    values, offered = menu.menu(v)
+    entry = (values == z[:, None]).all(-1) & (offered == free[:, None]).all(-1)
+    assert entry.any(-1).all(), f"{menu!r}: {z.tolist()} takes something that is not on the menu"
+    assert z.data_ptr() != v.data_ptr(), f"{menu!r}: the point shares its memory with the input"
+
+
+def _check_unreachable(menu: Menu, v: Tensor, price: Price, floor: float) -> None:
+    try:
+        menu.project(v, price, math.nextafter(floor, -math.inf))
+    except ValueError as error:
+        assert f"costs {floor:g}" in str(error), f"the error must name the cheapest price, {floor:g}: {error}"
+    else:
+        raise AssertionError(f"{menu!r}: a budget below the cheapest price, {floor}, was accepted")
+
+
+def _frontier(menu: Menu, v: Tensor, price: Price, most: int = 20_000) -> list[tuple[float, float]]:
+    """Price and distance of every point there is, or of none if there are more than `most`."""
+    values = menu.menu(v).values
+    blocks, entries, _ = values.shape
+    if entries**blocks > most:
+        return []
+    prices = price.price(values).double().tolist()
+    squares = (0.5 * (values.double() - v[:, None].double()).square().sum(-1)).tolist()
+    picks = itertools.product(range(entries), repeat=blocks)
+    return [tuple(math.fsum(row[k] for row, k in zip(table, pick, strict=True)) for table in (prices, squares)) for pick in picks]  # type: ignore[misc]
+
+
+def _squares(v: Tensor, z: Tensor) -> float:
+    return float(0.5 * (z.double() - v.double()).square().sum())
+
+
+def _build(node: ast.expr, known: type) -> object:
+    """Evaluates a repr made of literals, tuples and calls of menus, without `eval`."""
+    if isinstance(node, ast.Call):
+        assert isinstance(node.func, ast.Name), f"repr must call a class by its name, got {ast.unparse(node.func)}"
+        nouns = {cls.__name__: cls for cls in (*_subclasses(Menu), known)}
+        assert node.func.id in nouns, f"repr calls {node.func.id}, which is neither a menu nor {known.__name__}"
+        keywords = {str(word.arg): _build(word.value, known) for word in node.keywords}
+        return nouns[node.func.id](*(_build(arg, known) for arg in node.args), **keywords)
+    if isinstance(node, ast.Tuple | ast.List):
+        items = [_build(item, known) for item in node.elts]
+        return tuple(items) if isinstance(node, ast.Tuple) else items
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise AssertionError(f"repr holds {ast.unparse(node)}, which is not a literal") from error
+
+
+def _subclasses(cls: type) -> list[type[Any]]:
+    below: list[type[Any]] = cls.__subclasses__()
+    return below + [deeper for child in below for deeper in _subclasses(child)]
