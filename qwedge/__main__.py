@@ -1,0 +1,5 @@
+"""`python -m qwedge` is `qwedge`."""
+
+from qwedge.cli import main
+
+main()

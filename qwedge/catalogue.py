@@ -1,0 +1,70 @@
+"""The experiments by name. Plain text, so that listing them imports nothing."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from shared.lab import Experiment
+
+
+class Entry(NamedTuple):
+    """Where an experiment's class is, what it does, and the extra that installs what it needs."""
+
+    reference: str
+    summary: str
+    extra: str
+
+
+# To add an experiment: write `qwedge/experiments/NAME.py` with a subclass of `shared.lab.Experiment`, add a line here.
+EXPERIMENTS: Final[Mapping[str, Entry]] = {
+    "compvqc": Entry(
+        "qwedge.experiments.compvqc:CompVQC",
+        "Compress a variational quantum classifier for a real device, beside every control.",
+        "quantum",
+    ),
+}
+
+_OURS: Final = ("qwedge", "shared", "quantum")
+
+
+def load(name: str) -> "Experiment[Any]":
+    """The experiment called `name` in the catalogue, or the class at `module:Class` of the user's own.
+
+    Raises ValueError for an unknown name and ModuleNotFoundError, with the `pip install` line, for a missing extra.
+    """
+    if ":" in name:
+        return _own(name)
+    if name not in EXPERIMENTS:
+        raise ValueError(f"no experiment {name!r}: known are {', '.join(EXPERIMENTS)}, or your own as module:Class")
+    entry = EXPERIMENTS[name]
+    try:
+        return _instance(entry.reference)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in _OURS:
+            raise
+        raise missing_extra(entry.extra, missing) from None
+
+
+def missing_extra(extra: str, module: str) -> ModuleNotFoundError:
+    """The error that tells a user which extra installs `module`."""
+    return ModuleNotFoundError(f"`{extra}` needs {module}: pip install 'qwedge[{extra}]'", name=module)
+
+
+def _own(reference: str) -> "Experiment[Any]":
+    # An installed command does not look in the working directory, where a user's own module usually is.
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return _instance(reference)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ValueError(f"no experiment at {reference}: {error}; needs module:Class, importable from here") from None
+
+
+def _instance(reference: str) -> "Experiment[Any]":
+    module, _, name = reference.partition(":")
+    experiment: Experiment[Any] = getattr(importlib.import_module(module), name)()
+    return experiment

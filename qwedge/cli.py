@@ -1,0 +1,275 @@
+"""The command line: data on stdout, progress and errors on stderr, one line for bad input."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qwedge.catalogue import EXPERIMENTS, load
+
+if TYPE_CHECKING:
+    from shared.lab import Experiment, Row, Store
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error in the input too.")
+@click.version_option(package_name="qwedge", message="%(version)s")
+def cli(debug: bool) -> None:
+    """Compress models for the hardware they run on, and measure what that costs.
+
+    \b
+    Example: qwedge run compvqc --set task=digits4 --seed 1 --out runs/digits4
+    """
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+_out = click.option("--out", type=click.Path(path_type=Path), help="Folder of rows and page.  [default: runs/NAME]")
+
+
+@cli.command("list")
+@click.argument("name", required=False)
+@_as_json
+def list_(name: str | None, as_json: bool) -> None:
+    """List the experiments, or the settings of the one called NAME.
+
+    \b
+    Example: qwedge list
+             qwedge list compvqc
+    """
+    if name is not None:
+        return _list_settings(load(name), as_json)
+    if as_json:
+        return _print_json([{"name": name, **entry._asdict()} for name, entry in EXPERIMENTS.items()])
+    width = max(map(len, EXPERIMENTS))
+    for name, entry in EXPERIMENTS.items():
+        click.echo(f"{name:{width}}  {entry.summary}  [{entry.extra}]")
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml", help="Read settings from a TOML file.")
+@click.option("--seed", type=int, help="Root of all randomness.")
+@_out
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Compute cells here, or spread them with Ray.",
+)
+@click.option(
+    "--address", default="", metavar="HOST:PORT", help="A running Ray cluster; without it one is started here."
+)
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@_as_json
+def run(
+    name: str,
+    assignments: Sequence[str],
+    config: Path | None,
+    seed: int | None,
+    out: Path | None,
+    engine: str,
+    address: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run experiment NAME: prints its tables, writes OUT/rows.jsonl and OUT/index.html.
+
+    What is already in OUT is not computed again, so an interrupted run goes on where it was.
+    NAME may be module:Class, an experiment of your own.
+
+    \b
+    Example: qwedge run compvqc --set target=FakeNairobiV2 --seed 1
+             qwedge run compvqc --config my.toml --engine ray --address 10.0.0.1:6379
+    """
+    if address and engine != "ray":
+        raise ValueError(f"--address {address}: only --engine ray connects to a cluster")
+    experiment = load(name)
+    from shared.lab import Local, Ray, Store, print_page, read_settings
+    from shared.lab import run as run_cells
+
+    cells = experiment.cells(read_settings(experiment.settings, config, assignments, seed))
+    store = Store(out or _default_folder(experiment.name))
+    try:
+        rows = run_cells(
+            experiment,
+            cells,
+            store,
+            engine=Ray(address) if engine == "ray" else Local(),
+            quiet=quiet,
+            invocation=f"qwedge run {name}",
+        )
+    except KeyboardInterrupt:
+        kept = len(store.rows(experiment.name))
+        click.echo(f"qwedge: interrupted; {kept} rows are safe in {store.folder}, the same command goes on", err=True)
+        sys.exit(130)
+    path = _write_page(experiment, rows, store)
+    if as_json:
+        return _print_json({"page": str(path), "rows": [row.plain() for row in rows]})
+    print_page(experiment.page(rows))
+    click.echo(f"page: {path}", err=True)
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("id", required=False)
+@_out
+@_as_json
+def show(name: str, id: str | None, out: Path | None, as_json: bool) -> None:
+    """Show the rows of experiment NAME, or the one whose id begins with ID.
+
+    \b
+    Example: qwedge show compvqc
+             qwedge show compvqc 3fa9 --json
+    """
+    from shared.lab import Number, Table, print_table
+
+    rows = _rows(out or _default_folder(name.partition(":")[2] or name), id)
+    if as_json:
+        return _print_json([row.plain() for row in rows])
+    if id is not None:
+        return _print_json(rows[0].plain())
+    columns = ("id", "seed", "started", "seconds", "command")
+    lines = [
+        (
+            row.id[:12],
+            Number(row.seed, ()),
+            str(row.provenance.get("started", "")),
+            Number(row.provenance.get("wall_s"), (), form=".1f"),
+            row.command,
+        )
+        for row in rows
+    ]
+    print_table(Table("", columns, lines))
+
+
+@cli.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
+@_as_json
+def compare(first: Path, second: Path, seed: int, as_json: bool) -> None:
+    """Compare two sets of rows, pair by pair: the difference FIRST - SECOND of every number, with its interval.
+
+    FIRST and SECOND are folders of rows, or FOLDER/ID for the one row whose id begins with ID. Rows are paired
+    where their settings agree, but for those settings that tell the two sets apart.
+
+    \b
+    Example: qwedge compare runs/torino runs/nairobi
+             qwedge compare runs/compvqc/3fa9 runs/compvqc/b07c --json
+    """
+    import numpy as np
+
+    from shared.lab import compare as compare_rows
+    from shared.lab import differences_table, print_table
+
+    differences = compare_rows(_rows_at(first), _rows_at(second), np.random.default_rng(seed))
+    if as_json:
+        return _print_json([difference._asdict() for difference in differences])
+    print_table(differences_table(differences, str(first), str(second)))
+
+
+@cli.command()
+@click.argument("name")
+@_out
+@_as_json
+def report(name: str, out: Path | None, as_json: bool) -> None:
+    """Make the page of experiment NAME again, from every row of it in OUT.
+
+    \b
+    Example: qwedge report compvqc --out runs/compvqc
+    """
+    from shared.lab import Store
+
+    experiment = load(name)
+    folder = out or _default_folder(experiment.name)
+    _rows(folder)
+    store = Store(folder)
+    rows = [row for row in store.rows(experiment.name) if row.version == experiment.version]
+    if not rows:
+        raise ValueError(f"{folder} has no rows of {experiment.name} version {experiment.version}; run it first")
+    path = _write_page(experiment, rows, store)
+    if as_json:
+        return _print_json({"page": str(path), "rows": len(rows)})
+    click.echo(str(path))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 when done, 2 after one line on stderr for bad input, 130 when interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        cli.main(words, prog_name="qwedge", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, went away: nobody is left to tell. Flushing at exit must not fail again.
+        sys.stdout = None
+        sys.exit(0)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if "--debug" in words or (isinstance(error, ModuleNotFoundError) and "pip install" not in str(error)):
+            raise
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    click.echo(f"qwedge: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+def _print_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _default_folder(name: str) -> Path:
+    return Path("runs") / name
+
+
+def _list_settings(experiment: "Experiment[Any]", as_json: bool) -> None:
+    from shared.lab import settings_table
+
+    if as_json:
+        return _print_json(experiment.settings.model_json_schema())
+    from shared.lab import print_table
+
+    print_table(settings_table(experiment))
+
+
+def _rows(folder: Path, id: str | None = None) -> "list[Row]":
+    """The rows in `folder`, or the one whose id begins with `id`."""
+    from shared.lab import Store
+
+    if not (folder / "rows.jsonl").exists():
+        raise FileNotFoundError(f"{folder} has no rows.jsonl; name a folder that `qwedge run --out` has written")
+    rows = Store(folder).rows()
+    if id is None:
+        return rows
+    found = [row for row in rows if row.id.startswith(id)]
+    if len(found) != 1:
+        raise ValueError(
+            f"{len(found)} of the {len(rows)} rows in {folder} have an id that begins with {id}; needs one"
+        )
+    return found
+
+
+def _rows_at(place: Path) -> "list[Row]":
+    """The rows of FOLDER, or the one row of FOLDER/ID."""
+    if (place / "rows.jsonl").exists() or not (place.parent / "rows.jsonl").exists():
+        return _rows(place)
+    return _rows(place.parent, place.name)
+
+
+def _write_page(experiment: "Experiment[Any]", rows: "list[Row]", store: "Store") -> Path:
+    from shared.lab import render, write_whole
+
+    path = store.folder / "index.html"
+    write_whole(path, render(experiment.page(rows), rows, store).encode())
+    return path

@@ -1,0 +1,1 @@
+"""The experiments of the catalogue, one module each; here domains meet."""

@@ -1,0 +1,139 @@
+"""Where cells are computed: in this process, or spread over a Ray cluster."""
+
+import importlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from shared.lab.context import Context, Report
+from shared.lab.experiment import Experiment
+from shared.lab.identity import plain
+from shared.lab.provenance import provenance
+from shared.lab.settings import Settings
+from shared.lab.store import Row, Store
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell to compute: the experiment, its settings, the id of its row and the command that makes it."""
+
+    experiment: Experiment[Any]
+    cell: Settings
+    id: str
+    command: str
+
+
+class Engine(Protocol):
+    """Computes jobs, each independent of the others, and yields the rows as they are finished, in any order."""
+
+    def map(self, jobs: Sequence[Job], store: Store, report: Report) -> Iterator[Row]: ...
+
+
+class Local:
+    """Computes in this process, one cell after the other."""
+
+    def map(self, jobs: Sequence[Job], store: Store, report: Report) -> Iterator[Row]:
+        for job in jobs:
+            yield compute(job, store, report)
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Spreads cells over the Ray cluster at `address`, or over a local one started for this run.
+
+    The package and the experiment's module must be importable on the nodes. Rows and artefacts come back to
+    this machine; steps of a cell survive a kill only where the nodes see the store's folder.
+    """
+
+    address: str = ""
+
+    def map(self, jobs: Sequence[Job], store: Store, report: Report) -> Iterator[Row]:
+        ray = _import_ray()
+        store.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            ray.init(
+                address=self.address or "local", log_to_driver=False, configure_logging=False, include_dashboard=False
+            )
+        except ConnectionError as error:
+            raise ValueError(f"--address {self.address}: no Ray cluster answers there: {error}") from None
+        try:
+            remote = ray.remote(num_cpus=1)(_compute_elsewhere)
+            waiting = [remote.remote(*_packed(job), str(store.folder.resolve())) for job in jobs]
+            while waiting:
+                [done], waiting = ray.wait(waiting, num_returns=1)
+                row, artefacts = _get(ray, done)
+                for data in artefacts:
+                    store.put(data)
+                yield Row(**json.loads(row))
+        finally:
+            ray.shutdown()
+            with suppress(OSError):  # a folder that holds nothing was made above, for nothing
+                store.folder.rmdir()
+
+
+def compute(job: Job, store: Store, report: Report) -> Row:
+    """The row of one job: runs the experiment on the cell and measures wall and CPU time (s) around it."""
+    context = Context(store, job.id, job.cell.seed, report)
+    started, wall, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
+    result = plain(job.experiment.run(job.cell, context), "result")
+    spent = {
+        "started": started.isoformat(timespec="seconds"),
+        "wall_s": time.perf_counter() - wall,
+        "cpu_s": time.process_time() - cpu,
+        "resumed_steps": context.resumed,
+    }
+    return Row(
+        id=job.id,
+        experiment=job.experiment.name,
+        version=job.experiment.version,
+        settings=job.cell.plain(),
+        seed=job.cell.seed,
+        result=result,
+        artefacts=context.artefacts,
+        provenance={**provenance(job.command), **spent},
+    )
+
+
+def load(reference: str) -> Experiment[Any]:
+    """An instance of the experiment class at `module:Class`."""
+    module, _, name = reference.partition(":")
+    experiment: Experiment[Any] = getattr(importlib.import_module(module), name)()
+    return experiment
+
+
+def _packed(job: Job) -> tuple[str, str, str, str]:
+    kind = type(job.experiment)
+    return f"{kind.__module__}:{kind.__qualname__}", job.cell.model_dump_json(), job.id, job.command
+
+
+def _compute_elsewhere(reference: str, settings: str, id: str, command: str, folder: str) -> tuple[str, list[bytes]]:
+    """Runs on a node: the row as JSON text and its artefacts' bytes."""
+    experiment = load(reference)
+    job = Job(experiment, experiment.settings.model_validate_json(settings), id, command)
+    with tempfile.TemporaryDirectory() as scratch:
+        store = Store(folder if Path(folder).is_dir() else scratch)
+        row = compute(job, store, lambda done, total, note: None)
+        return json.dumps(row.plain()), [store.get(sha256) for sha256 in row.artefacts.values()]
+
+
+def _get(ray: Any, reference: Any) -> tuple[str, list[bytes]]:
+    try:
+        row, artefacts = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        # A bad setting must read the same on every engine: the cell's own error, not Ray's wrapping.
+        raise (error.cause or error) from None
+    return row, artefacts
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("`--engine ray` needs ray: pip install 'qwedge[ray]'", name=error.name) from None
+    return ray

@@ -1,0 +1,70 @@
+"""What an experiment is: settings, independent cells, a computation, and a page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from shared.lab.context import Context
+from shared.lab.identity import JSON, fingerprint
+from shared.lab.page import Page, Table
+from shared.lab.settings import Settings
+from shared.lab.store import Row
+
+S = TypeVar("S", bound=Settings)
+
+
+class Experiment(Protocol[S]):
+    """Subclass it, set the four attributes, write `run` and `page`; instances are made without arguments.
+
+    `name` and `version` belong to every row's identity: raise `version` when a change of code changes results.
+    """
+
+    name: str
+    version: int
+    summary: str
+    settings: type[S]
+
+    def cells(self, settings: S) -> Sequence[S]:
+        """The independent computations `settings` asks for, each one a settings object that asks for itself alone.
+
+        Raise ValueError here for whatever can be known to be wrong before any work starts.
+        """
+        return (settings,)
+
+    def data(self, cell: S) -> Mapping[str, str]:
+        """Name and SHA-256 (`hash_file`) of each file the cell reads; part of the row's identity."""
+        return {}
+
+    def run(self, cell: S, context: Context) -> Mapping[str, JSON]:
+        """Compute one cell: raw counts and numbers, as JSON data.
+
+        Nothing but `cell`, the files in `data` and `context.rng` may affect what is returned.
+        """
+        ...
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        """What a reader sees of `rows`: derived from them alone, so that a page can be made again at any time."""
+        ...
+
+
+def cell_id(experiment: Experiment[S], cell: S) -> str:
+    """The id of the row that `cell` gives: SHA-256 of everything that affects the result."""
+    return fingerprint(experiment.name, experiment.version, cell.plain(), experiment.data(cell))
+
+
+def settings_table(experiment: Experiment[Any]) -> Table:
+    """The settings of an experiment: name, default, kind and what each one means."""
+    fields = experiment.settings.model_json_schema()["properties"]
+    lines = [
+        (name, str(field.get("default", "required")), _kind(field), field.get("description", ""))
+        for name, field in fields.items()
+    ]
+    return Table(f"{experiment.name}: {experiment.summary}", ("setting", "default", "kind", "meaning"), lines)
+
+
+def _kind(field: Mapping[str, Any]) -> str:
+    """What a JSON schema says a value may be, in a word or two."""
+    if "enum" in field:
+        return " | ".join(map(str, field["enum"]))
+    if "anyOf" in field:
+        return " | ".join(_kind(option) for option in field["anyOf"])
+    return str(field.get("type", field.get("const", "table")))

@@ -1,0 +1,84 @@
+"""A page as one self-contained HTML file: readable without network, every number tied to its rows."""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Sequence
+
+from shared.lab.page import Download, Figure, KeyFigures, Number, Page, Table, Text
+from shared.lab.store import Row, Store
+
+
+def render(page: Page, rows: Sequence[Row], store: Store) -> str:
+    """The HTML text of `page`; `rows` are all rows it was made from and `store` holds their artefacts.
+
+    Raises ValueError if a number or figure names a row that is not among `rows`.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("shared.lab"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.tests |= {kind.__name__: _is(kind) for kind in (Text, KeyFigures, Table, Figure, Download, Number)}
+    environment.filters |= {
+        "numeric": _numeric,
+        "inline": _inline,
+        "data_uri": lambda download: _data_uri(store.get(download.row.artefacts[download.name])),
+        "size": lambda download: _size(len(store.get(download.row.artefacts[download.name]))),
+        "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    }
+    # "<" would let a string in a row end the script element.
+    data = json.dumps([row.plain() for row in rows], ensure_ascii=False).replace("<", "\\u003c")
+    template = environment.get_template("page.html")
+    return template.render(page=page, rows=rows, sources=_Sources(rows), data=data)
+
+
+class _Sources:
+    """Where numbers come from: an anchor for each row, and for each set of rows that a number was derived from."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = {row.id: row for row in rows}
+        self.sets: list[tuple[str, ...]] = []
+
+    def anchor(self, ids: tuple[str, ...]) -> str:
+        """The anchor on the page for these rows; empty without rows."""
+        if unknown := [id for id in ids if id not in self._rows]:
+            raise ValueError(
+                f"the page cites row {unknown[0][:12]}, which is not among the {len(self._rows)} rows shown"
+            )
+        if len(ids) < 2:
+            return f"row-{ids[0][:12]}" if ids else ""
+        if ids not in self.sets:
+            self.sets.append(ids)
+        return f"rows-{self.sets.index(ids) + 1}"
+
+    def hint(self, ids: tuple[str, ...]) -> str:
+        """What a reader sees when pointing at a number: its command, or how many rows it was derived from."""
+        return self._rows[ids[0]].command if len(ids) == 1 else f"derived from {len(ids)} rows"
+
+
+def _is(kind: type) -> Callable[[object], bool]:
+    return lambda block: isinstance(block, kind)
+
+
+def _numeric(table: Table) -> list[bool]:
+    """Which columns hold numbers and are set to the right."""
+    return [any(isinstance(line[index], Number) for line in table.lines) for index in range(len(table.columns))]
+
+
+def _inline(figure: Figure, index: int) -> str:
+    """The drawing with ids of its own, so that two drawings in one page do not share clip paths or markers."""
+    svg = re.sub(r'\bid="', f'id="f{index}-', figure.svg)
+    return re.sub(r'(url\(#|href="#)', rf"\g<1>f{index}-", svg)
+
+
+def _data_uri(data: bytes) -> str:
+    return f"data:application/octet-stream;base64,{base64.b64encode(data).decode()}"
+
+
+def _size(count: int) -> str:
+    return f"{count} bytes" if count < 2048 else f"{count / 1024:.0f} KiB"

@@ -1,0 +1,130 @@
+"""What a page is made of: plain values that a browser and a terminal can both show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from shared.lab.store import Row
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number (or word) with the ids of the rows it was derived from; make one with `cite`.
+
+    `form` is a format specification such as `.3f` or `.1%`; `low` and `high` are an interval around the value.
+    """
+
+    value: float | int | str | None
+    rows: tuple[str, ...]
+    form: str = ""
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        return self._format(self.value) + (f" {self.unit}" if self.unit else "")
+
+    @property
+    def interval(self) -> str:
+        """`[low, high]`, or nothing without an interval."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"[{self._format(self.low)}, {self._format(self.high)}]"
+
+    def _format(self, value: float | int | str | None) -> str:
+        if value is None:
+            return "-"
+        if isinstance(value, str):
+            return value
+        form = self.form or ("," if isinstance(value, int) else ".4g")
+        return format(value, form)
+
+
+def cite(
+    value: float | int | str | None,
+    *rows: Row,
+    form: str = "",
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+) -> Number:
+    """`value` as derived from `rows`: on the page it links to them and to the commands that make them.
+
+    >>> print(cite(0.9417, form=".1%"))
+    94.2%
+    """
+    return Number(value, tuple(row.id for row in rows), form, unit, low, high)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; numbers inside it link to their rows."""
+
+    parts: tuple[str | Number, ...]
+    title: str = ""
+
+    def __init__(self, *parts: str | Number, title: str = "") -> None:
+        object.__setattr__(self, "parts", parts)
+        object.__setattr__(self, "title", title)
+
+
+@dataclass(frozen=True)
+class KeyFigures:
+    """The few numbers a reader should leave with: a short label over each."""
+
+    figures: Sequence[tuple[str, Number]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words and numbers under `columns`; the lines whose index is in `strong` stand out."""
+
+    title: str
+    columns: Sequence[str]
+    lines: Sequence[Sequence[str | Number]]
+    note: str = ""
+    strong: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        for line in self.lines:
+            if len(line) != len(self.columns):
+                raise ValueError(
+                    f"table {self.title!r} has {len(self.columns)} columns, but this line has {len(line)}: "
+                    f"{[str(entry) for entry in line]}"
+                )
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing as SVG text, usually from `plot`; `rows` are the ids of the rows it shows."""
+
+    title: str
+    svg: str
+    rows: tuple[str, ...] = ()
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file the reader can save: an artefact of a row, embedded in the page under `name`."""
+
+    name: str
+    row: Row
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.name not in self.row.artefacts:
+            listed = ", ".join(self.row.artefacts) or "none"
+            raise ValueError(f"row {self.row.id[:12]} has no artefact {self.name!r}; it has: {listed}")
+
+
+Block: TypeAlias = Text | KeyFigures | Table | Figure | Download
+
+
+@dataclass(frozen=True)
+class Page:
+    """A title, one sentence on what was run, and the blocks in reading order."""
+
+    title: str
+    summary: str
+    blocks: Sequence[Block]

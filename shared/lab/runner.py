@@ -1,0 +1,62 @@
+"""Runs an experiment's cells and keeps their rows: what is there is not computed again."""
+
+import sys
+from collections.abc import Sequence
+from typing import TypeVar
+
+from shared.lab.engine import Engine, Job, Local
+from shared.lab.experiment import Experiment, cell_id
+from shared.lab.progress import Progress
+from shared.lab.provenance import provenance
+from shared.lab.settings import Settings, command_line
+from shared.lab.store import Row, Store
+
+S = TypeVar("S", bound=Settings)
+
+
+def run(
+    experiment: Experiment[S],
+    cells: Sequence[S],
+    store: Store,
+    *,
+    engine: Engine | None = None,
+    quiet: bool = True,
+    invocation: str = "",
+) -> list[Row]:
+    """The rows of `cells`, in their order; those not yet in `store` are computed and appended as they finish.
+
+    Stopped at any moment, even by kill -9, the same call goes on where it was. `invocation` is how a row's command
+    begins, by default `qwedge run NAME`. Raises ValueError if a cell does not ask for itself alone.
+    """
+    invocation = invocation or f"qwedge run {experiment.name}"
+    for cell in cells:
+        if list(experiment.cells(cell)) != [cell]:
+            raise ValueError(
+                f"{experiment.name}.cells must give [cell] for a cell of its own, so that it has a command: {cell!r}"
+            )
+    jobs = {}
+    for cell in cells:
+        id = cell_id(experiment, cell)
+        jobs[id] = Job(experiment, cell, id, command_line(invocation, cell))
+    rows = {row.id: row for row in store.rows(experiment.name) if row.id in jobs}
+    missing = [job for job in jobs.values() if job.id not in rows]
+    if not quiet:
+        _say_what_is_there(list(rows.values()), store)
+    with Progress(experiment.name, len(jobs), quiet=quiet) as progress:
+        progress.finish(len(rows))
+        for row in (engine or Local()).map(missing, store, progress.step):
+            store.append(row)
+            rows[row.id] = row
+            progress.finish()
+    return [rows[id] for id in jobs]
+
+
+def _say_what_is_there(rows: Sequence[Row], store: Store) -> None:
+    """Rows of other code are kept, for `version` says that results are the same; a reader should know."""
+    if not rows:
+        return
+    print(f"{len(rows)} of the rows are already in {store.folder}", file=sys.stderr)
+    now = provenance("")["commit"]
+    if others := {row.provenance.get("commit") for row in rows} - {now}:
+        commits = ", ".join(str(commit)[:10] for commit in sorted(map(str, others)))
+        print(f"  made by commit {commits}; the code here is at {str(now)[:10]}", file=sys.stderr)

@@ -1,0 +1,102 @@
+"""Small experiments that exercise the lab; run as `qwedge run lab_toys:Coin`."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+
+from shared.lab import (
+    COLORS,
+    JSON,
+    Context,
+    Download,
+    Experiment,
+    KeyFigures,
+    Page,
+    Row,
+    Settings,
+    Table,
+    Text,
+    cite,
+    plot,
+    wilson,
+)
+
+
+class CoinSettings(Settings):
+    """A coin thrown by several players."""
+
+    bias: float = Field(default=0.5, ge=0, le=1, description="chance of heads")
+    throws: int = Field(default=100, gt=0)
+    name: str = "penny"
+    players: int = Field(default=1, gt=0)
+    pause_s: float = Field(default=0.0, ge=0)
+    steps: int = Field(default=4, gt=0)
+
+
+class Coin(Experiment[CoinSettings]):
+    name = "coin"
+    version = 1
+    summary = "Throws a coin and counts heads."
+    settings = CoinSettings
+
+    def cells(self, settings: CoinSettings) -> Sequence[CoinSettings]:
+        seeds = range(settings.seed, settings.seed + settings.players)
+        return [settings.model_copy(update={"seed": seed, "players": 1}) for seed in seeds]
+
+    def run(self, cell: CoinSettings, context: Context) -> Mapping[str, JSON]:
+        if cell.name == "bent":
+            raise ValueError("name=bent: this coin cannot be thrown; use a flat one")
+        heads = []
+        for step in range(cell.steps):
+            heads.append(context.checkpoint(f"step {step}", lambda: self._throw(cell, context)))
+            context.progress(step + 1, cell.steps, "throwing")
+        context.artefact("heads.txt", repr(heads).encode())
+        return {"heads": heads, "throws": cell.throws, "after": float(context.rng.random())}
+
+    def _throw(self, cell: CoinSettings, context: Context) -> JSON:
+        time.sleep(cell.pause_s)
+        child = context.rng.spawn(1)[0]
+        context.artefact(f"draw-{int(context.rng.integers(1000))}.txt", b"a draw")
+        return int(child.binomial(cell.throws, cell.bias))
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        lines = []
+        for row in rows:
+            rate = wilson(sum(row.result["heads"]), row.result["throws"] * len(row.result["heads"]))
+            lines.append(
+                (
+                    row.settings["name"],
+                    cite(row.seed, row),
+                    cite(sum(row.result["heads"]), row),
+                    cite(rate.value, row, form=".1%", low=rate.low, high=rate.high),
+                )
+            )
+        heads = sum(sum(row.result["heads"]) for row in rows)
+
+        def bars(axes):
+            for index, row in enumerate(rows):
+                axes.plot(
+                    row.result["heads"], marker="o", color=list(COLORS.values())[index % 5], label=f"seed {row.seed}"
+                )
+            axes.set(xlabel="step", ylabel="heads")
+            axes.legend()
+
+        total = cite(heads, *rows)
+        return Page(
+            title="A coin, thrown",
+            summary="How often a coin shows heads, by player.",
+            blocks=(
+                KeyFigures((("heads in all", total), ("players", cite(len(rows), *rows)))),
+                Table(
+                    "Heads by player",
+                    ("coin", "seed", "heads", "share"),
+                    lines,
+                    note="Wilson intervals, 95%.",
+                    strong=(0,),
+                ),
+                plot(bars, *rows, title="Heads by step", caption="Each step is an independent draw."),
+                Text("In all ", total, " heads were seen.", title="Reading"),
+                *(Download("heads.txt", row, "raw counts") for row in rows),
+            ),
+        )
