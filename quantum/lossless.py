@@ -294,9 +294,11 @@ def _on_known(gate: Gate, known: dict[int, _State]) -> list[Gate] | None:
     axes = _AXES[gate.name]
     if len(gate.wires) == 1:
         return [] if known.get(gate.wires[0], "?")[0] == axes else None
+    if gate.name not in _PRODUCT and gate.name not in _CONTROLLED:
+        return None
     for wire, axis, other in zip(gate.wires, axes, gate.wires[::-1], strict=True):
         state = known.get(wire)
-        if axis == "?" or state is None or state[0] != axis:
+        if state is None or state[0] != axis:
             continue
         sign = state[1]
         if gate.name in _PRODUCT:
