@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from quantum.snapshot import number
+from quantum.snapshot import known_gate, number
 
 _NOT_GATES = frozenset({"measure", "measure_2", "reset", "reset_2", "delay"})
 _UNITS = MappingProxyType(
@@ -47,6 +47,7 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"gates[{k}].gate must be the name of a gate but the entry was {entry!r:.60}")
         if entry["gate"] in _NOT_GATES:
             continue
+        known_gate(f"gates[{k}].gate", entry["gate"])
         values = _values(entry.get("parameters", []), f"gates[{k}].parameters")
         gates.append({"name": entry["gate"], "qubits": entry.get("qubits"), **_renamed(values, _GATE)})
     basis = sorted({gate["name"] for gate in gates})

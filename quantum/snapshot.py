@@ -82,14 +82,14 @@ class Snapshot:
         for k, qubit in enumerate(self.qubits):
             _check_qubit(f"qubits[{k}]", qubit)
         for k, gate in enumerate(self.gates):
-            self._check_gate(f"gates[{k}]", gate)
+            known_gate(f"gates[{k}].name", gate.name)
+            self._check_gate(f"gates[{gate.name} {'-'.join(map(str, gate.qubits))}]", gate)
         self._check_basis()
 
     def _check_gate(self, where: str, gate: GateOn) -> None:
-        _known_gate(f"{where}.name", gate.name)
         arity = GATES[gate.name].num_qubits
         if gate.name not in self.basis:
-            raise ValueError(f"{where}.name={gate.name!r} is not in basis={','.join(self.basis)}: add it there")
+            raise ValueError(f"{where} is not in basis={','.join(self.basis)}: add {gate.name!r} there")
         if len(gate.qubits) != arity or len(set(gate.qubits)) != arity:
             raise ValueError(f"{where}.qubits={list(gate.qubits)}: {gate.name!r} takes {arity} distinct qubits")
         for qubit in gate.qubits:
@@ -106,7 +106,7 @@ class Snapshot:
     def _check_basis(self) -> None:
         """Every gate where it has to be, none twice, and together enough for any circuit."""
         for k, name in enumerate(self.basis):
-            _known_gate(f"basis[{k}]", name)
+            known_gate(f"basis[{k}]", name)
         places = [(gate.name, gate.qubits) for gate in self.gates]
         if len(set(places)) < len(places):
             name, qubits = next(place for k, place in enumerate(places) if place in places[:k])
@@ -229,7 +229,8 @@ def number(where: str, value: object, low: float = -math.inf, high: float = math
     return float(value)
 
 
-def _known_gate(where: str, name: object) -> None:
+def known_gate(where: str, name: object) -> None:
+    """Raises `ValueError` that names `where` unless `name` is one of Qiskit's gates on one or two qubits."""
     if not isinstance(name, str) or name not in GATES:
         known = ", ".join(sorted(GATES))
         raise ValueError(f"{where}={name!r:.60} is not one of Qiskit's gates on one or two qubits: {known}")
