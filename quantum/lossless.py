@@ -7,12 +7,14 @@ A compiler keeps the whole state; we only need the distribution of some Z pariti
   misses CRZ(2 pi) = Z and RZZ(pi) = ZZ for the basis {cz, rzz, rx});
 - *light cone*: what no measured parity sees goes;
 - *diagonal tail*: so do diagonal gates before a Z measurement;
-- *Clifford tail*: X and Y before it flip signs in the readout, and CX and CY make longer parities (Z_t becomes Z_c Z_t):
-  classical post-processing does them without error;
+- *Clifford tail*: X and Y before it flip signs in the readout, CX and CY make longer parities (Z_t becomes Z_c Z_t);
+  classical post-processing does them without a gate error;
 - *lead*: a gate whose control is surely 0, or whose input is an eigenstate of its axis, is no gate or a smaller one.
 
-All of them look at the axis on which a gate acts on each wire: two gates commute where the axes agree on every wire they
-share, since each is then a function of the same Pauli operators.
+All of them look at the axis on which a gate acts on each wire: two gates commute where the axes agree on every wire
+they share, since each is then a function of the same Pauli operators.
+
+A parity over more wires also meets more readout errors, which the success probability of the gates does not count.
 """
 
 import math
@@ -54,8 +56,8 @@ _SELF_INVERSE = frozenset(("h", "ch", "ecr"))
 def lossless(circuit: Circuit, readout: Readout, *, from_zero: bool = False) -> tuple[Circuit, Readout]:
     """A circuit with fewer gates, and a readout, whose parities have exactly the same distribution.
 
-    Gates keep their weight and feature indices, so the same weights and data fit the result; on symbolic angles only the
-    rules that hold at every angle apply. `from_zero` says that the circuit starts in |0...0>, as it does when its
+    Gates keep their weight and feature indices, so the same weights and data fit the result; on symbolic angles only
+    the rules that hold at every angle apply. `from_zero` says that the circuit starts in |0...0>, as it does when its
     encoder is part of it; leave it out for a trainable body that follows a separate encoder.
 
     >>> from quantum.readout import per_class
@@ -172,7 +174,7 @@ def _join(a: Gate, b: Gate) -> list[Gate] | None:
 
 
 class _Tail:
-    """The measured parities as bit masks and signs, and what becomes of them as gates move from the circuit into them."""
+    """The measured parities as bit masks and signs, and what becomes of them as gates move into them."""
 
     def __init__(self, readout: Readout) -> None:
         self._before = readout
@@ -195,8 +197,8 @@ class _Tail:
     def strip(self, gates: list[Gate]) -> list[Gate]:
         """The gates that have to run on the device, in order.
 
-        Walks backwards. `facing[wire]` is the one axis on which all kept gates act from here to the end, "!" if there is
-        more than one; a gate that agrees with it on all its wires can be moved to the end.
+        Walks backwards. `facing[wire]` is the one axis on which all kept gates act from here to the end, "!" if there
+        is more than one; a gate that agrees with it on all its wires can be moved to the end.
         """
         kept: list[Gate] = []
         facing: dict[int, str] = {}
@@ -275,7 +277,7 @@ _HADAMARD = {"X": ("Z", 1), "Y": ("Y", -1), "Z": ("X", 1)}
 
 def _lead(gates: Iterable[Gate], wires: int) -> list[Gate]:
     """Drops and shrinks gates for the start in |0...0>, as long as a wire is in a known Pauli eigenstate."""
-    known: dict[int, _State] = {wire: ("Z", 1) for wire in range(wires)}
+    known: dict[int, _State] = dict.fromkeys(range(wires), ("Z", 1))
     out = []
     for gate in gates:
         pending = [gate]

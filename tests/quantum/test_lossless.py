@@ -82,7 +82,7 @@ def test_parities_stay_exactly_the_same(problem, from_zero, seed):
     np.testing.assert_allclose(after, before, rtol=0, atol=1e-10)
 
 
-STATES = {"0": "", "1": "x", "+": "h", "-": "x h", "i": "sxdg", "-i": "h sdg"}
+STATES = {"0": "", "1": "x", "+": "h", "-": "x h", "i": "h s", "-i": "sxdg h"}
 
 
 @pytest.mark.parametrize("name", [*ROTATIONS, *FIXED])
@@ -112,6 +112,22 @@ def test_every_gate_next_to_every_other(name):
         shorter, longer = lossless(circuit, readout)
         before, after = parities(circuit, readout, [], [], start), parities(shorter, longer, [], [], start)
         np.testing.assert_allclose(after, before, rtol=0, atol=1e-10, err_msg=f"{other} {turned}")
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        (Gate("ecr", (0, 1)), Gate("ecr", (0, 2)), Gate("ecr", (0, 1))),
+        (Gate("iswap", (0, 2)), Gate("ecr", (0, 1))),
+        (Gate("ch", (0, 1)), Gate("h", (1,)), Gate("ch", (0, 1)), Gate("cry", (1, 2), 1.0)),
+    ],
+)
+def test_gates_with_more_than_one_axis_on_a_wire(middle):
+    turns = tuple(Gate("ry", (wire,), 0.7 + wire) for wire in range(3))
+    circuit, readout, start = Circuit(3, (*turns, *middle)), signed((1,)), random_statevector(8, 1)
+    shorter, longer = lossless(circuit, readout)
+    before, after = parities(circuit, readout, [], [], start), parities(shorter, longer, [], [], start)
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-10)
 
 
 @settings(max_examples=100, deadline=None)
