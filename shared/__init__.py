@@ -1,17 +1,22 @@
-"""The compression core: a task (why), a menu (what may be), a price (what it costs), and a solver that knows none of them.
+"""The compression core: a task (why), a menu (what may be), a price (what it costs), and one solver for all of them.
 
->>> from shared.testing import Quadratic
 >>> import torch
+>>> from shared import ADMM, NonzeroPrice, Sparsity
+>>> from shared.testing import Quadratic
 >>> task = Quadratic(torch.eye(3), optimum=torch.tensor([[3.0], [1.0], [2.0]]))
 >>> ADMM().solve(task, on=Sparsity(), price=NonzeroPrice(), budget=2, x=task.optimum).z.T
 tensor([[3., 0., 2.]])
 """
 
-from shared.admm import ADMM, Solution
-from shared.menu import Choices, Menu, Point
-from shared.menus import FixedPoint, Grouping, Levels, Product, Sparsity
-from shared.price import AbstractAdditivePrice, BitPrice, LevelPrice, NonzeroPrice, Price
-from shared.task import Task, penalty
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shared.admm import ADMM, Solution
+    from shared.menu import Choices, Menu, Point
+    from shared.menus import FixedPoint, Grouping, Levels, Product, Sparsity
+    from shared.price import AbstractAdditivePrice, BitPrice, LevelPrice, NonzeroPrice, Price
+    from shared.task import Task, penalty
 
 __all__ = [
     "ADMM",
@@ -32,3 +37,24 @@ __all__ = [
     "Task",
     "penalty",
 ]
+
+# Looked up when first used: `import shared.lab` runs this file too, and a command line must not wait for torch.
+_HOMES = {
+    "shared.admm": ("ADMM", "Solution"),
+    "shared.menu": ("Choices", "Menu", "Point"),
+    "shared.menus": ("FixedPoint", "Grouping", "Levels", "Product", "Sparsity"),
+    "shared.price": ("AbstractAdditivePrice", "BitPrice", "LevelPrice", "NonzeroPrice", "Price"),
+    "shared.task": ("Task", "penalty"),
+}
+
+if not TYPE_CHECKING:  # or the type checker would believe in every name
+
+    def __getattr__(name: str) -> object:
+        for home, names in _HOMES.items():
+            if name in names:
+                return getattr(import_module(home), name)
+        raise AttributeError(f"module 'shared' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -45,28 +45,32 @@ class ADMM:
         z <- project(x + u)                                  (menu)
         u <- u + x - z
 
-    Every `reprice_every` steps the target measures and its prices are rebuilt around `z`, so that the separable budget is
-    tight there although real compilers are not additive. Only measured points count as feasible; the one of lowest loss
-    is kept. Its pattern is then frozen and what is free is fine-tuned, by `fine_tune` calls of `task.fit`.
+    Every `reprice_every` steps the target measures and its prices are rebuilt around `z`, so that the separable budget
+    is tight there although real compilers are not additive. Only measured points count as feasible; the one of lowest
+    loss is kept. Its pattern is then frozen and what is free is fine-tuned, by `fine_tune` calls of `task.fit`.
 
-    `rho` grows by the factor `growth` each step. Where the primal residual `||x - z||` and the dual one
-    `rho ||z - z_before||` differ by more than the factor `balance`, rho doubles or halves to even them (Boyd et al.
-    2011, section 3.4.1); `balance=inf` turns that off. `u` is dual/rho, so it shrinks as rho grows. The search ends early
-    where both residuals are below `tol` times the norm of `z` and new prices leave `z` in place.
+    `rho` grows by the factor `growth` each step. Where the primal residual `||x - z|| / max(||x||, ||z||)` and the dual
+    one `||z - z_before|| / ||u||` differ by more than the factor `balance`, rho doubles or halves to even them
+    (Wohlberg 2017, *ADMM penalty parameter selection by residual balancing*); `balance=inf` turns that off. `u` is
+    dual/rho, so it shrinks as rho grows. The search ends early where `x`, `z` and `z_before` agree to `tol` times the
+    norm of `z` and new prices leave `z` in place.
 
-    Menus are not convex, so nothing is promised beyond this: the result is feasible as measured, and for additive prices
-    no worse than projecting `x` once.
+    Start with a `rho` around the loss's curvature along one coordinate, or below: too high a rho never leaves the
+    pattern of the first projection, too low a one is raised by `balance` and `growth`.
+
+    Menus are not convex, so nothing is promised beyond this: the result is feasible as measured, and for additive
+    prices no worse than projecting `x` once.
 
     >>> from shared import NonzeroPrice, Sparsity
     >>> from shared.testing import Quadratic
     >>> task = Quadratic(torch.tensor([[1.0, 0.9], [0.9, 1.0]]), optimum=torch.tensor([[1.0], [1.1]]))
     >>> found = ADMM().solve(task, on=Sparsity(), price=NonzeroPrice(), budget=1, x=task.optimum)
-    >>> found.measured, [round(value, 4) for value in found.z.flatten().tolist()]
+    >>> found.measured, [round(value, 2) for value in found.z.flatten().tolist()]
     (1.0, [0.0, 2.0])
     """
 
-    rho: float = 1.0
-    growth: float = 1.05
+    rho: float = 0.3
+    growth: float = 1.1
     balance: float = 10.0
     steps: int = 20
     reprice_every: int = 5
@@ -91,10 +95,10 @@ class ADMM:
         x: Tensor,
         report: Report | None = None,
     ) -> Solution:
-        """The best point of the menu `on` that costs at most `budget`, as measured, starting from `x`, `(blocks, size)`.
+        """The best point of the menu `on` that costs at most `budget` as measured, from a start `x`, `(blocks, size)`.
 
-        `report(done, total, note)` is called after each step. Raises `ValueError` if nothing seen meets the budget, with
-        the cheapest price that was measured.
+        `report(done, total, note)` is called after each step. Raises `ValueError` if nothing seen meets the budget,
+        with the cheapest price that was measured.
         """
         x = x.detach().clone()
         search = _Search(task, on, price, budget)
@@ -109,28 +113,32 @@ class ADMM:
             x, before, point = fitted, point, search.project(fitted + u)
             u = u + x - point.z
             search.see(point)
-            primal, dual = float((x - point.z).norm()), rho * float((point.z - before.z).norm())
-            residuals.append(primal)
+            apart, moved, length = _norm(x - point.z), _norm(point.z - before.z), _norm(point.z)
+            residuals.append(apart)
             if report is not None:
-                report(step, self.steps, f"||x - z|| = {primal:.3g}")
+                report(step, self.steps, f"||x - z|| = {apart:.3g}")
             if step % self.reprice_every == 0:
-                small = self.tol * float(point.z.norm())
-                if search.reprice(point) and max(primal, dual, search.moves(point, x + u)) <= small:
+                search.reprice(point)
+                if max(apart, moved, search.shift(point, x + u)) <= self.tol * length and search.best is not None:
                     status = f"converged after {step} steps"
                     break
-            scale = self._rescale(primal, dual)
+            scale = self._rescale(apart * _norm(u), moved * max(length, _norm(x)))
             rho, u = rho * scale, u / scale
         search.finish(x + u)
         search.fine_tune(self.fine_tune)
         return search.solution(x, tuple(residuals), status)
 
     def _rescale(self, primal: float, dual: float) -> float:
-        """The factor for rho. On a finite menu `z` often stands still: then the dual residual is 0 and tells nothing."""
+        """The factor for rho. On a finite menu `z` often stands still; a dual residual of 0 tells nothing then."""
         if 0 < dual * self.balance < primal:
             return self.growth * 2
-        if dual > self.balance * primal:
+        if 0 < primal * self.balance < dual:
             return self.growth / 2
         return self.growth
+
+
+def _norm(x: Tensor) -> float:
+    return float(x.norm())
 
 
 @dataclass(frozen=True)
@@ -189,15 +197,14 @@ class _Search:
         self.cheapest = min(self.cheapest, measured)
         return measured
 
-    def reprice(self, point: Point) -> bool:
-        """Judges what was seen and rebuilds the prices around `point`; True once something feasible is known."""
+    def reprice(self, point: Point) -> None:
+        """Judges what was seen and rebuilds the prices around `point`."""
         self.judge()
         self.price = self.price.reprice(point.z)
-        return self.best is not None
 
-    def moves(self, point: Point, v: Tensor) -> float:
+    def shift(self, point: Point, v: Tensor) -> float:
         """How far the present prices would move `point`."""
-        return float((self.project(v).z - point.z).norm())
+        return _norm(self.project(v).z - point.z)
 
     def finish(self, v: Tensor) -> None:
         """Judges what still waits. If nothing met the budget as measured, aims lower until the target agrees."""

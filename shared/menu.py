@@ -109,7 +109,7 @@ class _Table:
 
     def __init__(self, menu: Menu, v: Tensor, price: Price) -> None:
         if v.ndim != 2 or not v.is_floating_point() or not v.isfinite().all():
-            raise ValueError(f"{brief(menu)} needs finite floating-point values of shape (blocks, size), got {_about(v)}")
+            raise ValueError(f"{brief(menu)} needs finite floating-point values (blocks, size), got {_about(v)}")
         self.choices = menu.menu(v)
         values, free = self.choices
         if values.ndim != 3 or values[:, 0].shape != v.shape or free.shape != values.shape:
@@ -130,7 +130,8 @@ class _Table:
 
     def pick(self, lam: float) -> np.ndarray:
         """The best entry of each block at one multiplier."""
-        return (self.distance + lam * self.price).argmin(-1)
+        best: np.ndarray = np.argmin(self.distance + lam * self.price, axis=-1)
+        return best
 
     def spend(self, pick: np.ndarray) -> float:
         return float(self.price[self.rows, pick].sum())
@@ -142,9 +143,9 @@ class _Table:
         """The point of `Menu.project`, for a budget that the cheapest point meets.
 
         Bisects on the lower hull of (price, distance). The multiplier tried next is the slope of the chord between the
-        hull points on either side of the budget; at most 1/4 of the triangle that may hold the answer then remains
-        (Rote 1992, *The convergence rate of the sandwich algorithm*, chord rule). No scale for `lam` has to be guessed, and the
-        search ends exactly: where nothing lies below the chord, its ends are neighbours on the hull.
+        hull points on either side of the budget. The tangent found there is parallel to the chord, so of the triangle
+        that holds the hull at most s(1 - s) <= 1/4 remains. No scale for `lam` has to be guessed, and the search ends
+        exactly: where nothing lies below the chord, its ends are neighbours on the hull.
         """
         dear, cheap = self.pick(0.0), self.cheapest
         while (dear_price := self.spend(dear)) > budget:

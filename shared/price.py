@@ -8,6 +8,8 @@ from typing import Protocol, Self, final
 import torch
 from torch import Tensor
 
+NEAR = 1e-5  # radians; float32 rounds a level a few periods away by up to 2e-6
+
 
 class Price(Protocol):
     """What a point costs on its target, in two voices.
@@ -67,7 +69,7 @@ class NonzeroPrice(AbstractAdditivePrice):
 
 @dataclass(frozen=True)
 class LevelPrice(AbstractAdditivePrice):
-    """A table look-up by angle: `prices[i]` within 1e-6 of `levels[i]` modulo `period`, and `other` elsewhere.
+    """A table look-up by angle: `prices[i]` within 1e-5 of `levels[i]` modulo `period`, and `other` elsewhere.
 
     A block of several angles costs their sum.
 
@@ -84,13 +86,15 @@ class LevelPrice(AbstractAdditivePrice):
 
     def __post_init__(self) -> None:
         if len(self.levels) != len(self.prices):
-            raise ValueError(f"LevelPrice needs one price per level: {len(self.levels)} levels, {len(self.prices)} prices")
+            raise ValueError(
+                f"LevelPrice needs one price per level: {len(self.levels)} levels, {len(self.prices)} prices"
+            )
 
     def price(self, values: Tensor) -> Tensor:
         levels = torch.tensor(self.levels, dtype=torch.float64, device=values.device)
         prices = torch.tensor((*self.prices, self.other), dtype=torch.float64, device=values.device)
         gap = values.double()[..., None] - levels
-        hit = (gap - self.period * torch.round(gap / self.period)).abs() < 1e-6
+        hit = (gap - self.period * torch.round(gap / self.period)).abs() < NEAR
         which = torch.where(hit.any(-1), hit.int().argmax(-1), len(self.levels))
         return prices[which].sum(-1)
 

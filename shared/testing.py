@@ -44,21 +44,21 @@ class Quadratic:
         return float(0.5 * gap @ self.hessian @ gap)
 
     def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
-        open_ = torch.ones_like(x, dtype=torch.bool).flatten() if free is None else free.flatten()
+        moves = torch.ones_like(x, dtype=torch.bool).flatten() if free is None else free.flatten()
         fitted = x.flatten().clone()
         curved = self.hessian + rho * torch.eye(len(fitted), dtype=x.dtype, device=x.device)
         pull = self.hessian @ self.optimum.flatten() + rho * anchor.flatten()
-        right = pull[open_] - curved[open_][:, ~open_] @ fitted[~open_]
-        fitted[open_] = torch.linalg.solve(curved[open_][:, open_], right)
+        right = pull[moves] - curved[moves][:, ~moves] @ fitted[~moves]
+        fitted[moves] = torch.linalg.solve(curved[moves][:, moves], right)
         return fitted.reshape(x.shape)
 
 
 def check_menu(menu: Menu, v: Tensor, price: Price) -> None:
-    """The laws of a menu at `v`, `(blocks, size)`, under one price. Raises `AssertionError` naming the first one broken.
+    """The laws of a menu at `v`, `(blocks, size)`, under one price. Raises `AssertionError` on the first broken one.
 
-    The whole set of points is searched where it is small, so give a `v` of a few blocks: exact prox, projection
-    feasible, idempotent and no farther than the hull, a higher multiplier never dearer, a budget met or an error with the
-    cheapest reachable price, dtype and device kept, `v` not changed, `repr` and equality.
+    Exact prox, projection feasible, idempotent and no farther than the hull, a higher multiplier never dearer, a budget
+    met or an error with the cheapest reachable price, dtype and device kept, `v` not changed, `repr` and equality. Give
+    a `v` of a few blocks: the whole set of points is searched where it is small.
     """
     before = v.clone()
     check_choices(menu, v)
@@ -73,8 +73,10 @@ def check_choices(menu: Menu, v: Tensor) -> None:
     values, free = menu.menu(v)
     blocks, size = v.shape
     shape = (blocks, values.shape[1], size)
-    assert values.shape == shape and free.shape == shape, f"{menu!r}: (blocks, k, size) expected, got {values.shape}, {free.shape}"
-    assert values.dtype == v.dtype and values.device == v.device, f"{menu!r}: {v.dtype} became {values.dtype}"
+    assert values.shape == free.shape == shape, f"{menu!r}: {shape} expected, got {values.shape}, {free.shape}"
+    assert (values.dtype, values.device) == (v.dtype, v.device), (
+        f"{menu!r}: {v.dtype} {v.device} became {values.dtype} {values.device}"
+    )
     assert free.dtype == torch.bool, f"{menu!r}: free must be bool, got {free.dtype}"
     for entry in range(values.shape[1]):
         z = values[:, entry].clone()
@@ -83,7 +85,7 @@ def check_choices(menu: Menu, v: Tensor) -> None:
 
 
 def check_prox(menu: Menu, v: Tensor, price: Price) -> None:
-    """Prox equals brute force at every multiplier; a tie takes the cheaper entry; a higher multiplier is never dearer."""
+    """Prox equals brute force at each multiplier, ties take the cheaper entry, a higher multiplier is never dearer."""
     values = menu.menu(v).values
     prices = price.price(values).double()
     distance = 0.5 * (values.double() - v[:, None].double()).square().sum(-1)
@@ -95,15 +97,19 @@ def check_prox(menu: Menu, v: Tensor, price: Price) -> None:
         cheapest = torch.where(tied, prices, math.inf).min(-1).values.sum()
         reached = _squares(v, point.z) + lam * point.price
         least = float(cost.min(-1).values.sum())
-        assert math.isclose(reached, least, rel_tol=1e-6, abs_tol=1e-9), f"{menu!r}: prox at {lam=} reached {reached}, brute force {least}"
-        assert point.price <= float(cheapest) * (1 + 1e-9), f"{menu!r}: prox at {lam=} broke a tie for {point.price}, not {cheapest}"
+        assert math.isclose(reached, least, rel_tol=1e-6, abs_tol=1e-9), (
+            f"{menu!r}: prox at {lam=} reached {reached}, brute force {least}"
+        )
+        assert point.price <= float(cheapest) * (1 + 1e-9), (
+            f"{menu!r}: prox at {lam=} broke a tie for {point.price}, not {cheapest}"
+        )
         assert point.price <= spent * (1 + 1e-9), f"{menu!r}: {lam=} costs {point.price}, a smaller multiplier {spent}"
         spent = point.price
         _check_point(menu, v, point)
 
 
 def check_project(menu: Menu, v: Tensor, price: Price) -> None:
-    """Every budget is met, by a point that is a fixed point, no nearer than the best there is and no farther than the hull."""
+    """Each budget is met by a fixed point, no nearer than the best there is and no farther than the hull."""
     floor, ceiling = menu.budget(v, price)
     assert floor <= ceiling, f"{menu!r}: the cheapest point costs {floor}, the nearest {ceiling}"
     hull = [(point.price, _squares(v, point.z)) for point in (menu.prox(v, price, lam) for lam in MULTIPLIERS)]
@@ -121,7 +127,9 @@ def check_project(menu: Menu, v: Tensor, price: Price) -> None:
         bound = min((distance for spent, distance in nearest if spent <= budget * (1 + 1e-9)), default=0.0)
         assert reached >= bound * (1 - 1e-6) - 1e-9, f"{menu!r}: {budget=} reached {reached}, below the optimum {bound}"
         again = menu.project(point.z, price, budget)
-        assert torch.equal(again.z, point.z), f"{menu!r}: {budget=} is not idempotent: {point.z.tolist()}, then {again.z.tolist()}"
+        assert torch.equal(again.z, point.z), (
+            f"{menu!r}: {budget=} is not idempotent: {point.z.tolist()}, then {again.z.tolist()}"
+        )
     _check_unreachable(menu, v, price, floor)
 
 
@@ -137,7 +145,7 @@ def check_price(price: Price, z: Tensor) -> None:
     A repriced price is a price: it keeps its unit and the same laws.
     """
     before = z.clone()
-    assert isinstance(price.unit, str) and price.unit, f"{price!r}: unit must name what is counted, got {price.unit!r}"
+    assert price.unit, f"{price!r}: unit must name what is counted, got {price.unit!r}"
     values = torch.stack((z, torch.zeros_like(z), z + 1), 1)
     prices = price.price(values)
     assert prices.shape == values.shape[:2], f"{price!r}: {tuple(values.shape[:2])} expected, got {tuple(prices.shape)}"
@@ -151,33 +159,38 @@ def check_price(price: Price, z: Tensor) -> None:
         f"{price!r}: repriced around z it must be tight there, but estimates {estimate} where {measured} is measured"
     )
     assert tight.unit == price.unit, f"{price!r}: repriced, its unit became {tight.unit!r}"
-    assert math.isclose(tight.measure(z), measured, rel_tol=1e-6), f"{price!r}: repriced, it measures {tight.measure(z)}"
+    assert math.isclose(tight.measure(z), measured, rel_tol=1e-6), (
+        f"{price!r}: repriced, it measures {tight.measure(z)}"
+    )
     assert torch.equal(z, before), f"{price!r} changed the point it was given"
 
 
 def check_task(task: Task, x: Tensor) -> None:
     """The laws of a task at `x`, `(blocks, size)`.
 
-    The loss is a finite float; a fit lowers `loss + rho/2 ||x - anchor||^2`, ends nearer to the anchor for a higher rho,
-    keeps shape, dtype and device, gives back what is not free exactly, and changes none of its inputs.
+    The loss is a finite float; a fit lowers `loss + rho/2 ||x - anchor||^2`, ends nearer to the anchor for a higher
+    rho, keeps shape, dtype and device, gives back what is not free exactly, and changes none of its inputs.
     """
     before, anchor = x.clone(), torch.zeros_like(x)
     loss = task.loss(x)
-    assert isinstance(loss, float) and math.isfinite(loss), f"loss must be a finite float, got {loss!r}"
+    assert isinstance(loss, float), f"loss must be a float, got {loss!r}"
+    assert math.isfinite(loss), f"loss must be finite, got {loss}"
     gaps = []
     for rho in (0.1, 10.0):
         fitted = task.fit(x, anchor, rho).detach()
         assert (fitted.shape, fitted.dtype, fitted.device) == (x.shape, x.dtype, x.device), (
-            f"fit must keep {tuple(x.shape)} {x.dtype} {x.device}, got {tuple(fitted.shape)} {fitted.dtype} {fitted.device}"
+            f"fit must keep {tuple(x.shape)} {x.dtype} {x.device}, "
+            f"got {tuple(fitted.shape)} {fitted.dtype} {fitted.device}"
         )
         start, end = (task.loss(at) + rho * _squares(anchor, at) for at in (x, fitted))
-        assert end <= start * (1 + 1e-6) + 1e-9, f"fit at {rho=} raised loss + rho/2 ||x - anchor||^2 from {start} to {end}"
+        assert end <= start * (1 + 1e-6) + 1e-9, f"fit at {rho=}: loss + penalty rose from {start} to {end}"
         gaps.append(_squares(anchor, fitted))
     assert gaps[1] <= gaps[0] * (1 + 1e-6) + 1e-9, f"a 100 times higher rho ended farther from the anchor: {gaps}"
     free = torch.arange(x.numel(), device=x.device).reshape(x.shape) % 2 == 0
     tuned = task.fit(x, x, 0.0, free).detach()
     assert torch.equal(tuned[~free], x[~free]), "fit moved coordinates that are not free"
-    assert torch.equal(x, before) and not anchor.any(), "fit changed its inputs in place"
+    assert torch.equal(x, before), "fit changed x in place"
+    assert not anchor.any(), "fit changed its anchor in place"
 
 
 def _check_point(menu: Menu, v: Tensor, point: Point) -> None:
@@ -192,12 +205,13 @@ def _check_point(menu: Menu, v: Tensor, point: Point) -> None:
 
 
 def _check_unreachable(menu: Menu, v: Tensor, price: Price, floor: float) -> None:
+    message = ""
     try:
         menu.project(v, price, math.nextafter(floor, -math.inf))
     except ValueError as error:
-        assert f"costs {floor:g}" in str(error), f"the error must name the cheapest price, {floor:g}: {error}"
-    else:
-        raise AssertionError(f"{menu!r}: a budget below the cheapest price, {floor}, was accepted")
+        message = str(error)
+    assert message, f"{menu!r}: a budget below the cheapest price, {floor}, was accepted"
+    assert f"costs {floor:g}" in message, f"the error must name the cheapest price, {floor:g}: {message}"
 
 
 def _frontier(menu: Menu, v: Tensor, price: Price, most: int = 20_000) -> list[tuple[float, float]]:
@@ -209,7 +223,11 @@ def _frontier(menu: Menu, v: Tensor, price: Price, most: int = 20_000) -> list[t
     prices = price.price(values).double().tolist()
     squares = (0.5 * (values.double() - v[:, None].double()).square().sum(-1)).tolist()
     picks = itertools.product(range(entries), repeat=blocks)
-    return [tuple(math.fsum(row[k] for row, k in zip(table, pick, strict=True)) for table in (prices, squares)) for pick in picks]  # type: ignore[misc]
+    return [(_taken(prices, pick), _taken(squares, pick)) for pick in picks]
+
+
+def _taken(table: list[list[float]], pick: tuple[int, ...]) -> float:
+    return math.fsum(row[entry] for row, entry in zip(table, pick, strict=True))
 
 
 def _squares(v: Tensor, z: Tensor) -> float:

@@ -14,9 +14,9 @@ WIDEST = 16  # bits; a menu lists its whole grid for every block, and 2**16 entr
 class FixedPoint(Menu):
     """A number becomes any value `n / 2**fraction` of a `word`-bit format, and is frozen.
 
-    `n` runs over `-2**(word-1) .. 2**(word-1) - 1` if `signed`, else `0 .. 2**word - 1`. The whole grid is on the menu, so
-    a price of the value itself is met exactly: signed digits, adders, bits (`BitPrice`). Without such a price this is
-    rounding with saturation. `fraction` may be negative or exceed `word`. Blocks have size 1.
+    `n` runs over `-2**(word-1) .. 2**(word-1) - 1` if `signed`, else `0 .. 2**word - 1`. The whole grid is on the menu,
+    so a price of the value itself is met exactly: signed digits, adders, bits (`BitPrice`). Without such a price this
+    is rounding with saturation. `fraction` may be negative or exceed `word`. Blocks have size 1.
 
     Raises `ValueError` for a word outside 1 to 16 bits and for blocks of another size.
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,12 +16,12 @@ from shared.menu import Choices, Menu
 class Levels(Menu):
     """A periodic angle takes one of its levels, frozen, or keeps its value and stays trainable.
 
-    A level stands for all its representatives; the one nearest to `v` is `level + period * round((v - level) / period)`.
+    A level stands for all its representatives; nearest to `v` is `level + period * round((v - level) / period)`.
 
-    `levels` is one list for all blocks, or one list per block, of any length. `period`, in radians, is one number or one
-    per block: a rotation of one qubit repeats after 2 pi up to a phase, a controlled rotation only after 4 pi, because
-    CRX(2 pi) is a Z on its control. `keep=False` takes "keeps its value" off the menu. The coordinates of a block take
-    the same level.
+    `levels` is one list for all blocks, or one list per block, of any length. `period`, in radians, is one number or
+    one per block: a rotation of one qubit repeats after 2 pi up to a phase, a controlled rotation only after 4 pi,
+    because CRX(2 pi) is a Z on its control. `keep=False` takes "keeps its value" off the menu. The coordinates of a
+    block take the same level.
 
     Raises `ValueError` for a level that is not finite, a period that is not positive, a block with nothing on its menu,
     or a point with another number of blocks.
@@ -57,9 +58,9 @@ class Levels(Menu):
         return Choices(torch.where(kept, here, near), kept)
 
     @property
-    def _rows(self) -> tuple[tuple[float, ...], ...]:
-        shared = not any(isinstance(entry, tuple) for entry in self.levels)
-        return (self.levels,) if shared else self.levels  # type: ignore[return-value]
+    def _rows(self) -> tuple[Any, ...]:
+        one_for_all = not any(isinstance(entry, tuple) for entry in self.levels)
+        return (self.levels,) if one_for_all else tuple(self.levels)
 
     @cached_property
     def _periods(self) -> Tensor:
@@ -73,5 +74,6 @@ class Levels(Menu):
         return torch.tensor([row + row[-1:] * (width - len(row)) for row in rows], dtype=torch.float64)[..., None]
 
 
-def _floats(entries):  # type: ignore[no-untyped-def]
+def _floats(entries: Any) -> Any:
+    """Numbers to `float`, sequences to tuples, at any depth: what a point of plain data is compared and printed by."""
     return tuple(map(_floats, entries)) if isinstance(entries, Iterable) else float(entries)

@@ -12,7 +12,7 @@ from shared.menu import Choices, Menu
 
 @dataclass(frozen=True)
 class Product(Menu):
-    """Menus side by side: the first `blocks[0]` blocks choose from `parts[0]`, the next `blocks[1]` from `parts[1]`, ...
+    """Menus side by side: the first `blocks[0]` blocks choose from `parts[0]`, the next `blocks[1]` from `parts[1]`.
 
     One multiplier, and so one budget, spans them all. `sizes` gives each part's block size where they differ; a point
     is then as wide as the widest and the padding of the narrower blocks is zero and frozen.

@@ -29,7 +29,7 @@ class Sparsity(Menu):
 
 @dataclass(frozen=True)
 class Grouping:
-    """A weight tensor of `shape` cut into equal tiles of shape `tile`; each tile is one block, a row of `(blocks, size)`.
+    """A weight tensor of `shape` cut into equal tiles of shape `tile`; a tile is one block, a row of `(blocks, size)`.
 
     Raises `ValueError` if the tiles do not cover the shape exactly.
 
