@@ -1,0 +1,47 @@
+"""Angles that depend on data: Qiskit's symbolic expressions of the features `x[k]`, for all samples at once."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from qiskit.circuit import Parameter, ParameterExpression
+from torch import Tensor
+
+_FEATURE = re.compile(r"x\[(\d+)\]")
+
+
+def feature(parameter: Parameter) -> int:
+    """The column of the data that a parameter stands for; features are called `x[0]`, `x[1]` ..."""
+    found = _FEATURE.fullmatch(parameter.name)
+    if found is None:
+        raise ValueError(f"parameter {parameter.name!r} is not a feature x[k]: bind it to an angle first")
+    return int(found[1])
+
+
+@dataclass(frozen=True)
+class Angles:
+    """The angles of one gate as functions of the data: `(samples, features) -> (samples, angles)`, in radians."""
+
+    expressions: tuple[float | ParameterExpression, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.stack([_evaluate(expression, x) for expression in self.expressions], dim=-1)
+
+
+def symbols(expressions: Sequence[float | ParameterExpression]) -> set[Parameter]:
+    """The parameters that the expressions still depend on."""
+    return {p for e in expressions if isinstance(e, ParameterExpression) for p in e.parameters}
+
+
+def _evaluate(expression: float | ParameterExpression, x: Tensor) -> Tensor:
+    if not isinstance(expression, ParameterExpression) or not expression.parameters:
+        return torch.full((len(x),), float(expression), dtype=torch.float64)
+    parameters = sorted(expression.parameters, key=feature)
+    columns = x[:, [feature(parameter) for parameter in parameters]]
+    slopes = [expression.gradient(parameter) for parameter in parameters]
+    if not symbols(slopes):  # affine, as every angle encoding is
+        offset = float(expression.bind(dict.fromkeys(parameters, 0.0)))
+        return offset + columns @ torch.tensor([float(slope) for slope in slopes], dtype=torch.float64)
+    rows = [float(expression.bind(dict(zip(parameters, row, strict=True)))) for row in columns.tolist()]
+    return torch.tensor(rows, dtype=torch.float64)
