@@ -1,27 +1,242 @@
-"""Qiskit circuits from ours."""
+"""Qiskit circuits to and from ours, gate for gate."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias, cast
 
+import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit import ParameterVector
-from qiskit.circuit.library import get_standard_gate_name_mapping
+from qiskit.circuit import CircuitError, ControlFlowOp, Instruction, Parameter, ParameterExpression, ParameterVector
+from qiskit.circuit import Gate as QiskitGate
+from qiskit.circuit.library import CPhaseGate, CU1Gate, PhaseGate, U1Gate, get_standard_gate_name_mapping
+from qiskit.quantum_info import Operator
 
-from quantum.circuit import ROTATIONS, Circuit
+from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
 
-_GATES = {name: type(gate) for name, gate in get_standard_gate_name_mapping().items()}
+_GATES: dict[str, QiskitGate] = get_standard_gate_name_mapping()
+_OLD_NAMES = {U1Gate: PhaseGate, CU1Gate: CPhaseGate}
+MOST_GATES = 100_000
+"""More gates than this are refused: nested definitions of a small file can stand for any number of them."""
+
+Angle: TypeAlias = "float | ParameterExpression"
+Weights: TypeAlias = Sequence[float] | Mapping[str, float] | None
+"""Values of the parameters that are not features: by name, or in the order of `QuantumCircuit.parameters`."""
 
 
-def to_qiskit(circuit: Circuit, weights: Sequence[float] | None = None) -> QuantumCircuit:
-    """The same gates as a `QuantumCircuit`: features stay the parameters `x[k]`; weights are bound, or stay `theta[k]`."""
+def to_qiskit(
+    circuit: Circuit, weights: Sequence[float] | None = None, features: Mapping[int, Parameter] | None = None
+) -> QuantumCircuit:
+    """The same gates as a `QuantumCircuit`.
+
+    Features stay the parameters `x[k]`, or those given in `features` by column; weights are bound, or stay `theta[k]`.
+    """
     if weights is not None:
         circuit = circuit.bind(weights)
-    x, theta = ParameterVector("x", circuit.features), ParameterVector("theta", circuit.weights)
+    x = dict(enumerate(ParameterVector("x", circuit.features))) | dict(features or {})
+    theta = ParameterVector("theta", circuit.weights)
     out = QuantumCircuit(circuit.wires)
     for gate in circuit.gates:
-        angle = gate.value
+        angle: float | ParameterExpression = gate.value
         if gate.weight is not None:
-            angle = gate.value + gate.scale * theta[gate.weight]
+            angle = _affine(gate, theta[gate.weight])
         elif gate.feature is not None:
-            angle = gate.value + gate.scale * x[gate.feature]
-        out.append(_GATES[gate.name](*((angle,) if gate.name in ROTATIONS else ())), gate.wires)
+            angle = _affine(gate, x[gate.feature])
+        out.append(_GATES[gate.name].base_class(*((angle,) if gate.name in ROTATIONS else ())), gate.wires)
     return out
+
+
+def _affine(gate: Gate, symbol: Parameter) -> ParameterExpression:
+    """`value + scale * symbol`, as short as it can be said."""
+    scaled = symbol if gate.scale == 1 else gate.scale * symbol
+    return gate.value + scaled if gate.value else scaled
+
+
+def from_qiskit(
+    circuit: QuantumCircuit, weights: Weights = None, features: Sequence[str] | None = None
+) -> tuple[Circuit, list[float]]:
+    """Our circuit, every rotation that reads no feature with a weight of its own, and the values of those weights.
+
+    Features are the parameters named in `features`, one for each data column in that order; without it, those whose
+    name starts with `x`, `feature` or `input`, where the number in the name is the column (`x[3]`, `x3` and `input_3`
+    are column 3). They stay symbolic, in angles that are affine in them. Every other parameter needs a value, bound or
+    in `weights`. Gates outside our set are expanded by their definitions, exactly up to a global phase. Barriers,
+    delays and final measurements are dropped.
+
+    Raises `ValueError` for anything that is not such a circuit: measurement or reset before the end, control flow, a
+    gate without a definition, an angle that is not affine in the features, a parameter without a value.
+    """
+    if circuit.num_qubits == 0:
+        raise ValueError("the circuit has no qubits")
+    columns = feature_columns(circuit.parameters, features)
+    values = _weight_values(circuit, columns, weights)
+    gates: list[Gate] = []
+    for operation, wires in _flat(circuit):
+        angles = [_bound(angle, values) for angle in operation.params] if operation.name in ("u", *ROTATIONS) else []
+        gates += _gates(operation.name, wires, angles, columns)
+    return Circuit(circuit.num_qubits, tuple(gates)).untie(())
+
+
+def feature_columns(parameters: Iterable[Parameter], features: Sequence[str] | None = None) -> dict[Parameter, int]:
+    """Which of the parameters are features, and their data columns; see `from_qiskit`."""
+    by_name = {parameter.name: parameter for parameter in parameters}
+    if features is not None:
+        return {by_name[name]: column for column, name in enumerate(features) if name in by_name}
+    names = sorted((name for name in by_name if re.match("x|feature|input", name)), key=_natural)
+    numbers = [int(match[1]) for name in names if (match := re.search(r"(\d{1,9})\]?$", name))]
+    if len(set(numbers)) < len(names):
+        numbers = list(range(len(names)))
+    return {by_name[name]: column for name, column in zip(names, numbers, strict=True)}
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts `x2` before `x10`."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _weight_values(
+    circuit: QuantumCircuit, columns: Mapping[Parameter, int], weights: Weights
+) -> dict[Parameter, float]:
+    free = [parameter for parameter in circuit.parameters if parameter not in columns]
+    if isinstance(weights, Mapping):
+        known = {getattr(key, "name", key): value for key, value in weights.items()}
+        return {parameter: float(known[parameter.name]) for parameter in free if parameter.name in known}
+    if weights is None:
+        return {}
+    if len(weights) != len(free):
+        names = ", ".join(parameter.name for parameter in free[:8]) + (" ..." if len(free) > 8 else "")
+        raise ValueError(f"{len(weights)} weights were given to a circuit with {len(free)} parameters ({names})")
+    return {parameter: float(value) for parameter, value in zip(free, weights, strict=True)}
+
+
+def _flat(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ...]]]:
+    """The operations in our gate set, or `u`, with their wires; definitions are followed depth first."""
+    index = {bit: k for k, bit in enumerate(circuit.qubits)}
+    todo = [(item.operation, tuple(index[bit] for bit in item.qubits)) for item in reversed(circuit.data)]
+    measured: set[int] = set()
+    found = 0
+    while todo:
+        operation, wires = todo.pop()
+        if operation.name in ("barrier", "delay"):
+            continue
+        if operation.name == "measure":
+            measured.update(wires)
+            continue
+        if again := measured.intersection(wires):
+            raise ValueError(
+                f"qubit {min(again)} is measured and then used by {operation.name!r}: only measurements at the end can "
+                f"be left out, so cut the circuit there"
+            )
+        if _is_ours(operation):
+            found += 1
+            yield operation, wires
+        else:
+            todo += reversed([(inner, tuple(wires[k] for k in on)) for inner, on in _definition(operation, wires)])
+        if found + len(todo) > MOST_GATES:
+            raise ValueError(f"the circuit has more than {MOST_GATES} gates when its definitions are expanded")
+
+
+def _is_ours(operation: Instruction) -> bool:
+    """Whether the name is in our gate set, or is `u`, and means what it says there."""
+    if operation.name not in ROTATIONS and operation.name not in FIXED and operation.name != "u":
+        return False
+    return _is_usual(operation) or _equals(operation, _GATES[operation.name])
+
+
+def _equals(operation: Instruction, usual: QiskitGate) -> bool:
+    """Whether a gate that someone defined under a standard name is that gate, up to a global phase.
+
+    It is compared at the angles it has; parameters without a value are tried at two points.
+    """
+    if (operation.num_qubits, operation.num_clbits, len(operation.params)) != (usual.num_qubits, 0, len(usual.params)):
+        return False
+    if operation.definition is None or not all(_is_usual(item.operation) for item in operation.definition):
+        return False
+    symbols = {p for angle in operation.params if isinstance(angle, ParameterExpression) for p in angle.parameters}
+    names = sorted(symbols, key=lambda symbol: symbol.name)
+    for seed in (0.7, 2.9) if names else (0.0,):
+        point = {symbol: seed * (k + 1) for k, symbol in enumerate(names)}
+        given = operation.definition.assign_parameters(point, strict=False)
+        meant = usual.base_class(*(_bound(angle, point) for angle in operation.params))
+        if given.parameters or not _same_up_to_phase(Operator(given).data, meant.to_matrix()):
+            return False
+    return True
+
+
+def _is_usual(operation: Instruction) -> bool:
+    kind = getattr(operation, "base_class", None)
+    return operation.name in _GATES and kind is _GATES[operation.name].base_class and isinstance(operation, QiskitGate)
+
+
+def _same_up_to_phase(a: np.ndarray, b: np.ndarray) -> bool:
+    overlap = np.vdot(a, b)
+    return abs(overlap) > 0.5 and bool(np.abs(a * overlap / abs(overlap) - b).max() < 1e-9)
+
+
+def _definition(operation: Instruction, wires: tuple[int, ...]) -> list[tuple[Instruction, tuple[int, ...]]]:
+    """What `operation` stands for, on its own qubits."""
+    if operation.name == "reset":
+        raise ValueError(f"qubit {wires[0]} is reset: a circuit starts in |0...0> and has no reset, so take it out")
+    if isinstance(operation, ControlFlowOp) or operation.num_clbits:
+        raise ValueError(
+            f"{operation.name!r} on qubits {list(wires)} is classical control: only circuits of gates can be read"
+        )
+    if getattr(operation, "base_class", None) in _OLD_NAMES:
+        return [(_OLD_NAMES[operation.base_class](*operation.params), tuple(range(operation.num_qubits)))]
+    definition = getattr(operation, "definition", None)
+    if definition is None:
+        known = ", ".join([*ROTATIONS, *FIXED])
+        raise ValueError(
+            f"gate {operation.name!r} on qubits {list(wires)} is unknown and has no definition: decompose it into "
+            f"{known} or u"
+        )
+    index = {bit: k for k, bit in enumerate(definition.qubits)}
+    return [(item.operation, tuple(index[bit] for bit in item.qubits)) for item in definition.data]
+
+
+def _gates(name: str, wires: tuple[int, ...], angles: Sequence[Angle], columns: Mapping[Parameter, int]) -> list[Gate]:
+    """One gate of `_flat` as ours: more than one where the angle reads several features."""
+    if name in FIXED:
+        return [Gate(name, wires)]
+    if name == "u":
+        theta, phi, lam = angles
+        if all(not isinstance(angle, ParameterExpression) and angle == 0 for angle in angles):
+            return [Gate("id", wires)]
+        euler = (("rz", lam), ("ry", theta), ("rz", phi))
+        return [gate for axis, angle in euler for gate in _gates(axis, wires, [angle], columns)]
+    value, scales = _read_angle(angles[0], f"{name!r} on {list(wires)}", columns)
+    if not scales:
+        return [Gate(name, wires, value)]
+    first, *others = (Gate(name, wires, feature=column, scale=scale) for column, scale in sorted(scales.items()))
+    return [replace(first, value=value), *others]
+
+
+def _bound(angle: Angle, values: Mapping[Parameter, float]) -> Angle:
+    known = {p: values[p] for p in angle.parameters if p in values} if isinstance(angle, ParameterExpression) else {}
+    return cast(ParameterExpression, angle).bind(known) if known else angle
+
+
+def _read_angle(angle: Angle, where: str, columns: Mapping[Parameter, int]) -> tuple[float, dict[int, float]]:
+    """`angle = value + sum of scales[column] * feature`: the value and the scales, in radians."""
+    if not isinstance(angle, ParameterExpression):
+        return float(angle), {}
+    free = sorted(p.name for p in angle.parameters if p not in columns)
+    if free:
+        raise ValueError(
+            f"parameter {free[0]!r} in {where} has no value: bind it, give it in weights={{{free[0]!r}: ...}}, or name "
+            f"it in features=[...] if it is a data column"
+        )
+    symbols = list(angle.parameters)
+    try:
+        value = float(angle.bind(dict.fromkeys(symbols, 0.0)))
+        scales = {p: float(angle.gradient(p)) for p in symbols}
+        point = {p: 0.37 + 1.13 * k for k, p in enumerate(symbols)}
+        seen, affine = float(angle.bind(point)), value + sum(scales[p] * point[p] for p in symbols)
+    except (TypeError, ArithmeticError, CircuitError) as error:
+        raise ValueError(f"the angle {angle} of {where} {_NOT_AFFINE}") from error
+    if abs(seen - affine) > 1e-9 * (1 + abs(seen)):
+        raise ValueError(f"the angle {angle} of {where} {_NOT_AFFINE}")
+    return value, {columns[p]: scale for p, scale in scales.items() if scale}
+
+
+_NOT_AFFINE = "is not affine in its features: compute it beforehand and give it as a feature of its own"

@@ -1,0 +1,220 @@
+"""OpenQASM 2 and 3 to and from our circuits."""
+
+import bisect
+import contextlib
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from quantum.circuit import ROTATIONS, Circuit, Gate
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+    from quantum.interop.qiskit import Weights
+
+MOST_WIRES = 999
+"""Larger registers are refused before anything allocates them."""
+
+_HEADERS = {2: 'OPENQASM 2.0;\ninclude "qelib1.inc";\n', 3: 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'}
+_DEFINITIONS = {
+    "sxdg": "gate sxdg a { s a; h a; s a; }",
+    "rxx": "gate rxx(t) a, b { h a; h b; cx a, b; rz(t) b; cx a, b; h a; h b; }",
+    "ryy": "gate ryy(t) a, b { rx(pi/2) a; rx(pi/2) b; cx a, b; rz(t) b; cx a, b; rx(-pi/2) a; rx(-pi/2) b; }",
+    "rzz": "gate rzz(t) a, b { cx a, b; rz(t) b; cx a, b; }",
+    "iswap": "gate iswap a, b { s a; s b; h a; cx a, b; cx b, a; h b; }",
+    "ecr": "gate ecr a, b { s a; sx b; cx a, b; x a; }",
+}
+"""Gates that a standard library lacks, in gates that both have, up to a global phase."""
+_LACKS = {2: ("ryy", "iswap", "ecr"), 3: tuple(_DEFINITIONS)}
+_NAMES = {2: {"p": "u1", "cp": "cu1"}, 3: dict[str, str]()}
+
+# What the parsers raise on some malformed text beside their own errors.
+_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+def dumps(circuit: Circuit, weights: Sequence[float] = (), version: int = 3) -> str:
+    """The circuit as OpenQASM text with `weights` bound; in version 3 the features are `input float x0, x1 ...`.
+
+    Angles are written so that they read back to the last bit.
+
+    >>> print(dumps(Circuit(1, (Gate("ry", (0,), feature=0),))), end="")
+    OPENQASM 3.0;
+    include "stdgates.inc";
+    input float[64] x0;
+    qubit[1] q;
+    ry(x0) q[0];
+    """
+    if version not in _HEADERS:
+        raise ValueError(f"OpenQASM {version} cannot be written: use version 2 or 3")
+    circuit = circuit.bind(weights)
+    features = sorted({gate.feature for gate in circuit.gates if gate.feature is not None})
+    if features and version == 2:
+        raise ValueError(f"OpenQASM 2 has no inputs, but the circuit reads feature {features[0]}: use version 3")
+    used = {gate.name for gate in circuit.gates}
+    lines = [f"input float[64] x{k};" for k in features]
+    lines += [text for name, text in _DEFINITIONS.items() if name in used and name in _LACKS[version]]
+    lines.append(f"qreg q[{circuit.wires}];" if version == 2 else f"qubit[{circuit.wires}] q;")
+    lines += [_line(gate, _NAMES[version].get(gate.name, gate.name)) for gate in circuit.gates]
+    return _HEADERS[version] + "\n".join(lines) + "\n"
+
+
+def _line(gate: Gate, name: str) -> str:
+    wires = ", ".join(f"q[{wire}]" for wire in gate.wires)
+    return f"{name}({_angle(gate)}) {wires};" if gate.name in ROTATIONS else f"{name} {wires};"
+
+
+def _angle(gate: Gate) -> str:
+    if gate.feature is None:
+        return _real(gate.value)
+    scaled = f"x{gate.feature}" if gate.scale == 1 else f"{_real(gate.scale)}*x{gate.feature}"
+    return f"{_real(gate.value)} + {scaled}" if gate.value else scaled
+
+
+def _real(value: float) -> str:
+    """The shortest text that reads back as `value`, with the decimal point that OpenQASM 2 wants before an exponent."""
+    digits, e, exponent = repr(float(value)).partition("e")
+    return f"{digits}{'' if '.' in digits else '.0'}{e}{exponent}"
+
+
+def loads(text: str, weights: "Weights" = None, features: Sequence[str] | None = None) -> tuple[Circuit, list[float]]:
+    """Our circuit and its weights' values from OpenQASM 2 or 3 text; `weights` and `features` as in `from_qiskit`.
+
+    Raises `ValueError` with the line number on text that is not OpenQASM, and what `from_qiskit` raises on a program
+    that is not a circuit of gates with measurements at its end. No file is included but the standard libraries.
+    """
+    from quantum.interop.qiskit import from_qiskit
+
+    if not text.strip():
+        _fail(1, "the text is empty")
+    version = version_of(text)
+    code = re.sub(r"//[^\n]*|/\*.*?\*/", lambda comment: re.sub(r"[^\n]", " ", comment[0]), text, flags=re.DOTALL)
+    _check_sizes(code)
+    circuit = _parse_2(text, code) if version == 2 else _parse_3(text)
+    return from_qiskit(circuit, weights, features)
+
+
+def version_of(text: str) -> int:
+    """2 or 3, by the header, or else by how registers are declared."""
+    header = re.search(r"^[^\S\n]*OPENQASM\s+([^\s;]*)", text, flags=re.MULTILINE)
+    if header is None:
+        return 2 if re.search(r"^\s*[qc]reg\b", text, flags=re.MULTILINE) else 3
+    if header[1] not in ("2", "2.0", "3", "3.0", "3.1"):
+        _fail(text.count("\n", 0, header.start(1)) + 1, f"OPENQASM {header[1]!r:.20} is unknown: write 2.0 or 3.0")
+    return int(header[1][0])
+
+
+def _check_sizes(code: str) -> None:
+    for match in re.finditer(r"(?:\[\s*|\$)(\d+)", code):
+        if int(match[1][:9]) > MOST_WIRES:
+            line = code.count("\n", 0, match.start(1)) + 1
+            _fail(line, f"{match[1]:.20} is above the limit of {MOST_WIRES} qubits or bits")
+
+
+def _parse_2(text: str, code: str) -> "QuantumCircuit":
+    from qiskit import qasm2
+
+    # Qiskit's own additions to qelib1.inc; given where the file defines such a name itself, they would override it
+    defined = set(re.findall(r"\bgate\s+(\w+)", code))
+    added = [gate for gate in qasm2.LEGACY_CUSTOM_INSTRUCTIONS if gate.builtin and gate.name not in defined]
+
+    def parse(text: str) -> "QuantumCircuit":
+        return qasm2.loads(text, include_path=(), custom_instructions=added)
+
+    try:
+        return parse(text)
+    except qasm2.QASM2ParseError as error:
+        where = re.search(r"<input>:(\d+),\d+: (.*)", error.message, flags=re.DOTALL)
+        _fail(int(where[1]) if where else _lines(text), where[2] if where else error.message)
+    except _FAULTS as error:
+        _fail(_first_line(text, parse, qasm2.QASM2ParseError), str(error))
+
+
+def _parse_3(text: str) -> "QuantumCircuit":
+    import openqasm3
+    from openqasm3.parser import QASM3ParsingError
+    from qiskit_qasm3_import import ConversionError
+
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # the lexer prints its complaints
+            program = openqasm3.parse(text)
+    except QASM3ParsingError as error:
+        _fail(*_place(error, text))
+    except _FAULTS:
+        _fail(_first_line(text, openqasm3.parse, QASM3ParsingError), "the syntax is wrong")
+    try:
+        return _converter().convert(program).circuit
+    except ConversionError as error:
+        where = re.match(r"(\d+),\d+: (.*)", error.message, flags=re.DOTALL)
+        _fail(int(where[1]) if where else _lines(text), where[2] if where else error.message)
+
+
+def _converter() -> Any:
+    """Qiskit's converter from the syntax tree, with a line number on every error, and for circuits of gates only."""
+    from openqasm3 import ast
+    from qiskit.exceptions import QiskitError
+    from qiskit_qasm3_import import ConversionError
+    from qiskit_qasm3_import.converter import ConvertVisitor
+
+    plain = (
+        *(ast.Program, ast.Include, ast.QubitDeclaration, ast.ClassicalDeclaration, ast.IODeclaration),
+        *(ast.QuantumGateDefinition, ast.QuantumGate, ast.QuantumPhase, ast.QuantumMeasurementStatement),
+        *(ast.QuantumBarrier, ast.AliasStatement, ast.DelayInstruction),
+    )
+
+    class Converter(ConvertVisitor):
+        def visit(self, node: ast.QASMNode, context: Any = None) -> Any:
+            if isinstance(node, ast.Statement) and not isinstance(node, plain):
+                kind = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).lower()
+                raise ConversionError(f"a {kind} is not a gate: only circuits of gates can be read", node)
+            for modifier in getattr(node, "modifiers", ()):
+                controls = getattr(modifier.argument, "value", MOST_CONTROLS + 1) if modifier.argument else 1
+                if modifier.modifier is not ast.GateModifierName.pow and controls > MOST_CONTROLS:
+                    raise ConversionError(f"a gate has at most {MOST_CONTROLS} controls, given as a number", node)
+            for size in (getattr(node, "size", None), getattr(getattr(node, "type", None), "size", None)):
+                if size is not None and not isinstance(size, ast.IntegerLiteral):
+                    raise ConversionError("the size of a register must be a number", node)
+            try:
+                return super().visit(node, context)
+            except (QiskitError, *_FAULTS) as error:
+                raise ConversionError(str(error) or type(error).__name__, node) from error
+
+    return Converter()
+
+
+MOST_CONTROLS = 4
+
+
+def _place(error: Exception, text: str) -> tuple[int, str]:
+    """The line and the message of a syntax error, from the token that stopped the parser if it does not say."""
+    if where := re.match(r"L(\d+):C\d+: (.*)", str(error), flags=re.DOTALL):
+        return int(where[1]), where[2]
+    reason = getattr(error.__cause__, "args", ())
+    token = getattr(reason[0], "offendingToken", None) if reason else None
+    return (_lines(text), "the syntax is wrong") if token is None else (token.line, f"unexpected {token.text!r:.40}")
+
+
+def _first_line(text: str, parse: Callable[[str], object], usual: type[Exception]) -> int:
+    """The first line where `parse` fails otherwise than in its `usual` way, which has no place for it."""
+    lines = text.split("\n")
+
+    def fails(count: int) -> bool:
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):
+                parse("\n".join(lines[:count]))
+        except usual:
+            return False
+        except _FAULTS:
+            return True
+        return False
+
+    return 1 + bisect.bisect_left(range(1, len(lines)), True, key=fails)
+
+
+def _lines(text: str) -> int:
+    return text.count("\n") + 1
+
+
+def _fail(line: int, message: str) -> NoReturn:
+    raise ValueError(f"OpenQASM line {line}: {' '.join(message.split())}")
