@@ -2,7 +2,8 @@
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -39,19 +40,21 @@ def load(name: str) -> "Experiment[Any]":
         return _own(name)
     if name not in EXPERIMENTS:
         raise ValueError(f"no experiment {name!r}: known are {', '.join(EXPERIMENTS)}, or your own as module:Class")
-    entry = EXPERIMENTS[name]
+    with extra_named(name):
+        return _instance(EXPERIMENTS[name].reference)
+
+
+@contextmanager
+def extra_named(name: str) -> Iterator[None]:
+    """Where a module is missing inside, say which extra of experiment `name` installs it."""
     try:
-        return _instance(entry.reference)
+        yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing in _OURS:
+        if name not in EXPERIMENTS or missing in _OURS or "pip install" in str(error):
             raise
-        raise missing_extra(entry.extra, missing) from None
-
-
-def missing_extra(extra: str, module: str) -> ModuleNotFoundError:
-    """The error that tells a user which extra installs `module`."""
-    return ModuleNotFoundError(f"`{extra}` needs {module}: pip install 'qwedge[{extra}]'", name=module)
+        extra = EXPERIMENTS[name].extra
+        raise ModuleNotFoundError(f"`{extra}` needs {missing}: pip install 'qwedge[{extra}]'", name=missing) from None
 
 
 def _own(reference: str) -> "Experiment[Any]":

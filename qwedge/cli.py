@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qwedge.catalogue import EXPERIMENTS, load
+from qwedge.catalogue import EXPERIMENTS, extra_named, load
 
 if TYPE_CHECKING:
-    from shared.lab import Experiment, Row, Store
+    from shared.lab import Experiment, Page, Row, Store
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -92,25 +92,21 @@ def run(
     from shared.lab import Local, Ray, Store, print_page, read_settings
     from shared.lab import run as run_cells
 
-    cells = experiment.cells(read_settings(experiment.settings, config, assignments, seed))
     store = Store(out or _default_folder(experiment.name))
+    chosen = Ray(address) if engine == "ray" else Local()
     try:
-        rows = run_cells(
-            experiment,
-            cells,
-            store,
-            engine=Ray(address) if engine == "ray" else Local(),
-            quiet=quiet,
-            invocation=f"qwedge run {name}",
-        )
+        with extra_named(name):
+            cells = experiment.cells(read_settings(experiment.settings, config, assignments, seed))
+            rows = run_cells(experiment, cells, store, engine=chosen, quiet=quiet, invocation=f"qwedge run {name}")
+            page = experiment.page(rows)
     except KeyboardInterrupt:
         kept = len(store.rows(experiment.name))
         click.echo(f"qwedge: interrupted; {kept} rows are safe in {store.folder}, the same command goes on", err=True)
         sys.exit(130)
-    path = _write_page(experiment, rows, store)
+    path = _write_page(page, rows, store)
     if as_json:
         return _print_json({"page": str(path), "rows": [row.plain() for row in rows]})
-    print_page(experiment.page(rows))
+    print_page(page)
     click.echo(f"page: {path}", err=True)
 
 
@@ -192,7 +188,7 @@ def report(name: str, out: Path | None, as_json: bool) -> None:
     rows = [row for row in store.rows(experiment.name) if row.version == experiment.version]
     if not rows:
         raise ValueError(f"{folder} has no rows of {experiment.name} version {experiment.version}; run it first")
-    path = _write_page(experiment, rows, store)
+    path = _write_page(experiment.page(rows), rows, store)
     if as_json:
         return _print_json({"page": str(path), "rows": len(rows)})
     click.echo(str(path))
@@ -234,12 +230,10 @@ def _default_folder(name: str) -> Path:
 
 
 def _list_settings(experiment: "Experiment[Any]", as_json: bool) -> None:
-    from shared.lab import settings_table
+    from shared.lab import print_table, settings_table
 
     if as_json:
         return _print_json(experiment.settings.model_json_schema())
-    from shared.lab import print_table
-
     print_table(settings_table(experiment))
 
 
@@ -254,9 +248,7 @@ def _rows(folder: Path, id: str | None = None) -> "list[Row]":
         return rows
     found = [row for row in rows if row.id.startswith(id)]
     if len(found) != 1:
-        raise ValueError(
-            f"{len(found)} of the {len(rows)} rows in {folder} have an id that begins with {id}; needs one"
-        )
+        raise ValueError(f"{len(found)} of the {len(rows)} rows in {folder} have an id beginning with {id}; needs one")
     return found
 
 
@@ -267,9 +259,9 @@ def _rows_at(place: Path) -> "list[Row]":
     return _rows(place.parent, place.name)
 
 
-def _write_page(experiment: "Experiment[Any]", rows: "list[Row]", store: "Store") -> Path:
+def _write_page(page: "Page", rows: "list[Row]", store: "Store") -> Path:
     from shared.lab import render, write_whole
 
     path = store.folder / "index.html"
-    write_whole(path, render(experiment.page(rows), rows, store).encode())
+    write_whole(path, render(page, rows, store).encode())
     return path

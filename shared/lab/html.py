@@ -47,9 +47,7 @@ class _Sources:
     def anchor(self, ids: tuple[str, ...]) -> str:
         """The anchor on the page for these rows; empty without rows."""
         if unknown := [id for id in ids if id not in self._rows]:
-            raise ValueError(
-                f"the page cites row {unknown[0][:12]}, which is not among the {len(self._rows)} rows shown"
-            )
+            raise ValueError(f"the page cites row {unknown[0][:12]}, not among the {len(self._rows)} rows shown")
         if len(ids) < 2:
             return f"row-{ids[0][:12]}" if ids else ""
         if ids not in self.sets:

@@ -29,7 +29,7 @@ def plot(
     title: str,
     caption: str = "",
     panels: int = 1,
-    size: tuple[float, float] = (7.2, 3.6),
+    size: tuple[float, float] = (9.2, 3.8),
 ) -> Figure:
     """The figure that `paint(axes, ...)` draws on `panels` Matplotlib axes side by side; `size` is in inches.
 
@@ -85,6 +85,5 @@ def _adopt(svg: str) -> str:
     for name, color in _VARIABLES.items():
         svg = re.sub(color, f"var(--{name})", svg, flags=re.IGNORECASE)
     svg = re.sub(r"font: [^;\"]*?(\d+(?:\.\d+)?px)[^;\"]*", r"font-size: \1", svg)
-    return re.sub(
-        r'<svg ([^>]*?)height="[^"]*" ([^>]*?)width="([\d.]+)pt"', r'<svg \1\2style="max-width:\3pt"', svg, count=1
-    )
+    head, body = svg.split(">", 1)
+    return re.sub(r' (width|height)="[^"]*"', "", head) + ">" + body

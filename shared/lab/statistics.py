@@ -34,8 +34,9 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     middle = rate + z**2 / (2 * trials)
     half = z * math.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
     scale = 1 + z**2 / trials
-    # At 0 and 1 the bound is exactly the rate; rounding must not put it on the other side.
-    return Interval(rate, min(rate, (middle - half) / scale), max(rate, (middle + half) / scale))
+    # At rates 0 and 1 one bound is exactly the rate; rounding must not put it on the other side.
+    low, high = max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    return Interval(rate, min(rate, low), max(rate, high))
 
 
 def mean(samples: Sequence[float], confidence: float = 0.95) -> Interval:
