@@ -1,0 +1,90 @@
+"""Compile-only controls: what the best general compilers make of a circuit without knowing its task or its data.
+
+Each takes a bound trainable body, so that nothing is optimised across the encoder, and keeps the cheapest of 20 seeds.
+The approximate ones change what the circuit computes: evaluate `Compiled.circuit`, which begins with wire w on
+`circuit.layout.initial_index_layout(filter_ancillas=True)[w]` and ends with it on `Compiled.measured[w]`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qiskit import QuantumCircuit
+
+from quantum.circuit import Circuit
+from quantum.compile import Compiled, compile_circuit
+from quantum.interop.qiskit import to_qiskit
+from quantum.target import Device
+
+SEEDS = range(20)
+"""Transpiler seeds that every control tries; the dense seismic block varies by 15 CX between seeds on Torino."""
+
+FIDELITY = 0.99
+"""What an approximate control may assume of a gate: a rewriting that costs less than the gate's error is taken."""
+
+
+def o3(circuit: Circuit, device: Device) -> Compiled:
+    """Qiskit at optimization level 3, exact."""
+    return compile_circuit(_bound(circuit), device, SEEDS)
+
+
+def o3_approximate(circuit: Circuit, device: Device) -> Compiled:
+    """Qiskit at optimization level 3 with `approximation_degree` 0.99."""
+    return compile_circuit(_bound(circuit), device, SEEDS, approximation_degree=FIDELITY)
+
+
+def pytket(circuit: Circuit, device: Device) -> Compiled:
+    """Exact resynthesis by pytket's `FullPeepholeOptimise`, then Qiskit's O3."""
+    return compile_circuit(_peephole(_bound(circuit), 1.0), device, SEEDS)
+
+
+def pytket_approximate(circuit: Circuit, device: Device) -> Compiled:
+    """pytket's `FullPeepholeOptimise` and `KAKDecomposition(cx_fidelity=0.99)`, then Qiskit's O3."""
+    return compile_circuit(_peephole(_bound(circuit), FIDELITY), device, SEEDS)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A compile-only control, and one line that says what it is; `exact` ones keep the circuit's unitary."""
+
+    compile: Callable[[Circuit, Device], Compiled]
+    summary: str
+    exact: bool
+
+
+CONTROLS: dict[str, Control] = {
+    "o3": Control(o3, "Qiskit O3, best of 20 seeds", exact=True),
+    "o3_approximate": Control(o3_approximate, "Qiskit O3, approximation_degree 0.99, best of 20 seeds", exact=False),
+    "pytket": Control(pytket, "pytket FullPeepholeOptimise, then Qiskit O3, best of 20 seeds", exact=True),
+    "pytket_approximate": Control(
+        pytket_approximate, "pytket FullPeepholeOptimise + KAK 0.99, then Qiskit O3, best of 20 seeds", exact=False
+    ),
+}
+
+
+def _bound(circuit: Circuit) -> QuantumCircuit:
+    if circuit.weights or circuit.features:
+        raise ValueError(
+            f"a control compiles a bound body, but the circuit reads {circuit.weights} weights and {circuit.features} "
+            "features: bind the weights and leave the encoder out"
+        )
+    return to_qiskit(circuit)
+
+
+def _peephole(circuit: QuantumCircuit, cx_fidelity: float) -> QuantumCircuit:
+    """The circuit simplified by pytket, before placement.
+
+    Qiskit places and routes it: over 56 circuits on Nairobi and Torino (every ansatz, 4 and 5 wires, free and snapped)
+    that took no more two-qubit gates than pytket's own `CXMappingPass` with the better of graph and line placement in
+    55, and up to 8 fewer. Wire swaps that pytket leaves implicit are put back as
+    SWAP gates, which O3 takes out again and then accounts for in its layout.
+    """
+    try:
+        from pytket.extensions.qiskit.qiskit_convert import qiskit_to_tk, tk_to_qiskit
+        from pytket.passes import FullPeepholeOptimise, KAKDecomposition
+    except ImportError as error:
+        raise ImportError("the pytket control needs pytket: pip install 'qwedge[quantum]'") from error
+    simplified = qiskit_to_tk(circuit)
+    FullPeepholeOptimise().apply(simplified)
+    if cx_fidelity < 1:
+        KAKDecomposition(cx_fidelity=cx_fidelity).apply(simplified)
+    return tk_to_qiskit(simplified, replace_implicit_swaps=True)
