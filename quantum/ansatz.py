@@ -77,16 +77,17 @@ def strongly_entangling(wires: int = 4, layers: int = 3) -> Circuit:
 
 
 def line(wires: int = 4, layers: int = 4) -> Circuit:
-    """RY and RZ on every wire, then `exp(-i w/2 ZZ)` between neighbours: native to a device that is a line.
+    """RY and RZ on every wire, then `exp(-i w/2 ZZ)` on every other pair of neighbours: native to a device that is a line.
 
-    A RZZ costs two CX in general, one at pi/2 and none at 0 and pi, so the compressor chooses where to entangle at all.
-    A last RY turns the measured axis.
+    A layer does the even pairs, turns every wire again, and does the odd ones, so that each entangler stands between
+    rotations of its own. A RZZ costs two CX in general, one at pi/2 and none at 0 and pi: the compressor decides where to
+    entangle at all. A last RY turns the measured axis.
     """
     index, gates = count(), list[Gate]()
-    for layer in range(layers):
-        gates += _rotations("ry rz", wires, index)
-        pairs = [(wire, wire + 1) for start in (0, 1) for wire in range(start, wires - 1, 2)]
-        gates += [Gate("rzz", pair, weight=next(index)) for pair in pairs]
+    for _ in range(layers):
+        for start in (0, 1):
+            gates += _rotations("ry rz", wires, index)
+            gates += [Gate("rzz", (wire, wire + 1), weight=next(index)) for wire in range(start, wires - 1, 2)]
     gates += _rotations("ry", wires, index)
     return Circuit(wires, tuple(gates))
 
@@ -123,4 +124,3 @@ def ansatz(name: str, wires: int = 4, layers: int | None = None) -> Circuit:
     if wires < 2:
         raise ValueError(f"wires={wires}: an ansatz needs at least 2")
     return ANSAETZE[name](wires) if layers is None else ANSAETZE[name](wires, layers)
-

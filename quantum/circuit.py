@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 
 ROTATIONS = MappingProxyType(
@@ -55,7 +56,9 @@ class Gate:
         if len(self.wires) != self.arity or len(set(self.wires)) != self.arity:
             raise ValueError(f"gate {self.name!r} takes {self.arity} distinct wires but was given {self.wires}")
         if self.weight is not None and self.feature is not None:
-            raise ValueError(f"gate {self.name!r} on {self.wires} has both a weight and a feature: split it in two gates")
+            raise ValueError(
+                f"gate {self.name!r} on {self.wires} has both a weight and a feature: split it in two gates"
+            )
         if self.name in FIXED and (self.weight is not None or self.feature is not None):
             raise ValueError(f"gate {self.name!r} has no angle, so it takes neither a weight nor a feature")
 
@@ -81,10 +84,20 @@ class Circuit:
     wires: int
     gates: tuple[Gate, ...]
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Circuits are keys of the simulator's cache, looked up at every training step: hash the gates once."""
+        return hash((self.wires, self.gates))
+
     def __post_init__(self) -> None:
         for gate in self.gates:
             if max(gate.wires) >= self.wires:
-                raise ValueError(f"gate {gate.name!r} acts on wire {max(gate.wires)} of a circuit of {self.wires} wires")
+                raise ValueError(
+                    f"gate {gate.name!r} acts on wire {max(gate.wires)} of a circuit of {self.wires} wires"
+                )
             if not math.isfinite(gate.value) or not math.isfinite(gate.scale):
                 raise ValueError(f"gate {gate.name!r} on {gate.wires} has the angle {gate.value}: angles are finite")
 
@@ -118,21 +131,31 @@ class Circuit:
             ),
         )
 
-    def untie(self) -> tuple["Circuit", list[float]]:
-        """The circuit with every unbound fixed rotation turned into a weight of its own, and those weights' values.
+    def untie(self, weights: Sequence[float]) -> tuple["Circuit", list[float]]:
+        """Every rotation that reads no feature gets a weight of its own: that circuit, and the angles as its weights.
 
-        A bound circuit (from OpenQASM, say) becomes trainable; a weight that several gates share is refused, since its
-        value is not known here: bind it first.
+        What compression starts from: a bound circuit (from OpenQASM, say) becomes trainable, and gates that shared a
+        weight, or scaled it, may take different angles.
         """
-        if any(gate.weight is not None for gate in self.gates):
-            raise ValueError("the circuit still has weights: bind them before untying its angles")
-        gates, values = [], []
-        for gate in self.gates:
+        angles: list[float] = []
+        gates: list[Gate] = []
+        for gate in self.bind(weights).gates:
             if gate.name in ROTATIONS and gate.feature is None:
-                values.append(gate.value)
-                gate = replace(gate, value=0.0, weight=len(values) - 1, scale=1.0)
-            gates.append(gate)
-        return Circuit(self.wires, tuple(gates)), values
+                gates.append(Gate(gate.name, gate.wires, weight=len(angles)))
+                angles.append(gate.value)
+            else:
+                gates.append(gate)
+        return Circuit(self.wires, tuple(gates)), angles
+
+    def freeze(self, weights: Sequence[float], free: Sequence[bool]) -> "Circuit":
+        """The circuit with the weights that are not `free` bound, and the free ones numbered from 0 in their order."""
+        index = {old: new for new, old in enumerate(k for k, trainable in enumerate(free) if trainable)}
+        gates = []
+        for gate, bound in zip(self.gates, self.bind(weights).gates, strict=True):
+            if gate.weight is not None and free[gate.weight]:
+                bound = replace(gate, weight=index[gate.weight])
+            gates.append(bound)
+        return Circuit(self.wires, tuple(gates))
 
     @property
     def encoder(self) -> "Circuit":

@@ -1,17 +1,21 @@
 """Compile a circuit with Qiskit's transpiler and count what the device will run."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction
-from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
+from qiskit.transpiler import InstructionProperties, PassManager, Target, generate_preset_pass_manager
 
 from quantum.target import Device
 
-_VIRTUAL = frozenset({"rz", "p", "id", "barrier", "measure", "delay"})
+NOMINAL_ERROR = {1: 3e-4, 2: 1e-2}
+"""Error of a one- and a two-qubit gate on a device that states none: the order of today's superconducting devices."""
+
+VIRTUAL = frozenset({"rz", "p", "id", "barrier", "measure", "delay"})
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class Compiled:
 
     `depth` counts every gate, as published results do; `depth_no_rz` leaves out virtual RZ; `esp` is the estimated
     success probability, the product of `1 - error` over the gates (readout left out); `duration_ns` is the critical path.
+    `cost` is `-log ESP`, additive over gates; a device that states no error counts with `NOMINAL_ERROR` there, so that
+    ideal devices still rank circuits. `measured[w]` is the physical qubit that carries wire `w` at the end.
     """
 
     circuit: QuantumCircuit
@@ -29,7 +35,9 @@ class Compiled:
     depth_no_rz: int
     twoq_depth: int
     esp: float
+    cost: float
     duration_ns: float
+    measured: tuple[int, ...]
 
 
 @lru_cache(maxsize=256)
@@ -53,24 +61,25 @@ def compile_circuit(
         raise ValueError(
             f"a circuit of {circuit.num_qubits} qubits does not fit {device.name}, which has {device.target.num_qubits}"
         )
-    results = (
-        count(_pass_manager(device, seed, approximation_degree).run(circuit), device, seed) for seed in seeds
-    )
+    results = (count(_pass_manager(device, seed, approximation_degree).run(circuit), device, seed) for seed in seeds)
     return min(results, key=lambda compiled: (compiled.twoq, compiled.depth))
 
 
 def count(circuit: QuantumCircuit, device: Device, seed: int = 0) -> Compiled:
     """What a circuit that is already in the device's gates costs."""
-    log_esp = sum(_log_success(item, circuit, device.target) for item in circuit.data)
+    uses = [_use(item, circuit) for item in filter(_runs, circuit.data)]
+    layout = circuit.layout
     return Compiled(
         circuit=circuit,
         seed=seed,
         twoq=circuit.num_nonlocal_gates(),
         depth=circuit.depth(_runs),
-        depth_no_rz=circuit.depth(lambda item: item.operation.name not in _VIRTUAL),
+        depth_no_rz=circuit.depth(lambda item: item.operation.name not in VIRTUAL),
         twoq_depth=circuit.depth(lambda item: len(item.qubits) == 2 and _runs(item)),
-        esp=math.exp(log_esp),
-        duration_ns=_duration_ns(circuit, device.target),
+        esp=math.prod(1 - (_error(*use, device.target) or 0.0) for use in uses),
+        cost=sum(gate_cost(*use, device.target) for use in uses),
+        duration_ns=_duration_ns(uses, device.target),
+        measured=tuple(range(circuit.num_qubits)) if layout is None else tuple(layout.final_index_layout()),
     )
 
 
@@ -78,26 +87,34 @@ def _runs(item: CircuitInstruction) -> bool:
     return item.operation.name not in ("barrier", "measure", "delay")
 
 
-def _properties(item: CircuitInstruction, circuit: QuantumCircuit, target: Target):
-    wires = tuple(circuit.find_bit(bit).index for bit in item.qubits)
-    gates = target[item.operation.name] if item.operation.name in target else {}
-    return gates.get(wires) or gates.get(None)
+def gate_cost(name: str, wires: tuple[int, ...], target: Target) -> float:
+    """`-log(1 - error)` of one gate of the device on its physical qubits, in nats."""
+    error = _error(name, wires, target)
+    if error is None:
+        error = 0.0 if name in VIRTUAL else NOMINAL_ERROR[len(wires)]
+    return -math.log(max(1 - error, 1e-12))
 
 
-def _log_success(item: CircuitInstruction, circuit: QuantumCircuit, target: Target) -> float:
-    properties = _properties(item, circuit, target) if _runs(item) else None
-    return math.log1p(-properties.error) if properties is not None and properties.error else 0.0
+def _use(item: CircuitInstruction, circuit: QuantumCircuit) -> tuple[str, tuple[int, ...]]:
+    return item.operation.name, tuple(circuit.find_bit(bit).index for bit in item.qubits)
 
 
-def _duration_ns(circuit: QuantumCircuit, target: Target) -> float:
+def _error(name: str, wires: tuple[int, ...], target: Target) -> float | None:
+    properties = _properties(name, wires, target)
+    return None if properties is None else properties.error
+
+
+def _properties(name: str, wires: tuple[int, ...], target: Target) -> InstructionProperties | None:
+    places = target[name] if name in target else {}
+    return places.get(wires) or places.get(None)
+
+
+def _duration_ns(uses: Iterable[tuple[str, tuple[int, ...]]], target: Target) -> float:
     """The longest path through the gates' own durations."""
-    busy = [0.0] * circuit.num_qubits
-    for item in circuit.data:
-        if not _runs(item):
-            continue
-        properties = _properties(item, circuit, target)
-        wires = [circuit.find_bit(bit).index for bit in item.qubits]
-        end = max(busy[w] for w in wires) + (1e9 * (properties.duration or 0.0) if properties is not None else 0.0)
-        for wire in wires:
-            busy[wire] = end
-    return max(busy, default=0.0)
+    busy: defaultdict[int, float] = defaultdict(float)
+    for name, wires in uses:
+        properties = _properties(name, wires, target)
+        duration = (properties.duration or 0.0) if properties is not None else 0.0
+        end = max(busy[wire] for wire in wires) + 1e9 * duration
+        busy.update(dict.fromkeys(wires, end))
+    return max(busy.values(), default=0.0)

@@ -1,6 +1,7 @@
 """From measured bits to class scores: parities of Z, weighted."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ class Readout:
         """The wires that have to be measured."""
         return frozenset(wire for string in self.strings for wire in string)
 
+    @lru_cache  # noqa: B019 - a readout is a small value, and this is asked at every training step
     def parities(self, wires: int) -> Tensor:
         """`(strings, 2**wires)` of +-1: each parity on each basis state, wire 0 the least significant bit."""
         states = torch.arange(2**wires)

@@ -1,0 +1,52 @@
+"""What a user asks for: `twoq<=20`, `depth<=60`, `drop<=0.01`, or several of them with commas."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from quantum.compile import Compiled
+
+METRICS = ("twoq", "depth", "depth_no_rz", "twoq_depth", "duration_ns")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Upper limits on counts of the compiled circuit, and on the validation accuracy lost.
+
+    With `drop` the cheapest circuit within it is wanted; without, the most accurate circuit within `limits`.
+    """
+
+    limits: tuple[tuple[str, float], ...] = ()
+    drop: float | None = None
+
+    def allows(self, compiled: Compiled) -> bool:
+        """Whether the compiled circuit is within every limit."""
+        return all(getattr(compiled, metric) <= limit for metric, limit in self.limits)
+
+    def __str__(self) -> str:
+        limits = [f"{metric}<={limit:g}" for metric, limit in self.limits]
+        return ",".join(limits + ([] if self.drop is None else [f"drop<={self.drop:g}"]))
+
+
+def parse(text: str) -> Budget:
+    """The budget that `text` states.
+
+    >>> parse("twoq<=20,drop<=0.01")
+    Budget(limits=(('twoq', 20.0),), drop=0.01)
+    """
+    limits, drop = [], None
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\w+)\s*<=\s*([-+.\deE]+)\s*", part)
+        if not match or match[1] not in (*METRICS, "drop"):
+            raise ValueError(f"budget {part.strip()!r} is not METRIC<=NUMBER with METRIC one of drop, {', '.join(METRICS)}")
+        try:
+            limit = float(match[2])
+        except ValueError:
+            raise ValueError(f"budget {part.strip()!r}: {match[2]!r} is not a number") from None
+        if not math.isfinite(limit) or limit < 0:
+            raise ValueError(f"budget {part.strip()!r}: the limit must be at least 0 and finite")
+        if match[1] == "drop":
+            drop = limit
+        else:
+            limits.append((match[1], limit))
+    return Budget(tuple(limits), drop)

@@ -1,0 +1,168 @@
+"""Labelled data for classifiers: sets that scikit-learn ships, and the user's own files."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+PARTS = ("train", "val", "test")
+MOST_FEATURES = 16
+
+Raw = tuple[NDArray[np.float64], NDArray[np.object_ | np.int64 | np.str_]]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows `x` (samples, features), float64 in [0, pi], and class indices `y` (samples,), int64."""
+
+    x: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """One split of a set: train on `train`, choose on `val`, read `test` once."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Part
+    val: Part
+    test: Part
+    sha256: str
+
+    @property
+    def features(self) -> int:
+        """Columns of `x`."""
+        return self.train.x.shape[1]
+
+
+def _digits(*classes: int) -> Raw:
+    """The 8x8 digits of scikit-learn, averaged to 4x4: the pictures a 4-qubit angle encoder can take."""
+    digits = load_digits()
+    images = digits.images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)
+    chosen = np.isin(digits.target, classes)
+    return images[chosen], digits.target[chosen]
+
+
+def _named(load: Callable[..., tuple[NDArray[np.float64], NDArray[np.int64]]]) -> Callable[[], Raw]:
+    return lambda: load(return_X_y=True)
+
+
+SETS: dict[str, Callable[[], Raw]] = {
+    "digits36": lambda: _digits(3, 6),
+    "digits4": lambda: _digits(0, 1, 2, 3),
+    "iris": _named(load_iris),
+    "wine": _named(load_wine),
+    "cancer": _named(load_breast_cancer),
+}
+_FULL_SCALE = {"digits36": 16.0, "digits4": 16.0}
+"""Grey levels have a scale of their own; other columns are scaled by the training part's range."""
+_COMPONENTS = {"wine": 8, "cancer": 8}
+
+
+def load(name: str, seed: int) -> Data:
+    """The set called `name`, or the file at that path, in stratified parts of 56, 19 and 25 % drawn by `seed`.
+
+    A `.npz` file holds `x` (samples, features) and `y` (samples,); a `.csv` file has one sample a line, its label last,
+    and may have a header. Columns beyond 16 are projected on principal components. Everything that is fitted, the
+    scaling and the components, is fitted on the training part.
+    """
+    raw_x, labels = SETS[name]() if name in SETS else read(Path(name))
+    _check(name, raw_x, labels)
+    classes, y = np.unique(labels, return_inverse=True)
+    rest, test = train_test_split(np.arange(len(y)), test_size=0.25, stratify=y, random_state=seed)
+    train, val = train_test_split(rest, test_size=0.25, stratify=y[rest], random_state=seed)
+    x = _scale(raw_x, train, _FULL_SCALE.get(name), _components(name, raw_x.shape[1]))
+    parts = {part: Part(torch.tensor(x[rows]), torch.tensor(y[rows])) for part, rows in zip(PARTS, (train, val, test))}
+    digest = hashlib.sha256(np.ascontiguousarray(raw_x).tobytes() + "\n".join(map(str, labels)).encode()).hexdigest()
+    return Data(name=name, classes=tuple(map(str, classes)), sha256=digest, **parts)
+
+
+def _components(name: str, columns: int) -> int | None:
+    return _COMPONENTS.get(name, MOST_FEATURES if columns > MOST_FEATURES else None)
+
+
+def _scale(
+    raw: NDArray[np.float64], train: NDArray[np.int64], full_scale: float | None, components: int | None
+) -> NDArray[np.float64]:
+    """Columns as angles in [0, pi]."""
+    if full_scale is not None:
+        return raw / full_scale * np.pi
+    spread = raw[train].std(axis=0)
+    x = (raw - raw[train].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    if components is not None:
+        x = PCA(min(components, len(train))).fit(x[train]).transform(x)
+    low, high = x[train].min(axis=0), x[train].max(axis=0)
+    return np.clip((x - low) / np.where(high > low, high - low, 1.0), 0, 1) * np.pi
+
+
+def read(path: Path) -> Raw:
+    """The rows and labels of a user's `.npz` or `.csv` file, as they stand there."""
+    if not path.exists():
+        raise FileNotFoundError(f"data {str(path)!r} is neither a file nor one of {', '.join(SETS)}")
+    if path.suffix == ".npz":
+        return _read_npz(path)
+    if path.suffix == ".csv":
+        return _read_csv(path)
+    raise ValueError(f"data file {path.name!r}: use .npz with x and y, or .csv with the label last")
+
+
+def _read_npz(path: Path) -> Raw:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            missing = {"x", "y"} - set(arrays)
+            if missing:
+                raise ValueError(
+                    f"{path.name} lacks {', '.join(sorted(missing))}: it needs x (samples, features) and y"
+                )
+            return np.asarray(arrays["x"], dtype=np.float64), arrays["y"]
+    except (OSError, EOFError) as error:
+        raise ValueError(f"{path.name} is not a NumPy archive: {error}") from None
+
+
+def _read_csv(path: Path) -> Raw:
+    lines = [line.split(",") for line in path.read_text().splitlines() if line.strip()]
+    if not lines:
+        raise ValueError(f"{path.name} is empty: give one sample a line, its label last")
+    start = 0 if _is_number(lines[0][0]) else 1
+    for number, line in enumerate(lines[start:], start + 1):
+        if len(line) != len(lines[0]) or len(line) < 2:
+            raise ValueError(f"{path.name}, line {number}: {len(line)} columns, the first line has {len(lines[0])}")
+        for cell in line[:-1]:
+            if not _is_number(cell):
+                raise ValueError(f"{path.name}, line {number}: {cell.strip()!r} is not a number")
+    rows = lines[start:]
+    return np.array([line[:-1] for line in rows], dtype=np.float64), np.array([line[-1].strip() for line in rows])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check(name: str, x: NDArray[np.float64], labels: NDArray[np.generic]) -> None:
+    if x.ndim != 2 or labels.shape != (len(x),):
+        raise ValueError(
+            f"data {name!r}: x is {x.shape} and y {labels.shape}, needed are (samples, features), (samples,)"
+        )
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        row, column = bad[0]
+        raise ValueError(f"data {name!r}: x[{row}, {column}] is {x[row, column]}; fill or drop such rows")
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(f"data {name!r} has {len(classes)} class: a classifier needs at least 2")
+    if counts.min() < 4:
+        rare = classes[counts.argmin()]
+        raise ValueError(f"data {name!r}: class {rare!s} has {counts.min()} samples, a three-way split needs 4 of each")

@@ -1,0 +1,165 @@
+"""Level tables: what each gate costs at each special angle, as the transpiler itself compiles it for a device.
+
+Edges that offer the same gates in the same directions compile alike, so one of each kind is transpiled; the errors and
+durations are then each edge's own.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, astuple, dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from qiskit import QuantumCircuit
+from qiskit.circuit.library import get_standard_gate_name_mapping
+from qiskit.transpiler import Target, generate_preset_pass_manager
+
+from quantum.circuit import ROTATIONS
+from quantum.compile import VIRTUAL, gate_cost
+from quantum.target import Device
+
+OPTIMIZATION_LEVEL = 3
+GENERIC = 0.7713
+"""An angle, in radians, that is special to no gate."""
+
+Edge = tuple[int, ...]
+_Use = tuple[str, Edge]
+"""A gate of the device and the physical qubits it is used on."""
+
+
+@dataclass(frozen=True)
+class LevelCost:
+    """What one gate at one angle compiles to: two-qubit gates, one-qubit pulses, serial duration, and `-log ESP`."""
+
+    twoq: float
+    pulses: float
+    duration_ns: float
+    cost: float
+
+
+@dataclass(frozen=True, eq=False)
+class LevelTable:
+    """Costs by gate, by angle in quarter turns (`None` for any other angle) and by physical qubit or edge."""
+
+    costs: Mapping[tuple[str, int | None], Mapping[Edge, LevelCost]]
+
+    def on(self, gate: str, quarters: int | None, edge: Edge | None = None) -> LevelCost:
+        """The cost on one edge, or the median over the device (some have dead edges) while no edge is known."""
+        here = self.costs[gate, quarters]
+        if edge in here:
+            return here[edge]
+        return LevelCost(*map(median, zip(*map(astuple, here.values()), strict=True)))
+
+    def levels(self, gate: str) -> tuple[float, ...]:
+        """The angles in radians, within one period, at which the gate vanishes or costs less than at any other angle."""
+        generic = self.on(gate, None).cost
+        return tuple(q * math.pi / 2 for q in quarters(gate) if q == 0 or self.on(gate, q).cost < generic * (1 - 1e-9))
+
+
+def quarters(gate: str) -> range:
+    """The quarter turns within the gate's period: 4, or 8 for controlled rotations."""
+    return range(round(ROTATIONS[gate] / (math.pi / 2)))
+
+
+@lru_cache
+def level_table(device: Device) -> LevelTable:
+    """The table for `device`; kept on disk by device, Qiskit version and optimization level.
+
+    The folder is `$QWEDGE_CACHE`, else `~/.cache/qwedge`.
+    """
+    folder = Path(os.environ.get("QWEDGE_CACHE") or Path.home() / ".cache" / "qwedge")
+    path = folder / f"levels-{device.sha256[:16]}-qiskit{version('qiskit')}-O{OPTIMIZATION_LEVEL}.json"
+    try:
+        return _from_json(path.read_text())
+    except (OSError, ValueError, TypeError, KeyError):
+        table = build(device)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(f".{os.getpid()}")
+        aside.write_text(_to_json(table))
+        aside.replace(path)
+    except OSError:
+        pass  # a read-only home costs the seconds of building again, nothing else
+    return table
+
+
+def build(device: Device) -> LevelTable:
+    """Transpiles every rotation at every quarter turn, and at a generic angle, for every kind of edge."""
+    compiled: dict[tuple[frozenset[_Use], str, int | None], list[_Use]] = {}
+    costs: dict[tuple[str, int | None], dict[Edge, LevelCost]] = {}
+    for place in _places(device.target):
+        offers = _offers(device.target, place)
+        for gate in ROTATIONS:
+            if _arity(gate) != len(place):
+                continue
+            for quarter in (*quarters(gate), None):
+                key = (offers, gate, quarter)
+                if key not in compiled:
+                    compiled[key] = _compile(*key)
+                uses = [(name, tuple(place[wire] for wire in wires)) for name, wires in compiled[key]]
+                costs.setdefault((gate, quarter), {})[place] = _cost(uses, device.target)
+    return LevelTable(costs)
+
+
+def _arity(gate: str) -> int:
+    return int(get_standard_gate_name_mapping()[gate].num_qubits)
+
+
+def _places(target: Target) -> Iterator[Edge]:
+    """Every qubit, and every pair that some two-qubit gate joins, in both orders."""
+    yield from ((qubit,) for qubit in range(target.num_qubits))
+    edges = {tuple(edge) for edge in target.build_coupling_map().get_edges()} if target.num_qubits > 1 else set()
+    yield from sorted(edges | {edge[::-1] for edge in edges})
+
+
+def _offers(target: Target, place: Edge) -> frozenset[_Use]:
+    """The gates that act within `place`, with its qubits renamed 0, 1."""
+    here = {qubit: k for k, qubit in enumerate(place)}
+    return frozenset(
+        (name, tuple(here[q] for q in wires))
+        for name in target.operation_names
+        if name not in ("measure", "reset", "delay") and target[name] is not None
+        for wires in target[name]
+        if wires is not None and set(wires) <= set(place)
+    )
+
+
+def _compile(offers: frozenset[_Use], gate: str, quarter: int | None) -> list[_Use]:
+    names = get_standard_gate_name_mapping()
+    small = Target(num_qubits=_arity(gate))
+    for name in sorted({name for name, _ in offers if name in names}):
+        small.add_instruction(names[name], {wires: None for other, wires in sorted(offers) if other == name})
+    circuit = QuantumCircuit(_arity(gate))
+    circuit.append(type(names[gate])(GENERIC if quarter is None else quarter * math.pi / 2), range(_arity(gate)))
+    manager = generate_preset_pass_manager(
+        OPTIMIZATION_LEVEL, target=small, seed_transpiler=0, initial_layout=list(range(_arity(gate)))
+    )
+    done = manager.run(circuit)
+    return [(item.operation.name, tuple(done.find_bit(bit).index for bit in item.qubits)) for item in done.data]
+
+
+def _cost(uses: list[_Use], target: Target) -> LevelCost:
+    known = [target[name].get(wires) for name, wires in uses]
+    return LevelCost(
+        twoq=sum(len(wires) == 2 for _, wires in uses),
+        pulses=sum(len(wires) == 1 and name not in VIRTUAL for name, wires in uses),
+        duration_ns=sum(1e9 * (p.duration or 0.0) for p in known if p is not None),
+        cost=sum(gate_cost(name, wires, target) for name, wires in uses),
+    )
+
+
+def _to_json(table: LevelTable) -> str:
+    return json.dumps(
+        [[gate, quarter, list(edge), asdict(cost)] for (gate, quarter), row in table.costs.items() for edge, cost in row.items()]
+    )
+
+
+def _from_json(text: str) -> LevelTable:
+    costs: dict[tuple[str, int | None], dict[Edge, LevelCost]] = {}
+    for gate, quarter, edge, cost in json.loads(text):
+        costs.setdefault((gate, quarter), {})[tuple(edge)] = LevelCost(**cost)
+    return LevelTable(costs)

@@ -1,0 +1,158 @@
+"""What a circuit is trained for: classify labelled data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from quantum.circuit import Circuit
+from quantum.data import PARTS, Data
+from quantum.encode import amplitude, angle
+from quantum.lossless import lossless
+from quantum.readout import Readout, per_class
+from quantum.simulate import evolve, expectations, zero_state
+from shared import penalty
+
+LOGIT_SCALE = 4.0
+"""Logits are this times <Z>. With 1, cross-entropy still pulls on samples that are long since right: on digits 0-3 that
+costs 2 to 3 points of validation accuracy, for the dense circuit and for small ones alike."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Adam's settings: `steps` for a full training (its rate falls to 0 along a cosine), `nudge` for one x-update."""
+
+    steps: int = 400
+    rate: float = 0.05
+    nudge: int = 20
+    nudge_rate: float = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """Cross-entropy of a circuit on encoded data; a `shared.Task` over its weights as blocks of one angle.
+
+    `circuit` is the trainable part, which starts from `states[part]` `(samples, 2**wires)`: data encoded once. `columns`
+    holds the raw features where the circuit reads them again between weights.
+    """
+
+    circuit: Circuit
+    readout: Readout
+    states: Mapping[str, Tensor]
+    labels: Mapping[str, Tensor]
+    columns: Mapping[str, Tensor]
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        for part, labels in self.labels.items():
+            if int(labels.max()) >= self.readout.classes:
+                row = int(labels.argmax())
+                raise ValueError(
+                    f"label {int(labels.max())} at row {row} of {part}: the readout has the classes 0 to "
+                    f"{self.readout.classes - 1}"
+                )
+
+    def logits(self, weights: Tensor, part: str) -> Tensor:
+        """Class scores `(..., samples, classes)` at weights `(..., circuit.weights)`."""
+        values = expectations(self.circuit, weights, self.readout, states=self.states[part], x=self.columns.get(part))
+        return self.readout.logits(values)
+
+    def cross_entropy(self, weights: Tensor, part: str) -> Tensor:
+        """Mean over the part's samples, `(...,)`."""
+        logits = self.logits(weights, part)
+        labels = self.labels[part].expand(logits.shape[:-1])
+        return cross_entropy(logits.movedim(-1, 1) if logits.ndim == 3 else logits, labels, reduction="none").mean(-1)
+
+    @torch.no_grad()
+    def correct(self, weights: Tensor, part: str) -> int:
+        """How many samples of the part are classified right."""
+        return int((self.logits(weights, part).argmax(-1) == self.labels[part]).sum())
+
+    def accuracy(self, weights: Tensor, part: str) -> float:
+        """`correct` as a share of the part's samples."""
+        return self.correct(weights, part) / len(self.labels[part])
+
+    @torch.no_grad()
+    def loss(self, x: Tensor) -> float:
+        """Training cross-entropy of a point `(weights, 1)`."""
+        return float(self.cross_entropy(x[:, 0], "train"))
+
+    def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
+        """A few Adam steps on `loss(x) + rho/2 ||x - anchor||^2`; a full training of the free weights where rho is 0."""
+        if free is not None:
+            return self._fine_tune(x, free[:, 0])
+        t = self.training
+        return _adam(lambda w: self.cross_entropy(w[:, 0], "train") + penalty(w, anchor, rho), x, t.nudge, t.nudge_rate)
+
+    def _fine_tune(self, x: Tensor, free: Tensor) -> Tensor:
+        """Trains the free weights only, on the circuit that is left once the frozen ones are bound and simplified."""
+        if not free.any():
+            return x.clone()
+        short, readout = lossless(self.circuit.freeze(x[:, 0].tolist(), free.tolist()), self.readout)
+        if short.weights == 0:
+            return x.clone()
+        task = replace(self, circuit=short, readout=readout)
+        tuned = task.train(x[free, 0][: short.weights])
+        out = x.clone()
+        out[free.nonzero()[: short.weights, 0], 0] = tuned
+        return out
+
+    def train(self, weights: Tensor) -> Tensor:
+        """Trains from `weights` `(..., circuit.weights)`; several starts, as leading axes, run together."""
+        t = self.training
+        return _adam(lambda w: self.cross_entropy(w, "train").sum(), weights, t.steps, t.rate, cosine=True)
+
+
+def _adam(loss, start: Tensor, steps: int, rate: float, *, cosine: bool = False) -> Tensor:
+    x = start.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([x], lr=rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if cosine else None
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss(x).backward()
+        optimiser.step()
+        if schedule is not None:
+            schedule.step()
+    return x.detach()
+
+
+def classification(
+    circuit: Circuit,
+    data: Data,
+    *,
+    encoding: str = "angle",
+    training: Training | None = None,
+    readout: Readout | None = None,
+) -> Classification:
+    """The task of classifying `data` with `circuit`.
+
+    `encoding` prepares the data before the circuit: `angle` (rotations), `amplitude` (a state vector), or `own` where the
+    circuit reads its features itself.
+    """
+    if encoding not in ("angle", "amplitude", "own"):
+        raise ValueError(
+            f"encoding {encoding!r} is unknown: use angle, amplitude or own (the circuit reads its features)"
+        )
+    if encoding != "own" and circuit.features:
+        raise ValueError(f"the circuit reads {circuit.features} features itself: use encoding own, not {encoding}")
+    readout = readout or per_class(circuit.wires, len(data.classes), LOGIT_SCALE)
+    parts = {part: getattr(data, part) for part in PARTS}
+    if encoding == "amplitude":
+        states = {part: amplitude(rows.x, circuit.wires) for part, rows in parts.items()}
+    else:
+        encoder = circuit.encoder if encoding == "own" else angle(circuit.wires, data.features)
+        none = torch.zeros(0, dtype=torch.float64)
+        states = {
+            part: evolve(encoder, none, rows.x, zero_state(len(rows.x), circuit.wires)) for part, rows in parts.items()
+        }
+    body = circuit.body if encoding == "own" else circuit
+    return Classification(
+        circuit=body,
+        readout=readout,
+        states=states,
+        labels={part: rows.y for part, rows in parts.items()},
+        columns={part: rows.x for part, rows in parts.items()} if body.features else {},
+        training=training or Training(),
+    )
