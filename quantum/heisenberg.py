@@ -90,18 +90,17 @@ def _widest_state(early: Iterable[Step | Encoding], prepared: Iterable[int]) -> 
 
 
 def expectations(
-    steps: Sequence[Step | Encoding],
+    route: Plan,
     strings: Sequence[tuple[int, ...]],
     x: Tensor,
     states: Tensor | None = None,
     prepared: tuple[int, ...] = (),
 ) -> Tensor:
-    """`<product of Z over each of strings>` for every input, `(samples, strings)`.
+    """`<product of Z over each of strings>` for every input, `(samples, strings)`; `route` is their `plan`.
 
     `x` `(samples, features)` is what the steps read. `states` `(samples, 2**n)` are pure states of the n qubits
     `prepared` (the first one the least significant bit) before the first step; all other qubits begin as |0>.
     """
-    route = plan(steps, {qubit for string in strings for qubit in string}, prepared if states is not None else ())
     rows = max(1, CHUNK // 4**route.width)
     parts = [_expectations(route, strings[k : k + rows], x, states, prepared) for k in range(0, len(strings), rows)]
     return torch.cat(parts, dim=1)

@@ -81,8 +81,10 @@ class NoisyCircuit:
         significant bit. Exact; a circuit too wide for that is sampled by Aer, with a warning that says so.
         """
         x, states = self._checked(x, states)
-        if self._exact(readout.strings, states):
-            return heisenberg.expectations(self.steps, self._on_device(readout.strings), x, states, self.sources)
+        strings = self._on_device(readout.strings)
+        route = self._route(strings, states)
+        if route is not None:
+            return heisenberg.expectations(route, strings, x, states, self.sources)
         wires = sorted(readout.wires)
         return self._sampled(wires, x, states) @ _signs(readout.strings, wires).T
 
@@ -96,9 +98,11 @@ class NoisyCircuit:
         wires = range(len(self.wires)) if wires is None else wires
         strings = [tuple(w for k, w in enumerate(wires) if index >> k & 1) for index in range(2 ** len(wires))]
         x, states = self._checked(x, states)
-        if not self._exact(strings, states):
+        qubits = self._on_device(strings)
+        route = self._route(qubits, states)
+        if route is None:
             return self._sampled(wires, x, states)
-        parities = heisenberg.expectations(self.steps, self._on_device(strings), x, states, self.sources)
+        parities = heisenberg.expectations(route, qubits, x, states, self.sources)
         return parities @ _signs(strings, wires) / len(strings)
 
     def _on_device(self, strings: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
@@ -107,17 +111,18 @@ class NoisyCircuit:
             raise ValueError(f"the readout measures wire {max(asked)} of a circuit of {len(self.wires)} wires")
         return [tuple(self.wires[wire] for wire in string) for string in strings]
 
-    def _exact(self, strings: Sequence[tuple[int, ...]], states: Tensor | None) -> bool:
-        qubits = {qubit for string in self._on_device(strings) for qubit in string}
-        width = heisenberg.plan(self.steps, qubits, () if states is None else self.sources).width
-        if len(strings) * 4**width <= EXACT_NUMBERS:
-            return True
+    def _route(self, strings: Sequence[tuple[int, ...]], states: Tensor | None) -> heisenberg.Plan | None:
+        """The exact way to these parities of the device's qubits; None, with a warning, if it is too wide."""
+        qubits = {qubit for string in strings for qubit in string}
+        route = heisenberg.plan(self.steps, qubits, () if states is None else self.sources)
+        if len(strings) * 4**route.width <= EXACT_NUMBERS:
+            return route
         warnings.warn(
-            f"{len(strings)} observables that reach {width} qubits are too wide for the exact engine: "
+            f"{len(strings)} observables that reach {route.width} qubits are too wide for the exact engine: "
             f"estimated with Aer from {FALLBACK_SHOTS} trajectories per input (seed {self.seed})",
             stacklevel=3,
         )
-        return False
+        return None
 
     def _sampled(self, wires: Sequence[int], x: Tensor, states: Tensor | None) -> Tensor:
         from quantum import trajectories

@@ -262,7 +262,7 @@ def test_the_engine_differentiates_in_the_channels():
 
     def value(matrix):
         steps = [*noisy.steps[:k], noisy.steps[k]._replace(channel=matrix), *noisy.steps[k + 1 :]]
-        return heisenberg.expectations(steps, [(noisy.wires[0],)], x)[0, 0]
+        return heisenberg.expectations(heisenberg.plan(steps, noisy.wires[:1]), [noisy.wires[:1]], x)[0, 0]
 
     gradient = torch.func.grad(value)(channel)
     direction = torch.tensor(np.random.default_rng(0).normal(size=channel.shape))
