@@ -45,9 +45,10 @@ class ADMM:
         z <- project(x + u)                                  (menu)
         u <- u + x - z
 
-    Every `reprice_every` steps the target measures and its prices are rebuilt around `z`, so that the separable budget
-    is tight there although real compilers are not additive. Only measured points count as feasible; the one of lowest
-    loss is kept. Its pattern is then frozen and what is free is fine-tuned, by `fine_tune` calls of `task.fit`.
+    Every `reprice_every` steps, and at the end, the target measures; with steps still to come its prices are rebuilt
+    around `z`, so that the separable budget is tight there although real compilers are not additive. Only measured
+    points count as feasible; the one of lowest loss is kept. Its pattern is then frozen and what is free is fine-tuned,
+    by `fine_tune` calls of `task.fit`.
 
     `rho` grows by the factor `growth` each step. Where the primal residual `||x - z|| / max(||x||, ||z||)` and the dual
     one `||z - z_before|| / ||u||` differ by more than the factor `balance`, rho doubles or halves to even them
@@ -117,14 +118,14 @@ class ADMM:
             residuals.append(apart)
             if report is not None:
                 report(step, self.steps, f"||x - z|| = {apart:.3g}")
-            if step % self.reprice_every == 0:
+            if step % self.reprice_every == 0 and step < self.steps:
                 search.reprice(point)
                 if max(apart, moved, search.shift(point, x + u)) <= self.tol * length and search.best is not None:
                     status = f"converged after {step} steps"
                     break
             scale = self._rescale(apart * _norm(u), moved * max(length, _norm(x)))
             rho, u = rho * scale, u / scale
-        search.finish(x + u)
+        search.finish(point, x + u)
         search.fine_tune(self.fine_tune)
         return search.solution(x, tuple(residuals), status)
 
@@ -182,13 +183,17 @@ class _Search:
         if self.waiting is None or self.newest.loss < self.waiting.loss:
             self.waiting = self.newest
 
-    def judge(self) -> None:
-        """Measures the waiting point of lowest loss, and the newest one, unless a better feasible one is known."""
+    def judge(self) -> bool:
+        """Measures the waiting point of lowest loss, and the newest one, unless a better feasible one is known.
+
+        True once something feasible is known.
+        """
         for seen in (self.waiting, self.newest):
             if seen is not None and (self.best is None or seen.loss < self.best.loss):
                 seen = replace(seen, measured=self.measure(seen.point.z))
                 self.best = seen if seen.measured <= self.budget else self.best
         self.waiting = self.newest = None
+        return self.best is not None
 
     def measure(self, z: Tensor) -> float:
         measured = float(self.price.measure(z))
@@ -206,17 +211,18 @@ class _Search:
         """How far the present prices would move `point`."""
         return _norm(self.project(v).z - point.z)
 
-    def finish(self, v: Tensor) -> None:
+    def finish(self, point: Point, v: Tensor) -> None:
         """Judges what still waits. If nothing met the budget as measured, aims lower until the target agrees."""
-        self.judge()
-        for share in (0.75, 0.5, 0.25, 0.0):
-            if self.best is not None:
-                return
-            floor, _ = self.menu.budget(v, self.price)
+        if self.judge():
+            return
+        self.price = self.price.reprice(point.z)
+        floor, _ = self.menu.budget(v, self.price)
+        for share in (1.0, 0.75, 0.5, 0.25, 0.0):
             target = floor + share * max(self.budget - floor, 0.0)
-            self.note = f"; aimed at {target:g} {self.price.unit} for the measured price to meet the budget"
             self.see(self.menu.project(v, self.price, target))
-            self.judge()
+            if self.judge():
+                self.note = f"; aimed at {target:g} {self.price.unit} for the measured price to meet the budget"
+                return
         self.require_feasible()
 
     def require_feasible(self) -> None:

@@ -112,7 +112,7 @@ class _Table:
             raise ValueError(f"{brief(menu)} needs finite floating-point values (blocks, size), got {_about(v)}")
         self.choices = menu.menu(v)
         values, free = self.choices
-        if values.ndim != 3 or values[:, 0].shape != v.shape or free.shape != values.shape:
+        if values[:, :1].shape != v[:, None].shape or free.shape != values.shape:
             raise ValueError(
                 f"{brief(menu)}.menu must return (blocks, k, size) twice for v of shape {tuple(v.shape)}, "
                 f"got values {tuple(values.shape)}, free {tuple(free.shape)}"

@@ -209,6 +209,27 @@ def test_an_estimate_that_is_too_low_is_aimed_lower():
 
 
 @dataclass
+class Learner(Optimist):
+    """Repriced, it tells the truth."""
+
+    coins: float = 1.0
+
+    def price(self, values):
+        return NonzeroPrice(self.coins).price(values)
+
+    def reprice(self, z):
+        return Learner(coins=2.0)
+
+
+def test_prices_are_rebuilt_before_aiming_lower():
+    task = quadratic(0, 12)
+    solver = ADMM(steps=4, reprice_every=5)
+    found = solver.solve(task, on=Sparsity(), price=Learner(), budget=6, x=task.optimum)
+    assert found.measured == 6
+    assert "aimed at 6 coins" in found.status
+
+
+@dataclass
 class Pessimist(Optimist):
     """Estimates that nothing is ever below 100; measures the truth."""
 
@@ -260,8 +281,12 @@ def test_the_pattern_is_frozen_hard():
         def fit(self, x, anchor, rho, free=None):
             return super().fit(x, anchor, rho)
 
+    class Blind(Optimist):
+        def measure(self, z):
+            return 0.0
+
     task = Careless(torch.eye(6, dtype=torch.float64) * 2, quadratic(4, 6).optimum)
-    found = ADMM().solve(task, on=Sparsity(), price=NonzeroPrice(), budget=3, x=task.optimum)
+    found = ADMM().solve(task, on=Sparsity(), price=Blind(), budget=3, x=task.optimum)
     assert (found.z[~found.free] == 0).all()
     assert int(found.free.sum()) == 3
 
@@ -333,6 +358,7 @@ def test_zero_steps_project_and_fine_tune():
     once = Sparsity().project(task.optimum, NonzeroPrice(), 3)
     assert torch.equal(found.free, once.free)
     assert found.residuals == ()
+    assert found.x.data_ptr() != task.optimum.data_ptr()
 
 
 def test_progress_is_told_after_each_step():

@@ -99,10 +99,13 @@ def test_all_prices_zero():
     assert torch.equal(Sparsity().project(v, NonzeroPrice(each=0.0), budget=0).z, v)
 
 
-def test_sums_that_round_stay_within_the_budget():
-    """0.1 + 0.1 + 0.1 > 0.3 in floating point."""
-    point = Sparsity().project(torch.ones(9, 1), NonzeroPrice(each=0.1), budget=0.3)
-    assert point.price <= 0.3
+@pytest.mark.parametrize("count", [3, 6, 12, 50])
+def test_sums_that_round_stay_within_the_budget(count):
+    """0.1 added one by one is not 0.1 added pairwise; the budget is the smaller of the two for some counts."""
+    budget = sum([0.1] * count)
+    point = Sparsity().project(torch.ones(400, 1), NonzeroPrice(each=0.1), budget)
+    assert point.price <= budget
+    assert point.price == pytest.approx(budget, abs=0.1001)
 
 
 def test_budget_range_is_where_a_budget_binds(case):

@@ -1,13 +1,14 @@
 """The proximal step is the exact minimiser, whatever the entries and prices."""
 
 import math
+import re
 
 import pytest
 import torch
 from hypothesis import given
 from priced import Entries, Given, priced_menus
 
-from shared import FixedPoint, LevelPrice, Levels, NonzeroPrice, Sparsity, testing
+from shared import Choices, FixedPoint, LevelPrice, Levels, Menu, NonzeroPrice, Sparsity, testing
 
 
 @given(priced_menus())
@@ -90,3 +91,23 @@ def test_gradients_do_not_leak_into_the_point():
 
 def test_half_precision_is_kept():
     assert FixedPoint(4, 1).prox(torch.ones(2, 1, dtype=torch.bfloat16), NonzeroPrice(), 0.0).z.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 1), (2, 1, 3), (1, 1, 1), (2, 1)])
+def test_a_menu_of_the_wrong_shape(shape):
+    class Odd(Menu):
+        def menu(self, v):
+            return Choices(torch.zeros(shape), torch.zeros(shape, dtype=torch.bool))
+
+        def __repr__(self):
+            return "Odd()"
+
+    given = re.escape(str(shape))
+    message = rf"Odd\(\)\.menu must return \(blocks, k, size\) twice for v of shape \(2, 1\), got values {given}"
+    with pytest.raises(ValueError, match=message):
+        Odd().prox(torch.ones(2, 1), NonzeroPrice(), 0.0)
+
+
+def test_no_blocks_cost_nothing():
+    point = Sparsity().project(torch.ones(0, 1), NonzeroPrice(), budget=0)
+    assert (point.z.shape, point.price) == ((0, 1), 0.0)
