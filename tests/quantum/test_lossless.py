@@ -245,12 +245,17 @@ def test_nothing_to_do_gives_the_same_values_back():
 
 
 def test_dense_seismic_block_on_nairobi():
-    """109 -> 81 CX: notes/quantum.md, section 4, measured with Qiskit 2.6.2 at optimization level 3."""
-    circuit = seismic().bind(np.random.default_rng(0).uniform(0.1, 6.0, 80))
-    shorter, _ = lossless(circuit, per_class(4, 4))
-    nairobi = device("nairobi")
-    assert compile_circuit(to_qiskit(circuit), nairobi, range(4)).twoq >= 105
-    assert compile_circuit(to_qiskit(shorter), nairobi, range(4)).twoq <= 81
+    """109 -> 81 CX: notes/quantum.md, section 4, measured with Qiskit 2.6.2 at optimization level 3.
+
+    At bound angles the two CRZ rings of the first block also merge into one: 67, our own measurement.
+    """
+    circuit, readout, nairobi = seismic(), per_class(4, 4), device("nairobi")
+    angles = np.random.default_rng(0).uniform(0.1, 6.0, 80)
+    symbolic, bound = lossless(circuit, readout)[0], lossless(circuit.bind(angles), readout)[0]
+    cx = [compile_circuit(to_qiskit(c, angles), nairobi, range(4)).twoq for c in (circuit, symbolic, bound)]
+    assert cx[0] >= 105
+    assert cx[1] <= 81
+    assert cx[2] <= 67
 
 
 def test_it_is_fast_enough_for_an_inner_loop():
