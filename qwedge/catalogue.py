@@ -1,6 +1,5 @@
 """The experiments by name. Plain text, so that listing them imports nothing."""
 
-import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,8 +39,10 @@ def load(name: str) -> "Experiment[Any]":
         return _own(name)
     if name not in EXPERIMENTS:
         raise ValueError(f"no experiment {name!r}: known are {', '.join(EXPERIMENTS)}, or your own as module:Class")
+    from shared.lab import load_experiment
+
     with extra_named(name):
-        return _instance(EXPERIMENTS[name].reference)
+        return load_experiment(EXPERIMENTS[name].reference)
 
 
 @contextmanager
@@ -58,16 +59,12 @@ def extra_named(name: str) -> Iterator[None]:
 
 
 def _own(reference: str) -> "Experiment[Any]":
+    from shared.lab import load_experiment
+
     # An installed command does not look in the working directory, where a user's own module usually is.
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        return _instance(reference)
+        return load_experiment(reference)
     except (ModuleNotFoundError, AttributeError) as error:
         raise ValueError(f"no experiment at {reference}: {error}; needs module:Class, importable from here") from None
-
-
-def _instance(reference: str) -> "Experiment[Any]":
-    module, _, name = reference.partition(":")
-    experiment: Experiment[Any] = getattr(importlib.import_module(module), name)()
-    return experiment

@@ -2,7 +2,7 @@
 
 from shared.lab.compare import Difference, compare, differences_table
 from shared.lab.context import Context
-from shared.lab.engine import Engine, Local, Ray, load
+from shared.lab.engine import Engine, Local, Ray, load_experiment
 from shared.lab.experiment import Experiment, cell_id, settings_table
 from shared.lab.html import render
 from shared.lab.identity import JSON, canonical, fingerprint, hash_bytes, hash_file, plain
@@ -47,7 +47,7 @@ __all__ = [
     "fingerprint",
     "hash_bytes",
     "hash_file",
-    "load",
+    "load_experiment",
     "mean",
     "paired_bootstrap",
     "plain",

@@ -2,10 +2,12 @@
 
 import importlib
 import json
+import socket
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,34 +49,31 @@ class Local:
 class Ray:
     """Spreads cells over the Ray cluster at `address`, or over a local one started for this run.
 
-    The package and the experiment's module must be importable on the nodes. Rows and artefacts come back to
-    this machine; steps of a cell survive a kill only where the nodes see the store's folder.
+    The package and the experiment's module must be importable on the nodes, from where they are here or installed.
+    Rows and artefacts come back to this machine; steps of a cell survive a kill where the nodes see the store's folder.
     """
 
     address: str = ""
 
     def map(self, jobs: Sequence[Job], store: Store, report: Report) -> Iterator[Row]:
         ray = _import_ray()
-        store.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            ray.init(
-                address=self.address or "local", log_to_driver=False, configure_logging=False, include_dashboard=False
-            )
-        except ConnectionError as error:
-            raise ValueError(f"--address {self.address}: no Ray cluster answers there: {error}") from None
-        try:
-            remote = ray.remote(num_cpus=1)(_compute_elsewhere)
-            waiting = [remote.remote(*_packed(job), str(store.folder.resolve())) for job in jobs]
-            while waiting:
-                [done], waiting = ray.wait(waiting, num_returns=1)
-                row, artefacts = _get(ray, done)
-                for data in artefacts:
-                    store.put(data)
-                yield Row(**json.loads(row))
-        finally:
-            ray.shutdown()
-            with suppress(OSError):  # a folder that holds nothing was made above, for nothing
-                store.folder.rmdir()
+        with _connected(ray, self.address):
+            store.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                yield from self._map(ray, jobs, store)
+            finally:
+                with suppress(OSError):  # a folder that holds nothing was made above, for nothing
+                    store.folder.rmdir()
+
+    def _map(self, ray: Any, jobs: Sequence[Job], store: Store) -> Iterator[Row]:
+        remote = ray.remote(num_cpus=1)(_compute_elsewhere)
+        waiting = [remote.remote(*_packed(job), str(store.folder.resolve()), sys.path) for job in jobs]
+        while waiting:
+            [done], waiting = ray.wait(waiting, num_returns=1)
+            row, artefacts = _get(ray, done)
+            for data in artefacts:
+                store.put(data)
+            yield Row(**json.loads(row))
 
 
 def compute(job: Job, store: Store, report: Report) -> Row:
@@ -100,7 +99,7 @@ def compute(job: Job, store: Store, report: Report) -> Row:
     )
 
 
-def load(reference: str) -> Experiment[Any]:
+def load_experiment(reference: str) -> Experiment[Any]:
     """An instance of the experiment class at `module:Class`."""
     module, _, name = reference.partition(":")
     experiment: Experiment[Any] = getattr(importlib.import_module(module), name)()
@@ -109,13 +108,16 @@ def load(reference: str) -> Experiment[Any]:
 
 def _packed(job: Job) -> tuple[str, str, str, str]:
     kind = type(job.experiment)
-    return f"{kind.__module__}:{kind.__qualname__}", job.cell.model_dump_json(), job.id, job.command
+    return f"{kind.__module__}:{kind.__qualname__}", json.dumps(job.cell.plain()), job.id, job.command
 
 
-def _compute_elsewhere(reference: str, settings: str, id: str, command: str, folder: str) -> tuple[str, list[bytes]]:
-    """Runs on a node: the row as JSON text and its artefacts' bytes."""
-    experiment = load(reference)
-    job = Job(experiment, experiment.settings.model_validate_json(settings), id, command)
+def _compute_elsewhere(
+    reference: str, settings: str, id: str, command: str, folder: str, path: list[str]
+) -> tuple[str, list[bytes]]:
+    """Runs on a node: the row as JSON text and its artefacts' bytes; `path` is where the caller finds modules."""
+    sys.path += [place for place in path if place not in sys.path]
+    experiment = load_experiment(reference)
+    job = Job(experiment, experiment.settings.model_validate(json.loads(settings)), id, command)
     with tempfile.TemporaryDirectory() as scratch:
         store = Store(folder if Path(folder).is_dir() else scratch)
         row = compute(job, store, lambda done, total, note: None)
@@ -129,6 +131,26 @@ def _get(ray: Any, reference: Any) -> tuple[str, list[bytes]]:
         # A bad setting must read the same on every engine: the cell's own error, not Ray's wrapping.
         raise (error.cause or error) from None
     return row, artefacts
+
+
+@contextmanager
+def _connected(ray: Any, address: str) -> Iterator[None]:
+    try:
+        _check_answers(address)
+        ray.init(address=address or "local", log_to_driver=False, configure_logging=False, include_dashboard=False)
+    except OSError as error:
+        raise ValueError(f"--address {address}: no Ray cluster answers there: {error}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Raise OSError at once where nothing listens: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def _import_ray() -> Any:

@@ -44,7 +44,7 @@ def run(
         _say_what_is_there(list(rows.values()), store)
     with Progress(experiment.name, len(jobs), quiet=quiet) as progress:
         progress.finish(len(rows))
-        for row in (engine or Local()).map(missing, store, progress.step):
+        for row in (engine or Local()).map(missing, store, progress.step) if missing else ():
             store.append(row)
             rows[row.id] = row
             progress.finish()

@@ -21,13 +21,13 @@ class Settings(pydantic.BaseModel):
     Every field is part of a row's identity, so leave out what cannot change the result.
     """
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     seed: int = pydantic.Field(default=0, ge=0, description="root of all randomness of a cell")
 
     def plain(self) -> dict[str, Any]:
         """The settings as JSON data; infinities become the strings that read back as infinities."""
-        data: dict[str, Any] = json.loads(self.model_dump_json())
+        data: dict[str, Any] = _spell_infinities(self.model_dump(mode="json"))
         return data
 
 
@@ -76,6 +76,18 @@ def command_line(invocation: str, settings: Settings) -> str:
         data = value if isinstance(value, float) else settings.plain()[name]
         words += ["--set", shlex.quote(f"{name}={_text(data)}")]
     return " ".join([*words, f"--seed {settings.seed}"])
+
+
+def _spell_infinities(value: Any) -> Any:
+    # JSON has no infinities; pydantic writes those of a nested model as null, which would be a second meaning of None.
+    match value:
+        case float() if not math.isfinite(value):
+            return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+        case dict():
+            return {key: _spell_infinities(entry) for key, entry in value.items()}
+        case list():
+            return [_spell_infinities(entry) for entry in value]
+    return value
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

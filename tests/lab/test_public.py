@@ -30,6 +30,6 @@ def test_all_names_what_is_visible():
 
 
 def test_the_lab_loads_no_heavy_package(python):
-    heavy = ("jinja2", "matplotlib", "ray", "click", "sklearn", "qiskit", "pennylane")
+    heavy = ("torch", "jinja2", "matplotlib", "ray", "click", "sklearn", "qiskit", "pennylane")
     done = python("-c", f"import shared.lab, sys; print([name for name in {heavy} if name in sys.modules])")
     assert done.stdout == "[]\n", done.stderr

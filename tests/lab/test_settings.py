@@ -71,8 +71,8 @@ def test_a_string_field_takes_text_as_it_stands(text):
 
 
 def test_plain_settings_read_back_with_infinities():
-    trial = Trial(budget=math.inf)
-    assert trial.plain()["budget"] == "Infinity"
+    trial = Trial(budget=math.inf, target=Target(error=-math.inf))
+    assert (trial.plain()["budget"], trial.plain()["target"]["error"]) == ("Infinity", "-Infinity")
     assert Trial.model_validate(trial.plain()) == trial
 
 

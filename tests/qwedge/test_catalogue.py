@@ -1,6 +1,5 @@
 """The catalogue is plain text that agrees with the experiments it names."""
 
-import sys
 import tomllib
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def test_a_missing_extra_says_what_to_install(monkeypatch):
     def without_qiskit(reference):
         raise ModuleNotFoundError("No module named 'qiskit.circuit'", name="qiskit.circuit")
 
-    monkeypatch.setattr(sys.modules["qwedge.catalogue"], "_instance", without_qiskit)
+    monkeypatch.setattr("shared.lab.load_experiment", without_qiskit)
     with pytest.raises(ModuleNotFoundError, match=r"^`quantum` needs qiskit: pip install 'qwedge\[quantum\]'$"):
         load("compvqc")
 
@@ -43,7 +42,7 @@ def test_a_missing_module_of_ours_is_a_bug(monkeypatch):
     def broken(reference):
         raise ModuleNotFoundError("No module named 'shared.gone'", name="shared.gone")
 
-    monkeypatch.setattr(sys.modules["qwedge.catalogue"], "_instance", broken)
+    monkeypatch.setattr("shared.lab.load_experiment", broken)
     with pytest.raises(ModuleNotFoundError, match=r"^No module named 'shared\.gone'$"):
         load("compvqc")
 
