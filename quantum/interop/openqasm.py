@@ -4,6 +4,7 @@ import bisect
 import contextlib
 import io
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -144,7 +145,9 @@ def _parse_3(text: str) -> "QuantumCircuit":
     except _FAULTS:
         _fail(_first_line(text, openqasm3.parse, QASM3ParsingError), "the syntax is wrong")
     try:
-        return _converter().convert(program).circuit
+        with warnings.catch_warnings():  # the converter controls gates in a way that Qiskit is about to change
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return _converter().convert(program).circuit
     except ConversionError as error:
         where = re.match(r"(\d+),\d+: (.*)", error.message, flags=re.DOTALL)
         _fail(int(where[1]) if where else _lines(text), where[2] if where else error.message)

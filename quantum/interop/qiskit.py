@@ -16,7 +16,7 @@ from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
 
 _GATES: dict[str, QiskitGate] = get_standard_gate_name_mapping()
 _OLD_NAMES = {U1Gate: PhaseGate, CU1Gate: CPhaseGate}
-MOST_GATES = 100_000
+MOST_GATES = 20_000
 """More gates than this are refused: nested definitions of a small file can stand for any number of them."""
 
 Angle: TypeAlias = "float | ParameterExpression"

@@ -1,0 +1,94 @@
+"""QPY, Qiskit's binary circuit format, to and from our circuits."""
+
+import io
+import re
+import struct
+import subprocess
+import sys
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from quantum.circuit import Circuit
+
+if TYPE_CHECKING:
+    from quantum.interop.qiskit import Weights
+
+_MEMORY = 2 * 2**30
+"""Bytes that reading a file may take."""
+
+_TRIAL = f"""
+import io, sys
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_DATA, ({_MEMORY}, {_MEMORY}))
+except ImportError:
+    pass
+from qiskit import qpy
+qpy.load(io.BytesIO(sys.stdin.buffer.read()))
+"""
+
+
+def dumps(circuit: Circuit, weights: Sequence[float] = ()) -> bytes:
+    """The circuit as QPY with `weights` bound and the features as parameters `x0, x1 ...`; always the same bytes."""
+    from qiskit import qpy
+    from qiskit.circuit import Parameter
+
+    from quantum.interop.qiskit import to_qiskit
+
+    names = (f"x{k}" for k in range(circuit.features))
+    features = {k: Parameter(name, uuid=uuid.uuid5(uuid.NAMESPACE_OID, name)) for k, name in enumerate(names)}
+    out = to_qiskit(circuit, weights, features)
+    out.name = "circuit"  # else Qiskit counts
+    file = io.BytesIO()
+    qpy.dump(out, file)
+    return file.getvalue()
+
+
+def loads(data: bytes, weights: "Weights" = None, features: Sequence[str] | None = None) -> tuple[Circuit, list[float]]:
+    """Our circuit and its weights' values from QPY with one circuit; `weights` and `features` as in `from_qiskit`.
+
+    QPY 10 to 12 may hold expressions in symengine's own format, which can carry pickles: such a file is refused unread.
+    Everything else that Qiskit 2.6 reads is plain data (its `numpy.load` refuses pickles). A damaged file can still
+    abort Qiskit's reader, and the process with it, so a process of its own tries the file first.
+
+    Raises `ValueError` for what cannot be read, and for what `from_qiskit` refuses.
+    """
+    from qiskit import qpy
+
+    from quantum.interop.qiskit import from_qiskit
+
+    _check_header(data)
+    _try(data)
+    circuits = qpy.load(io.BytesIO(data))
+    if len(circuits) != 1:
+        raise ValueError(f"the QPY file holds {len(circuits)} circuits: write one to a file of its own")
+    return from_qiskit(circuits[0], weights, features)
+
+
+def _check_header(data: bytes) -> None:
+    """Magic, version, and the encoding of symbols: byte 19 of the header from version 10 on."""
+    if data[:6] != b"QISKIT" or len(data) < 20:
+        raise ValueError(f"this is not a QPY file: it starts with {data[:6]!r} where QPY has b'QISKIT'")
+    (version,) = struct.unpack_from("!B", data, 6)
+    if 10 <= version < 13 and data[18:19] == b"e":
+        raise ValueError(
+            f"the QPY file (version {version}) holds symengine expressions, which can carry pickles: load it where it "
+            f"comes from and write it again with Qiskit 2"
+        )
+
+
+def _try(data: bytes) -> None:
+    trial = subprocess.run(
+        [sys.executable, "-P", "-c", _TRIAL], input=data, capture_output=True, timeout=120, check=False
+    )
+    if trial.returncode:
+        raise ValueError(f"the QPY file cannot be read: {_reason(trial.stderr.decode(errors='replace'))}")
+
+
+def _reason(said: str) -> str:
+    """One line out of a Python traceback (its last), a Rust parser's coloured report, or a crash (its first)."""
+    lines = said.strip().splitlines() or ["Qiskit's reader crashed"]
+    line = re.sub(r"(\\x1b|\x1b)\[\d*m", "", lines[-1] if lines[0].startswith("Traceback") else lines[0])
+    report = re.match(r".*Error: (.*?)(\\n|$)", line)
+    return (report[1] if report else line).strip("'\"")[:200]
