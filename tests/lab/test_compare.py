@@ -58,6 +58,15 @@ def test_rows_without_partner_are_refused(seeds):
         compare(rows("a", [0, 1, 2], depth=[1] * 3), rows("b", seeds, depth=[1] * 4), np.random.default_rng(0))
 
 
+def test_rows_with_the_same_values_in_other_combinations_are_no_pairs():
+    first, second = rows("a", [0, 1], depth=[1, 1]), rows("a", [0, 1], depth=[1, 1])
+    for index in (0, 1):
+        first[index].settings["task"] = "xy"[index]
+        second[index].settings["task"] = "yx"[index]
+    with pytest.raises(ValueError, match="rows cannot be paired"):
+        compare(first, second, np.random.default_rng(0))
+
+
 def test_words_and_flags_are_no_numbers():
     first, second = (rows(name, [0], ok=[True], word=["x"], list=[[1, 2]], none=[None], count=[3]) for name in "ab")
     assert [each.name for each in compare(first, second, np.random.default_rng(0))] == ["count"]

@@ -84,6 +84,7 @@ def test_plain_settings_read_back_with_infinities():
         ("target.nam=3", r"unknown setting `target\.nam`"),
         ("steps=many", r"steps='many': input should be a valid integer"),
         ("steps.x=1", r"steps=.*: input should be a valid integer"),
+        ("steps=1\nseed=2", r"steps='1\\nseed=2': input should be a valid integer"),
         ("seed=-1", r"seed=-1: input should be greater than or equal to 0"),
         ("steps", r"--set steps: needs key=value, such as --set seed=3"),
     ],

@@ -37,6 +37,16 @@ def test_rows_of_one_experiment(tmp_path):
     assert [each.id for each in store.rows("dice")] == ["b"]
 
 
+def test_files_of_two_machines_may_be_joined(tmp_path):
+    for name, ids in (("here", "ab"), ("there", "bc")):
+        for id in ids:
+            Store(tmp_path / name).append(row(id, result={"made": name}))
+    both = b"".join((tmp_path / name / "rows.jsonl").read_bytes() for name in ("here", "there"))
+    (tmp_path / "rows.jsonl").write_bytes(both)
+    made = [(each.id, each.result["made"]) for each in Store(tmp_path).rows()]
+    assert made == [("a", "here"), ("b", "here"), ("c", "there")]
+
+
 def test_nothing_is_written_by_looking(tmp_path):
     store = Store(tmp_path / "out")
     assert store.rows() == []
