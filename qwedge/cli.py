@@ -33,7 +33,7 @@ _out = click.option("--out", type=click.Path(path_type=Path), help="Folder of ro
 @click.argument("name", required=False)
 @_as_json
 def list_(name: str | None, as_json: bool) -> None:
-    """List the experiments, or the settings of the one called NAME.
+    """List the experiments, or the settings of one.
 
     \b
     Example: qwedge list
@@ -77,10 +77,11 @@ def run(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Run experiment NAME: prints its tables, writes OUT/rows.jsonl and OUT/index.html.
+    """Run an experiment: tables, rows and a page.
 
-    What is already in OUT is not computed again, so an interrupted run goes on where it was.
-    NAME may be module:Class, an experiment of your own.
+    Prints the tables of experiment NAME on stdout, writes OUT/rows.jsonl and OUT/index.html. What is already in OUT
+    is not computed again, so an interrupted run goes on where it was. NAME may be module:Class, an experiment of
+    your own.
 
     \b
     Example: qwedge run compvqc --set target=FakeNairobiV2 --seed 1
@@ -116,7 +117,9 @@ def run(
 @_out
 @_as_json
 def show(name: str, id: str | None, out: Path | None, as_json: bool) -> None:
-    """Show the rows of experiment NAME, or the one whose id begins with ID.
+    """Show the rows of an experiment, or one of them.
+
+    ID is how the id of one row begins; without it every row in OUT is listed.
 
     \b
     Example: qwedge show compvqc
@@ -149,10 +152,11 @@ def show(name: str, id: str | None, out: Path | None, as_json: bool) -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
 @_as_json
 def compare(first: Path, second: Path, seed: int, as_json: bool) -> None:
-    """Compare two sets of rows, pair by pair: the difference FIRST - SECOND of every number, with its interval.
+    """Compare two sets of rows, pair by pair.
 
-    FIRST and SECOND are folders of rows, or FOLDER/ID for the one row whose id begins with ID. Rows are paired
-    where their settings agree, but for those settings that tell the two sets apart.
+    Prints the difference FIRST - SECOND of every number in the results, with its interval. FIRST and SECOND are
+    folders of rows, or FOLDER/ID for the one row whose id begins with ID. Rows are paired where their settings
+    agree, but for those settings that tell the two sets apart.
 
     \b
     Example: qwedge compare runs/torino runs/nairobi
@@ -174,7 +178,7 @@ def compare(first: Path, second: Path, seed: int, as_json: bool) -> None:
 @_out
 @_as_json
 def report(name: str, out: Path | None, as_json: bool) -> None:
-    """Make the page of experiment NAME again, from every row of it in OUT.
+    """Make the page again, from all rows in OUT.
 
     \b
     Example: qwedge report compvqc --out runs/compvqc
