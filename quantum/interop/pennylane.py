@@ -3,7 +3,7 @@
 import copy
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -100,8 +100,8 @@ def from_pennylane(
     """Our circuit, every rotation that reads no data with a weight of its own, and the values of those weights.
 
     `function` is a QNode or a quantum function, and the other arguments are an example of its call. The data is the
-    argument called `features`, without it the first whose name starts with `x`, `feature` or `input`; it is one row. How
-    the angles depend on it is found by calling the function at 0 and at each unit vector, and checked at two more
+    argument called `features`, without it the first whose name starts with `x`, `feature` or `input`; it is one row.
+    How the angles depend on it is found by calling the function at 0 and at each unit vector, and checked at two more
     points. Gates outside our set are decomposed as PennyLane does; wires are numbered by their labels' order.
 
     Raises `ValueError` where an angle is not affine in the data, the data decides which gates there are, a state is
@@ -110,9 +110,11 @@ def from_pennylane(
     call = _Call(function, args, kwargs, features)
     at_zero = call.steps(np.zeros(call.size))
     value = np.array([_number(step) for step in at_zero])
-    slope = np.array([call.angles(unit, at_zero) - value for unit in np.eye(call.size)]).round(12)
+    slope = np.zeros((call.size, len(at_zero)))
+    for column, unit in enumerate(np.eye(call.size)):
+        slope[column] = (call.angles(unit, at_zero) - value).round(12)
     for point in _checks(call.size):
-        affine = value + point @ slope if call.size else value
+        affine = value + point @ slope
         wrong = np.abs(call.angles(point, at_zero) - affine) > 1e-6 * (1 + np.abs(affine))
         if wrong.any():
             step = at_zero[int(wrong.argmax())]
@@ -120,9 +122,7 @@ def from_pennylane(
                 f"the angle of {step.name!r} on {list(step.wires)} is not affine in {call.features!r}: compute it "
                 f"beforehand and give it as a feature of its own"
             )
-    gates = [
-        gate for k, step in enumerate(at_zero) for gate in _gates(step, value[k], slope[:, k] if call.size else ())
-    ]
+    gates = [gate for k, step in enumerate(at_zero) for gate in _gates(step, value[k], slope[:, k])]
     return Circuit(len(call.wires), tuple(gates)).untie(())
 
 
@@ -133,7 +133,7 @@ def to_pennylane(
     *args: Any,
     features: str | None = None,
     **kwargs: Any,
-) -> Callable[..., Any]:
+) -> Any:
     """`function` with the gates of `circuit` in place of its own: a QNode from a QNode, and the same measurements.
 
     Its arguments are the data, under the name it had, and `weights` (circuit.weights,), which are the given ones unless
@@ -157,7 +157,7 @@ def to_pennylane(
             if gate.weight is not None:
                 angle = gate.value + gate.scale * bound.arguments["weights"][gate.weight]
             elif gate.feature is not None:
-                angle = gate.value + gate.scale * call.column(bound.arguments[call.features], gate.feature)
+                angle = gate.value + gate.scale * call.column(bound.arguments[str(call.features)], gate.feature)
             _apply(gate, angle, call.wires)
         return _queued(measured)
 
@@ -174,10 +174,10 @@ def to_pennylane(
 def rewritten(tape: QuantumScript, rewrite: Rewrite) -> tuple[QuantumScriptBatch, PostprocessingFn]:
     """A QNode whose gates went through `rewrite`, as a transform: `rewritten(qnode, rewrite=...)` is again a QNode.
 
-    Each angle that the interface trains is a weight, each plain Python number is fixed, and every other angle is a feature
-    of its own, so batches and gradients pass through what `rewrite` keeps of them. `rewrite` is called once for each
-    circuit and values of the weights that come by. An angle computed from data and weights together counts as a weight:
-    to rewrite a circuit that has any once for all data, use `from_pennylane` and `to_pennylane`.
+    Each angle that the interface trains is a weight, each plain Python number is fixed, and every other angle is a
+    feature of its own, so batches and gradients pass through what `rewrite` keeps of them. `rewrite` is called once for
+    each circuit and values of the weights that come by. An angle computed from data and weights together counts as a
+    weight: to rewrite such a circuit once for all data, use `from_pennylane` and `to_pennylane`.
     """
     wires = _labels(tape)
     steps = list(_flat(tape.operations, wires))
@@ -245,10 +245,13 @@ class _Call:
         guess = (name for name in signature.parameters if name.startswith(("x", "feature", "input")))
         self.features = features or next(guess, None)
         self.bound = signature.bind(*args, **kwargs)
+        self.bound.apply_defaults()
         self.data = self.bound.arguments[self.features] if self.features else ()
         self.shape = np.shape(qml.math.to_numpy(self.data))
         self.size = math.prod(self.shape) if self.features else 0
-        self.wires = _labels(qml.tape.make_qscript(self)())
+        tape = qml.tape.make_qscript(self)()
+        self.wires = _labels(tape)
+        list(_flat(tape.operations, self.wires))  # what cannot be read shows here, before other data is tried
 
     def __call__(self, point: np.ndarray | None = None) -> Any:
         """What the function returns for the example, or for the data `point` (size,)."""
@@ -260,6 +263,7 @@ class _Call:
         return self.function(*bound.args, **bound.kwargs)
 
     def steps(self, point: np.ndarray) -> list[_Step]:
+        """The gates at the data `point`."""
         return list(_flat(qml.tape.make_qscript(self)(point).operations, self.wires))
 
     def angles(self, point: np.ndarray, like: Sequence[_Step]) -> np.ndarray:
@@ -282,7 +286,7 @@ def _labels(tape: QuantumScript) -> list[Any]:
     return sorted(labels) if all(isinstance(label, int) for label in labels) else labels
 
 
-def _flat(operations: Iterable[Operator], labels: Sequence[Any]) -> Iterator[_Step]:
+def _flat(operations: Sequence[Operator], labels: Sequence[Any]) -> Iterator[_Step]:
     """The operations in our gate set; others are decomposed, depth first."""
     index = {label: k for k, label in enumerate(labels)}
     todo = list(reversed(operations))
@@ -297,13 +301,13 @@ def _flat(operations: Iterable[Operator], labels: Sequence[Any]) -> Iterator[_St
             yield step
         elif isinstance(operation, qml.StatePrep | qml.AmplitudeEmbedding):
             raise ValueError(
-                f"{operation.name} prepares a state from amplitudes, which is no gate of a fixed circuit: give the circuit "
-                f"that follows it, and the amplitudes as states"
+                f"{operation.name} prepares a state from amplitudes, which is no gate of a fixed circuit: give the "
+                f"circuit that follows it, and the amplitudes as states"
             )
         elif isinstance(operation, MeasurementProcess) or not operation.has_decomposition:
             raise ValueError(
-                f"{operation.name!r} on wires {operation.wires.tolist()} is not a gate, or has no decomposition into gates "
-                f"on one and two wires: take it out, or put its gates there"
+                f"{operation.name!r} on wires {operation.wires.tolist()} is no gate, or one without a decomposition "
+                f"into gates on one and two wires: take it out, or put its gates there"
             )
         else:
             todo += reversed(operation.decomposition())
@@ -331,7 +335,7 @@ def _number(step: _Step) -> float:
     return float(angle.reshape(()))
 
 
-def _gates(step: _Step, value: float, slope: Sequence[float]) -> list[Gate]:
+def _gates(step: _Step, value: float, slope: np.ndarray) -> list[Gate]:
     """More than one where the angle reads several features."""
     read = [(k, float(scale)) for k, scale in enumerate(slope) if scale]
     if not read:
