@@ -2,9 +2,10 @@
 
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -68,11 +69,17 @@ class NoisyCircuit:
         return self.wires if layout is None else tuple(layout.initial_index_layout(filter_ancillas=True))
 
     @cached_property
-    def steps(self) -> list[Step | Encoding]:
-        """The circuit as channels, gates with their errors, waits, and the readout of every measured qubit."""
+    def parts(self) -> list["Part"]:
+        """The circuit's operations and waits in order, and the readout of each measured qubit, with their noise."""
         noise = Noise(self.device, self.scale)
         timed = schedule(self.circuit, self.device, self.sources)
-        return _steps(timed, noise) + [Step((qubit,), noise.readout(qubit)) for qubit in self.wires]
+        one = torch.eye(4, dtype=torch.float64)
+        return _parts(timed, noise) + [Part("measure", (qubit,), one, noise.readout(qubit)) for qubit in self.wires]
+
+    @cached_property
+    def steps(self) -> list[Step | Encoding]:
+        """The circuit as channels, gates with their errors, waits, and the readout of every measured qubit."""
+        return [part.step() for part in self.parts]
 
     def expectations(self, readout: Readout, x: Tensor | None = None, states: Tensor | None = None) -> Tensor:
         """`<prod of Z>` of each of the readout's parities as measured, `(samples, strings)`, in double precision.
@@ -159,36 +166,49 @@ class NoisyCircuit:
         return x.double(), None if states is None else states.to(torch.complex128)
 
 
-@dataclass(frozen=True)
-class _GateOfData:
-    """The channel of a gate whose angles depend on the data, with its error."""
+class Part(NamedTuple):
+    """An operation on `qubits`: the channel it should be, or its channel by the data, and the noise after it, if any.
+
+    Waits are called `delay` and readouts `measure`; all that they do is noise.
+    """
 
     name: str
-    angles: Angles
+    qubits: tuple[int, ...]
+    ideal: Tensor | Callable[[Tensor], Tensor]
     error: Tensor | None
 
-    def __call__(self, x: Tensor) -> Tensor:
-        ideal = gate_transfer(self.name, self.angles(x))
-        return ideal if self.error is None else self.error @ ideal
+    def step(self) -> Step | Encoding:
+        """Both as one channel."""
+        ideal, error = self.ideal, self.error
+        if isinstance(ideal, Tensor):
+            return Step(self.qubits, ideal if error is None else error @ ideal)
+        return Encoding(self.qubits, ideal if error is None else lambda x: error @ ideal(x))
 
 
-def _steps(timed: Sequence[Timed], noise: Noise) -> list[Step | Encoding]:
-    """The channel of every operation; gates of one name, and all waits, are computed together."""
+def _parts(timed: Sequence[Timed], noise: Noise) -> list[Part]:
+    """Every operation as a part; gates of one name, and all waits, are computed together."""
     alike: dict[str, list[int]] = defaultdict(list)
-    encodings: dict[int, Encoding] = {}
+    parts: dict[int, Part] = {}
     for k, item in enumerate(timed):
         if symbols(item.params):
-            channel = _GateOfData(item.name, Angles(item.params), noise.gate(item.name, item.qubits))
-            encodings[k] = Encoding(item.qubits, channel)
+            ideal = partial(_of_data, item.name, Angles(item.params))
+            parts[k] = Part(item.name, item.qubits, ideal, noise.gate(item.name, item.qubits))
         else:
             alike[item.name].append(k)
-    fixed: dict[int, Step] = {}
     for name, indices in alike.items():
-        batch = _waits([timed[k] for k in indices], noise) if name == "delay" else _ideal([timed[k] for k in indices])
-        for k, channel in zip(indices, batch, strict=True):
-            error = noise.gate(name, timed[k].qubits)
-            fixed[k] = Step(timed[k].qubits, channel if error is None else error @ channel)
-    return [encodings[k] if k in encodings else fixed[k] for k in range(len(timed))]
+        items = [timed[k] for k in indices]
+        if name == "delay":
+            one = torch.eye(4, dtype=torch.float64)
+            found = [Part(name, item.qubits, one, wait) for item, wait in zip(items, _waits(items, noise), strict=True)]
+        else:
+            ideals = zip(items, _ideal(items), strict=True)
+            found = [Part(name, item.qubits, ideal, noise.gate(name, item.qubits)) for item, ideal in ideals]
+        parts.update(zip(indices, found, strict=True))
+    return [parts[k] for k in range(len(timed))]
+
+
+def _of_data(name: str, angles: Angles, x: Tensor) -> Tensor:
+    return gate_transfer(name, angles(x))
 
 
 def _waits(items: Sequence[Timed], noise: Noise) -> Tensor:

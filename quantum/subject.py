@@ -1,0 +1,168 @@
+"""What a noise report is about: a compiled circuit, its inputs, and what its measured parities are for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from quantum.circuit import Circuit
+from quantum.compile import Compiled, compile_circuit
+from quantum.data import Part
+from quantum.encode import amplitude, angle
+from quantum.interop.qiskit import to_qiskit
+from quantum.lossless import lossless
+from quantum.noisy import NoisyCircuit, sample_expectations
+from quantum.readout import Readout, per_class
+from quantum.target import Device
+
+ENCODINGS = ("auto", "angle", "amplitude", "own")
+SEEDS = tuple(range(8))
+"""Transpiler seeds tried for a circuit; the cheapest result is reported."""
+
+
+class Score(Protocol):
+    """One number from the expectations `(samples, parities)` of all that a subject measures."""
+
+    @property
+    def unit(self) -> str:
+        """What the score counts or measures, in a word."""
+
+    @property
+    def total(self) -> int | None:
+        """Of how many samples the score is a count; None where it is not a count."""
+
+    def value(self, expectations: Tensor) -> float:
+        """Samples classified right, or an energy."""
+
+    def margins(self, expectations: Tensor) -> Tensor:
+        """How safe the decision on each sample is, `(samples,)`, or nothing, `(0,)`, where none is taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """How many of the samples with `labels` `(samples,)` get the highest score of `readout` for their class."""
+
+    readout: Readout
+    labels: Tensor
+    unit: str = "right"
+
+    @property
+    def total(self) -> int:
+        return len(self.labels)
+
+    def value(self, expectations: Tensor) -> float:
+        return float((self.readout.logits(expectations).argmax(-1) == self.labels).sum())
+
+    def margins(self, expectations: Tensor) -> Tensor:
+        """The score of the right class less the best other one, in units of <Z>."""
+        scores = self.readout.logits(expectations) / self.readout.scale
+        right = torch.nn.functional.one_hot(self.labels, scores.shape[-1]).bool()
+        return scores[right] - scores.masked_fill(right, -torch.inf).amax(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One compiled circuit, and the parities of Z that are measured at its end."""
+
+    compiled: Compiled
+    readout: Readout
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Circuits on `device`, one for each basis that is measured, on the inputs `x` or `states`.
+
+    `x` is `(samples, features)`; `states` `(samples, 2**wires)` are inputs that are prepared without noise.
+    """
+
+    name: str
+    device: Device
+    settings: tuple[Setting, ...]
+    score: Score
+    x: Tensor | None = None
+    states: Tensor | None = None
+
+    def noisy(self, scale: float = 1.0) -> list[NoisyCircuit]:
+        """The circuits with the device's noise scaled by `scale`."""
+        return [NoisyCircuit(s.compiled.circuit, self.device, s.compiled.measured, scale=scale) for s in self.settings]
+
+    def expectations(self, scale: float = 1.0) -> Tensor:
+        """The exact parities of all settings, `(samples, parities)`."""
+        values = (
+            noisy.expectations(setting.readout, self.x, self.states)
+            for noisy, setting in zip(self.noisy(scale), self.settings, strict=True)
+        )
+        return torch.cat(list(values), dim=1)
+
+    def outcomes(self, scale: float = 1.0) -> list[tuple[Tensor, Tensor]]:
+        """For each setting the exact probabilities `(samples, 2**k)` of its k wires, and the signs of its parities."""
+        return [
+            _outcomes(noisy, setting.readout, self.x, self.states)
+            for noisy, setting in zip(self.noisy(scale), self.settings, strict=True)
+        ]
+
+    def on(self, device: Device) -> "Subject":
+        """The same compiled circuits on another calibration of the device.
+
+        Raises `ValueError`, when evaluated, for a gate that the other one does not have.
+        """
+        return replace(self, device=device)
+
+
+def _outcomes(noisy: NoisyCircuit, readout: Readout, x: Tensor | None, states: Tensor | None) -> tuple[Tensor, Tensor]:
+    wires = sorted(readout.wires)
+    place = {wire: k for k, wire in enumerate(wires)}
+    local = Readout(tuple(tuple(place[wire] for wire in string) for string in readout.strings), ())
+    return noisy.probabilities(x, states, wires=wires), local.parities(len(wires))
+
+
+def measure(outcomes: Sequence[tuple[Tensor, Tensor]], shots: int, rng: np.random.Generator) -> Tensor:
+    """The parities `(samples, parities)` as `shots` per sample estimate them, shared evenly by the settings."""
+    if shots < len(outcomes):
+        raise ValueError(f"shots={shots}: {len(outcomes)} bases are measured, each needs at least 1")
+    share = shots // len(outcomes)
+    return torch.cat([sample_expectations(p, signs, share, rng) for p, signs in outcomes], dim=1)
+
+
+def classifier(
+    name: str,
+    circuit: Circuit,
+    part: Part,
+    classes: int,
+    device: Device,
+    *,
+    encoding: str = "auto",
+    readout: Readout | None = None,
+    seeds: Sequence[int] = SEEDS,
+    simplify: bool = True,
+) -> Subject:
+    """A bound circuit that classifies the samples of `part`, compiled for `device`, its encoder included.
+
+    The features stay symbolic in the compiled circuit, as a circuit that is sent once with all its inputs has them.
+    `encoding` is `angle` or `amplitude` before the circuit, or `own` where it reads its features itself; `auto` is
+    `own` if it does and `angle` if not. Amplitudes are prepared without noise. `simplify` rewrites the circuit exactly
+    by what is measured (`quantum.lossless`) before it is compiled; without it, the compiler alone decides.
+
+    Raises `ValueError` for a circuit that does not fit the data or the device.
+    """
+    if encoding not in ENCODINGS:
+        raise ValueError(f"encoding {encoding!r} is unknown: use one of {', '.join(ENCODINGS)}")
+    columns = part.x.shape[1]
+    if encoding == "auto":
+        encoding = "own" if circuit.features else "angle"
+    if encoding == "own" and circuit.features > columns:
+        raise ValueError(f"{name} reads feature {circuit.features - 1}, but the data has columns 0 to {columns - 1}")
+    if encoding != "own" and circuit.features:
+        raise ValueError(f"{name} reads {circuit.features} features itself: use encoding own, not {encoding}")
+    readout = readout or per_class(circuit.wires, classes)
+    if readout.classes < classes:
+        raise ValueError(f"the readout of {name} has {readout.classes} classes, the data {classes}")
+    whole = angle(circuit.wires, columns) + circuit if encoding == "angle" else circuit
+    if simplify:
+        whole, readout = lossless(whole, readout, from_zero=encoding != "amplitude")
+    compiled = compile_circuit(to_qiskit(whole), device, seeds)
+    inputs = {"states": amplitude(part.x, circuit.wires)} if encoding == "amplitude" else {"x": part.x}
+    return Subject(name, device, (Setting(compiled, readout),), Accuracy(readout, part.y), **inputs)
