@@ -30,6 +30,7 @@ class Model:
 
 def read(
     source: Any,
+    /,
     *example: Any,
     weights: Sequence[float] | Mapping[str, float] | None = None,
     features: str | Sequence[str] | None = None,

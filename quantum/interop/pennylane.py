@@ -95,7 +95,7 @@ class _Step(NamedTuple):
 
 
 def from_pennylane(
-    function: Callable[..., Any], *args: Any, features: str | None = None, **kwargs: Any
+    function: Callable[..., Any], /, *args: Any, features: str | None = None, **kwargs: Any
 ) -> tuple[Circuit, list[float]]:
     """Our circuit, every rotation that reads no data with a weight of its own, and the values of those weights.
 
@@ -130,6 +130,7 @@ def to_pennylane(
     circuit: Circuit,
     weights: Sequence[float],
     function: Callable[..., Any],
+    /,
     *args: Any,
     features: str | None = None,
     **kwargs: Any,

@@ -7,15 +7,25 @@ from typing import TypeAlias, cast
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit import CircuitError, ControlFlowOp, Instruction, Parameter, ParameterExpression, ParameterVector
+from qiskit.circuit import (
+    AnnotatedOperation,
+    CircuitError,
+    ControlFlowOp,
+    ControlModifier,
+    Instruction,
+    Parameter,
+    ParameterExpression,
+    ParameterVector,
+    PowerModifier,
+)
 from qiskit.circuit import Gate as QiskitGate
-from qiskit.circuit.library import CPhaseGate, CU1Gate, PhaseGate, U1Gate, get_standard_gate_name_mapping
+from qiskit.circuit.library import CPhaseGate, PhaseGate, get_standard_gate_name_mapping
 from qiskit.quantum_info import Operator
 
 from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
 
 _GATES: dict[str, QiskitGate] = get_standard_gate_name_mapping()
-_OLD_NAMES = {U1Gate: PhaseGate, CU1Gate: CPhaseGate}
+_OLD_NAMES = {"u1": PhaseGate, "cu1": CPhaseGate}
 MOST_GATES = 20_000
 """More gates than this are refused: nested definitions of a small file can stand for any number of them."""
 
@@ -58,10 +68,10 @@ def from_qiskit(
     """Our circuit, every rotation that reads no feature with a weight of its own, and the values of those weights.
 
     Features are the parameters named in `features`, one for each data column in that order; without it, those whose
-    name starts with `x`, `feature` or `input`, where the number in the name is the column (`x[3]`, `x3` and `input_3`
-    are column 3). They stay symbolic, in angles that are affine in them. Every other parameter needs a value, bound or
-    in `weights`. Gates outside our set are expanded by their definitions, exactly up to a global phase. Barriers,
-    delays and final measurements are dropped.
+    name starts with `x`, `feature` or `input`, where the number in the name is the column (`x[3]`, `x3`, `input_3` and
+    Qiskit's OpenQASM name `_x_3_` are column 3). They stay symbolic, in angles that are affine in them. Every other
+    parameter needs a value, bound or in `weights`. Gates outside our set are expanded by their definitions, exactly up
+    to a global phase. Barriers, delays and final measurements are dropped.
 
     Raises `ValueError` for anything that is not such a circuit: measurement or reset before the end, control flow, a
     gate without a definition, an angle that is not affine in the features, a parameter without a value.
@@ -82,8 +92,8 @@ def feature_columns(parameters: Iterable[Parameter], features: Sequence[str] | N
     by_name = {parameter.name: parameter for parameter in parameters}
     if features is not None:
         return {by_name[name]: column for column, name in enumerate(features) if name in by_name}
-    names = sorted((name for name in by_name if re.match("x|feature|input", name)), key=_natural)
-    numbers = [int(match[1]) for name in names if (match := re.search(r"(\d{1,9})\]?$", name))]
+    names = sorted((name for name in by_name if re.match("_*(x|feature|input)", name)), key=_natural)
+    numbers = [int(match[1]) for name in names if (match := re.search(r"(\d{1,9})[\]_]*$", name))]
     if len(set(numbers)) < len(names):
         numbers = list(range(len(names)))
     return {by_name[name]: column for name, column in zip(names, numbers, strict=True)}
@@ -181,8 +191,11 @@ def _definition(operation: Instruction, wires: tuple[int, ...]) -> list[tuple[In
         raise ValueError(
             f"{operation.name!r} on qubits {list(wires)} is classical control: only circuits of gates can be read"
         )
-    if getattr(operation, "base_class", None) in _OLD_NAMES:
-        return [(_OLD_NAMES[operation.base_class](*operation.params), tuple(range(operation.num_qubits)))]
+    everywhere = tuple(range(operation.num_qubits))
+    if operation.name in _OLD_NAMES and _is_usual(operation):
+        return [(_OLD_NAMES[operation.name](*operation.params), everywhere)]
+    if isinstance(operation, AnnotatedOperation):
+        return [(_concrete(operation), everywhere)]
     definition = getattr(operation, "definition", None)
     if definition is None:
         known = ", ".join([*ROTATIONS, *FIXED])
@@ -192,6 +205,19 @@ def _definition(operation: Instruction, wires: tuple[int, ...]) -> list[tuple[In
         )
     index = {bit: k for k, bit in enumerate(definition.qubits)}
     return [(item.operation, tuple(index[bit] for bit in item.qubits)) for item in definition.data]
+
+
+def _concrete(operation: AnnotatedOperation) -> Instruction:
+    """The gate that controls, inverses and powers make of the gate they annotate."""
+    gate = operation.base_op
+    for modifier in operation.modifiers:
+        if isinstance(modifier, ControlModifier):
+            gate = gate.control(modifier.num_ctrl_qubits, ctrl_state=modifier.ctrl_state, annotated=False)
+        elif isinstance(modifier, PowerModifier):
+            gate = gate.power(modifier.power)
+        else:
+            gate = gate.inverse()
+    return gate
 
 
 def _gates(name: str, wires: tuple[int, ...], angles: Sequence[Angle], columns: Mapping[Parameter, int]) -> list[Gate]:
