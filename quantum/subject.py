@@ -122,7 +122,7 @@ def _outcomes(noisy: NoisyCircuit, readout: Readout, x: Tensor | None, states: T
 def measure(outcomes: Sequence[tuple[Tensor, Tensor]], shots: int, rng: np.random.Generator) -> Tensor:
     """The parities `(samples, parities)` as `shots` per sample estimate them, shared evenly by the settings."""
     if shots < len(outcomes):
-        raise ValueError(f"shots={shots}: {len(outcomes)} bases are measured, each needs at least 1")
+        raise ValueError(f"shots={shots}: at least {len(outcomes)} are needed, one for each basis that is measured")
     share = shots // len(outcomes)
     return torch.cat([sample_expectations(p, signs, share, rng) for p, signs in outcomes], dim=1)
 
@@ -166,3 +166,35 @@ def classifier(
     compiled = compile_circuit(to_qiskit(whole), device, seeds)
     inputs = {"states": amplitude(part.x, circuit.wires)} if encoding == "amplitude" else {"x": part.x}
     return Subject(name, device, (Setting(compiled, readout),), Accuracy(readout, part.y), **inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class MeanZ:
+    """For a circuit without a task: the mean of <Z> over its wires, as `readout` gives it."""
+
+    readout: Readout
+    unit: str = "mean <Z>"
+    total: None = None
+
+    def value(self, expectations: Tensor) -> float:
+        return float(self.readout.logits(expectations).mean())
+
+    def margins(self, expectations: Tensor) -> Tensor:
+        return torch.zeros(0)
+
+
+def prepared(
+    name: str, circuit: Circuit, device: Device, *, seeds: Sequence[int] = SEEDS, simplify: bool = True
+) -> Subject:
+    """A bound circuit without data, which starts in |0...0> and is read by Z on each wire.
+
+    Raises `ValueError` for a circuit that reads features or does not fit the device.
+    """
+    if circuit.features:
+        raise ValueError(f"{name} reads {circuit.features} features: name the data they come from, such as digits4")
+    wires = range(circuit.wires)
+    readout = Readout(tuple((wire,) for wire in wires), (tuple(1 / circuit.wires for _ in wires),))
+    if simplify:
+        circuit, readout = lossless(circuit, readout, from_zero=True)
+    compiled = compile_circuit(to_qiskit(circuit), device, seeds)
+    return Subject(name, device, (Setting(compiled, readout),), MeanZ(readout))

@@ -25,6 +25,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Compress a variational quantum classifier for a real device, beside every control.",
         "quantum",
     ),
+    "noise": Entry(
+        "qwedge.experiments.noise:Noise",
+        "Report how circuits stand a device's noise and finite shots, and where their errors come from.",
+        "quantum",
+    ),
 }
 
 _OURS: Final = ("qwedge", "shared", "quantum")

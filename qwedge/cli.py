@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwedge.catalogue import EXPERIMENTS, extra_named, load
+from qwedge.noise import noise
 
 if TYPE_CHECKING:
     from shared.lab import Experiment, Page, Row, Store
@@ -196,6 +197,9 @@ def report(name: str, out: Path | None, as_json: bool) -> None:
     if as_json:
         return _print_json({"page": str(path), "rows": len(rows)})
     click.echo(str(path))
+
+
+cli.add_command(noise)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -151,7 +151,7 @@ def test_two_bases_share_the_shots():
     assert measure(twice.outcomes(), 100, np.random.default_rng(0)).shape == (6, 8)
     assert {gate["setting"] for gate in attribution(twice)["gates"]} == {0, 1}
     assert attribution(twice)["shift"] == pytest.approx(attribution(case)["shift"])
-    with pytest.raises(ValueError, match="shots=1: 2 bases are measured, each needs at least 1"):
+    with pytest.raises(ValueError, match="shots=1: at least 2 are needed, one for each basis"):
         measure(twice.outcomes(), 1, np.random.default_rng(0))
 
 

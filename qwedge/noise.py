@@ -1,0 +1,67 @@
+"""The verb `qwedge noise`: a noise robustness report of circuits, without settings files."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...")
+@click.option("--target", default="nairobi", show_default=True, help="Fake backend, .json snapshot, gates@coupling.")
+@click.option("--data", default="none", show_default=True, help="digits4, iris ..., or a .npz or .csv file.")
+@click.option("--encoding", default="auto", show_default=True, help="How data goes in: angle, amplitude or own.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the data split and of the shots.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list noise`.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of rows, page and plots.  [default: runs/noise]")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def noise(
+    circuits: Sequence[str],
+    target: str,
+    data: str,
+    encoding: str,
+    seed: int,
+    assignments: Sequence[str],
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Report how circuits stand noise and shots.
+
+    Each CIRCUIT is an OpenQASM 2 or 3 or a QPY file, or FOLDER/ID of a stored row of compvqc. Prints score, change
+    of <Z> and margin against noise, scores against shots, and where the error comes from; writes rows.jsonl,
+    index.html, and the plots as SVG and PNG to OUT. Several circuits are compared on one page.
+
+    \b
+    Example: qwedge noise circuit.qasm --target nairobi --data digits4 --out report
+             qwedge noise dense.qasm compressed.qasm --target torino --data digits4
+             qwedge noise runs/compvqc/3fa9
+    """
+    from qwedge.catalogue import extra_named, load
+    from shared.lab import Store, print_page, read_settings, render, run, write_whole
+
+    experiment = load("noise")
+    store = Store(out or Path("runs") / "noise")
+    given = {"circuits": list(circuits), "target": target, "data": data, "encoding": encoding}
+    words = [*(f"{key}={json.dumps(value)}" for key, value in given.items()), *assignments]
+    try:
+        with extra_named("noise"):
+            from quantum.noise_report import save_figures
+
+            settings = read_settings(experiment.settings, None, words, seed)
+            rows = run(experiment, experiment.cells(settings), store, quiet=quiet, invocation="qwedge run noise")
+            page = experiment.page(rows)
+            figures = save_figures(rows, store.folder)
+    except KeyboardInterrupt:
+        click.echo(f"qwedge: interrupted; finished rows are safe in {store.folder}, the same command goes on", err=True)
+        sys.exit(130)
+    path = store.folder / "index.html"
+    write_whole(path, render(page, rows, store).encode())
+    if as_json:
+        printed = {"page": str(path), "figures": list(map(str, figures)), "rows": [row.plain() for row in rows]}
+        return click.echo(json.dumps(printed, indent=2, ensure_ascii=False))
+    print_page(page)
+    click.echo(f"page: {path}", err=True)

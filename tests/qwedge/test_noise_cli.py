@@ -1,0 +1,264 @@
+"""`qwedge noise`: from circuit files to a page; whatever is wrong with them is one line."""
+
+import json
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantum.ansatz import ansatz
+from quantum.circuit import Circuit, Gate
+from quantum.encode import angle
+from quantum.interop import openqasm, qpy
+from quantum.target import device, to_json
+from qwedge.cli import main
+from shared.lab import Row, Store
+
+QUICK = ("--set", "transpiler_seeds=1", "--set", "repeats=2", "--quiet")
+
+
+@pytest.fixture
+def noise(capsys, monkeypatch, tmp_path):
+    """Runs `qwedge noise` here, in a folder with some circuits: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name, layers, version in (("dense", 2, 3), ("small", 1, 2)):
+        circuit = ansatz("line", layers=layers)
+        weights = np.random.default_rng(0).uniform(-3, 3, circuit.weights)
+        (tmp_path / f"{name}.qasm").write_text(openqasm.dumps(circuit, list(weights), version))
+    whole = angle(4, 16) + ansatz("line", layers=1)
+    (tmp_path / "own.qpy").write_bytes(qpy.dumps(whole, [0.3] * whole.weights))
+    (tmp_path / "own.qasm").write_text(openqasm.dumps(whole, [0.3] * whole.weights))
+
+    def call(*words):
+        try:
+            main(["noise", *words])
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def test_one_circuit_gives_tables_page_rows_and_plots(noise, tmp_path):
+    code, out, err = noise("dense.qasm", "--data", "digits4", "--out", "report", *QUICK)
+    assert (code, err) == (0, "page: report/index.html\n")
+    for title in ("Against noise", "Against shots: accuracy", "As compiled", "Where the error comes from, by kind"):
+        assert title in out
+    assert {path.name for path in (tmp_path / "report").iterdir()} == (
+        {"rows.jsonl", "index.html", "noise.svg", "noise.png", "sources.svg", "sources.png"}
+    )
+    [row] = Store("report").rows()
+    assert [point["scale"] for point in row.result["report"]["scales"]] == [0, 0.5, 1, 2, 4]
+    assert row.result["report"]["total"] == 180
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "<h1>Noise robustness</h1>" in page
+    assert page.count("<svg") == 2
+    assert not re.search(r'(src|href)="https?:', page)
+
+
+def test_several_circuits_of_several_kinds_are_compared(noise):
+    words = ("dense.qasm", "small.qasm", "own.qpy", "own.qasm")
+    code, out, _ = noise(*words, "--data", "digits4", "--json", *QUICK)
+    assert code == 0
+    printed = json.loads(out)
+    assert [row["result"]["name"] for row in printed["rows"]] == ["dense", "small", "own", "own"]
+    assert "side by side" in Path(printed["page"]).read_text()
+    qasm, binary = printed["rows"][3]["result"]["report"], printed["rows"][2]["result"]["report"]
+    assert [p["score"] for p in qasm["scales"]] == [p["score"] for p in binary["scales"]]
+    assert [Row(**row) for row in printed["rows"]] == Store("runs/noise").rows()
+
+
+def test_again_adds_nothing_and_the_command_of_a_row_makes_it(noise, capsys):
+    import shlex
+
+    noise("small.qasm", "--data", "digits4", "--seed", "3", "--out", "a", *QUICK)
+    before = Path("a/rows.jsonl").read_bytes()
+    noise("small.qasm", "--data", "digits4", "--seed", "3", "--out", "a", *QUICK)
+    assert Path("a/rows.jsonl").read_bytes() == before
+    [row] = Store("a").rows()
+    main([*shlex.split(row.command)[1:], "--out", "b", "--quiet"])
+    [again] = Store("b").rows()
+    assert (again.id, again.result) == (row.id, row.result)
+
+
+def test_without_data_it_reads_z(noise):
+    code, out, _ = noise("small.qasm", "--json", *QUICK)
+    assert code == 0
+    report = json.loads(out)["rows"][0]["result"]["report"]
+    assert (report["unit"], report["total"]) == ("mean <Z>", None)
+    assert report["scales"][0]["margin"] is None
+
+
+def test_an_untrained_ansatz_by_its_name(noise):
+    first, again, other = (
+        json.loads(noise("line", "--seed", seed, "--json", "--out", out, *QUICK)[1])["rows"][0]["result"]["report"]
+        for seed, out in (("1", "a"), ("1", "b"), ("2", "c"))
+    )
+    assert first == again != other
+
+
+def test_a_stored_row_brings_its_circuits_its_data_and_its_seed(noise):
+    store = Store("runs/compvqc")
+    artefacts = {
+        "dense.qasm": store.put(Path("own.qasm").read_bytes()),
+        "compressed.qasm": store.put(Path("own.qasm").read_bytes()),
+        "compiled.qasm": store.put(b"on qubits of the device"),
+    }
+    settings = {"task": "digits4", "encoding": "angle"}
+    store.append(
+        Row("abc123", "compvqc", 1, settings, 5, {}, artefacts, {"command": "", "started": "", "commit": None})
+    )
+    code, out, err = noise("runs/compvqc/abc", "--json", "--out", "r", *QUICK)
+    assert (code, err) == (0, "")
+    rows = json.loads(out)["rows"]
+    assert [row["result"]["name"] for row in rows] == ["abc dense", "abc compressed"]
+    assert {(row["settings"]["data"], row["seed"]) for row in rows} == {("digits4", 5)}
+    assert noise("runs/compvqc/abc:compressed.qasm", "--data", "digits4", "--seed", "5", "--out", "r", *QUICK)[0] == 0
+    assert len(Store("r").rows()) == 2
+    code, _, err = noise("runs/compvqc/abc:nothing.qasm", "--out", "r2")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "row abc123 keeps no nothing.qasm; it keeps compiled.qasm, compressed.qasm, dense.qasm" in err
+
+
+def snapshot(**changes) -> str:
+    data = json.loads(to_json(device("nairobi")))
+    for place, value in changes.items():
+        list_, index, field = place.split("__")
+        if value is None:
+            del data[list_][int(index)]
+        else:
+            data[list_][int(index)][field] = value
+    return json.dumps(data)
+
+
+BAD_CIRCUITS = {
+    "not OpenQASM": ("hello world", r"the circuit bad\.qasm: OpenQASM line 1: "),
+    "empty": ("", "the circuit bad.qasm: OpenQASM line 1: the text is empty"),
+    "mid-circuit": (
+        'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; measure q[0] -> c[0]; x q[0];',
+        "qubit 0 is measured and then used by 'x': only measurements at the end can be left out",
+    ),
+    "reset": ('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; reset q[0];', "qubit 0 is reset"),
+    "unknown gate": ('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; foo q[0];', "'foo' is not defined"),
+    "too wide": (
+        'OPENQASM 2.0; include "qelib1.inc"; qreg q[8]; h q;',
+        "a circuit of 8 qubits does not fit fake_nairobi, which has 7",
+    ),
+    "a parameter without a value": (
+        'OPENQASM 3.0; include "stdgates.inc"; input float theta; qubit[2] q; rx(theta) q[0];',
+        "parameter 'theta' in 'rx' on [0] has no value",
+    ),
+    "features without data": (
+        'OPENQASM 3.0; include "stdgates.inc"; input float x0; qubit[2] q; rx(x0) q[0];',
+        "bad reads 1 features: name the data they come from, such as digits4",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_CIRCUITS.values(), ids=BAD_CIRCUITS)
+def test_a_bad_circuit_is_one_line_and_writes_nothing(noise, text, message):
+    Path("bad.qasm").write_text(text)
+    code, out, err = noise("bad.qasm", "--out", "report")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err or re.search(message, err)
+    assert not Path("report").exists()
+
+
+BAD_SNAPSHOTS = {
+    "T2 above 2 T1": (snapshot(qubits__1__t2_us=1e6), "qubits[1].t2_us=1e+06 is above 2 T1"),
+    "an error above 1": (snapshot(qubits__2__readout_error=1.5), "qubits[2].readout_error=1.5 must be between 0 and 1"),
+    "a gate's error below 0": (snapshot(gates__0__error=-0.1), ".error=-0.1 must be between 0 and 1"),
+    "a missing qubit": (snapshot(qubits__6__t1_us=None), "qubit 6 is missing, the device has 0 to 5"),
+    "not JSON": ("{", "is not JSON"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_SNAPSHOTS.values(), ids=BAD_SNAPSHOTS)
+def test_a_bad_snapshot_is_one_line_that_names_the_field(noise, text, message):
+    Path("device.json").write_text(text)
+    code, out, err = noise("small.qasm", "--target", "device.json", "--out", "report")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "device.json" in err
+    assert message in err
+    assert not Path("report").exists()
+
+
+def test_other_bad_input(noise):
+    for words, message in (
+        (("none.qasm",), "the circuit none.qasm cannot be read: No such file or directory; give a .qasm or .qpy file"),
+        (("small.qasm", "--target", "nairoby"), "target 'nairoby' is unknown: did you mean nairobi"),
+        (("small.qasm", "--data", "digits5"), "data 'digits5' is neither a file nor one of digits36"),
+        (("small.qasm", "--data", "digits4", "--encoding", "basis"), "encoding 'basis' is unknown"),
+        (("small.qasm", "--set", "scales=[-1]"), "scale=-1.0: the noise scale is a number >= 0"),
+        (("small.qasm", "--set", "shots=[0]"), "shots=0: at least 1 are needed"),
+        ((), "Missing argument 'CIRCUIT...'"),
+    ):
+        code, _, err = noise(*words, "--out", "report")
+        assert (code, err.count("\n")) == (2, 1), err
+        assert message in err
+        assert not Path("report").exists()
+
+
+def mutated(text: bytes, rng: random.Random) -> bytes:
+    """A few bytes changed, lost, doubled or moved, or a word replaced by another from the file."""
+    data = bytearray(text)
+    for _ in range(rng.randint(1, 4)):
+        at, count = rng.randrange(len(data)), rng.randint(1, 8)
+        kind = rng.randrange(5)
+        if kind == 0:
+            data[at] = rng.randrange(256)
+        elif kind == 1:
+            del data[at : at + count]
+        elif kind == 2:
+            data[at:at] = data[at : at + count]
+        elif kind == 3:
+            data[at:at] = rng.choice(
+                (b"[", b"]", b"(", b";", b"-", b"1e999", b"0/0", b"q[99999999999]", b"/*", b"\xff")
+            )
+        else:
+            words = re.findall(rb"\w+", bytes(data)) or [b"q"]
+            data[at:at] = rng.choice(words)
+        if not data:
+            data = bytearray(b";")
+    return bytes(data)
+
+
+SOURCES = (
+    openqasm.dumps(ansatz("line", 3, 1), [0.1] * 20, version=2).encode(),
+    openqasm.dumps(angle(2, 3) + Circuit(2, (Gate("cx", (0, 1)), Gate("crz", (0, 1), value=0.5)))).encode(),
+    b'OPENQASM 2.0; include "qelib1.inc"; qreg q[3]; creg c[3]; gate g(t) a, b { cx a, b; rz(t/2) b; } '
+    b"g(pi/3) q[0], q[1]; u3(0.1, 0.2, 0.3) q[2]; barrier q; measure q -> c;",
+)
+
+
+def survive(count: int, seed: int) -> int:
+    """Reads `count` mutated files as the command line does; anything but a circuit or a ValueError is a traceback."""
+    from qwedge.experiments.noise import _circuit
+
+    rng, path, refused = random.Random(seed), Path("mutant.qasm"), 0
+    for _ in range(count):
+        text = mutated(rng.choice(SOURCES), rng)
+        path.write_bytes(text)
+        try:
+            assert _circuit(str(path), 0).features >= 0
+        except ValueError:
+            refused += 1
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__}: {error} on {text!r}") from error
+    return refused
+
+
+def test_mutated_files_never_end_in_a_traceback(noise):
+    refused = survive(1000, seed=1)
+    assert 300 < refused < 1000
+
+
+@pytest.mark.slow
+def test_ten_thousand_mutated_files_never_end_in_a_traceback(noise):
+    refused = survive(10_000, seed=2)
+    assert 3_000 < refused < 10_000
