@@ -38,7 +38,9 @@ def parse(text: str) -> Budget:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\w+)\s*<=\s*([-+.\deE]+)\s*", part)
         if not match or match[1] not in (*METRICS, "drop"):
-            raise ValueError(f"budget {part.strip()!r} is not METRIC<=NUMBER with METRIC one of drop, {', '.join(METRICS)}")
+            raise ValueError(
+                f"budget {part.strip()!r} is not METRIC<=NUMBER with METRIC one of drop, {', '.join(METRICS)}"
+            )
         try:
             limit = float(match[2])
         except ValueError:

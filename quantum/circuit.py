@@ -28,8 +28,8 @@ control wire, so controlled rotations come back only after 4 pi.
 """
 
 FIXED = MappingProxyType(
-    {name: 1 for name in ("id", "x", "y", "z", "h", "s", "sdg", "t", "tdg", "sx", "sxdg")}
-    | {name: 2 for name in ("cx", "cy", "cz", "ch", "swap", "iswap", "ecr")}
+    dict.fromkeys(("id", "x", "y", "z", "h", "s", "sdg", "t", "tdg", "sx", "sxdg"), 1)
+    | dict.fromkeys(("cx", "cy", "cz", "ch", "swap", "iswap", "ecr"), 2)
 )
 """Gates without an angle, and how many wires they take."""
 
@@ -105,6 +105,11 @@ class Circuit:
     def weights(self) -> int:
         """How many trainable weights the circuit reads: one more than the highest index."""
         return 1 + max((gate.weight for gate in self.gates if gate.weight is not None), default=-1)
+
+    @property
+    def trainable(self) -> tuple[Gate, ...]:
+        """The gates that read a weight, in the order of their weights."""
+        return tuple(sorted((g for g in self.gates if g.weight is not None), key=lambda g: g.weight or 0))
 
     @property
     def features(self) -> int:

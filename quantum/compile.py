@@ -10,6 +10,10 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction
 from qiskit.transpiler import InstructionProperties, PassManager, Target, generate_preset_pass_manager
 
+from quantum.circuit import Circuit
+from quantum.interop.qiskit import to_qiskit
+from quantum.lossless import lossless
+from quantum.readout import Readout
 from quantum.target import Device
 
 NOMINAL_ERROR = {1: 3e-4, 2: 1e-2}
@@ -63,6 +67,12 @@ def compile_circuit(
         )
     results = (count(_pass_manager(device, seed, approximation_degree).run(circuit), device, seed) for seed in seeds)
     return min(results, key=lambda compiled: (compiled.twoq, compiled.depth))
+
+
+def deploy(circuit: Circuit, readout: Readout, device: Device, seeds: Iterable[int] = (0,)) -> tuple[Compiled, Readout]:
+    """A bound circuit as we run it: simplified by what is measured, then compiled; and the parities to read it by."""
+    short, parities = lossless(circuit, readout)
+    return compile_circuit(to_qiskit(short), device, seeds), parities
 
 
 def count(circuit: QuantumCircuit, device: Device, seed: int = 0) -> Compiled:

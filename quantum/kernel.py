@@ -1,10 +1,10 @@
 """The gate kernel: rotations about Pauli strings, applied in place, and their adjoint derivative.
 
-Each of our rotations is `exp(-i f t P)` on the states whose control bit is 1, and nothing elsewhere; P is a Pauli string
-and f = 1/2, or 1 for phase gates. With `P|j> = phase(j) |j xor flip>` that is a real combination of pairs of rows,
-`2 * 2^n` multiplications a column instead of the `4^n` of a matrix product. The derivative walks the gates backwards and
-undoes them as it goes (Jones and Gacon 2020, *Efficient calculation of gradients in classical simulations of variational
-quantum algorithms*, arXiv 2009.02823), so it stores no intermediate state.
+Each of our rotations is `exp(-i f t P)` on the states whose control bit is 1, and nothing elsewhere; P is a Pauli
+string and f = 1/2, or 1 for phase gates. With `P|j> = phase(j) |j xor flip>` that combines pairs of rows,
+`2 * 2^n` multiplications a column instead of the `4^n` of a matrix product. The derivative walks the gates backwards
+and undoes them as it goes (Jones and Gacon 2020, *Efficient calculation of gradients in classical simulations of
+variational quantum algorithms*, arXiv 2009.02823), so it stores no intermediate state.
 """
 
 import math
@@ -17,6 +17,7 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from quantum.circuit import Circuit, Gate
 
@@ -170,16 +171,21 @@ class _Evolve(torch.autograd.Function):
     """Differentiable in the angles; the start is data."""
 
     @staticmethod
-    def forward(ctx, angles, start, flip, sign, turn, control):  # type: ignore[no-untyped-def, override]
-        out = np.repeat(start.numpy()[None], len(angles), axis=0)
+    def forward(ctx, angles, start, flip, sign, turn, control):  # type: ignore[no-untyped-def]
+        out = np.repeat(start.numpy(force=True)[None], len(angles), axis=0)
         _forward(out, flip, sign, turn, control, angles.numpy())
-        ctx.angles, ctx.out, ctx.masks = angles.numpy(), out, (flip, sign, turn, control)
-        return torch.from_numpy(out)
+        ctx.angles, ctx.masks = angles.numpy(), (flip, sign, turn, control)
+        states = torch.from_numpy(out)
+        ctx.save_for_backward(states)  # so that autograd notices a caller who changes them in place
+        return states
 
     @staticmethod
-    def backward(ctx, dual):  # type: ignore[no-untyped-def, override]
+    @once_differentiable
+    def backward(ctx, dual):  # type: ignore[no-untyped-def]
+        (states,) = ctx.saved_tensors
         slopes = np.empty_like(ctx.angles)
-        _backward(ctx.out.copy(), dual.numpy().copy(), slopes, *ctx.masks, ctx.angles)
+        # `force` resolves lazy conjugation; both are undone in place, so they are copied.
+        _backward(states.numpy().copy(), dual.numpy(force=True).copy(), slopes, *ctx.masks, ctx.angles)
         return torch.from_numpy(slopes), None, None, None, None, None
 
 
@@ -194,5 +200,5 @@ def evolve(circuit: Circuit, weights: Tensor, start: Tensor) -> Tensor:
     if circuit.weights:
         angle = angle + p.scale * (p.weight >= 0) * weights[..., p.weight.clamp(min=0)]
     flat = (p.frequency * angle).reshape(math.prod(weights.shape[:-1]), len(p.frequency)).contiguous()
-    out = _Evolve.apply(flat, start.contiguous(), p.flip, p.sign, p.turn, p.control)
+    out: Tensor = _Evolve.apply(flat, start.contiguous(), p.flip, p.sign, p.turn, p.control)
     return out.reshape(*weights.shape[:-1], *start.shape)

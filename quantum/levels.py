@@ -154,7 +154,11 @@ def _cost(uses: list[_Use], target: Target) -> LevelCost:
 
 def _to_json(table: LevelTable) -> str:
     return json.dumps(
-        [[gate, quarter, list(edge), asdict(cost)] for (gate, quarter), row in table.costs.items() for edge, cost in row.items()]
+        [
+            [gate, quarter, list(edge), asdict(cost)]
+            for (gate, quarter), row in table.costs.items()
+            for edge, cost in row.items()
+        ]
     )
 
 

@@ -15,7 +15,7 @@ def angle_levels(circuit: Circuit, table: LevelTable, mode: str = "all") -> Leve
     """
     if mode not in MODES:
         raise ValueError(f"mode {mode!r} is unknown: use one of {', '.join(MODES)}")
-    gates = [gate for gate in circuit.gates if gate.weight is not None]
+    gates = circuit.trainable
     keep = {"all": lambda angle: True, "prune": lambda angle: angle == 0, "snap": lambda angle: angle != 0}[mode]
     return Levels(
         levels=[tuple(filter(keep, table.levels(gate.name))) for gate in gates],

@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from quantum.circuit import Circuit
-from quantum.compile import Compiled, compile_circuit
-from quantum.interop.qiskit import to_qiskit
+from quantum.compile import deploy
 from quantum.levels import LevelTable, quarters
-from quantum.lossless import lossless
 from quantum.readout import Readout
 from quantum.target import Device
 
@@ -35,17 +33,12 @@ class CompiledPrice:
     readout: Readout
     device: Device
     table: LevelTable
-    seeds: tuple[int, ...] = (0,)
     factors: Tensor | None = None
     unit: str = field(default="-log ESP", init=False)
 
-    def compiled(self, z: Tensor, seeds: tuple[int, ...] | None = None) -> Compiled:
-        """The circuit at `z` `(blocks, 1)`, simplified without loss and compiled."""
-        short, _ = lossless(self.circuit.bind(z[:, 0].tolist()), self.readout)
-        return compile_circuit(to_qiskit(short), self.device, seeds or self.seeds)
-
     def measure(self, z: Tensor) -> float:
-        return self.compiled(z).cost
+        compiled, _ = deploy(self.circuit.bind(z[:, 0].tolist()), self.readout, self.device)
+        return compiled.cost
 
     def price(self, values: Tensor) -> Tensor:
         """The table's price of each entry, scaled: `(blocks, k, 1)` to `(blocks, k)`."""
@@ -61,7 +54,7 @@ class CompiledPrice:
     @property
     def _rows(self) -> list[list[float]]:
         """For each block the table's price at every quarter turn, and last at any other angle."""
-        gates = [gate.name for gate in self.circuit.gates if gate.weight is not None]
+        gates = [gate.name for gate in self.circuit.trainable]
         row = {name: [self.table.on(name, q).cost for q in (*quarters(name), None)] for name in set(gates)}
         return [row[name] for name in gates]
 
@@ -70,7 +63,7 @@ class CompiledPrice:
         total = self.measure(z)
         table = replace(self, factors=None).price(z[:, None])[:, 0]
         factors = torch.ones(len(z), dtype=torch.float64) if self.factors is None else self.factors.clone()
-        for block, gate in enumerate(gate for gate in self.circuit.gates if gate.weight is not None):
+        for block, gate in enumerate(self.circuit.trainable):
             if gate.arity == 2 and table[block] > 0:
                 without = z.clone()
                 without[block] = 0.0

@@ -1,8 +1,9 @@
 """Exact, differentiable simulation of a circuit for a whole batch of data at once, on torch.
 
 The trainable part of a classifier reads no features, so up to `MATRIX_WIRES` wires its 2^n x 2^n matrix is built once a
-step by the gate kernel and meets the encoded data in a single product; wider circuits send the states themselves through
-the kernel. A circuit that reads features between its weights differs from sample to sample and is applied gate by gate.
+step by the gate kernel and meets the encoded data in a single product; wider circuits send the states themselves
+through the kernel. A circuit that reads features between its weights differs from sample to sample and is applied gate
+by gate.
 """
 
 import math
@@ -36,7 +37,7 @@ class _Terms(NamedTuple):
 @lru_cache
 def _terms(name: str) -> _Terms:
     if name not in ROTATIONS:
-        fixed = np.asarray(_GATES[name].to_matrix(), dtype=complex)
+        fixed = np.array(_GATES[name].to_matrix(), dtype=complex)  # a copy: Qiskit's own is read-only
         return _Terms(fixed, 0 * fixed, 0 * fixed, 0.0)
     frequency = 1.0 if name in ("p", "cp") else 0.5
     start, half, full = (type(_GATES[name])(k * math.pi / 2 / frequency).to_matrix() for k in (0, 1, 2))

@@ -80,23 +80,23 @@ class Classification:
         return float(self.cross_entropy(x[:, 0], "train"))
 
     def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
-        """A few Adam steps on `loss(x) + rho/2 ||x - anchor||^2`; a full training of the free weights where rho is 0."""
+        """A few Adam steps on `loss(x) + rho/2 ||x - anchor||^2`; with `free`, a full training of those weights alone."""
         if free is not None:
-            return self._fine_tune(x, free[:, 0])
+            return self.retrain(x[:, 0], free[:, 0], x.T)[0][:, None]
         t = self.training
         return _adam(lambda w: self.cross_entropy(w[:, 0], "train") + penalty(w, anchor, rho), x, t.nudge, t.nudge_rate)
 
-    def _fine_tune(self, x: Tensor, free: Tensor) -> Tensor:
-        """Trains the free weights only, on the circuit that is left once the frozen ones are bound and simplified."""
-        if not free.any():
-            return x.clone()
-        short, readout = lossless(self.circuit.freeze(x[:, 0].tolist(), free.tolist()), self.readout)
-        if short.weights == 0:
-            return x.clone()
-        task = replace(self, circuit=short, readout=readout)
-        tuned = task.train(x[free, 0][: short.weights])
-        out = x.clone()
-        out[free.nonzero()[: short.weights, 0], 0] = tuned
+    def retrain(self, weights: Tensor, free: Tensor, starts: Tensor) -> Tensor:
+        """Trains the free weights from each of `starts` `(starts, weights)`, the others fixed at `weights`.
+
+        Same shape as `starts`. Runs on the circuit that is left once the frozen weights are bound and simplified, so a
+        sparse pattern trains faster than the dense circuit.
+        """
+        short, readout = lossless(self.circuit.freeze(weights.tolist(), free.tolist()), self.readout)
+        trained = free.nonzero()[: short.weights, 0]
+        out = torch.where(free, starts, weights)
+        if len(trained):
+            out[:, trained] = replace(self, circuit=short, readout=readout).train(starts[:, trained])
         return out
 
     def train(self, weights: Tensor) -> Tensor:

@@ -1,0 +1,286 @@
+"""CompVQC: train a variational classifier, compress it for a device, and put every control beside it."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from quantum.ansatz import ANSAETZE, ansatz
+from quantum.baselines import magnitude_prune, random_starts, train_small
+from quantum.budget import parse
+from quantum.candidates import Candidate, Rule, candidate
+from quantum.circuit import Circuit
+from quantum.compile import Compiled, compile_circuit, deploy
+from quantum.compvqc import CompVQC as Compressor
+from quantum.controls import CONTROLS, SEEDS, exact_floor
+from quantum.data import PARTS, SETS, Data, load
+from quantum.encode import angle
+from quantum.evaluate import Evaluation
+from quantum.interop import openqasm, qpy, read
+from quantum.interop.qiskit import to_qiskit
+from quantum.lossless import lossless
+from quantum.report import page
+from quantum.target import Device, device
+from quantum.tasks import Classification, classification
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
+
+SMALL_LAYERS = range(1, 7)
+SMALL_STARTS = 8
+"""The train-small control gets about as many trainings as the compressor: 8 for each of 3, 6 ... 18 two-qubit gates."""
+
+CONTROL_STARTS = 1
+"""Prune-only and snap-only are the same search on a part of the menu, from the first start."""
+
+SHARES = tuple(k / 20 for k in range(1, 20))
+
+
+class CompVQCSettings(Settings):
+    """What is compressed, for which device, and how far."""
+
+    task: str = Field(default="digits4", description=f"{', '.join(SETS)}, or a .npz or .csv file")
+    target: str = Field(default="nairobi", description="a fake backend, a .json snapshot, or gates@coupling")
+    circuit: str = Field(default="seismic", description=f"{', '.join(ANSAETZE)}, or an OpenQASM or QPY file")
+    wires: int = Field(default=4, ge=2, le=12, description="qubits of a named circuit")
+    layers: int | None = Field(default=None, gt=0, description="layers of a named circuit; none: its usual number")
+    encoding: str = Field(default="angle", description="angle, amplitude, or own: the circuit file reads x[k] itself")
+    budget: str = Field(default="drop<=0.01", description="drop<=0.01, twoq<=20, depth<=60, or several with commas")
+    starts: int = Field(default=4, gt=0, description="trained starts, each of which is compressed")
+    seeds: int = Field(
+        default=1, gt=0, description="how many seeds, from --seed on; each draws a data split of its own"
+    )
+
+
+class CompVQC(Experiment[CompVQCSettings]):
+    """One cell is one seed."""
+
+    name = "compvqc"
+    version = 1
+    summary = "Compress a variational quantum classifier for a real device, beside every control."
+    settings = CompVQCSettings
+
+    def cells(self, settings: CompVQCSettings) -> Sequence[CompVQCSettings]:
+        cells = [
+            settings.model_copy(update={"seed": seed, "seeds": 1})
+            for seed in range(settings.seed, settings.seed + settings.seeds)
+        ]
+        _Model.of(cells[0])  # what is wrong with the settings is said before anything is trained or written
+        return cells
+
+    def data(self, cell: CompVQCSettings) -> Mapping[str, str]:
+        return {name: hash_file(Path(name)) for name in (cell.task, cell.target, cell.circuit) if Path(name).is_file()}
+
+    def run(self, cell: CompVQCSettings, context: Context) -> Mapping[str, JSON]:
+        torch.set_num_threads(1)  # the matrices are tiny: a second thread costs more than it brings
+        return _Cell(cell, context).result()
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        return page(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """What the settings name: the data, the device, and the circuit with the weights it came with."""
+
+    data: Data
+    device: Device
+    task: Classification
+    encoder: Circuit | None
+    given: Tensor | None
+
+    @staticmethod
+    def of(cell: CompVQCSettings) -> "_Model":
+        parse(cell.budget)
+        data, target = load(cell.task, cell.seed), device(cell.target)
+        circuit, given = _circuit(cell)
+        if circuit.wires > target.target.num_qubits:
+            raise ValueError(
+                f"the circuit has {circuit.wires} wires but {target.name} only {target.target.num_qubits} qubits: "
+                "use a larger target or fewer wires"
+            )
+        task = classification(circuit, data, encoding=cell.encoding)
+        encoders = {"angle": lambda: angle(circuit.wires, data.features), "own": lambda: circuit.encoder}
+        encoder = encoders[cell.encoding]() if cell.encoding in encoders else None
+        return _Model(data, target, task, encoder, given)
+
+
+def _circuit(cell: CompVQCSettings) -> tuple[Circuit, Tensor | None]:
+    """The circuit with every angle a weight of its own, and its weights if it is a file that holds them."""
+    if not Path(cell.circuit).suffix:
+        return ansatz(cell.circuit, cell.wires, cell.layers), None
+    model = read(Path(cell.circuit))
+    circuit, angles = model.circuit.untie(model.values)
+    if not angles:
+        raise ValueError(f"{cell.circuit} has no rotation to compress: every gate in it is fixed")
+    return circuit, torch.tensor(angles, dtype=torch.float64)
+
+
+class _Cell:
+    """The stages of one cell; each is kept once finished, so a killed run goes on from the last."""
+
+    def __init__(self, settings: CompVQCSettings, context: Context) -> None:
+        self.settings, self.context = settings, context
+        self.stage = (0, 1)
+
+    @cached_property
+    def model(self) -> _Model:
+        return _Model.of(self.settings)
+
+    @cached_property
+    def task(self) -> Classification:
+        return self.model.task
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        return Evaluation(self.task, self.model.device)
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """Trained weights `(starts, weights)`; a file's own weights are trained on as the first start."""
+        return torch.tensor(self.context.checkpoint("starts", self._train), dtype=torch.float64)
+
+    def _train(self) -> list[list[float]]:
+        fresh = random_starts(self.task, self.settings.starts, self.generator())
+        if self.model.given is not None:
+            fresh[0] = self.model.given
+        trained: list[list[float]] = self.task.train(fresh).tolist()
+        return trained
+
+    def generator(self) -> torch.Generator:
+        """Seeded by the cell's generator: call it inside a stage, so that the stage's record holds its draw."""
+        return torch.Generator().manual_seed(int(self.context.rng.integers(2**63)))
+
+    @cached_property
+    def rule(self) -> Rule:
+        dense = [candidate(self.task, self.model.device, start) for start in self.starts]
+        return Rule(parse(self.settings.budget), min(dense, key=lambda c: c.val_loss))
+
+    def result(self) -> Mapping[str, JSON]:
+        stages: list[tuple[str, str, Callable[[], JSON]]] = [
+            ("compvqc", "compressing", lambda: self.compress("all", self.settings.starts)),
+            ("dense", "simplifying without loss", self.dense),
+            *((name, f"compiling: {name}", lambda name=name: self.compile_only(name)) for name in CONTROLS),
+            ("exact", "compiling: best exact", lambda: exact_floor(self.bound, self.model.device)),
+            ("magnitude", "pruning by magnitude", self.magnitude),
+            ("prune", "prune only", lambda: self.compress("prune", CONTROL_STARTS)),
+            ("snap", "snap only", lambda: self.compress("snap", CONTROL_STARTS)),
+            ("small", "training small circuits", self.small),
+        ]
+        self.context.progress(0, len(stages), "training")
+        _ = self.starts
+        done = {}
+        for k, (name, note, stage) in enumerate(stages):
+            self.stage = (k, len(stages))
+            self.context.progress(*self.stage, note)
+            done[name] = self.context.checkpoint(name, stage)
+        return done | self.about()
+
+    @property
+    def bound(self) -> Circuit:
+        return self.task.circuit.bind(self.rule.dense.weights.tolist())
+
+    def about(self) -> Mapping[str, JSON]:
+        data, circuit = self.model.data, self.task.circuit
+        return {
+            "data": {"classes": list(data.classes), "features": data.features, "sha256": data.sha256},
+            "samples": {part: len(self.task.labels[part]) for part in PARTS},
+            "circuit": {"wires": circuit.wires, "weights": circuit.weights, "gates": len(circuit.gates)},
+            "device": {"name": self.model.device.name, "sha256": self.model.device.sha256},
+        }
+
+    def compress(self, mode: str, starts: int) -> JSON:
+        """The compressor's choice, its front, and for the full menu the files that a user takes away."""
+        started = time.process_time()
+        try:
+            found = Compressor(mode=mode).compress(
+                self.task,
+                self.model.device,
+                parse(self.settings.budget),
+                self.starts[:starts],
+                self.generator(),
+                report=self.report,
+            )
+        except ValueError as error:
+            if mode == "all":
+                raise
+            return {"missing": str(error)}
+        seconds = time.process_time() - started
+        if mode == "all":
+            self.keep_files(found.task.circuit, found.best)
+        front = [self.point(found.task, c) for c in _front(found.candidates)]
+        return self.record(found.best) | {"front": front, "candidates": len(found.candidates), "cpu_s": seconds}
+
+    def report(self, _done: int, _total: int, note: str) -> None:
+        self.context.progress(*self.stage, note)
+
+    def record(self, chosen: Candidate) -> dict[str, Any]:
+        return {
+            "scores": self.evaluation.scores(chosen.compiled, chosen.readout),
+            "parities": [list(string) for string in chosen.readout.strings],
+            "scale": chosen.readout.scale,
+            "combine": [list(row) for row in chosen.readout.weights],
+            "weights": chosen.weights.tolist(),
+        }
+
+    def point(self, task: Classification, c: Candidate) -> JSON:
+        """One circuit of a front: counts, and samples right on validation and test by exact simulation."""
+        return {
+            "twoq": c.compiled.twoq,
+            "depth": c.compiled.depth,
+            "val": task.correct(c.weights, "val"),
+            "test": task.correct(c.weights, "test"),
+        }
+
+    def dense(self) -> JSON:
+        """The dense circuit after lossless rewriting, the best of as many transpiler seeds as the controls get."""
+        compiled, readout = deploy(self.bound, self.task.readout, self.model.device, SEEDS)
+        return {"scores": self.evaluation.scores(compiled, readout)}
+
+    def compile_only(self, name: str) -> JSON:
+        compiled = CONTROLS[name].compile(self.bound, self.model.device)
+        return {"scores": self.evaluation.scores(compiled, self.task.readout)}
+
+    def magnitude(self) -> JSON:
+        pruned = magnitude_prune(self.task, self.rule.dense.weights, SHARES)
+        found = [self.rule.dense, *(candidate(self.task, self.model.device, *pair) for pair in pruned)]
+        chosen = self.rule.best(found)
+        return {"missing": "no share of angles met the budget"} if chosen is None else self.record(chosen)
+
+    def small(self) -> JSON:
+        """Small line circuits trained from scratch: the front, and the one the same rule chooses."""
+        trained = train_small(self.task, SMALL_LAYERS, SMALL_STARTS, self.generator())
+        found = [(task, candidate(task, self.model.device, weights)) for task, weights in trained]
+        front = [self.point(task, c) for task, c in found]
+        chosen = self.rule.best([c for _, c in found])
+        if chosen is None:
+            return {"front": front, "missing": "no small circuit met the budget"}
+        return self.record(chosen) | {"front": front}
+
+    def keep_files(self, circuit: Circuit, best: Candidate) -> None:
+        """The compressed circuit, encoder included, as OpenQASM 3 and QPY; and as compiled for the device."""
+        body = lossless(circuit.bind(best.weights.tolist()), self.task.readout)[0]
+        whole = body if self.model.encoder is None else self.model.encoder + body
+        compiled = compile_circuit(to_qiskit(whole), self.model.device, SEEDS)
+        self.context.artefact("compressed.qasm", openqasm.dumps(whole).encode())
+        self.context.artefact("compressed.qpy", qpy.dumps(whole))
+        self.context.artefact("compiled.qasm", _qasm3(compiled))
+
+
+def _front(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The best by validation for every number of two-qubit gates, where more gates bring more."""
+    front: list[Candidate] = []
+    for c in sorted(candidates, key=lambda c: (c.compiled.twoq, tuple(-m for m in c.merit))):
+        if not front or c.merit > front[-1].merit:
+            front.append(c)
+    return front
+
+
+def _qasm3(compiled: Compiled) -> bytes:
+    from qiskit import qasm3
+
+    return str(qasm3.dumps(compiled.circuit)).encode()
