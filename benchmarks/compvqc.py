@@ -67,9 +67,9 @@ def _against_compilers(row: Row) -> float:
 
 
 def _against_small(rows: Sequence[Row]) -> Measure:
-    """The share of tasks on which we beat small circuits trained from scratch, at the size that validation picks for them.
+    """The share of tasks and targets on which we beat small circuits trained from scratch, at their best size.
 
-    That size is the least whose mean validation accuracy is within a point of the best size's. We win with 25 % fewer
+    That is the least size whose mean validation accuracy is within a point of the best. We win with 25 % fewer
     two-qubit gates at no less mean test accuracy, or with a point more at no more gates.
     """
     groups = grouped(rows, "task", "target")

@@ -32,8 +32,8 @@ def seismic(wires: int = 4, layers: int = 2) -> Circuit:
 def u3cu3(wires: int = 4, layers: int = 2) -> Circuit:
     """U3 on every wire, then CU3 on the ring (the TorchQuantum block), written in Euler angles.
 
-    `U3(t, p, l) = RZ(p) RY(t) RZ(l)` up to a global phase; `CU3(t, p, l)` is the same three rotations under control, up to
-    a phase on the control wire that the next U3 absorbs.
+    `U3(t, p, l) = RZ(p) RY(t) RZ(l)` up to a global phase; `CU3(t, p, l)` is the same three rotations under control, up
+    to a phase on the control wire that the next U3 absorbs.
     """
     index, gates = count(), list[Gate]()
     for _ in range(layers):
@@ -66,7 +66,7 @@ def real_amplitudes(wires: int = 4, layers: int = 3) -> Circuit:
 
 
 def strongly_entangling(wires: int = 4, layers: int = 3) -> Circuit:
-    """PennyLane's `StronglyEntanglingLayers`: `Rot = RZ RY RZ` on every wire, then CX at a range that grows by layer."""
+    """PennyLane's `StronglyEntanglingLayers`: `Rot = RZ RY RZ` on every wire, then CX at a growing range."""
     index, gates = count(), list[Gate]()
     for layer in range(layers):
         for wire in range(wires):
@@ -77,11 +77,11 @@ def strongly_entangling(wires: int = 4, layers: int = 3) -> Circuit:
 
 
 def line(wires: int = 4, layers: int = 4) -> Circuit:
-    """RY and RZ on every wire, then `exp(-i w/2 ZZ)` on every other pair of neighbours: native to a device that is a line.
+    """RY and RZ on every wire, then `exp(-i w/2 ZZ)` on every other pair of neighbours: native to a line of qubits.
 
     A layer does the even pairs, turns every wire again, and does the odd ones, so that each entangler stands between
-    rotations of its own. A RZZ costs two CX in general, one at pi/2 and none at 0 and pi: the compressor decides where to
-    entangle at all. A last RY turns the measured axis.
+    rotations of its own. A RZZ costs two CX in general, one at pi/2 and none at 0 and pi: the compressor decides where
+    to entangle at all. A last RY turns the measured axis.
     """
     index, gates = count(), list[Gate]()
     for _ in range(layers):
@@ -93,7 +93,7 @@ def line(wires: int = 4, layers: int = 4) -> Circuit:
 
 
 def line_cx(wires: int = 4, layers: int = 4) -> Circuit:
-    """RY and RZ on every wire, then CX along the line: the plain small circuit that a practitioner would train instead."""
+    """RY and RZ on every wire, then CX along the line: the small circuit that a practitioner would train instead."""
     index, gates = count(), list[Gate]()
     for _ in range(layers):
         gates += _rotations("ry rz", wires, index)

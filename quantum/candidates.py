@@ -45,7 +45,7 @@ def candidate(
     free: Tensor | None = None,
     seeds: Sequence[int] = (0, 1, 2, 3),
 ) -> Candidate:
-    """The circuit of `task` at `weights`, simplified without loss, compiled with the transpiler's `seeds`, validated."""
+    """The circuit of `task` at `weights`, simplified without loss, compiled with the best of `seeds`, validated."""
     compiled, readout = deploy(task.circuit.bind(weights.tolist()), task.readout, device, seeds)
     with torch.no_grad():
         loss = float(task.cross_entropy(weights, "val"))

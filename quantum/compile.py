@@ -27,8 +27,8 @@ class Compiled:
     """A circuit in the device's own gates, and its cost there.
 
     `depth` counts every gate, as published results do; `depth_no_rz` leaves out virtual RZ; `esp` is the estimated
-    success probability, the product of `1 - error` over the gates (readout left out); `duration_ns` is the critical path.
-    `cost` is `-log ESP`, additive over gates; a device that states no error counts with `NOMINAL_ERROR` there, so that
+    success probability, the product of `1 - error` over the gates (readout left out); `duration_ns` is the critical
+    path. `cost` is `-log ESP`, additive over gates; where a device states no error, `NOMINAL_ERROR` counts, so that
     ideal devices still rank circuits. `measured[w]` is the physical qubit that carries wire `w` at the end.
     """
 
@@ -115,7 +115,7 @@ def _error(name: str, wires: tuple[int, ...], target: Target) -> float | None:
 
 
 def _properties(name: str, wires: tuple[int, ...], target: Target) -> InstructionProperties | None:
-    places = target[name] if name in target else {}
+    places = target.get(name, {})
     return places.get(wires) or places.get(None)
 
 

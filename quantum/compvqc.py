@@ -1,15 +1,15 @@
 """CompVQC: compress a trained variational circuit for one device, with the transpiler in the loop.
 
-After Hu, Dong, Wang, Lin, Wang, Jiang, "Quantum neural network compression" (arXiv 2207.01578, ICCAD 2022): ADMM decides
-which angles take a level at which the device runs their gate for less. Pruning (level 0) and quantization (the other
-levels) are one operation at different prices, and the prices are the transpiler's. The full text was not at hand: the
-algorithm is our reconstruction from the abstract, and what surrounds ADMM is ours:
+After Hu, Dong, Wang, Lin, Wang, Jiang, "Quantum neural network compression" (arXiv 2207.01578, ICCAD 2022): ADMM
+decides which angles take a level at which the device runs their gate for less. Pruning (level 0) and quantization (the
+other levels) are one operation at different prices, and the prices are the transpiler's. The full text was not at hand:
+the algorithm is our reconstruction from the abstract, and what surrounds ADMM is ours:
 
 - lossless rewriting by what is measured, before anything is priced;
 - slots at angle 0 around the entanglers (`quantum.regrow`), so that one-qubit gates can grow where entanglers go;
-- a ladder of falling budgets, each solved by ADMM from the point before it, with prices rebuilt around that point; every
-  angle is trainable again on each rung, so gates that were dropped can grow back;
-- single moves at the end: of the cheaper levels that are left, try those that hurt least, and keep what validation allows.
+- a ladder of falling budgets, each solved by ADMM from the point before it, with prices rebuilt around that point;
+  every angle is trainable again on each rung, so gates that were dropped can grow back;
+- single moves at the end: of the cheaper levels that are left, try those that hurt least, keep what validation allows.
 """
 
 from collections.abc import Callable, Sequence
@@ -195,7 +195,7 @@ class _Search:
         """What to tell a user whose budget nothing met."""
         cheapest, dense = min(self.found, key=lambda c: c.count), self.rule.dense
         return (
-            f"budget {self.rule.budget}: the cheapest circuit found has {cheapest.compiled.twoq} two-qubit gates, depth "
-            f"{cheapest.compiled.depth} and validation accuracy {cheapest.val_accuracy:.3f} (dense: "
+            f"budget {self.rule.budget}: the cheapest circuit found has {cheapest.compiled.twoq} two-qubit gates, "
+            f"depth {cheapest.compiled.depth} and validation accuracy {cheapest.val_accuracy:.3f} (dense: "
             f"{dense.val_accuracy:.3f}); allow more, or use another ansatz"
         )

@@ -81,9 +81,11 @@ def load(name: str, seed: int) -> Data:
     rest, test = train_test_split(np.arange(len(y)), test_size=0.25, stratify=y, random_state=seed)
     train, val = train_test_split(rest, test_size=0.25, stratify=y[rest], random_state=seed)
     x = _scale(raw_x, train, _FULL_SCALE.get(name), _components(name, raw_x.shape[1]))
-    parts = {part: Part(torch.tensor(x[rows]), torch.tensor(y[rows])) for part, rows in zip(PARTS, (train, val, test))}
+    train_part, val_part, test_part = (
+        Part(torch.tensor(x[rows]), torch.tensor(y[rows])) for rows in (train, val, test)
+    )
     digest = hashlib.sha256(np.ascontiguousarray(raw_x).tobytes() + "\n".join(map(str, labels)).encode()).hexdigest()
-    return Data(name=name, classes=tuple(map(str, classes)), sha256=digest, **parts)
+    return Data(name, tuple(map(str, classes)), train_part, val_part, test_part, digest)
 
 
 def _components(name: str, columns: int) -> int | None:
@@ -101,7 +103,8 @@ def _scale(
     if components is not None:
         x = PCA(min(components, len(train))).fit(x[train]).transform(x)
     low, high = x[train].min(axis=0), x[train].max(axis=0)
-    return np.clip((x - low) / np.where(high > low, high - low, 1.0), 0, 1) * np.pi
+    angles: NDArray[np.float64] = np.clip((x - low) / np.where(high > low, high - low, 1.0), 0, 1) * np.pi
+    return angles
 
 
 def read(path: Path) -> Raw:

@@ -1,7 +1,7 @@
 """How good a compiled circuit is: the counts that every row of a report is made of."""
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any
 
 import torch
 
@@ -12,20 +12,6 @@ from quantum.target import Device
 from quantum.tasks import Classification
 
 
-class Scores(TypedDict):
-    """Raw counts of one compiled circuit, as JSON data."""
-
-    twoq: int
-    depth: int
-    depth_no_rz: int
-    twoq_depth: int
-    esp: float
-    duration_ns: float
-    correct: dict[str, int]
-    noisy_correct: int
-    shift: float
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """Scores circuits of one task on one device."""
@@ -33,7 +19,7 @@ class Evaluation:
     task: Classification
     device: Device
 
-    def scores(self, compiled: Compiled, readout: Readout) -> Scores:
+    def scores(self, compiled: Compiled, readout: Readout) -> dict[str, Any]:
         """Counts of `compiled`, a body that starts from the task's encoded data.
 
         `correct` is per part, of the compiled circuit itself without noise, so what an approximate compiler changed
@@ -42,17 +28,17 @@ class Evaluation:
         """
         ideal = {part: self._expectations(compiled, readout, part, 0.0) for part in self.task.states}
         noisy = self._expectations(compiled, readout, "test", 1.0)
-        return Scores(
-            twoq=compiled.twoq,
-            depth=compiled.depth,
-            depth_no_rz=compiled.depth_no_rz,
-            twoq_depth=compiled.twoq_depth,
-            esp=compiled.esp,
-            duration_ns=compiled.duration_ns,
-            correct={part: self._correct(values, readout, part) for part, values in ideal.items()},
-            noisy_correct=self._correct(noisy, readout, "test"),
-            shift=float((noisy - ideal["test"]).abs().mean()),
-        )
+        return {
+            "twoq": compiled.twoq,
+            "depth": compiled.depth,
+            "depth_no_rz": compiled.depth_no_rz,
+            "twoq_depth": compiled.twoq_depth,
+            "esp": compiled.esp,
+            "duration_ns": compiled.duration_ns,
+            "correct": {part: self._correct(values, readout, part) for part, values in ideal.items()},
+            "noisy_correct": self._correct(noisy, readout, "test"),
+            "shift": float((noisy - ideal["test"]).abs().mean()),
+        }
 
     def _expectations(self, compiled: Compiled, readout: Readout, part: str, scale: float) -> torch.Tensor:
         circuit = NoisyCircuit(compiled.circuit, self.device, compiled.measured, scale=scale)

@@ -50,12 +50,12 @@ class LevelTable:
     def on(self, gate: str, quarters: int | None, edge: Edge | None = None) -> LevelCost:
         """The cost on one edge, or the median over the device (some have dead edges) while no edge is known."""
         here = self.costs[gate, quarters]
-        if edge in here:
+        if edge is not None and edge in here:
             return here[edge]
         return LevelCost(*map(median, zip(*map(astuple, here.values()), strict=True)))
 
     def levels(self, gate: str) -> tuple[float, ...]:
-        """The angles in radians, within one period, at which the gate vanishes or costs less than at any other angle."""
+        """The angles in radians, within one period, at which the gate vanishes or costs less than elsewhere."""
         generic = self.on(gate, None).cost
         return tuple(q * math.pi / 2 for q in quarters(gate) if q == 0 or self.on(gate, q).cost < generic * (1 - 1e-9))
 

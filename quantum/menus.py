@@ -10,8 +10,8 @@ MODES = ("all", "prune", "snap")
 def angle_levels(circuit: Circuit, table: LevelTable, mode: str = "all") -> Levels:
     """The menu of an untied circuit's angles, in the order of its weights.
 
-    `mode` keeps every level (`all`), only 0 (`prune`), or only those beside 0 (`snap`): in a circuit all of them are the
-    same operation at different prices (CompVQC, arXiv 2207.01578).
+    `mode` keeps every level (`all`), only 0 (`prune`), or only those beside 0 (`snap`): in a circuit all of them are
+    the same operation at different prices (CompVQC, arXiv 2207.01578).
     """
     if mode not in MODES:
         raise ValueError(f"mode {mode!r} is unknown: use one of {', '.join(MODES)}")

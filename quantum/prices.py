@@ -23,8 +23,8 @@ class CompiledPrice:
     """`-log ESP` of an untied circuit on a device, block by block from the level table, as a whole from the transpiler.
 
     A compiler's price is not additive: gates merge, and pairs that are not neighbours need swaps. `reprice` therefore
-    compiles the circuit around a point once for every entangler in it, left out, and scales that gate's table row by what
-    leaving it out saves. One factor for all rows then makes the sum tight at the point.
+    compiles the circuit around a point once for every entangler in it, left out, and scales that gate's table row by
+    what leaving it out saves. One factor for all rows then makes the sum tight at the point.
 
     `factors` `(blocks,)` holds the scale of each block's row.
     """

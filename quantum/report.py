@@ -78,7 +78,8 @@ def _blocks(rows: list[Row]) -> list[Block]:
 
 def _table(title: str, rows: list[Row]) -> Table:
     columns = ("method", "test accuracy", "with noise", "depth", "2q gates", "ESP", "|shift of Z|")
-    lines, strong = [], []
+    lines: list[Sequence[str | Number]] = []
+    strong: list[int] = []
     for name, label in METHODS.items():
         have = [row for row in rows if "scores" in row.result[name]]
         if not have:
@@ -154,9 +155,9 @@ def _draw(front: Any, counts: Any, rows: list[Row]) -> None:
     front.legend(fontsize=7)
     shown = [name for name in METHODS if any("scores" in row.result[name] for row in rows)]
     for offset, key, color in ((-0.2, "twoq", "blue"), (0.2, "depth", "sky")):
-        have = [[scores(row, name)[key] for row in rows if "scores" in row.result[name]] for name in shown]
+        values = [[scores(row, name)[key] for row in rows if "scores" in row.result[name]] for name in shown]
         places = [place + offset for place in range(len(shown))]
-        counts.barh(places, [sum(v) / len(v) for v in have], height=0.4, color=COLORS[color], label=key)
+        counts.barh(places, [sum(v) / len(v) for v in values], height=0.4, color=COLORS[color], label=key)
     counts.set_yticks(range(len(shown)), shown)
     counts.invert_yaxis()
     counts.set(xlabel="two-qubit gates, depth")

@@ -1,6 +1,6 @@
 """What a circuit is trained for: classify labelled data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -34,8 +34,8 @@ class Training:
 class Classification:
     """Cross-entropy of a circuit on encoded data; a `shared.Task` over its weights as blocks of one angle.
 
-    `circuit` is the trainable part, which starts from `states[part]` `(samples, 2**wires)`: data encoded once. `columns`
-    holds the raw features where the circuit reads them again between weights.
+    `circuit` is the trainable part, which starts from `states[part]` `(samples, 2**wires)`: data encoded once.
+    `columns` holds the raw features where the circuit reads them again between weights.
     """
 
     circuit: Circuit
@@ -80,7 +80,7 @@ class Classification:
         return float(self.cross_entropy(x[:, 0], "train"))
 
     def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
-        """A few Adam steps on `loss(x) + rho/2 ||x - anchor||^2`; with `free`, a full training of those weights alone."""
+        """A few Adam steps on `loss(x) + rho/2 ||x - anchor||^2`; with `free`, a full training of those alone."""
         if free is not None:
             return self.retrain(x[:, 0], free[:, 0], x.T)[0][:, None]
         t = self.training
@@ -105,7 +105,7 @@ class Classification:
         return _adam(lambda w: self.cross_entropy(w, "train").sum(), weights, t.steps, t.rate, cosine=True)
 
 
-def _adam(loss, start: Tensor, steps: int, rate: float, *, cosine: bool = False) -> Tensor:
+def _adam(loss: Callable[[Tensor], Tensor], start: Tensor, steps: int, rate: float, *, cosine: bool = False) -> Tensor:
     x = start.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([x], lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if cosine else None
@@ -128,8 +128,8 @@ def classification(
 ) -> Classification:
     """The task of classifying `data` with `circuit`.
 
-    `encoding` prepares the data before the circuit: `angle` (rotations), `amplitude` (a state vector), or `own` where the
-    circuit reads its features itself.
+    `encoding` prepares the data before the circuit: `angle` (rotations), `amplitude` (a state vector), or `own` where
+    the circuit reads its features itself.
     """
     if encoding not in ("angle", "amplitude", "own"):
         raise ValueError(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -173,12 +173,12 @@ class _Cell:
         ]
         self.context.progress(0, len(stages), "training")
         _ = self.starts
-        done = {}
+        done: dict[str, JSON] = {}
         for k, (name, note, stage) in enumerate(stages):
             self.stage = (k, len(stages))
             self.context.progress(*self.stage, note)
             done[name] = self.context.checkpoint(name, stage)
-        return done | self.about()
+        return {**done, **self.about()}
 
     @property
     def bound(self) -> Circuit:
