@@ -19,7 +19,7 @@ def angle(wires: int, features: int) -> Circuit:
     """
     if features < 1:
         raise ValueError(f"features={features}: an angle encoder needs at least one")
-    names = islice(cycle(("ry", "rz", "rx", "ry")), math.ceil(features / wires))
+    names = islice(cycle(("ry", "rz", "rx")), math.ceil(features / wires))
     gates = [Gate(name, (wire,)) for name in names for wire in range(wires)]
     return Circuit(wires, tuple(Gate(g.name, g.wires, feature=k) for k, g in enumerate(gates[:features])))
 
