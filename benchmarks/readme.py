@@ -1,0 +1,81 @@
+"""Writes the README's figures and picture from the stored results: nobody types a number.
+
+`python -m benchmarks.readme` after a benchmark has written `benchmarks/results/NAME.json` with `--json`.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from quantum.report import accuracy, scores
+from shared.lab import COLORS, Row, plot, write_whole
+from shared.lab.benchmark import Measure
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+BEGIN, END = "<!-- figures: python -m benchmarks.readme -->", "<!-- end of figures -->"
+PICTURE = ROOT / "docs" / "compvqc.svg"
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    write_whole(readme, filled(readme.read_text()).encode())
+    write_whole(PICTURE, picture().encode())
+
+
+def filled(readme: str) -> str:
+    """The README with its table of figures made anew from the stored results."""
+    before, rest = readme.split(BEGIN)
+    return "".join((before, BEGIN, "\n", table(), END, rest.split(END)[1]))
+
+
+def table() -> str:
+    lines = ["| figure | goal | measured | 95 % interval | reached | command |", "|---|---|---|---|---|---|"]
+    for path in sorted(RESULTS.glob("*.json")):
+        for name, figure in json.loads(path.read_text())["figures"].items():
+            lines.append(_line(name, Measure(**figure), f"`python -m benchmarks.{path.stem}`"))
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, it: Measure, command: str) -> str:
+    if it.value is None:
+        return f"| `{name}` | {it.goal} | not measured | | | {command} |"
+    interval = "" if it.low is None or it.high is None else f"{it.low:.3g} to {it.high:.3g}"
+    reached = {True: "yes", False: "**no**", None: ""}[it.met]
+    return f"| `{name}` | {it.goal} | {it.value:.3g} {it.unit} | {interval} | {reached} | {command} |"
+
+
+def picture() -> str:
+    """Accuracy against two-qubit gates on digits 0-3: dense, compressed, and the controls, one mark a seed and device."""
+    stored = json.loads((RESULTS / "compvqc.json").read_text())["rows"]
+    rows = [Row(**{k: v for k, v in row.items() if k != "command"}) for row in stored]
+    drawn = plot(
+        lambda axes: _draw(axes, [row for row in rows if row.settings["task"] == "digits4"]),
+        *rows,
+        title="Test accuracy against two-qubit gates",
+        size=(7.2, 3.6),
+    )
+    paint = {**COLORS, "ink": "#333", "rule": "#ddd", "paper": "#fff"}
+    svg = re.sub(r"var\(--(\w+)\)", lambda match: paint[match[1]], drawn.svg)
+    return svg.replace("<svg ", '<svg font-family="sans-serif" style="background:#fff" ', 1)
+
+
+def _draw(axes: Any, rows: list[Row]) -> None:
+    marks = {
+        "o3": ("grey", "dense, Qiskit O3"),
+        "pytket_approximate": ("purple", "pytket KAK 0.99"),
+        "magnitude": ("green", "magnitude pruning"),
+        "small": ("orange", "train-small"),
+        "compvqc": ("blue", "CompVQC"),
+    }
+    for name, (color, label) in marks.items():
+        have = [row for row in rows if "scores" in row.result[name]]
+        sizes = [scores(row, name)["twoq"] for row in have]
+        axes.plot(sizes, [accuracy(row, name) for row in have], "o", color=COLORS[color], label=label, alpha=0.8)
+    axes.set(xscale="log", xlabel="two-qubit gates after compilation", ylabel="test accuracy, digits 0-3")
+    axes.legend(fontsize=8)
+
+
+if __name__ == "__main__":
+    main()
