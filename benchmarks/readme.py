@@ -47,7 +47,7 @@ def _line(name: str, it: Measure, command: str) -> str:
 
 
 def picture() -> str:
-    """Accuracy against two-qubit gates on digits 0-3: dense, compressed, and the controls, one mark a seed and device."""
+    """Accuracy against two-qubit gates on digits 0-3: one mark for each method, seed and device."""
     stored = json.loads((RESULTS / "compvqc.json").read_text())["rows"]
     rows = [Row(**{k: v for k, v in row.items() if k != "command"}) for row in stored]
     drawn = plot(
