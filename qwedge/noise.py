@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -10,10 +11,12 @@ import click
 
 @click.command()
 @click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...")
-@click.option("--target", default="nairobi", show_default=True, help="Fake backend, .json snapshot, gates@coupling.")
+@click.option("--target", default="nairobi", show_default=True, help="Fake backend, .json snapshot or folder of them.")
 @click.option("--data", default="none", show_default=True, help="digits4, iris ..., or a .npz or .csv file.")
 @click.option("--encoding", default="auto", show_default=True, help="How data goes in: angle, amplitude or own.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the data split and of the shots.")
+@click.option("--zne/--no-zne", default=None, help="Zero-noise extrapolation.  [default: if mitiq is installed]")
+@click.option("--days", type=int, default=0, show_default=True, help="Days of synthetic drift to follow.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list noise`.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows, page and plots.  [default: runs/noise]")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
@@ -24,6 +27,8 @@ def noise(
     data: str,
     encoding: str,
     seed: int,
+    zne: bool | None,
+    days: int,
     assignments: Sequence[str],
     out: Path | None,
     quiet: bool,
@@ -45,7 +50,8 @@ def noise(
 
     experiment = load("noise")
     store = Store(out or Path("runs") / "noise")
-    given = {"circuits": list(circuits), "target": target, "data": data, "encoding": encoding}
+    given = {"circuits": list(circuits), "target": target, "data": data, "encoding": encoding, "days": days}
+    given["zne"] = find_spec("mitiq") is not None if zne is None else zne
     words = [*(f"{key}={json.dumps(value)}" for key, value in given.items()), *assignments]
     try:
         with extra_named("noise"):

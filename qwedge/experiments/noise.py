@@ -11,11 +11,13 @@ from pydantic import Field
 from quantum.ansatz import ANSAETZE, ansatz
 from quantum.circuit import Circuit
 from quantum.data import SETS, load
+from quantum.drift import Drift, drift, history
 from quantum.interop import openqasm, qpy
 from quantum.noise_report import page
 from quantum.robustness import REPEATS, SCALES, SHOTS, robustness
 from quantum.subject import ENCODINGS, SEEDS, Subject, classifier, prepared
 from quantum.target import Device, device
+from quantum.zne import ZNE
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Store, hash_bytes, hash_file, plain
 
 NO_DATA = "none"
@@ -28,7 +30,9 @@ class NoiseSettings(Settings):
         default=("line",),
         description=f"OpenQASM or QPY files, FOLDER/ID of a row with circuits, or {', '.join(ANSAETZE)} untrained",
     )
-    target: str = Field(default="nairobi", description="a fake backend, a .json snapshot, or gates@coupling")
+    target: str = Field(
+        default="nairobi", description="a fake backend, a .json snapshot or a folder of them, or gates@coupling"
+    )
     data: str = Field(default=NO_DATA, description=f"{', '.join(SETS)}, a .npz or .csv file, or none: <Z> from |0...0>")
     encoding: str = Field(default="auto", description=", ".join(ENCODINGS))
     scales: tuple[float, ...] = Field(default=SCALES, min_length=1, description="noise strengths; 1 is the device's")
@@ -36,6 +40,8 @@ class NoiseSettings(Settings):
     repeats: int = Field(default=REPEATS, gt=0, description="independent sets of shots")
     transpiler_seeds: int = Field(default=len(SEEDS), gt=0, description="seeds tried; the cheapest circuit counts")
     simplify: bool = Field(default=True, description="first rewrite exactly by what is measured")
+    zne: bool = Field(default=False, description="zero-noise extrapolation at equal total shots; needs mitiq")
+    days: int = Field(default=0, ge=0, description="days of synthetic drift of a target that is no folder")
 
 
 class Noise(Experiment[NoiseSettings]):
@@ -50,40 +56,79 @@ class Noise(Experiment[NoiseSettings]):
         cells = [cell for name in dict.fromkeys(settings.circuits) for cell in _expanded(name, settings)]
         if not cells:
             raise ValueError("circuits is empty: give at least one circuit file")
-        target = device(settings.target)
+        target = _days(settings)[0]
         for cell in cells:  # what is wrong with a circuit is said before any is evaluated
             subject(cell, target, seeds=(0,))
+        if settings.zne:
+            _ = ZNE().weights
         return cells
 
     def data(self, cell: NoiseSettings) -> Mapping[str, str]:
-        files = {name: hash_file(Path(name)) for name in (cell.data, cell.target) if Path(name).is_file()}
+        paths = [Path(cell.data), Path(cell.target), *sorted(Path(cell.target).glob("*.json"))]
+        files = {str(path): hash_file(path) for path in paths if path.is_file()}
         return files | {"circuit": hash_bytes(_content(cell.circuits[0], cell.seed))}
 
     def run(self, cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
         torch.set_num_threads(1)  # the tensors are small: a second thread costs more than it brings
-        context.progress(0, 4, "compiling")
-        target = device(cell.target)
-        found = subject(cell, target)
-        steps = iter(range(1, 4))
+        context.progress(0, 6, "compiling")
+        days = _days(cell)
+        found = subject(cell, days[0])
+        steps = iter(range(1, 6))
+
+        def report(note: str) -> None:
+            context.progress(next(steps), 6, note)
+
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             result = robustness(
-                found,
-                context.rng,
-                scales=cell.scales,
-                shots=cell.shots,
-                repeats=cell.repeats,
-                report=lambda note: context.progress(next(steps), 4, note),
+                found, context.rng, scales=cell.scales, shots=cell.shots, repeats=cell.repeats, report=report
             )
+            report("extrapolating to zero noise")
+            extrapolated = _extrapolated(found, cell, context) if cell.zne else None
+            report("day by day")
+            drifted = drift(found, days) if len(days) > 1 else None
         return {
             "name": found.name,
-            "device": {"name": target.name, "sha256": target.sha256},
+            "device": {"name": days[0].name, "sha256": days[0].sha256},
             "report": plain(result),
+            "zne": plain(extrapolated),
+            "drift": plain(drifted),
             "notes": sorted({str(warning.message) for warning in caught if "too wide" in str(warning.message)}),
         }
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
+
+
+def _days(settings: NoiseSettings) -> list[Device]:
+    """The calibrations: the first is the one that circuits are compiled for."""
+    if Path(settings.target).is_dir():
+        if settings.days:
+            raise ValueError(f"days={settings.days}: {settings.target} already holds the days; leave one out")
+        return history(Path(settings.target))
+    start = device(settings.target)
+    return (
+        [start, *Drift().days(start, settings.days, np.random.default_rng(settings.seed))] if settings.days else [start]
+    )
+
+
+def _extrapolated(found: Subject, cell: NoiseSettings, context: Context) -> dict[str, JSON]:
+    """Zero-noise extrapolation by folding 1, 3 and 5 times: scores at each noise scale, and at equal total shots."""
+    zne = ZNE()
+    ideal = found.expectations(0.0)
+    exact = [(scale, zne.expectations(found, scale)) for scale in cell.scales]
+    return {
+        "factors": list(zne.factors),
+        "scales": [
+            {"scale": scale, "score": found.score.value(values), "shift": float((values - ideal).abs().mean())}
+            for scale, values in exact
+        ],
+        "shots": [
+            {"shots": shots, "scores": zne.scores(found, shots, cell.repeats, context.rng)}
+            for shots in cell.shots
+            if shots >= len(zne.factors)
+        ],
+    }
 
 
 def subject(cell: NoiseSettings, target: Device, seeds: Sequence[int] | None = None) -> Subject:

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ import pytest
 
 from quantum.ansatz import ansatz
 from quantum.circuit import Circuit, Gate
+from quantum.drift import Drift
 from quantum.encode import angle
 from quantum.interop import openqasm, qpy
 from quantum.target import device, to_json
 from qwedge.cli import main
 from shared.lab import Row, Store
 
-QUICK = ("--set", "transpiler_seeds=1", "--set", "repeats=2", "--quiet")
+QUICK = ("--no-zne", "--set", "transpiler_seeds=1", "--set", "repeats=2", "--quiet")
 
 
 @pytest.fixture
@@ -71,6 +73,34 @@ def test_several_circuits_of_several_kinds_are_compared(noise):
     qasm, binary = printed["rows"][3]["result"]["report"], printed["rows"][2]["result"]["report"]
     assert [p["score"] for p in qasm["scales"]] == [p["score"] for p in binary["scales"]]
     assert [Row(**row) for row in printed["rows"]] == Store("runs/noise").rows()
+
+
+def test_days_of_drift_and_a_folder_of_snapshots(noise, tmp_path):
+    words = ("small.qasm", "--data", "digits4", "--json", *QUICK)
+    row = json.loads(noise(*words, "--days", "3")[1])["rows"][0]
+    assert [day["name"][-6:] for day in row["result"]["drift"]] == ["airobi", "day001", "day002", "day003"]
+    folder = tmp_path / "days"
+    folder.mkdir()
+    for k, day in enumerate(Drift().days(device("nairobi"), 2, np.random.default_rng(0))):
+        (folder / f"2026-01-0{k + 1}.json").write_text(to_json(day))
+    code, out, _ = noise("small.qasm", "--target", "days", "--data", "digits4", "--out", "r", *QUICK)
+    assert code == 0
+    assert "Day by day" in out
+    assert len(Store("r").rows()[0].result["drift"]) == 2
+    (folder / "2026-01-03.json").write_text(to_json(device("nairobi")))
+    noise("small.qasm", "--target", "days", "--data", "digits4", "--out", "r", *QUICK)
+    assert len(Store("r").rows()) == 2
+    code, _, err = noise("small.qasm", "--target", "days", "--days", "2")
+    assert (code, err) == (2, "qwedge: days=2: days already holds the days; leave one out\n")
+
+
+def test_extrapolation_needs_mitiq_or_shows_its_scores(noise):
+    code, out, err = noise("small.qasm", "--data", "digits4", *QUICK, "--zne")
+    if find_spec("mitiq") is None:
+        assert (code, err) == (2, "qwedge: zne needs mitiq: pip install 'qwedge[quantum]'\n")
+    else:
+        assert "small, extrapolated" in out
+        assert [p["shots"] for p in Store("runs/noise").rows()[0].result["zne"]["shots"]] == [100, 1000, 4000]
 
 
 def test_again_adds_nothing_and_the_command_of_a_row_makes_it(noise, capsys):
