@@ -1,9 +1,11 @@
 """Labelled data for classifiers: sets that scikit-learn ships, and the user's own files."""
 
 import hashlib
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from torch import Tensor
 
 PARTS = ("train", "val", "test")
 MOST_FEATURES = 16
+LEAST_PER_CLASS = 6
+"""With fewer, a stratified quarter of what a quarter was taken from may hold none of them."""
 
 Raw = tuple[NDArray[np.float64], NDArray[np.object_ | np.int64 | np.str_]]
 
@@ -101,7 +105,7 @@ def _scale(
     spread = raw[train].std(axis=0)
     x = (raw - raw[train].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     if components is not None:
-        x = PCA(min(components, len(train))).fit(x[train]).transform(x)
+        x = PCA(min(components, len(train)), svd_solver="full").fit(x[train]).transform(x)
     low, high = x[train].min(axis=0), x[train].max(axis=0)
     angles: NDArray[np.float64] = np.clip((x - low) / np.where(high > low, high - low, 1.0), 0, 1) * np.pi
     return angles
@@ -109,7 +113,7 @@ def _scale(
 
 def read(path: Path) -> Raw:
     """The rows and labels of a user's `.npz` or `.csv` file, as they stand there."""
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(f"data {str(path)!r} is neither a file nor one of {', '.join(SETS)}")
     if path.suffix == ".npz":
         return _read_npz(path)
@@ -119,31 +123,45 @@ def read(path: Path) -> Raw:
 
 
 def _read_npz(path: Path) -> Raw:
+    how = "save numbers x (samples, features) and labels y (samples,) with numpy.savez"
+    if not is_zipfile(path):
+        raise ValueError(f"{path.name} is not a NumPy archive: {how}")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             missing = {"x", "y"} - set(arrays)
-            if missing:
-                raise ValueError(
-                    f"{path.name} lacks {', '.join(sorted(missing))}: it needs x (samples, features) and y"
-                )
-            return np.asarray(arrays["x"], dtype=np.float64), arrays["y"]
-    except (OSError, EOFError) as error:
-        raise ValueError(f"{path.name} is not a NumPy archive: {error}") from None
+            found = {name: arrays[name] for name in ("x", "y") if name not in missing}
+            x = np.asarray(found.get("x", 0), dtype=np.float64)
+    except (OSError, ValueError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path.name} holds what is no plain array ({error}): {how}") from None
+    if missing:
+        raise ValueError(f"{path.name} lacks {' and '.join(sorted(missing))}: {how}")
+    return x, found["y"]
 
 
 def _read_csv(path: Path) -> Raw:
-    lines = [line.split(",") for line in path.read_text().splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the first number
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is not UTF-8 text: {error}") from None
+    lines = [(number, line.split(",")) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
         raise ValueError(f"{path.name} is empty: give one sample a line, its label last")
-    start = 0 if _is_number(lines[0][0]) else 1
-    for number, line in enumerate(lines[start:], start + 1):
-        if len(line) != len(lines[0]) or len(line) < 2:
-            raise ValueError(f"{path.name}, line {number}: {len(line)} columns, the first line has {len(lines[0])}")
-        for cell in line[:-1]:
+    columns = len(lines[0][1])
+    is_header = not any(_is_number(cell) for cell in lines[0][1][:-1])
+    rows = lines[is_header:]
+    for number, cells in rows:
+        here = f"{path.name}, line {number}"
+        if len(cells) < 2:
+            raise ValueError(f"{here}: needs numbers and a label, with commas between, not {cells[0].strip()!r}")
+        if len(cells) != columns:
+            raise ValueError(f"{here}: {len(cells)} columns, the first line has {columns}")
+        for cell in cells[:-1]:
             if not _is_number(cell):
-                raise ValueError(f"{path.name}, line {number}: {cell.strip()!r} is not a number")
-    rows = lines[start:]
-    return np.array([line[:-1] for line in rows], dtype=np.float64), np.array([line[-1].strip() for line in rows])
+                raise ValueError(f"{here}: {cell.strip()!r} is not a number")
+        if not cells[-1].strip():
+            raise ValueError(f"{here}: the label, the last column, is empty")
+    numbers = np.array([cells[:-1] for _, cells in rows], dtype=np.float64).reshape(len(rows), columns - 1)
+    return numbers, np.array([cells[-1].strip() for _, cells in rows])
 
 
 def _is_number(text: str) -> bool:
@@ -155,7 +173,7 @@ def _is_number(text: str) -> bool:
 
 
 def _check(name: str, x: NDArray[np.float64], labels: NDArray[np.generic]) -> None:
-    if x.ndim != 2 or labels.shape != (len(x),):
+    if x.ndim != 2 or 0 in x.shape or labels.shape != (len(x),):
         raise ValueError(
             f"data {name!r}: x is {x.shape} and y {labels.shape}, needed are (samples, features), (samples,)"
         )
@@ -163,9 +181,14 @@ def _check(name: str, x: NDArray[np.float64], labels: NDArray[np.generic]) -> No
     if len(bad):
         row, column = bad[0]
         raise ValueError(f"data {name!r}: x[{row}, {column}] is {x[row, column]}; fill or drop such rows")
+    unlabelled = np.flatnonzero(labels != labels)  # NaN
+    if len(unlabelled):
+        raise ValueError(f"data {name!r}: y[{unlabelled[0]}] is {labels[unlabelled[0]]}; drop samples without a label")
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         raise ValueError(f"data {name!r} has {len(classes)} class: a classifier needs at least 2")
-    if counts.min() < 4:
+    if counts.min() < LEAST_PER_CLASS:
         rare = classes[counts.argmin()]
-        raise ValueError(f"data {name!r}: class {rare!s} has {counts.min()} samples, a three-way split needs 4 of each")
+        raise ValueError(
+            f"data {name!r}: class {rare!s} has {counts.min()} samples, a three-way split needs {LEAST_PER_CLASS}"
+        )
