@@ -99,8 +99,8 @@ class CompVQC:
 
 
 def _with_slots(task: Classification, starts: Tensor) -> tuple[Classification, Tensor]:
-    circuit = with_slots(task.circuit)
-    slots = torch.zeros(len(starts), circuit.weights - starts.shape[1], dtype=starts.dtype)
+    circuit, values = with_slots(task.circuit)
+    slots = torch.tensor(values, dtype=starts.dtype).expand(len(starts), -1)
     return replace(task, circuit=circuit), torch.hstack([starts, slots])
 
 

@@ -1,26 +1,48 @@
-"""Room for gates to grow back: one-qubit rotations at angle 0, which cost no two-qubit gate."""
+"""Room to move: one-qubit rotations that may grow around entanglers, and fixed entanglers that may go."""
+
+import math
+from collections.abc import Iterator
 
 from quantum.circuit import Circuit, Gate
 
+_AS_ROTATIONS = {
+    "cx": (("crx", math.pi), ("rz", math.pi / 2)),
+    "cy": (("cry", math.pi), ("rz", math.pi / 2)),
+    "cz": (("cp", math.pi),),
+}
+"""Fixed entanglers as rotations, up to a global phase: the first on both wires, the second on the control."""
 
-def with_slots(circuit: Circuit) -> Circuit:
-    """The circuit with RY and RZ slots on both wires before every trainable entangler, as weights after its own.
 
-    At 0 they change nothing. A dense ansatz turns its wires between whole rings of entanglers; once most of those are
-    gone, the rest stand side by side with no rotation between them, and cannot use the freedom that a sparse circuit
-    has for free: a one-qubit gate costs a thirtieth of a two-qubit gate and merges with its neighbours.
+def with_slots(circuit: Circuit) -> tuple[Circuit, list[float]]:
+    """The circuit with more weights after its own, and the values of those at which it is the same circuit.
 
-    >>> pair = Circuit(2, (Gate("crx", (0, 1), weight=0),))
-    >>> [(gate.name, gate.wires, gate.weight) for gate in with_slots(pair).gates][-3:]
-    [('rz', (0,), 3), ('rz', (1,), 4), ('crx', (0, 1), 0)]
+    RY and RZ slots stand on both wires before every entangler, at 0. A dense ansatz turns its wires between whole rings
+    of entanglers; once most of those are gone, the rest stand side by side with no rotation between them, and cannot
+    use the freedom that a sparse circuit has for free: a one-qubit gate costs a thirtieth of a two-qubit gate and
+    merges with its neighbours. A fixed CX, CY or CZ becomes a rotation at pi, the level at which it costs the same, so
+    that it can be dropped like any other.
+
+    >>> circuit, values = with_slots(Circuit(2, (Gate("cz", (0, 1)),)))
+    >>> [(gate.name, gate.wires) for gate in circuit.gates], values[-1]
+    ([('ry', (0,)), ('ry', (1,)), ('rz', (0,)), ('rz', (1,)), ('cp', (0, 1))], 3.141592653589793)
     """
     gates: list[Gate] = []
-    weights = circuit.weights
+    values: list[float] = []
     for gate in circuit.gates:
-        if gate.arity == 2 and gate.weight is not None:
-            for name in ("ry", "rz"):
-                for wire in gate.wires:
-                    gates.append(Gate(name, (wire,), weight=weights))
-                    weights += 1
-        gates.append(gate)
-    return Circuit(circuit.wires, tuple(gates))
+        new = list(_grown(gate))
+        gates += [Gate(name, wires, weight=circuit.weights + len(values) + k) for k, (name, wires, _) in enumerate(new)]
+        values += [value for _, _, value in new]
+        if gate.name not in _AS_ROTATIONS:
+            gates.append(gate)
+    return Circuit(circuit.wires, tuple(gates)), values
+
+
+def _grown(gate: Gate) -> Iterator[tuple[str, tuple[int, ...], float]]:
+    """The rotations that come before a gate, or in its place: name, wires, value."""
+    rotations = _AS_ROTATIONS.get(gate.name, ())
+    if gate.arity == 2 and (rotations or gate.weight is not None):
+        for name in ("ry", "rz"):
+            for wire in gate.wires:
+                yield name, (wire,), 0.0
+    for name, value in rotations:
+        yield name, gate.wires if name.startswith("c") else gate.wires[:1], value

@@ -25,6 +25,7 @@ FILES = {
     "compressed.qasm": "the compressed circuit with its encoder, OpenQASM 3",
     "compressed.qpy": "the same as QPY",
     "compiled.qasm": "as compiled for the device, OpenQASM 3",
+    "readout.json": "how its measured bits become class scores",
 }
 
 
@@ -36,7 +37,12 @@ def page(rows: Sequence[Row]) -> Page:
     blocks.append(
         Text("Published, not measured here: ", PUBLISHED, ". Other data and another device.", title="Beside the paper")
     )
-    blocks += [Download(name, row, f"{note}, seed {row.seed}") for row in rows for name, note in FILES.items()]
+    blocks += [
+        Download(name, row, f"{note}, seed {row.seed}")
+        for row in rows
+        for name, note in FILES.items()
+        if name in row.artefacts
+    ]
     return Page(
         "CompVQC: circuits compressed with the transpiler in the loop",
         "Accuracy is of the compiled circuits on data that nothing was chosen by; noise is the device's own, simulated "

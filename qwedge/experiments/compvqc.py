@@ -1,5 +1,6 @@
 """CompVQC: train a variational classifier, compress it for a device, and put every control beside it."""
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -221,9 +222,6 @@ class _Cell:
     def record(self, chosen: Candidate) -> dict[str, Any]:
         return {
             "scores": self.evaluation.scores(chosen.compiled, chosen.readout),
-            "parities": [list(string) for string in chosen.readout.strings],
-            "scale": chosen.readout.scale,
-            "combine": [list(row) for row in chosen.readout.weights],
             "weights": chosen.weights.tolist(),
         }
 
@@ -261,6 +259,17 @@ class _Cell:
             return {"front": front, "missing": "no small circuit met the budget"}
         return self.record(chosen) | {"front": front}
 
+    def readout(self, best: Candidate, compiled: Compiled) -> dict[str, Any]:
+        """How the measured bits of the compiled circuit become class scores."""
+        return {
+            "how": "score of a class = scale * sum over parities of weight * <product of Z on the parity's wires>",
+            "classes": self.model.data.classes,
+            "parities": best.readout.strings,
+            "weights": best.readout.weights,
+            "scale": best.readout.scale,
+            "measured_qubits": compiled.measured,
+        }
+
     def keep_files(self, circuit: Circuit, best: Candidate) -> None:
         """The compressed circuit, encoder included, as OpenQASM 3 and QPY; and as compiled for the device."""
         body = lossless(circuit.bind(best.weights.tolist()), self.task.readout)[0]
@@ -269,6 +278,7 @@ class _Cell:
         self.context.artefact("compressed.qasm", openqasm.dumps(whole).encode())
         self.context.artefact("compressed.qpy", qpy.dumps(whole))
         self.context.artefact("compiled.qasm", _qasm3(compiled))
+        self.context.artefact("readout.json", json.dumps(self.readout(best, compiled), indent=1).encode())
 
 
 def _front(candidates: Iterable[Candidate]) -> list[Candidate]:
