@@ -1,0 +1,339 @@
+"""Tasks with an energy instead of labels: ground states of spins and molecules, and MaxCut.
+
+A Hamiltonian is a sum of Pauli products. On the device, terms that agree wire by wire on the axis are measured
+together, so one circuit runs for each such basis. `Energy` is a task that the compressor takes like
+`quantum.tasks.Classification`.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from quantum import kernel
+from quantum.circuit import Circuit, Gate
+from quantum.compile import compile_circuit
+from quantum.interop.qiskit import to_qiskit
+from quantum.lossless import lossless
+from quantum.readout import Readout
+from quantum.subject import SEEDS, Setting, Subject
+from quantum.target import Device
+from quantum.tasks import Training
+from shared import penalty
+
+_PAULI = {
+    "I": np.eye(2, dtype=complex),
+    "X": np.array([[0, 1], [1, 0]], dtype=complex),
+    "Y": np.array([[0, -1j], [1j, 0]]),
+    "Z": np.diag([1.0 + 0j, -1.0]),
+}
+_TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": (), "I": ()}
+"""Gates after which a Z measurement reads the axis."""
+
+
+@dataclass(frozen=True)
+class Hamiltonian:
+    """`sum of coefficient * product of Paulis`; character w of a term, such as `XIZ`, acts on wire w.
+
+    >>> Hamiltonian("pair", (("ZZ", -1.0), ("XI", 0.5), ("IX", 0.5))).wires
+    2
+    """
+
+    name: str
+    terms: tuple[tuple[str, float], ...]
+    unit: str = "J"
+
+    def __post_init__(self) -> None:
+        for term, coefficient in self.terms:
+            if len(term) != self.wires or not set(term) <= set("IXYZ"):
+                raise ValueError(f"term {term!r}: a term of {self.name} is {self.wires} letters of I, X, Y and Z")
+            if not math.isfinite(coefficient):
+                raise ValueError(f"the coefficient of {term} is {coefficient}: coefficients are finite")
+
+    @property
+    def wires(self) -> int:
+        return len(self.terms[0][0])
+
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether Z alone is measured."""
+        return all(set(term) <= set("IZ") for term, _ in self.terms)
+
+    @cached_property
+    def matrix(self) -> Tensor:
+        """`(2**wires, 2**wires)`, complex128, wire 0 the least significant bit."""
+        total = sum(
+            coefficient * reduce(np.kron, [_PAULI[letter] for letter in reversed(term)])
+            for term, coefficient in self.terms
+        )
+        return torch.tensor(total)
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest energy."""
+        energies = torch.linalg.eigvalsh(self.matrix)
+        return float(energies[0]), float(energies[-1])
+
+    def bases(self) -> dict[str, list[int]]:
+        """The axes to measure, such as `XXZ`, and the terms that each of them gives; constants are left out.
+
+        Greedy: each term goes to the first basis that agrees with it.
+        """
+        found: list[tuple[str, list[int]]] = []
+        for index, (term, _) in enumerate(self.terms):
+            if set(term) == {"I"}:
+                continue
+            for k, (axes, members) in enumerate(found):
+                if all("I" in (a, b) or a == b for a, b in zip(axes, term, strict=True)):
+                    joined = "".join(b if a == "I" else a for a, b in zip(axes, term, strict=True))
+                    found[k] = (joined, [*members, index])
+                    break
+            else:
+                found.append((term, [index]))
+        return {axes.replace("I", "Z"): members for axes, members in found}
+
+    def turned(self) -> "Hamiltonian":
+        """The same energies after a Hadamard on every wire: X and Z change places, Y changes sign."""
+        swap = str.maketrans("XZ", "ZX")
+        terms = tuple((term.translate(swap), c * (-1) ** term.count("Y")) for term, c in self.terms)
+        return Hamiltonian(self.name, terms, self.unit)
+
+
+def tfim(wires: int, field: float = 1.0) -> Hamiltonian:
+    """The transverse-field Ising chain `-sum Z Z - field sum X`, open ends, in units of the coupling."""
+    pairs = [(_letters(wires, {k: "Z", k + 1: "Z"}), -1.0) for k in range(wires - 1)]
+    return Hamiltonian(f"tfim{wires}", (*pairs, *((_letters(wires, {k: "X"}), -field) for k in range(wires))))
+
+
+def maxcut(wires: int, edges: Iterable[tuple[int, int]]) -> Hamiltonian:
+    """`sum over edges (Z Z - 1)/2`: less the number of edges that are cut."""
+    edges = list(edges)
+    pairs = ((_letters(wires, {a: "Z", b: "Z"}), 0.5) for a, b in edges)
+    return Hamiltonian(f"maxcut{wires}", ((_letters(wires, {}), -len(edges) / 2), *pairs), "edges")
+
+
+def h2() -> Hamiltonian:
+    """Molecular hydrogen at 0.7 angstrom, STO-3G, Jordan-Wigner, in hartree; as `pennylane.qchem` gives it."""
+    z, zz = (0.17771287465139946, -0.2427428051314046), (0.17059738328801055, 0.17627640804319586)
+    near, cross, flip = 0.1229330505618379, 0.16768319457718958, 0.04475014401535163
+    terms = (
+        ("IIII", -0.04207897647782277),
+        *((_letters(4, {k: "Z"}), z[k // 2]) for k in range(4)),
+        ("ZZII", zz[0]),
+        ("IIZZ", zz[1]),
+        *((_letters(4, {a: "Z", b: "Z"}), near) for a, b in ((0, 2), (1, 3))),
+        *((_letters(4, {a: "Z", b: "Z"}), cross) for a, b in ((0, 3), (1, 2))),
+        *((term, sign * flip) for term, sign in (("XXYY", -1), ("XYYX", 1), ("YXXY", 1), ("YYXX", -1))),
+    )
+    return Hamiltonian("h2", terms, "hartree")
+
+
+def _letters(wires: int, at: dict[int, str]) -> str:
+    return "".join(at.get(wire, "I") for wire in range(wires))
+
+
+PRISM = ((0, 1), (1, 2), (2, 0), (3, 4), (4, 5), (5, 3), (0, 3), (1, 4), (2, 5))
+CUBE = tuple((a, b) for a, b in combinations(range(8), 2) if (a ^ b).bit_count() == 1)
+HAMILTONIANS = {
+    "tfim4": lambda: tfim(4),
+    "tfim6": lambda: tfim(6),
+    "tfim8": lambda: tfim(8),
+    "h2": h2,
+    "maxcut6": lambda: maxcut(6, PRISM),
+    "maxcut8": lambda: maxcut(8, CUBE),
+}
+"""By name; the MaxCut graphs are 3-regular, the prism and the cube."""
+
+
+def hamiltonian(name: str) -> Hamiltonian:
+    """The Hamiltonian called `name`."""
+    if name not in HAMILTONIANS:
+        raise ValueError(f"energy {name!r} is unknown: use one of {', '.join(HAMILTONIANS)}")
+    return HAMILTONIANS[name]()
+
+
+def qaoa(problem: Hamiltonian, layers: int = 2) -> Circuit:
+    """QAOA for a diagonal Hamiltonian, every angle a weight of its own (as multi-angle QAOA has them)."""
+    if not problem.is_diagonal or any(term.count("Z") > 2 for term, _ in problem.terms):
+        raise ValueError(f"{problem.name} has terms beside Z and ZZ: QAOA takes a diagonal cost of pairs")
+    gates = [Gate("h", (wire,)) for wire in range(problem.wires)]
+    weight = iter(range(10**6))
+    for _ in range(layers):
+        for term, _ in problem.terms:
+            wires = tuple(w for w, letter in enumerate(term) if letter == "Z")
+            if wires:
+                gates.append(Gate("rzz" if len(wires) == 2 else "rz", wires, weight=next(weight)))
+        gates += [Gate("rx", (wire,), weight=next(weight)) for wire in range(problem.wires)]
+    return Circuit(problem.wires, tuple(gates))
+
+
+# The task ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Energy:
+    """The energy above the ground state; a `shared.Task` over the circuit's weights as blocks of one angle.
+
+    Also what `quantum.compvqc` asks of a task, under its names: `cross_entropy` is the energy error and `accuracy` the
+    share `1 - error / (highest - lowest energy)`. There is no data, so all parts are the same.
+
+    `circuit` ends with `closing` Hadamards, one on every wire unless the problem is diagonal, so that the lossless
+    rules, which know only Z measurements, keep the whole state; `hamiltonian` is the problem as seen behind them. Made
+    by `energy_task`; `state` is the circuit that prepares the state itself.
+    """
+
+    circuit: Circuit
+    hamiltonian: Hamiltonian
+    closing: int = 0
+    training: Training = field(default_factory=Training)
+
+    @cached_property
+    def readout(self) -> Readout:
+        """What has to stay measurable: the terms of a diagonal problem, else every wire."""
+        if not self.closing:
+            return _readout(self.hamiltonian, range(len(self.hamiltonian.terms)))
+        wires = range(self.circuit.wires)
+        return Readout(tuple((w,) for w in wires), (tuple(1.0 for _ in wires),))
+
+    def state(self, weights: Tensor) -> Circuit:
+        """The bound circuit without the closing Hadamards."""
+        bound = self.circuit.bind(weights.tolist())
+        return Circuit(bound.wires, bound.gates[: len(bound.gates) - self.closing])
+
+    def energy(self, weights: Tensor) -> Tensor:
+        """`<H>` without noise, at weights `(..., circuit.weights)`."""
+        start = torch.zeros(2**self.circuit.wires, 1, dtype=torch.complex128)
+        start[0] = 1
+        states = kernel.evolve(self.circuit, weights, start)[..., 0]
+        return (states.conj() * (states @ self.hamiltonian.matrix.T)).sum(-1).real
+
+    def cross_entropy(self, weights: Tensor, part: str) -> Tensor:
+        return self.energy(weights) - self.hamiltonian.range[0]
+
+    @torch.no_grad()
+    def accuracy(self, weights: Tensor, part: str) -> float:
+        low, high = self.hamiltonian.range
+        return 1 - float(self.cross_entropy(weights, part)) / (high - low)
+
+    @torch.no_grad()
+    def loss(self, x: Tensor) -> float:
+        return float(self.cross_entropy(x[:, 0], "train"))
+
+    def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
+        """A few Adam steps on `loss(x) + rho/2 ||x - anchor||^2`; with `free`, a full training of those weights."""
+        if free is not None:
+            return self.retrain(x[:, 0], free[:, 0], x.T)[0][:, None]
+        t = self.training
+        return _descend(
+            lambda w: self.cross_entropy(w[:, 0], "train") + penalty(w, anchor, rho), x, t.nudge, t.nudge_rate
+        )
+
+    def retrain(self, weights: Tensor, free: Tensor, starts: Tensor) -> Tensor:
+        """Trains the free weights from each of `starts` `(starts, weights)`, the others fixed at `weights`."""
+        out = torch.where(free, starts, weights)
+        if free.any():
+            small = replace(self, circuit=self.circuit.freeze(weights.tolist(), free.tolist()))
+            out[:, free] = small.train(starts[:, free])
+        return out
+
+    def train(self, weights: Tensor) -> Tensor:
+        """Trains from weights `(..., circuit.weights)`; several starts, as leading axes, run together."""
+        t = self.training
+        return _descend(lambda w: self.cross_entropy(w, "train").sum(), weights, t.steps, t.rate, falling=True)
+
+
+def energy_task(ansatz: Circuit, problem: Hamiltonian, training: Training | None = None) -> Energy:
+    """The task of preparing the ground state of `problem` with `ansatz`.
+
+    Raises `ValueError` for an ansatz on other wires than the Hamiltonian's, or that reads features.
+    """
+    if ansatz.features or ansatz.wires != problem.wires:
+        raise ValueError(
+            f"{problem.name} is on {problem.wires} wires: the ansatz has {ansatz.wires} and reads {ansatz.features} "
+            f"features; it needs the same wires and no features"
+        )
+    training = training or Training()
+    if problem.is_diagonal:
+        return Energy(ansatz, problem, 0, training)
+    closing = tuple(Gate("h", (wire,)) for wire in range(ansatz.wires))
+    return Energy(Circuit(ansatz.wires, ansatz.gates + closing), problem.turned(), len(closing), training)
+
+
+def _descend(loss, start: Tensor, steps: int, rate: float, *, falling: bool = False) -> Tensor:  # type: ignore[no-untyped-def]
+    """Adam; with `falling`, its rate goes to 0 along a cosine."""
+    x = start.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([x], lr=rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if falling else None
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss(x).backward()
+        optimiser.step()
+        if schedule is not None:
+            schedule.step()
+    return x.detach()
+
+
+# On a device ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredEnergy:
+    """The energy from the parities of all bases: `constant + weights . expectations`."""
+
+    constant: float
+    weights: Tensor
+    unit: str = "energy"
+    total: None = None
+
+    def value(self, expectations: Tensor) -> float:
+        return self.constant + float((expectations @ self.weights).mean())
+
+    def margins(self, expectations: Tensor) -> Tensor:
+        return torch.zeros(0)
+
+
+def subject(
+    name: str,
+    circuit: Circuit,
+    problem: Hamiltonian,
+    device: Device,
+    *,
+    seeds: Sequence[int] = SEEDS,
+    simplify: bool = True,
+) -> Subject:
+    """A bound circuit that prepares a state, measured in every basis of `problem`, compiled for `device`.
+
+    Raises `ValueError` for a circuit on other wires than the Hamiltonian's, or that reads features.
+    """
+    if circuit.wires != problem.wires or circuit.features or circuit.weights:
+        raise ValueError(
+            f"{name} has {circuit.wires} wires, {circuit.weights} weights and {circuit.features} features: "
+            f"{problem.name} needs a bound circuit on {problem.wires} wires"
+        )
+    settings, weights = [], []
+    for axes, members in problem.bases().items():
+        turned = Circuit(circuit.wires, circuit.gates + tuple(_basis_change(axes)))
+        readout = _readout(problem, members)
+        if simplify:
+            turned, readout = lossless(turned, readout, from_zero=True)
+        settings.append(Setting(compile_circuit(to_qiskit(turned), device, seeds), readout))
+        weights += list(readout.weights[0])
+    constant = sum(c for term, c in problem.terms if set(term) == {"I"})
+    score = MeasuredEnergy(constant, torch.tensor(weights, dtype=torch.float64))
+    return Subject(name, device, tuple(settings), score)
+
+
+def _basis_change(axes: str) -> Iterable[Gate]:
+    return (Gate(gate, (wire,)) for wire, axis in enumerate(axes) for gate in _TO_Z[axis])
+
+
+def _readout(problem: Hamiltonian, members: Iterable[int]) -> Readout:
+    """The terms as parities of Z, weighted by their coefficients; constants left out."""
+    chosen = [problem.terms[k] for k in members if set(problem.terms[k][0]) != {"I"}]
+    strings = tuple(tuple(w for w, letter in enumerate(term) if letter != "I") for term, _ in chosen)
+    return Readout(strings, (tuple(c for _, c in chosen),))
