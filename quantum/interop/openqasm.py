@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from quantum.circuit import ROTATIONS, Circuit, Gate
+from quantum.interop.limits import MOST_CONTROLS, MOST_GATES, MOST_WIRES
 
 if TYPE_CHECKING:
+    from openqasm3 import ast
     from qiskit import QuantumCircuit
+    from qiskit_qasm3_import.converter import ConvertVisitor
 
     from quantum.interop.qiskit import Weights
-
-MOST_WIRES = 999
-"""Larger registers are refused before anything allocates them."""
 
 _HEADERS = {2: 'OPENQASM 2.0;\ninclude "qelib1.inc";\n', 3: 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'}
 _DEFINITIONS = {
@@ -147,46 +147,69 @@ def _parse_3(text: str) -> "QuantumCircuit":
     try:
         with warnings.catch_warnings():  # the converter controls gates in a way that Qiskit is about to change
             warnings.simplefilter("ignore", DeprecationWarning)
+            _check_program(program)
             return _converter().convert(program).circuit
     except ConversionError as error:
         where = re.match(r"(\d+),\d+: (.*)", error.message, flags=re.DOTALL)
         _fail(int(where[1]) if where else _lines(text), where[2] if where else error.message)
 
 
-def _converter() -> Any:
-    """Qiskit's converter from the syntax tree, with a line number on every error, and for circuits of gates only."""
+def _check_program(program: "ast.Program") -> None:
+    """Refuses what is no circuit of gates, and what the converter would expand beyond all bounds."""
+    from openqasm3 import ast
+    from qiskit_qasm3_import import ConversionError
+
+    plain = (
+        *(ast.Include, ast.QubitDeclaration, ast.ClassicalDeclaration, ast.IODeclaration, ast.AliasStatement),
+        *(ast.QuantumGateDefinition, ast.QuantumGate, ast.QuantumPhase, ast.QuantumMeasurementStatement),
+        *(ast.QuantumBarrier, ast.DelayInstruction),
+    )
+    sizes: dict[str, int] = {}
+    total = 0
+    for statement in program.statements:
+        inner = statement.body if isinstance(statement, ast.QuantumGateDefinition) else [statement]
+        for node in (statement, *inner):
+            if not isinstance(node, plain):
+                kind = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).lower()
+                raise ConversionError(f"a {kind} is not a gate: only circuits of gates can be read", node)
+            _check_controls(node)
+        for size in (getattr(statement, "size", None), getattr(getattr(statement, "type", None), "size", None)):
+            if size is not None and not isinstance(size, ast.IntegerLiteral):
+                raise ConversionError("the size of a register must be a number", statement)
+        stands_for = sum(sizes.get(node.name.name, 1) if isinstance(node, ast.QuantumGate) else 1 for node in inner)
+        if isinstance(statement, ast.QuantumGateDefinition):
+            sizes[statement.name.name] = stands_for
+        total += stands_for
+        if total > MOST_GATES:
+            raise ConversionError(f"there are more than {MOST_GATES} gates when definitions are expanded", statement)
+
+
+def _check_controls(node: "ast.Statement") -> None:
+    from openqasm3 import ast
+    from qiskit_qasm3_import import ConversionError
+
+    for modifier in getattr(node, "modifiers", ()):
+        if modifier.modifier is ast.GateModifierName.pow or modifier.argument is None:
+            continue
+        if not isinstance(modifier.argument, ast.IntegerLiteral) or modifier.argument.value > MOST_CONTROLS:
+            raise ConversionError(f"a gate has at most {MOST_CONTROLS} controls, given as a number", node)
+
+
+def _converter() -> "ConvertVisitor":
+    """Qiskit's converter from the syntax tree, with a line number on every error."""
     from openqasm3 import ast
     from qiskit.exceptions import QiskitError
     from qiskit_qasm3_import import ConversionError
     from qiskit_qasm3_import.converter import ConvertVisitor
 
-    plain = (
-        *(ast.Program, ast.Include, ast.QubitDeclaration, ast.ClassicalDeclaration, ast.IODeclaration),
-        *(ast.QuantumGateDefinition, ast.QuantumGate, ast.QuantumPhase, ast.QuantumMeasurementStatement),
-        *(ast.QuantumBarrier, ast.AliasStatement, ast.DelayInstruction),
-    )
-
     class Converter(ConvertVisitor):
         def visit(self, node: ast.QASMNode, context: Any = None) -> Any:
-            if isinstance(node, ast.Statement) and not isinstance(node, plain):
-                kind = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).lower()
-                raise ConversionError(f"a {kind} is not a gate: only circuits of gates can be read", node)
-            for modifier in getattr(node, "modifiers", ()):
-                controls = getattr(modifier.argument, "value", MOST_CONTROLS + 1) if modifier.argument else 1
-                if modifier.modifier is not ast.GateModifierName.pow and controls > MOST_CONTROLS:
-                    raise ConversionError(f"a gate has at most {MOST_CONTROLS} controls, given as a number", node)
-            for size in (getattr(node, "size", None), getattr(getattr(node, "type", None), "size", None)):
-                if size is not None and not isinstance(size, ast.IntegerLiteral):
-                    raise ConversionError("the size of a register must be a number", node)
             try:
                 return super().visit(node, context)
             except (QiskitError, *_FAULTS) as error:
                 raise ConversionError(str(error) or type(error).__name__, node) from error
 
     return Converter()
-
-
-MOST_CONTROLS = 4
 
 
 def _place(error: Exception, text: str) -> tuple[int, str]:

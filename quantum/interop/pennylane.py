@@ -15,6 +15,7 @@ from pennylane.tape import QuantumScript, QuantumScriptBatch
 from pennylane.typing import PostprocessingFn
 
 from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
+from quantum.interop.limits import MOST_GATES
 
 _CLASSES: dict[str, Callable[..., Operator]] = {
     "rx": qml.RX,
@@ -80,7 +81,6 @@ _NAMES = {
     "ECR": "ecr",
 }
 _IGNORED = frozenset({"Barrier", "WireCut", "GlobalPhase", "Snapshot"})
-MOST_GATES = 20_000
 
 Rewrite: TypeAlias = Callable[[Circuit, list[float]], Circuit]
 """From a circuit and the values of its weights to another circuit on the same wires, features and weights."""

@@ -1,5 +1,6 @@
 """Qiskit circuits to and from ours, gate for gate."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,11 +24,10 @@ from qiskit.circuit.library import CPhaseGate, PhaseGate, get_standard_gate_name
 from qiskit.quantum_info import Operator
 
 from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
+from quantum.interop.limits import MOST_GATES
 
 _GATES: dict[str, QiskitGate] = get_standard_gate_name_mapping()
 _OLD_NAMES = {"u1": PhaseGate, "cu1": CPhaseGate}
-MOST_GATES = 20_000
-"""More gates than this are refused: nested definitions of a small file can stand for any number of them."""
 
 Angle: TypeAlias = "float | ParameterExpression"
 Weights: TypeAlias = Sequence[float] | Mapping[str, float] | None
@@ -108,15 +108,20 @@ def _weight_values(
     circuit: QuantumCircuit, columns: Mapping[Parameter, int], weights: Weights
 ) -> dict[Parameter, float]:
     free = [parameter for parameter in circuit.parameters if parameter not in columns]
-    if isinstance(weights, Mapping):
-        known = {getattr(key, "name", key): value for key, value in weights.items()}
-        return {parameter: float(known[parameter.name]) for parameter in free if parameter.name in known}
     if weights is None:
         return {}
-    if len(weights) != len(free):
+    if isinstance(weights, Mapping):
+        known = {getattr(key, "name", key): value for key, value in weights.items()}
+        values = {parameter: float(known[parameter.name]) for parameter in free if parameter.name in known}
+    elif len(weights) != len(free):
         names = ", ".join(parameter.name for parameter in free[:8]) + (" ..." if len(free) > 8 else "")
         raise ValueError(f"{len(weights)} weights were given to a circuit with {len(free)} parameters ({names})")
-    return {parameter: float(value) for parameter, value in zip(free, weights, strict=True)}
+    else:
+        values = {parameter: float(value) for parameter, value in zip(free, weights, strict=True)}
+    for parameter, value in values.items():
+        if not math.isfinite(value):
+            raise ValueError(f"weight {parameter.name!r} is {value}: weights are finite")
+    return values
 
 
 def _flat(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ...]]]:
@@ -258,7 +263,7 @@ def _read_angle(angle: Angle, where: str, columns: Mapping[Parameter, int]) -> t
         scales = {p: float(angle.gradient(p)) for p in symbols}
         point = {p: 0.37 + 1.13 * k for k, p in enumerate(symbols)}
         seen, affine = float(angle.bind(point)), value + sum(scales[p] * point[p] for p in symbols)
-    except (TypeError, ArithmeticError, CircuitError) as error:
+    except (TypeError, ArithmeticError, CircuitError, RuntimeError) as error:
         raise ValueError(f"the angle {angle} of {where} {_NOT_AFFINE}") from error
     if abs(seen - affine) > 1e-9 * (1 + abs(seen)):
         raise ValueError(f"the angle {angle} of {where} {_NOT_AFFINE}")
