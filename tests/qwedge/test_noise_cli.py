@@ -97,7 +97,8 @@ def test_days_of_drift_and_a_folder_of_snapshots(noise, tmp_path):
 def test_extrapolation_needs_mitiq_or_shows_its_scores(noise):
     code, out, err = noise("small.qasm", "--data", "digits4", *QUICK, "--zne")
     if find_spec("mitiq") is None:
-        assert (code, err) == (2, "qwedge: zne needs mitiq: pip install 'qwedge[quantum]'\n")
+        assert code == 2
+        assert err.startswith("qwedge: zne needs mitiq: pip install --no-deps mitiq==1.1.0")
     else:
         assert "small, extrapolated" in out
         assert [p["shots"] for p in Store("runs/noise").rows()[0].result["zne"]["shots"]] == [100, 1000, 4000]
