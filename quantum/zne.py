@@ -83,7 +83,7 @@ def _require_mitiq() -> None:
     try:
         import mitiq  # noqa: F401
     except ModuleNotFoundError as error:
-        # No extra installs it: its pin of NumPy is older than ours, though it works with ours, and its licence is the GPL.
+        # No extra installs it: it works with our NumPy but pins an older one, and its licence is the GPL.
         message = "zne needs mitiq: pip install --no-deps mitiq==1.1.0 && pip install 'cirq-core==1.6.*' tabulate"
         raise ModuleNotFoundError(message, name="mitiq") from error
 
