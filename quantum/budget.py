@@ -24,8 +24,8 @@ class Budget:
         return all(getattr(compiled, metric) <= limit for metric, limit in self.limits)
 
     def __str__(self) -> str:
-        limits = [f"{metric}<={limit:g}" for metric, limit in self.limits]
-        return ",".join(limits + ([] if self.drop is None else [f"drop<={self.drop:g}"]))
+        stated = [*self.limits, *([] if self.drop is None else [("drop", self.drop)])]
+        return ",".join(f"{metric}<={repr(limit).removesuffix('.0')}" for metric, limit in stated)
 
 
 def parse(text: str) -> Budget:
@@ -34,7 +34,7 @@ def parse(text: str) -> Budget:
     >>> parse("twoq<=20,drop<=0.01")
     Budget(limits=(('twoq', 20.0),), drop=0.01)
     """
-    limits, drop = [], None
+    limits: dict[str, float] = {}
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\w+)\s*<=\s*([-+.\deE]+)\s*", part)
         if not match or match[1] not in (*METRICS, "drop"):
@@ -47,8 +47,10 @@ def parse(text: str) -> Budget:
             raise ValueError(f"budget {part.strip()!r}: {match[2]!r} is not a number") from None
         if not math.isfinite(limit) or limit < 0:
             raise ValueError(f"budget {part.strip()!r}: the limit must be at least 0 and finite")
-        if match[1] == "drop":
-            drop = limit
-        else:
-            limits.append((match[1], limit))
-    return Budget(tuple(limits), drop)
+        if match[1] in limits:
+            raise ValueError(f"budget {text!r} limits {match[1]} twice: state it once")
+        if match[1] == "drop" and limit >= 1:
+            raise ValueError(f"budget {part.strip()!r}: drop is a share, 0.01 for one in a hundred samples")
+        limits[match[1]] = limit
+    drop = limits.pop("drop", None)
+    return Budget(tuple(limits.items()), drop)
