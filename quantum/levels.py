@@ -1,7 +1,8 @@
 """Level tables: what each gate costs at each special angle, as the transpiler itself compiles it for a device.
 
-Edges that offer the same gates in the same directions compile alike, so one of each kind is transpiled; the errors and
-durations are then each edge's own.
+Edges that offer the same gates in the same directions need the same two-qubit gates, so one of each kind is transpiled;
+the errors and durations are then each edge's own. Which pulses stand around the two-qubit gates may differ a little,
+because the transpiler looks at the errors of an edge where it knows them.
 """
 
 import json
@@ -74,9 +75,12 @@ def level_table(device: Device) -> LevelTable:
     folder = Path(os.environ.get("QWEDGE_CACHE") or Path.home() / ".cache" / "qwedge")
     path = folder / f"levels-{device.sha256[:16]}-qiskit{version('qiskit')}-O{OPTIMIZATION_LEVEL}.json"
     try:
-        return _from_json(path.read_text())
-    except (OSError, ValueError, TypeError, KeyError):
-        table = build(device)
+        kept = _from_json(path.read_text())
+    except (OSError, ValueError, TypeError):
+        kept = LevelTable({})
+    if _is_whole(kept, device.target):
+        return kept
+    table = build(device)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(f".{os.getpid()}")
@@ -105,6 +109,17 @@ def build(device: Device) -> LevelTable:
     return LevelTable(costs)
 
 
+def _is_whole(table: LevelTable, target: Target) -> bool:
+    """Whether every gate has a price at every angle in every place: an older Qwedge may have known fewer gates."""
+    places = {arity: {place for place in _places(target) if len(place) == arity} for arity in (1, 2)}
+    return all(
+        set(table.costs.get((gate, quarter), ())) == places[_arity(gate)]
+        for gate in ROTATIONS
+        for quarter in (*quarters(gate), None)
+    )
+
+
+@lru_cache
 def _arity(gate: str) -> int:
     return int(get_standard_gate_name_mapping()[gate].num_qubits)
 
