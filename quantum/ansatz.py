@@ -47,22 +47,21 @@ def u3cu3(wires: int = 4, layers: int = 2) -> Circuit:
 
 def efficient_su2(wires: int = 4, layers: int = 3) -> Circuit:
     """Qiskit's `efficient_su2(wires, entanglement="reverse_linear", reps=layers)`."""
-    index, gates = count(), list[Gate]()
-    for layer in range(layers + 1):
-        gates += _rotations("ry rz", wires, index)
-        if layer < layers:
-            gates += [Gate("cx", (wire, wire + 1)) for wire in reversed(range(wires - 1))]
-    return Circuit(wires, tuple(gates))
+    return _reverse_linear("ry rz", wires, layers)
 
 
 def real_amplitudes(wires: int = 4, layers: int = 3) -> Circuit:
     """Qiskit's `real_amplitudes(wires, entanglement="reverse_linear", reps=layers)`."""
+    return _reverse_linear("ry", wires, layers)
+
+
+def _reverse_linear(names: str, wires: int, layers: int) -> Circuit:
+    """Rotations, then CX between neighbours from the last pair to the first, and rotations once more at the end."""
     index, gates = count(), list[Gate]()
-    for layer in range(layers + 1):
-        gates += _rotations("ry", wires, index)
-        if layer < layers:
-            gates += [Gate("cx", (wire, wire + 1)) for wire in reversed(range(wires - 1))]
-    return Circuit(wires, tuple(gates))
+    for _ in range(layers):
+        gates += _rotations(names, wires, index)
+        gates += [Gate("cx", (wire, wire + 1)) for wire in reversed(range(wires - 1))]
+    return Circuit(wires, tuple(gates + _rotations(names, wires, index)))
 
 
 def strongly_entangling(wires: int = 4, layers: int = 3) -> Circuit:

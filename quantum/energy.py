@@ -23,7 +23,7 @@ from quantum.lossless import lossless
 from quantum.readout import Readout
 from quantum.subject import SEEDS, Setting, Subject
 from quantum.target import Device
-from quantum.tasks import Training
+from quantum.training import Training, descend
 from shared import penalty
 
 _PAULI = {
@@ -229,7 +229,7 @@ class Energy:
         if free is not None:
             return self.retrain(x[:, 0], free[:, 0], x.T)[0][:, None]
         t = self.training
-        return _descend(
+        return descend(
             lambda w: self.cross_entropy(w[:, 0], "train") + penalty(w, anchor, rho), x, t.nudge, t.nudge_rate
         )
 
@@ -244,7 +244,7 @@ class Energy:
     def train(self, weights: Tensor) -> Tensor:
         """Trains from weights `(..., circuit.weights)`; several starts, as leading axes, run together."""
         t = self.training
-        return _descend(lambda w: self.cross_entropy(w, "train").sum(), weights, t.steps, t.rate, falling=True)
+        return descend(lambda w: self.cross_entropy(w, "train").sum(), weights, t.steps, t.rate, falling=True)
 
 
 def energy_task(ansatz: Circuit, problem: Hamiltonian, training: Training | None = None) -> Energy:
@@ -262,20 +262,6 @@ def energy_task(ansatz: Circuit, problem: Hamiltonian, training: Training | None
         return Energy(ansatz, problem, 0, training)
     closing = tuple(Gate("h", (wire,)) for wire in range(ansatz.wires))
     return Energy(Circuit(ansatz.wires, ansatz.gates + closing), problem.turned(), len(closing), training)
-
-
-def _descend(loss, start: Tensor, steps: int, rate: float, *, falling: bool = False) -> Tensor:  # type: ignore[no-untyped-def]
-    """Adam; with `falling`, its rate goes to 0 along a cosine."""
-    x = start.detach().clone().requires_grad_()
-    optimiser = torch.optim.Adam([x], lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if falling else None
-    for _ in range(steps):
-        optimiser.zero_grad()
-        loss(x).backward()
-        optimiser.step()
-        if schedule is not None:
-            schedule.step()
-    return x.detach()
 
 
 # On a device ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What a circuit is trained for: classify labelled data."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -13,21 +13,12 @@ from quantum.encode import amplitude, angle
 from quantum.lossless import lossless
 from quantum.readout import Readout, per_class
 from quantum.simulate import evolve, expectations, zero_state
+from quantum.training import Training, descend
 from shared import penalty
 
 LOGIT_SCALE = 4.0
 """Logits are this times <Z>. With 1, cross-entropy still pulls on samples that are long since right: on digits 0-3 that
 costs 2 to 3 points of validation accuracy, for the dense circuit and for small ones alike."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """Adam's settings: `steps` for a full training (its rate falls to 0 along a cosine), `nudge` for one x-update."""
-
-    steps: int = 400
-    rate: float = 0.05
-    nudge: int = 20
-    nudge_rate: float = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +75,9 @@ class Classification:
         if free is not None:
             return self.retrain(x[:, 0], free[:, 0], x.T)[0][:, None]
         t = self.training
-        return _adam(lambda w: self.cross_entropy(w[:, 0], "train") + penalty(w, anchor, rho), x, t.nudge, t.nudge_rate)
+        return descend(
+            lambda w: self.cross_entropy(w[:, 0], "train") + penalty(w, anchor, rho), x, t.nudge, t.nudge_rate
+        )
 
     def retrain(self, weights: Tensor, free: Tensor, starts: Tensor) -> Tensor:
         """Trains the free weights from each of `starts` `(starts, weights)`, the others fixed at `weights`.
@@ -102,20 +95,7 @@ class Classification:
     def train(self, weights: Tensor) -> Tensor:
         """Trains from `weights` `(..., circuit.weights)`; several starts, as leading axes, run together."""
         t = self.training
-        return _adam(lambda w: self.cross_entropy(w, "train").sum(), weights, t.steps, t.rate, cosine=True)
-
-
-def _adam(loss: Callable[[Tensor], Tensor], start: Tensor, steps: int, rate: float, *, cosine: bool = False) -> Tensor:
-    x = start.detach().clone().requires_grad_()
-    optimiser = torch.optim.Adam([x], lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if cosine else None
-    for _ in range(steps):
-        optimiser.zero_grad()
-        loss(x).backward()
-        optimiser.step()
-        if schedule is not None:
-            schedule.step()
-    return x.detach()
+        return descend(lambda w: self.cross_entropy(w, "train").sum(), weights, t.steps, t.rate, falling=True)
 
 
 def classification(

@@ -17,7 +17,7 @@ from quantum.energy import HAMILTONIANS, Energy, Hamiltonian, energy_task, h2, h
 from quantum.interop.qiskit import to_qiskit
 from quantum.robustness import curve, robustness
 from quantum.target import device
-from quantum.tasks import Training
+from quantum.training import Training
 from shared.testing import check_task
 
 
