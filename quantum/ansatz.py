@@ -71,7 +71,7 @@ def strongly_entangling(wires: int = 4, layers: int = 3) -> Circuit:
         for wire in range(wires):
             gates += [Gate(name, (wire,), weight=next(index)) for name in ("rz", "ry", "rz")]
         step = layer % (wires - 1) + 1
-        gates += [Gate("cx", (wire, (wire + step) % wires)) for wire in range(wires if wires > 2 else 1)]
+        gates += [Gate("cx", (wire, (wire + step) % wires)) for wire in range(wires)]
     return Circuit(wires, tuple(gates))
 
 

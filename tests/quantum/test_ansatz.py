@@ -29,12 +29,7 @@ def test_qiskit_has_the_same_circuit(name: str, library, wires: int, layers: int
     assert Operator(to_qiskit(ours, theta)).equiv(Operator(theirs.assign_parameters(theta)))
 
 
-TWO_WIRES = pytest.mark.xfail(strict=True, reason="PennyLane closes the ring on two wires as well: CX 0 1, then CX 1 0")
-
-
-@pytest.mark.parametrize(
-    ("wires", "layers"), [pytest.param(*size, marks=TWO_WIRES if size[0] == 2 else ()) for size in SIZES]
-)
+@pytest.mark.parametrize(("wires", "layers"), SIZES)
 def test_pennylane_has_the_same_circuit(wires: int, layers: int) -> None:
     ours = ansatz("strongly_entangling", wires, layers)
     theta = angles(ours)
