@@ -41,9 +41,14 @@ def table() -> str:
 def _line(name: str, it: Measure, command: str) -> str:
     if it.value is None:
         return f"| `{name}` | {it.goal} | not measured | | | {command} |"
-    interval = "" if it.low is None or it.high is None else f"{it.low:.3g} to {it.high:.3g}"
+    interval = "" if it.low is None or it.high is None else f"{_short(it.low)} to {_short(it.high)}"
     reached = {True: "yes", False: "**no**", None: ""}[it.met]
-    return f"| `{name}` | {it.goal} | {it.value:.3g} {it.unit} | {interval} | {reached} | {command} |"
+    return f"| `{name}` | {it.goal} | {_short(it.value)} {it.unit} | {interval} | {reached} | {command} |"
+
+
+def _short(value: float) -> str:
+    """Three digits; what is only rounding error is 0."""
+    return f"{round(value, 6) + 0.0:.3g}"
 
 
 def picture() -> str:

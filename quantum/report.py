@@ -128,7 +128,7 @@ def exact_ratio(row: Row, which: int, metric: str) -> float:
 def _accuracy(rows: list[Row], name: str, right: Callable[[dict[str, Any]], int]) -> Number:
     counts = [(right(scores(row, name)), row.result["samples"]["test"]) for row in rows]
     it = wilson(*counts[0]) if len(counts) == 1 else mean([correct / samples for correct, samples in counts])
-    return cite(it.value, *rows, form=".1%", low=it.low, high=it.high)
+    return cite(it.value, *rows, form=".1%", low=max(it.low, 0.0), high=min(it.high, 1.0))
 
 
 def _mean(rows: list[Row], name: str, key: str, form: str) -> Number:
