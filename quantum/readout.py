@@ -48,7 +48,7 @@ def per_class(wires: int, classes: int, scale: float = 1.0) -> Readout:
     As the circuits of the seismic-detection study do (4 wires: Z0 + Z1 against Z2 + Z3).
     """
     if not 2 <= classes <= wires:
-        raise ValueError(f"{classes} classes need 2 to {wires} on {wires} wires: use more wires or fewer classes")
+        raise ValueError(f"{classes} classes on {wires} wires: each needs one; use more wires, or 2 to {wires} classes")
     if classes == 2:
         half = wires // 2
         weights = tuple(tuple(float((w < half) == (c == 0)) for w in range(2 * half)) for c in range(2))

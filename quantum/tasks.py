@@ -17,8 +17,8 @@ from quantum.training import Training, descend
 from shared import penalty
 
 LOGIT_SCALE = 4.0
-"""Logits are this times <Z>. With 1, cross-entropy still pulls on samples that are long since right: on digits 0-3 that
-costs 2 to 3 points of validation accuracy, for the dense circuit and for small ones alike."""
+"""Logits are this times <Z>. With 1, cross-entropy still pulls on samples that are long since right, and accuracy
+suffers by points, of dense circuits and of small ones alike: `python -m benchmarks.compvqc` uses one scale for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Classification:
         """Mean over the part's samples, `(...,)`."""
         logits = self.logits(weights, part)
         labels = self.labels[part].expand(logits.shape[:-1])
-        return cross_entropy(logits.movedim(-1, 1) if logits.ndim == 3 else logits, labels, reduction="none").mean(-1)
+        return cross_entropy(logits.movedim(-1, 1) if logits.ndim > 2 else logits, labels, reduction="none").mean(-1)
 
     @torch.no_grad()
     def correct(self, weights: Tensor, part: str) -> int:
@@ -117,6 +117,8 @@ def classification(
         )
     if encoding != "own" and circuit.features:
         raise ValueError(f"the circuit reads {circuit.features} features itself: use encoding own, not {encoding}")
+    if encoding == "own" and not circuit.features:
+        raise ValueError("encoding own, but the circuit reads no feature: use angle or amplitude")
     readout = readout or per_class(circuit.wires, len(data.classes), LOGIT_SCALE)
     parts = {part: getattr(data, part) for part in PARTS}
     if encoding == "amplitude":
