@@ -25,7 +25,8 @@ class VQCLayer(torch.nn.Module):
     >>> from quantum.ansatz import line
     >>> from quantum.encode import angle
     >>> from quantum.readout import per_class
-    >>> layer = VQCLayer(angle(2, 3) + line(2, 1), per_class(2, 2), torch.zeros(7))
+    >>> circuit = angle(2, 3) + line(2, 1)
+    >>> layer = VQCLayer(circuit, per_class(2, 2), torch.zeros(circuit.weights))
     >>> layer(torch.zeros(5, 3)).shape
     torch.Size([5, 2])
     """
