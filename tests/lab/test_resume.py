@@ -80,7 +80,10 @@ def test_two_runs_at_once_double_nothing(start, tmp_path):
 
 def test_interrupted_says_how_to_go_on(start, tmp_path):
     words = ("run", "lab_toys:Coin", "--set", "players=50", "--set", "pause_s=0.05", "--out", "out", "--quiet")
+    # A shell's background job ignores Ctrl-C and its children inherit that; a caught signal they get by default.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = start(*words)
+    signal.signal(signal.SIGINT, before)
     wait_for_lines(tmp_path / "out" / "rows.jsonl", 1, process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
