@@ -32,7 +32,7 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
     ),
 }
 
-_OURS: Final = ("qwedge", "shared", "quantum")
+_OURS: Final = ("qwedge", "shared", "quantum", "wireless")
 
 
 def load(name: str) -> "Experiment[Any]":
