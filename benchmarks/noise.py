@@ -16,7 +16,6 @@ import torch
 from pydantic import Field
 from qiskit_aer import AerSimulator
 
-from quantum import trajectories
 from quantum.ansatz import ansatz
 from quantum.baselines import random_starts
 from quantum.budget import parse
@@ -26,13 +25,14 @@ from quantum.data import load
 from quantum.encode import angle
 from quantum.energy import Energy, energy_task, hamiltonian
 from quantum.energy import subject as energy_subject
-from quantum.noise import Noise
-from quantum.robustness import REPEATS, SCALES, SHOTS, counts, curve, robustness
-from quantum.schedule import padded
-from quantum.subject import Subject, classifier, measure
+from quantum.noise import trajectories
+from quantum.noise.channels import Noise
+from quantum.noise.robustness import REPEATS, SCALES, SHOTS, counts, curve, robustness
+from quantum.noise.schedule import padded
+from quantum.noise.subject import Subject, classifier, measure
+from quantum.noise.zne import ZNE
 from quantum.target import device
 from quantum.tasks import classification
-from quantum.zne import ZNE
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, plain
 from shared.lab.benchmark import Measure, main
 

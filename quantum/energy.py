@@ -20,8 +20,8 @@ from quantum.circuit import Circuit, Gate
 from quantum.compile import compile_circuit
 from quantum.interop.qiskit import to_qiskit
 from quantum.lossless import lossless
+from quantum.noise.subject import SEEDS, Setting, Subject
 from quantum.readout import Readout
-from quantum.subject import SEEDS, Setting, Subject
 from quantum.target import Device
 from quantum.training import Training, descend
 from shared import penalty

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from quantum.compile import Compiled
-from quantum.noisy import NoisyCircuit
+from quantum.noise.noisy import NoisyCircuit
 from quantum.readout import Readout
 from quantum.target import Device
 from quantum.tasks import Classification

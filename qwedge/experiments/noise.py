@@ -11,13 +11,13 @@ from pydantic import Field
 from quantum.ansatz import ANSAETZE, ansatz
 from quantum.circuit import Circuit
 from quantum.data import SETS, load
-from quantum.drift import Drift, drift, history
 from quantum.interop import openqasm, qpy
-from quantum.noise_report import page
-from quantum.robustness import REPEATS, SCALES, SHOTS, robustness
-from quantum.subject import ENCODINGS, SEEDS, Subject, classifier, prepared
+from quantum.noise.drift import Drift, drift, history
+from quantum.noise.report import page
+from quantum.noise.robustness import REPEATS, SCALES, SHOTS, robustness
+from quantum.noise.subject import ENCODINGS, SEEDS, Subject, classifier, prepared
+from quantum.noise.zne import ZNE
 from quantum.target import Device, device
-from quantum.zne import ZNE
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Store, hash_bytes, hash_file, plain
 
 NO_DATA = "none"

@@ -11,10 +11,10 @@ import torch
 from quantum.ansatz import ansatz
 from quantum.circuit import Circuit, Gate
 from quantum.data import Part
-from quantum.drift import Drift, Repository, calibration, drift, history, repository, summary
-from quantum.noise import Noise
-from quantum.pauli import choi
-from quantum.subject import Subject, classifier
+from quantum.noise.channels import Noise
+from quantum.noise.drift import Drift, Repository, calibration, drift, history, repository, summary
+from quantum.noise.pauli import choi
+from quantum.noise.subject import Subject, classifier
 from quantum.target import device, to_json
 
 DAYS = 30

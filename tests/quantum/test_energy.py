@@ -8,14 +8,14 @@ import torch
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from quantum.ansatz import ansatz, efficient_su2
-from quantum.attribution import attribution
 from quantum.baselines import random_starts
 from quantum.budget import parse
 from quantum.circuit import Circuit, Gate
 from quantum.compvqc import CompVQC
 from quantum.energy import HAMILTONIANS, Energy, Hamiltonian, energy_task, h2, hamiltonian, maxcut, qaoa, subject, tfim
 from quantum.interop.qiskit import to_qiskit
-from quantum.robustness import curve, robustness
+from quantum.noise.attribution import attribution
+from quantum.noise.robustness import curve, robustness
 from quantum.target import device
 from quantum.training import Training
 from shared.testing import check_task

@@ -10,7 +10,7 @@ from qiskit.transpiler.passes import ALAPScheduleAnalysis, PadDelay
 from qiskit_ibm_runtime.fake_provider import FakeNairobiV2
 
 from quantum.compile import compile_circuit
-from quantum.schedule import padded, schedule
+from quantum.noise.schedule import padded, schedule
 from quantum.target import device
 
 

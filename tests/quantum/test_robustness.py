@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit_aer import AerSimulator
 
-from quantum import trajectories
 from quantum.ansatz import ansatz
-from quantum.attribution import KINDS, attribution
 from quantum.circuit import Circuit, Gate
 from quantum.compile import compile_circuit
 from quantum.data import Part
-from quantum.heisenberg import expectations, plan
 from quantum.interop.qiskit import to_qiskit
+from quantum.noise import trajectories
+from quantum.noise.attribution import KINDS, attribution
+from quantum.noise.heisenberg import expectations, plan
+from quantum.noise.robustness import SCALES, curve, robustness
+from quantum.noise.schedule import padded
+from quantum.noise.subject import Accuracy, Setting, Subject, classifier, measure
 from quantum.readout import Readout, per_class
-from quantum.robustness import SCALES, curve, robustness
-from quantum.schedule import padded
-from quantum.subject import Accuracy, Setting, Subject, classifier, measure
 from quantum.target import device
 
 
@@ -79,13 +79,13 @@ def test_qubits_and_kinds_equal_switching_them_off():
 
 def test_attribution_in_turns(monkeypatch):
     whole = attribution(subject())
-    monkeypatch.setattr("quantum.attribution.MEMORY", 1)
+    monkeypatch.setattr("quantum.noise.attribution.MEMORY", 1)
     for ours, theirs in zip(attribution(subject())["gates"], whole["gates"], strict=True):
         assert ours["gain"] == pytest.approx(theirs["gain"], abs=1e-14)
 
 
 def test_a_circuit_too_wide_has_no_attribution(monkeypatch):
-    monkeypatch.setattr("quantum.attribution.EXACT_NUMBERS", 16)
+    monkeypatch.setattr("quantum.noise.attribution.EXACT_NUMBERS", 16)
     assert attribution(subject()) is None
 
 

@@ -11,9 +11,9 @@ import torch
 from quantum.ansatz import ansatz
 from quantum.circuit import Circuit, Gate
 from quantum.data import Part
-from quantum.subject import Subject, classifier, prepared
+from quantum.noise.subject import Subject, classifier, prepared
+from quantum.noise.zne import ZNE, fold
 from quantum.target import device
-from quantum.zne import ZNE, fold
 
 needs_mitiq = pytest.mark.skipif(find_spec("mitiq") is None, reason="mitiq is not installed")
 

@@ -11,9 +11,9 @@ import pytest
 
 from quantum.ansatz import ansatz
 from quantum.circuit import Circuit, Gate
-from quantum.drift import Drift
 from quantum.encode import angle
 from quantum.interop import openqasm, qpy
+from quantum.noise.drift import Drift
 from quantum.target import device, to_json
 from qwedge.cli import main
 from shared.lab import Row, Store

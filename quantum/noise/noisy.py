@@ -12,13 +12,13 @@ import torch
 from qiskit import QuantumCircuit
 from torch import Tensor
 
-from quantum import heisenberg
-from quantum.angles import Angles, feature, symbols
-from quantum.heisenberg import Encoding, Step
-from quantum.noise import Noise
-from quantum.pauli import gate_transfer
+from quantum.noise import heisenberg
+from quantum.noise.angles import Angles, feature, symbols
+from quantum.noise.channels import Noise
+from quantum.noise.heisenberg import Encoding, Step
+from quantum.noise.pauli import gate_transfer
+from quantum.noise.schedule import Timed, schedule
 from quantum.readout import Readout
-from quantum.schedule import Timed, schedule
 from quantum.target import Device
 
 EXACT_NUMBERS = 2**28
@@ -132,7 +132,7 @@ class NoisyCircuit:
         return None
 
     def _sampled(self, wires: Sequence[int], x: Tensor, states: Tensor | None) -> Tensor:
-        from quantum import trajectories
+        from quantum.noise import trajectories
 
         return trajectories.probabilities(
             self.circuit,

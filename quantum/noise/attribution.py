@@ -16,10 +16,10 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from quantum import heisenberg
-from quantum.heisenberg import Plan
-from quantum.noisy import EXACT_NUMBERS, NoisyCircuit, Part
-from quantum.subject import Setting, Subject
+from quantum.noise import heisenberg
+from quantum.noise.heisenberg import Plan
+from quantum.noise.noisy import EXACT_NUMBERS, NoisyCircuit, Part
+from quantum.noise.subject import Setting, Subject
 
 MEMORY = 2**28
 """About how many numbers (8 bytes each) a derivative may keep; parities are taken in turns to stay below."""

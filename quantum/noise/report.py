@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from quantum.drift import THRESHOLDS, summary
+from quantum.noise.drift import THRESHOLDS, summary
 from shared.lab import COLORS, KeyFigures, Number, Page, Row, Table, Text, cite, mean, plot, wilson, write_whole
 
 TOP = 8

@@ -19,7 +19,7 @@ from qiskit.circuit import Instruction
 from qiskit.circuit.library import RZGate, SXGate, XGate
 from torch import Tensor
 
-from quantum.subject import Setting, Subject, measure
+from quantum.noise.subject import Setting, Subject, measure
 from quantum.target import Device
 
 INFERENCE = ("richardson", "linear")

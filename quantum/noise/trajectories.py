@@ -12,9 +12,9 @@ from qiskit_aer.noise import NoiseModel, ReadoutError, RelaxationNoisePass
 from qiskit_aer.noise.device import basic_device_gate_errors
 from torch import Tensor
 
-from quantum.angles import feature
-from quantum.noise import Noise, relaxation_times, scaled
-from quantum.schedule import padded
+from quantum.noise.angles import feature
+from quantum.noise.channels import Noise, relaxation_times, scaled
+from quantum.noise.schedule import padded
 from quantum.target import Device
 
 WIDEST = 24
@@ -22,7 +22,7 @@ WIDEST = 24
 
 
 def part_of(device: Device, qubits: Sequence[int], scale: float = 1.0) -> Target:
-    """The device reduced to `qubits`, renamed 0, 1 ..., with its noise scaled as `quantum.noise.Noise` does."""
+    """The device reduced to `qubits`, renamed 0, 1 ..., with its noise scaled as `Noise` does."""
     place = {qubit: k for k, qubit in enumerate(qubits)}
     source = device.target
     known = source.qubit_properties or [None] * source.num_qubits

@@ -17,10 +17,10 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from quantum.noise.robustness import curve
+from quantum.noise.subject import Subject
 from quantum.qiskit_target import from_target, to_target
-from quantum.robustness import curve
 from quantum.snapshot import GateOn, Snapshot, cut_t2
-from quantum.subject import Subject
 from quantum.target import Device, device
 
 THRESHOLDS = (0.8, 0.7, 0.5)

@@ -14,7 +14,7 @@ from quantum.data import Part
 from quantum.encode import amplitude, angle
 from quantum.interop.qiskit import to_qiskit
 from quantum.lossless import lossless
-from quantum.noisy import NoisyCircuit, sample_expectations
+from quantum.noise.noisy import NoisyCircuit, sample_expectations
 from quantum.readout import Readout, per_class
 from quantum.target import Device
 

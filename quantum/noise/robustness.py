@@ -10,8 +10,8 @@ from typing import TypedDict
 
 import numpy as np
 
-from quantum.attribution import Attribution, attribution
-from quantum.subject import Subject, measure
+from quantum.noise.attribution import Attribution, attribution
+from quantum.noise.subject import Subject, measure
 
 SCALES = (0.0, 0.5, 1.0, 2.0, 4.0)
 SHOTS = (100, 1000, 4000)

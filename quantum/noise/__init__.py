@@ -1,0 +1,6 @@
+"""Circuits on noisy devices: exact expectations, finite shots, where errors come from, and what drifts.
+
+From a device's figures to a page: `channels` and `schedule` say what noise there is and `heisenberg` evaluates it
+exactly, over `pauli` and `angles` (`trajectories` where a circuit is too wide); `noisy` is a circuit with its noise,
+`subject` one with its data and its purpose, `robustness` the report about it, with `attribution`, `drift` and `zne`.
+"""
