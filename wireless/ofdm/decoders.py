@@ -1,0 +1,43 @@
+"""Decoders: from the LLRs of the rate-1/2 code to bits. The trellis starts and ends in state zero."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wireless.ofdm import viterbi
+
+
+class Decoder(Protocol):
+    """Turns LLRs into bits; `name` is what tables call it.
+
+    `llr` is float32 (batch, 2 steps) in the order of `phy.coding.encode`, positive for 1 and 0 where nothing was
+    sent. The result is uint8 (batch, n): the first n of the bits, of which there are `steps`, tail included.
+    """
+
+    name: str
+
+    def decode(self, llr: NDArray[np.float32], n: int) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class SoftViterbi:
+    """Maximum likelihood over the trellis, on LLRs quantised to eight bits by `viterbi.quantise`."""
+
+    threads: int = 1
+    name = "soft-viterbi"
+
+    def decode(self, llr: NDArray[np.float32], n: int) -> NDArray[np.uint8]:
+        return viterbi.decode(llr, self.threads)[:, :n]
+
+
+@dataclass(frozen=True)
+class HardViterbi:
+    """The sequence nearest in Hamming distance to the LLRs' signs; what was not sent does not count."""
+
+    threads: int = 1
+    name = "hard-viterbi"
+
+    def decode(self, llr: NDArray[np.float32], n: int) -> NDArray[np.uint8]:
+        return viterbi.decode(np.sign(llr).astype(np.int8), self.threads)[:, :n]

@@ -1,0 +1,151 @@
+"""Demappers: from a received subcarrier and its channel to the log-likelihood ratios of its bits.
+
+`y = h x + n`: per axis the equalised amplitude is Re or Im of `y conj(h) / |h|^2`, with noise of variance
+`noise / (2 |h|^2)`. Gray labels of the two axes are independent, so every LLR needs the levels of one axis alone:
+
+    llr(bit) = log sum_{level: bit=1} exp(-(a - level)^2 g) - log sum_{level: bit=0} exp(-(a - level)^2 g)
+
+with a the equalised amplitude and g = |h|^2 / noise.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from wireless.ofdm.phy.constellation import levels
+
+
+class Demapper(Protocol):
+    """Turns subcarriers into LLRs, positive for 1; `name` is what tables call it.
+
+    `y` is complex64 (batch, symbols, D), `h` complex64 (batch, D) or (batch, symbols, D), `noise` float32 (batch, D):
+    N0 and the variance of the error of h together. `bits` per subcarrier is 1, 2, 4 or 6. The result is float32
+    (batch, symbols, D * bits) in the order of transmission.
+    """
+
+    name: str
+
+    def demap(
+        self, y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], bits: int
+    ) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class MaxLog:
+    """Each sum of exponentials by its largest term: piecewise linear in the amplitude, and no exponential."""
+
+    name = "max-log"
+
+    def demap(
+        self, y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], bits: int
+    ) -> NDArray[np.float32]:
+        return _run(_max_log, y, h, noise, bits, bits)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The log-likelihood ratio itself."""
+
+    name = "exact"
+
+    def demap(
+        self, y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], bits: int
+    ) -> NDArray[np.float32]:
+        return _run(_exact, y, h, noise, levels(bits), bits)
+
+
+@dataclass(frozen=True)
+class Hard:
+    """The nearest point's bits, as -1 and 1: what the decoder would know without confidences."""
+
+    name = "hard"
+
+    def demap(
+        self, y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], bits: int
+    ) -> NDArray[np.float32]:
+        soft = MaxLog().demap(y, h, noise, bits)
+        return np.where(soft > 0, np.float32(1), np.float32(-1))
+
+
+def _run(kernel, y, h, noise, how, bits):  # type: ignore[no-untyped-def]
+    if h.ndim == 2:
+        h = h[:, None]
+    llr = np.empty((*y.shape, bits), np.float32)
+    kernel(y, np.broadcast_to(h, y.shape), noise, how, llr)
+    return llr.reshape(*y.shape[:-1], -1)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def soft_axis(a, g, bits, llr, at):  # type: ignore[no-untyped-def]
+    """Max-log LLRs of one axis of `bits` bits into `llr[at:]`, without their factor 1 / (noise * norm^2).
+
+    `a` is `norm * Re(y conj(h))` and `g` is `|h|^2`, so the levels stand at the odd multiples of g. The formulas are
+    the differences of the nearest squared distances, written out over the intervals between levels.
+    """
+    size = abs(a)
+    sign = 4 * size
+    for k in range(1, 2 ** (bits - 1)):
+        sign += 4 * max(size - 2 * k * g, 0)
+    llr[at] = math.copysign(sign, a)
+    if bits == 2:
+        llr[at + 1] = 4 * (2 * g - size)
+    elif bits == 3:
+        llr[at + 1] = 4 * (4 * g - size + max(2 * g - size, 0) - max(size - 6 * g, 0))
+        llr[at + 2] = 4 * (2 * g - abs(size - 4 * g))
+
+
+@njit(cache=True, nogil=True)
+def _max_log(y, h, noise, bits, llr):  # type: ignore[no-untyped-def]
+    axis = max(bits // 2, 1)
+    # Mean square of the odd levels of one axis, and of both; norm scales unit power to odd levels.
+    squared = min(bits, 2) * (4**axis - 1) / 3
+    norm = math.sqrt(squared)
+    for packet in range(y.shape[0]):
+        for symbol in range(y.shape[1]):
+            for k in range(y.shape[2]):
+                gain, out = h[packet, symbol, k], llr[packet, symbol, k]
+                matched = norm * y[packet, symbol, k] * gain.conjugate()
+                g = gain.real * gain.real + gain.imag * gain.imag
+                soft_axis(matched.real, g, axis, out, 0)
+                if bits > 1:
+                    soft_axis(matched.imag, g, axis, out, axis)
+                for bit in range(bits):
+                    out[bit] /= noise[packet, k] * squared
+
+
+@njit(cache=True, nogil=True)
+def _exact(y, h, noise, level, llr):  # type: ignore[no-untyped-def]
+    bits = llr.shape[3]
+    axis = max(bits // 2, 1)
+    distance = np.empty(level.shape[0])
+    for packet in range(y.shape[0]):
+        for symbol in range(y.shape[1]):
+            for k in range(y.shape[2]):
+                gain = h[packet, symbol, k]
+                g = gain.real * gain.real + gain.imag * gain.imag
+                matched = y[packet, symbol, k] * gain.conjugate()
+                for half in range(min(bits, 2)):
+                    a = matched.imag if half else matched.real
+                    for label in range(level.shape[0]):
+                        # |y - h x|^2 without its part that is the same for all: finite also where h = 0.
+                        distance[label] = level[label] * (g * level[label] - 2 * a) / noise[packet, k]
+                    for bit in range(axis):
+                        shift = axis - 1 - bit
+                        llr[packet, symbol, k, half * axis + bit] = _log_ratio(distance, shift)
+
+
+@njit(cache=True, nogil=True)
+def _log_ratio(distance, shift):  # type: ignore[no-untyped-def]
+    nearest = np.full(2, np.inf)
+    for label in range(distance.shape[0]):
+        bit = (label >> shift) & 1
+        nearest[bit] = min(nearest[bit], distance[label])
+    total = np.zeros(2)
+    for label in range(distance.shape[0]):
+        bit = (label >> shift) & 1
+        total[bit] += math.exp(nearest[bit] - distance[label])
+    return nearest[0] - nearest[1] + math.log(total[1] / total[0])

@@ -1,0 +1,182 @@
+"""The link: packets through a channel, and the errors that a receiver makes on them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from wireless.ofdm.channels import AbstractChannel
+from wireless.ofdm.estimators import Observation, Truth, response
+from wireless.ofdm.feedback import remap
+from wireless.ofdm.phy.rates import RATES, Rate
+from wireless.ofdm.receiver import Receiver, data_positions
+
+TAIL = 6
+
+
+class Burst(NamedTuple):
+    """A batch of packets as they arrive: the same for every receiver that is compared on it."""
+
+    bits: NDArray[np.uint8]
+    """What was sent, without the tail, (batch, n)."""
+    seen: Observation
+    y: NDArray[np.complex64]
+    """(batch, symbols, K), the pilots divided by what was sent in them."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Errors counted in packets of `bits_each` bits; `errors` holds the bit errors of each packet, in order."""
+
+    bits_each: int
+    errors: tuple[int, ...] = ()
+
+    @property
+    def packets(self) -> int:
+        return len(self.errors)
+
+    @property
+    def bits(self) -> int:
+        return self.packets * self.bits_each
+
+    @property
+    def bit_errors(self) -> int:
+        return sum(self.errors)
+
+    @property
+    def packet_errors(self) -> int:
+        return sum(map(bool, self.errors))
+
+    @property
+    def ber(self) -> float:
+        return self.bit_errors / self.bits
+
+    @property
+    def per(self) -> float:
+        return self.packet_errors / self.packets
+
+    def __add__(self, other: "Tally") -> "Tally":
+        if other.bits_each != self.bits_each:
+            raise ValueError(f"packets of {self.bits_each} and of {other.bits_each} bits do not add up")
+        return Tally(self.bits_each, self.errors + other.errors)
+
+
+@dataclass(frozen=True)
+class Link:
+    """Packets of `symbols` OFDM symbols at a rate, a channel that is new for each, and a receiver.
+
+    A packet carries random bits and six zero tail bits, without SERVICE field and scrambler, which change no error
+    rate. Noise: `N0 = 1 / (Eb/N0 * bits per subcarrier * code rate)`; cyclic prefix, pilots and preamble are not
+    charged.
+
+    >>> from wireless.ofdm.channels import ExponentialFading
+    >>> Link(ExponentialFading()).simulate(30.0, 64, np.random.default_rng(0)).packets
+    64
+    """
+
+    channel: AbstractChannel
+    receiver: Receiver = field(default_factory=Receiver)
+    rate: Rate = RATES[24]
+    symbols: int = 10
+
+    @property
+    def bits_each(self) -> int:
+        """Bits of a packet, without the tail."""
+        return self.symbols * self.rate.info - TAIL
+
+    def packets(self, ebn0_db: float, packets: int, rng: Generator) -> Burst:
+        """So many packets at one Eb/N0."""
+        bits = random_bits(packets, self.bits_each + TAIL, rng)
+        bits[:, self.bits_each :] = 0
+        paths = self.channel.draw(packets, rng)
+        used = self.rate.data + 4
+        h = (paths.gain @ response(used, paths.delay).T).astype(np.complex64)
+        n0 = np.float32(noise_variance(ebn0_db, self.rate))
+        sent = np.ones((packets, self.symbols, used), np.complex64)
+        sent[..., data_positions(used)] = remap(bits, self.rate)
+        y = h[:, None] * sent + noise(sent.shape, n0, rng)
+        truth = Truth(h, paths.power, paths.delay)
+        seen = Observation(h + noise(h.shape, n0 / 2, rng), np.full(packets, n0, np.float32), 2.0, truth)
+        return Burst(bits[:, : self.bits_each], seen, y)
+
+    def simulate(
+        self,
+        ebn0_db: float,
+        packets: int,
+        rng: Generator,
+        *,
+        errors: int | None = None,
+        chunk: int = 64,
+        done: Tally | None = None,
+        report: Callable[[Tally], None] | None = None,
+    ) -> Tally:
+        """The errors of this link's receiver in so many packets; see `compare`."""
+        before = None if done is None else [done]
+        told = None if report is None else (lambda tallies: report(tallies[0]))
+        return compare(
+            self, [self.receiver], ebn0_db, packets, rng, errors=errors, chunk=chunk, done=before, report=told
+        )[0]
+
+    def ber(self, ebn0_db: float, packets: int, rng: Generator) -> float:
+        """Bit error rate in so many packets."""
+        return self.simulate(ebn0_db, packets, rng).ber
+
+
+def compare(
+    link: Link,
+    receivers: Sequence[Receiver],
+    ebn0_db: float,
+    packets: int,
+    rng: Generator,
+    *,
+    errors: int | None = None,
+    chunk: int = 64,
+    done: Sequence[Tally] | None = None,
+    report: Callable[[Sequence[Tally]], None] | None = None,
+) -> list[Tally]:
+    """Errors of several receivers on the same packets, one tally each.
+
+    Stops after `packets` packets, or after the chunk in which every receiver has made `errors` packet errors. Each
+    chunk of packets has a generator of its own, spawned from `rng`: a run that goes on from the tallies `done` of
+    whole chunks, with a generator of the same seed, equals one that was never stopped. `report` sees the tallies after
+    every chunk. Errors beyond those asked for bias nothing: the number of packets is random, the ratio is not chosen.
+    """
+    tallies = list(done) if done is not None else [Tally(link.bits_each) for _ in receivers]
+    start, odd = divmod(tallies[0].packets, chunk)
+    if odd and tallies[0].packets < packets:
+        raise ValueError(f"{tallies[0].packets} packets are done: to go on, needs whole chunks of {chunk}")
+    for index, own in enumerate(rng.spawn(-(-packets // chunk))):
+        if index < start:
+            continue
+        if errors is not None and all(tally.packet_errors >= errors for tally in tallies):
+            break
+        burst = link.packets(ebn0_db, min(chunk, packets - index * chunk), own)
+        for k, receiver in enumerate(receivers):
+            received = receiver.receive(burst.seen, burst.y, link.rate, link.bits_each)
+            wrong = np.count_nonzero(received.bits != burst.bits, axis=1)
+            tallies[k] += Tally(link.bits_each, tuple(wrong.tolist()))
+        if report is not None:
+            report(tuple(tallies))
+    return tallies
+
+
+def noise_variance(ebn0_db: float, rate: Rate) -> float:
+    """N0 of a subcarrier of unit mean power, at Eb/N0 in dB per data bit."""
+    bits = rate.bits * rate.code[0] / rate.code[1]
+    return float(1 / (10 ** (ebn0_db / 10) * bits))
+
+
+def noise(shape: tuple[int, ...], variance: float, rng: Generator) -> NDArray[np.complex64]:
+    """Complex Gaussian noise, circular, of that variance."""
+    parts = rng.standard_normal((*shape, 2), np.float32)
+    parts *= np.float32(np.sqrt(variance / 2))
+    return parts.view(np.complex64)[..., 0]
+
+
+def random_bits(packets: int, n: int, rng: Generator) -> NDArray[np.uint8]:
+    """Fair bits, (packets, n)."""
+    packed = np.frombuffer(rng.bytes(packets * -(-n // 8)), np.uint8).reshape(packets, -1)
+    return np.unpackbits(packed, axis=1)[:, :n]
