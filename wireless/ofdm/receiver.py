@@ -58,24 +58,29 @@ class Receiver:
     decoder: str | Decoder = "soft-viterbi"
     passes: int = 0
 
-    def receive(self, seen: Observation, y: NDArray[np.complex64], rate: Rate, n: int) -> Received:
-        """The first n of the bits in S symbols; the code must end in state zero with the last of them.
+    def receive(
+        self, seen: Observation, y: NDArray[np.complex64], rate: Rate, n: int, end: int | None = None
+    ) -> Received:
+        """The first n of the bits in S symbols; the code must be in state zero after `end` bits, by default after all.
 
-        `y` is complex64 (batch, S, K) on all used subcarriers, its pilots divided by what was sent in them.
+        A frame of 802.11 has scrambled padding after its tail, so its code ends in state zero before its last symbol
+        does. `y` is complex64 (batch, S, K) on all used subcarriers, its pilots divided by what was sent in them.
         """
         estimator = block(ESTIMATORS, self.estimator, "estimator")
         demapper = block(DEMAPPERS, self.demapper, "demapper")
         decoder = block(DECODERS, self.decoder, "decoder")
         data = data_positions(y.shape[2])
-        steps = y.shape[1] * rate.info
+        steps = y.shape[1] * rate.info if end is None else end
+        decided = steps // rate.info  # symbols without a bit that is not known
         for remaining in range(self.passes, -1, -1):
             channel = estimator.estimate(seen)
             noise = seen.noise[:, None] + channel.variance[:, data]
             llr = demapper.demap(y[..., data], channel.h[..., data], noise, rate.bits)
             llr = depuncture(deinterleave(llr, rate).reshape(len(llr), -1), rate.code)
-            bits = decoder.decode(llr, steps)
+            bits = decoder.decode(llr[:, : 2 * steps], steps)
             if remaining:
-                seen = observe_again(seen, y, remap(bits, rate), data)
+                points = remap(bits[:, : decided * rate.info], rate)
+                seen = observe_again(seen, y[:, :decided], points, data)
         return Received(bits[:, :n], llr, channel)
 
 
