@@ -55,7 +55,8 @@ def header(rate: Rate, length: int, aggregation: bool = False) -> NDArray[np.com
     fields = HTSignal(int(rate.name.split()[1]), length, rate.short_guard, aggregation)
     legacy = signal_bits(RATES[6], legacy_length(rate, length))
     parts = (grid.preamble(), _signal(legacy, 0), _signal(ht_signal_bits(fields), 1, 1j), grid.ht_preamble())
-    return np.concatenate(parts)
+    whole: NDArray[np.complex64] = np.concatenate(parts)
+    return whole
 
 
 def legacy_length(rate: Rate, length: int) -> int:
@@ -74,4 +75,5 @@ def _signal(bits: NDArray[np.uint8], first: int, turn: complex = 1) -> NDArray[n
     """SIGNAL-like symbols: BPSK 1/2, not scrambled; `turn` is the quarter turn that marks HT-SIG, not of pilots."""
     sent = interleave(encode(bits[None]).reshape(1, -1, RATES[6].coded), RATES[6])
     points: NDArray[np.complex64] = (turn * modulate(sent, 1)).astype(np.complex64)
-    return grid.to_time(grid.symbols(points, first))[0]
+    samples: NDArray[np.complex64] = grid.to_time(grid.symbols(points, first))[0]
+    return samples
