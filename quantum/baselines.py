@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from quantum.ansatz import line_cx
+from quantum.circuit import Circuit, Gate
 from quantum.tasks import Classification
 
 
@@ -22,14 +23,41 @@ def train_small(
 ) -> list[tuple[Classification, Tensor]]:
     """A line ansatz of each number of layers, trained from scratch: the task and the best weights by validation.
 
-    Best is most validation samples right, then least validation loss, as for compressed circuits.
+    Best is most validation samples right, then least validation loss, as for compressed circuits. Where the task's
+    circuit reads features again, so does the small one, between its layers.
     """
     found = []
     for count in layers:
-        small = replace(task, circuit=line_cx(task.circuit.wires, count))
+        small = replace(task, circuit=_small(task.circuit, count))
         trained = small.train(random_starts(small, starts, generator))
         found.append((small, max(trained, key=lambda w: merit(small, w))))
     return found
+
+
+def _small(circuit: Circuit, layers: int) -> Circuit:
+    """`line_cx` with the feature reads of `circuit`, spread evenly over its layers."""
+    gates = line_cx(circuit.wires, layers).gates
+    layer = (len(gates) - circuit.wires) // layers
+    reads = _reads(circuit)
+    for k, read in reversed(list(enumerate(reads, 1))):
+        at = layer * math.ceil(k * layers / (len(reads) + 1))
+        gates = gates[:at] + read + gates[at:]
+    return Circuit(circuit.wires, gates)
+
+
+def _reads(circuit: Circuit) -> list[tuple[Gate, ...]]:
+    """The gates that read features, in groups: a wire that was trained since a group began is read in the next."""
+    groups: list[list[Gate]] = []
+    trained = set(range(circuit.wires))
+    for gate in circuit.gates:
+        if gate.feature is None:
+            trained |= set(gate.wires)
+            continue
+        if trained & set(gate.wires) or not groups:
+            groups.append([])
+            trained = set()
+        groups[-1].append(gate)
+    return list(map(tuple, groups))
 
 
 @torch.no_grad()

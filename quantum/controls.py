@@ -1,14 +1,17 @@
 """Compile-only controls: what the best general compilers make of a circuit without knowing its task or its data.
 
 Each takes a bound trainable body, so that nothing is optimised across the encoder, and keeps the cheapest of 20 seeds.
+A body that reads features again is compiled with their angles open, as it runs on every sample.
 The approximate ones change what the circuit computes: evaluate `Compiled.circuit`, which begins with wire w on
 `circuit.layout.initial_index_layout(filter_ancillas=True)[w]` and ends with it on `Compiled.measured[w]`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter, ParameterVector
 
 from quantum.circuit import Circuit
 from quantum.compile import Compiled, compile_circuit
@@ -34,12 +37,12 @@ def o3_approximate(circuit: Circuit, device: Device) -> Compiled:
 
 def pytket(circuit: Circuit, device: Device) -> Compiled:
     """Exact resynthesis by pytket's `FullPeepholeOptimise`, then Qiskit's O3."""
-    return compile_circuit(_peephole(_bound(circuit), 1.0), device, SEEDS)
+    return compile_circuit(_peephole(circuit, 1.0), device, SEEDS)
 
 
 def pytket_approximate(circuit: Circuit, device: Device) -> Compiled:
     """pytket's `FullPeepholeOptimise` and `KAKDecomposition(cx_fidelity=0.99)`, then Qiskit's O3."""
-    return compile_circuit(_peephole(_bound(circuit), FIDELITY), device, SEEDS)
+    return compile_circuit(_peephole(circuit, FIDELITY), device, SEEDS)
 
 
 @dataclass(frozen=True)
@@ -61,17 +64,25 @@ CONTROLS: dict[str, Control] = {
 }
 
 
-def _bound(circuit: Circuit) -> QuantumCircuit:
-    if circuit.weights or circuit.features:
+def _bound(circuit: Circuit, features: Mapping[int, Parameter] | None = None) -> QuantumCircuit:
+    if circuit.weights:
         raise ValueError(
-            f"a control compiles a bound body, but the circuit reads {circuit.weights} weights and {circuit.features} "
-            "features: bind the weights and leave the encoder out"
+            f"a control compiles trained circuits, but this one reads {circuit.weights} weights: bind them"
         )
-    return to_qiskit(circuit)
+    return to_qiskit(circuit, features=features)
 
 
-def _peephole(circuit: QuantumCircuit, cx_fidelity: float) -> QuantumCircuit:
-    """The circuit simplified by pytket, before placement.
+def _peephole(circuit: Circuit, cx_fidelity: float) -> QuantumCircuit:
+    """The circuit simplified by pytket, before placement; what stands between reads of features, each by itself."""
+    whole, x = QuantumCircuit(circuit.wires), dict(enumerate(ParameterVector("x", circuit.features)))
+    for reads, run in groupby(circuit.gates, key=lambda gate: gate.feature is not None):
+        part = _bound(Circuit(circuit.wires, tuple(run)), x)
+        whole.compose(part if reads else _simplified(part, cx_fidelity), inplace=True)
+    return whole
+
+
+def _simplified(circuit: QuantumCircuit, cx_fidelity: float) -> QuantumCircuit:
+    """By pytket, for any placement.
 
     Qiskit places and routes it: over 56 circuits on Nairobi and Torino (every ansatz, 4 and 5 wires, free and snapped)
     that took no more two-qubit gates than pytket's own `CXMappingPass` with the better of graph and line placement in
@@ -95,7 +106,6 @@ def exact_floor(circuit: Circuit, device: Device) -> tuple[int, int]:
 
     Each on its own, so they may come from different circuits: what our ratios are measured against.
     """
-    bound = _bound(circuit)
-    sources = (bound, _peephole(bound, 1.0))
+    sources = (_bound(circuit), _peephole(circuit, 1.0))
     results = [compile_circuit(source, device, (seed,)) for source in sources for seed in SEEDS]
     return min(result.twoq for result in results), min(result.depth for result in results)

@@ -1,6 +1,7 @@
 """The compile-only controls keep what they promise to keep, also through routing and swapped wires."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,10 +115,30 @@ def test_approximation_saves_gates_on_the_seismic_block():
     assert cost["pytket_approximate"] <= cost["pytket"]
 
 
-@pytest.mark.parametrize("gate", [Gate("ry", (0,), weight=2), Gate("ry", (0,), feature=1)])
-def test_a_circuit_with_open_angles_is_refused(gate):
-    with pytest.raises(ValueError, match=r"bound body, but the circuit reads \d weights and \d features: bind"):
-        controls.o3(Circuit(1, (gate,)), device("nairobi"))
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_circuit_that_reads_features_again_is_compiled_with_their_angles_open(name):
+    """At any data the compiled circuit is the circuit at those data."""
+    first, last = snapped("seismic", 5), snapped("strongly_entangling", 6)
+    reads = tuple(
+        Gate(kind, (w,), 0.2, feature=w + k, scale=-0.5) for k, kind in ((0, "rx"), (2, "rz")) for w in (0, 2)
+    )
+    circuit, target = Circuit(4, first.gates + reads + last.gates + reads), device("nairobi")
+    compiled = CONTROLS[name].compile(circuit, target)
+    assert native(compiled, target)
+    for x in np.random.default_rng(0).uniform(-3, 3, (2, circuit.features)):
+        at = compiled.circuit.assign_parameters({p: x[p.index] for p in compiled.circuit.parameters})
+        truth = Circuit(
+            4, tuple(g if g.feature is None else Gate(g.name, g.wires, 0.2 - 0.5 * x[g.feature]) for g in circuit.gates)
+        )
+        start = random_statevector(16, 2)
+        found = outcomes(replace(compiled, circuit=at), start)
+        expected = start.evolve(to_qiskit(truth)).probabilities()
+        assert np.abs(found - expected).sum() / 2 < (1e-7 if name in EXACT else 0.2)
+
+
+def test_open_weights_are_refused():
+    with pytest.raises(ValueError, match=r"^a control compiles trained circuits, but this one reads 3 weights: bind"):
+        controls.o3(Circuit(1, (Gate("ry", (0,), weight=2),)), device("nairobi"))
 
 
 def test_missing_pytket_names_the_extra(monkeypatch):
