@@ -9,6 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from wireless.ofdm.estimators import TAPS, exponential_profile
+from wireless.ofdm.noise import gaussian
 
 
 class Paths(NamedTuple):
@@ -56,5 +57,4 @@ class ExponentialFading(AbstractChannel):
 
 def rayleigh(power: NDArray[np.float32], rng: Generator) -> NDArray[np.complex64]:
     """Complex Gaussian gains of the mean powers given."""
-    parts = rng.standard_normal((*power.shape, 2), np.float32)
-    return parts.view(np.complex64)[..., 0] * np.sqrt(power / 2)
+    return gaussian(power.shape, 1.0, rng) * np.sqrt(power)

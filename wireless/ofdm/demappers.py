@@ -43,7 +43,7 @@ class MaxLog:
     def demap(
         self, y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], bits: int
     ) -> NDArray[np.float32]:
-        return _run(_max_log, y, h, noise, bits, bits)
+        return _run(_max_log, y, h, noise, levels(bits), bits)
 
 
 @dataclass(frozen=True)
@@ -80,41 +80,53 @@ def _run(kernel, y, h, noise, how, bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def soft_axis(a, g, bits, llr, at):  # type: ignore[no-untyped-def]
-    """Max-log LLRs of one axis of `bits` bits into `llr[at:]`, without their factor 1 / (noise * norm^2).
+def soft_bit(a, g, axis, bit, llr):  # type: ignore[no-untyped-def]
+    """Max-log LLRs of one bit of an axis of `axis` bits, for many subcarriers.
 
-    `a` is `norm * Re(y conj(h))` and `g` is `|h|^2`, so the levels stand at the odd multiples of g. The formulas are
-    the differences of the nearest squared distances, written out over the intervals between levels.
+    `a` is Re(y conj(h)) times half the distance of two levels, over the noise; `g` is |h|^2 times that distance's
+    half squared, over the noise: the levels then stand at odd multiples of g. The formulas are the differences of the
+    nearest squared distances, written out over the intervals between levels.
     """
-    size = abs(a)
-    sign = 4 * size
-    for k in range(1, 2 ** (bits - 1)):
-        sign += 4 * max(size - 2 * k * g, 0)
-    llr[at] = math.copysign(sign, a)
-    if bits == 2:
-        llr[at + 1] = 4 * (2 * g - size)
-    elif bits == 3:
-        llr[at + 1] = 4 * (4 * g - size + max(2 * g - size, 0) - max(size - 6 * g, 0))
-        llr[at + 2] = 4 * (2 * g - abs(size - 4 * g))
+    two, four = np.float32(2), np.float32(4)
+    if bit == 0:
+        for k in range(a.shape[0]):
+            size = abs(a[k])
+            steep = size
+            for step in range(1, 2 ** (axis - 1)):
+                steep += max(size - np.float32(2 * step) * g[k], np.float32(0))
+            llr[k] = math.copysign(four * steep, a[k])
+    elif axis == 2:
+        for k in range(a.shape[0]):
+            llr[k] = four * (two * g[k] - abs(a[k]))
+    elif bit == 1:
+        for k in range(a.shape[0]):
+            size = abs(a[k])
+            bend = max(two * g[k] - size, np.float32(0)) - max(size - np.float32(6) * g[k], np.float32(0))
+            llr[k] = four * (four * g[k] - size + bend)
+    else:
+        for k in range(a.shape[0]):
+            llr[k] = four * (two * g[k] - abs(abs(a[k]) - four * g[k]))
 
 
 @njit(cache=True, nogil=True)
-def _max_log(y, h, noise, bits, llr):  # type: ignore[no-untyped-def]
+def _max_log(y, h, noise, level, llr):  # type: ignore[no-untyped-def]
+    bits, count = llr.shape[3], y.shape[2]
     axis = max(bits // 2, 1)
-    # Mean square of the odd levels of one axis, and of both; norm scales unit power to odd levels.
-    squared = min(bits, 2) * (4**axis - 1) / 3
-    norm = math.sqrt(squared)
+    unit = np.float32(np.abs(level).min())
+    real, imag, g = np.empty(count, np.float32), np.empty(count, np.float32), np.empty(count, np.float32)
+    soft = np.empty((bits, count), np.float32)
     for packet in range(y.shape[0]):
         for symbol in range(y.shape[1]):
-            for k in range(y.shape[2]):
-                gain, out = h[packet, symbol, k], llr[packet, symbol, k]
-                matched = norm * y[packet, symbol, k] * gain.conjugate()
-                g = gain.real * gain.real + gain.imag * gain.imag
-                soft_axis(matched.real, g, axis, out, 0)
-                if bits > 1:
-                    soft_axis(matched.imag, g, axis, out, axis)
+            for k in range(count):
+                gain, scale = h[packet, symbol, k], unit / noise[packet, k]
+                matched = y[packet, symbol, k] * gain.conjugate()
+                real[k], imag[k] = matched.real * scale, matched.imag * scale
+                g[k] = (gain.real * gain.real + gain.imag * gain.imag) * unit * scale
+            for bit in range(bits):
+                soft_bit(imag if bit >= axis else real, g, axis, bit % axis, soft[bit])
+            for k in range(count):
                 for bit in range(bits):
-                    out[bit] /= noise[packet, k] * squared
+                    llr[packet, symbol, k, bit] = soft[bit, k]
 
 
 @njit(cache=True, nogil=True)

@@ -6,12 +6,13 @@ The LS estimate is `h + e`, with e of variance `N0 / looks`: the mean over so ma
 
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-FFT = 64
+from wireless.ofdm.phy import grid
+
 TAPS = 16
 """Samples of the cyclic prefix at 20 MHz: the longest channel that a legacy estimator expects."""
 
@@ -127,22 +128,12 @@ class PerfectCSI:
         return Channel(h, np.zeros(seen.ls.shape, np.float32))
 
 
-@cache
-def subcarriers(count: int) -> NDArray[np.int64]:
-    """Indices k of the used subcarriers, ascending: -26..26 or -28..28 without 0; read-only."""
-    if count not in (52, 56):
-        raise ValueError(f"{count} subcarriers: 802.11 uses 52 (clause 17) or 56 (HT) at 20 MHz")
-    k = np.array([k for k in range(-count // 2, count // 2 + 1) if k])
-    k.setflags(write=False)
-    return k
-
-
-def response(count: int, delay: NDArray[np.floating]) -> NDArray[np.complex128]:
+def response(count: int, delay: NDArray[Any]) -> NDArray[np.complex128]:
     """F (K, paths), `F[k, l] = exp(-j 2 pi k delay[l] / 64)`: h = F taps. Delays in samples of 50 ns."""
-    return np.exp(-2j * np.pi / FFT * np.outer(subcarriers(count), delay))
+    return np.exp(-2j * np.pi / grid.FFT * np.outer(grid.used(count == 56), delay))
 
 
-def exponential_profile(rms_ns: NDArray[np.floating], taps: int = TAPS) -> NDArray[np.float64]:
+def exponential_profile(rms_ns: NDArray[Any], taps: int = TAPS) -> NDArray[np.float64]:
     """Power of each tap, `exp(-50 ns l / rms)` over its sum: (..., taps) for rms delays of the shape (...)."""
     power = np.exp(-50.0 / np.asarray(rms_ns, np.float64)[..., None] * np.arange(taps))
     return power / power.sum(-1, keepdims=True)

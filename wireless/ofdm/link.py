@@ -8,11 +8,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from wireless.ofdm import chain
 from wireless.ofdm.channels import AbstractChannel
 from wireless.ofdm.estimators import Observation, Truth, response
-from wireless.ofdm.feedback import remap
+from wireless.ofdm.noise import gaussian
 from wireless.ofdm.phy.rates import RATES, Rate
-from wireless.ofdm.receiver import Receiver, data_positions
+from wireless.ofdm.receiver import Receiver
 
 TAIL = 6
 
@@ -68,13 +69,14 @@ class Tally:
 class Link:
     """Packets of `symbols` OFDM symbols at a rate, a channel that is new for each, and a receiver.
 
-    A packet carries random bits and six zero tail bits, without SERVICE field and scrambler, which change no error
-    rate. Noise: `N0 = 1 / (Eb/N0 * bits per subcarrier * code rate)`; cyclic prefix, pilots and preamble are not
-    charged.
+        A packet carries random bits and six zero tail bits, without SERVICE field and scrambler, which change no error
+        rate. Noise: `N0 = 1 / (Eb/N0 * bits per subcarrier * code rate)`; cyclic prefix, pilots and preamble are not
+        charged.
 
-    >>> from wireless.ofdm.channels import ExponentialFading
-    >>> Link(ExponentialFading()).simulate(30.0, 64, np.random.default_rng(0)).packets
-    64
+        >>> from wireless.ofdm import chain
+    from wireless.ofdm.channels import ExponentialFading
+        >>> Link(ExponentialFading()).simulate(30.0, 64, np.random.default_rng(0)).packets
+        64
     """
 
     channel: AbstractChannel
@@ -92,14 +94,12 @@ class Link:
         bits = random_bits(packets, self.bits_each + TAIL, rng)
         bits[:, self.bits_each :] = 0
         paths = self.channel.draw(packets, rng)
-        used = self.rate.data + 4
-        h = (paths.gain @ response(used, paths.delay).T).astype(np.complex64)
-        n0 = np.float32(noise_variance(ebn0_db, self.rate))
-        sent = np.ones((packets, self.symbols, used), np.complex64)
-        sent[..., data_positions(used)] = remap(bits, self.rate)
-        y = h[:, None] * sent + noise(sent.shape, n0, rng)
+        h = paths.gain @ response(self.rate.data + 4, paths.delay).astype(np.complex64).T
+        n0 = noise_variance(ebn0_db, self.rate)
+        y = chain.arrive(bits, h, n0, self.rate, rng)
+        ls = h + gaussian(h.shape, n0 / 2, rng)
         truth = Truth(h, paths.power, paths.delay)
-        seen = Observation(h + noise(h.shape, n0 / 2, rng), np.full(packets, n0, np.float32), 2.0, truth)
+        seen = Observation(ls, np.full(packets, n0, np.float32), 2.0, truth)
         return Burst(bits[:, : self.bits_each], seen, y)
 
     def simulate(
@@ -155,8 +155,8 @@ def compare(
             break
         burst = link.packets(ebn0_db, min(chunk, packets - index * chunk), own)
         for k, receiver in enumerate(receivers):
-            received = receiver.receive(burst.seen, burst.y, link.rate, link.bits_each)
-            wrong = np.count_nonzero(received.bits != burst.bits, axis=1)
+            decided = receiver.decide(burst.seen, burst.y, link.rate, link.bits_each)
+            wrong = np.count_nonzero(decided != burst.bits, axis=1)
             tallies[k] += Tally(link.bits_each, tuple(wrong.tolist()))
         if report is not None:
             report(tuple(tallies))
@@ -167,13 +167,6 @@ def noise_variance(ebn0_db: float, rate: Rate) -> float:
     """N0 of a subcarrier of unit mean power, at Eb/N0 in dB per data bit."""
     bits = rate.bits * rate.code[0] / rate.code[1]
     return float(1 / (10 ** (ebn0_db / 10) * bits))
-
-
-def noise(shape: tuple[int, ...], variance: float, rng: Generator) -> NDArray[np.complex64]:
-    """Complex Gaussian noise, circular, of that variance."""
-    parts = rng.standard_normal((*shape, 2), np.float32)
-    parts *= np.float32(np.sqrt(variance / 2))
-    return parts.view(np.complex64)[..., 0]
 
 
 def random_bits(packets: int, n: int, rng: Generator) -> NDArray[np.uint8]:

@@ -1,0 +1,136 @@
+"""The plain chain in two passes over memory: bits to received subcarriers, and received subcarriers to bits.
+
+`arrive` equals encode, puncture, interleave, map, multiply with the channel and add noise; `decide` equals max-log,
+deinterleave, depuncture, quantise and Viterbi, each block as in its own file. Between the steps of each nothing as
+large as a batch is written. A link runs them wherever no block is replaced.
+"""
+
+from functools import cache
+
+import numpy as np
+from numba import njit
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from wireless.ofdm import viterbi
+from wireless.ofdm.demappers import soft_bit
+from wireless.ofdm.noise import gaussian
+from wireless.ofdm.phy import grid
+from wireless.ofdm.phy.coding import depuncture, encode, puncture
+from wireless.ofdm.phy.constellation import levels, points
+from wireless.ofdm.phy.interleaver import deinterleave, interleave
+from wireless.ofdm.phy.rates import Rate
+
+
+def arrive(
+    bits: NDArray[np.uint8], h: NDArray[np.complex64], n0: float, rate: Rate, rng: Generator
+) -> NDArray[np.complex64]:
+    """What arrives on the used subcarriers: bits (batch, S * N_DBPS), h (batch, K) -> (batch, S, K).
+
+    Pilots are sent as 1; noise has the variance n0.
+    """
+    coded = puncture(encode(bits), rate.code)
+    y = gaussian((len(bits), coded.shape[1] // rate.coded, h.shape[1]), n0, rng)
+    _add(coded, _sources(rate), points(rate.bits), h, y)
+    return y
+
+
+def decide(
+    y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], rate: Rate, threads: int = 1
+) -> NDArray[np.uint8]:
+    """All bits, tail included: y (batch, S, K), h (batch, K), noise (batch, K), pilots not used -> (batch, steps)."""
+    batch, symbols, used = y.shape
+    bits = np.empty((batch, symbols * rate.info), np.uint8)
+    places = _places(rate, symbols)
+    weight = np.zeros((batch, used), np.float32)
+    data = grid.data_places(rate.ht)
+    weight[:, data] = 1 / noise[:, data]  # zero at the pilots, whose LLRs are then zero as well
+    unit = float(abs(levels(rate.bits)).min())
+
+    def work(group: int) -> None:
+        part = slice(group * viterbi.LANES, (group + 1) * viterbi.LANES)
+        llr = np.zeros((viterbi.LANES, symbols * rate.bits * used), np.int8)
+        _soft(y[part], h[part], weight[part], unit, rate.bits, symbols * rate.coded, llr)
+        lanes = np.empty((len(places), viterbi.LANES), np.int8)
+        _deal(llr, places, lanes)
+        viterbi.decode_lanes(lanes, bits[part])
+
+    viterbi.over_groups(work, -(-batch // viterbi.LANES), threads)
+    return bits
+
+
+@cache
+def _sources(rate: Rate) -> NDArray[np.int32]:
+    """Which of a symbol's code bits each used subcarrier carries, (K, bits); -1 at the pilots."""
+    sources = np.full((rate.data + 4, rate.bits), -1, np.int32)
+    sources[grid.data_places(rate.ht)] = interleave(np.arange(rate.coded), rate).reshape(-1, rate.bits)
+    return sources
+
+
+@cache
+def _places(rate: Rate, symbols: int) -> NDArray[np.int32]:
+    """Where `_soft` puts the LLRs that the decoder reads one after the other, (2 steps,); -1 for what is not sent."""
+    k = grid.data_places(rate.ht)
+    used = rate.data + 4
+    one = (np.arange(rate.bits) * used + k[:, None]).reshape(1, -1)
+    sent = np.arange(symbols)[:, None] * (rate.bits * used) + deinterleave(one, rate)
+    # Depuncturing writes zeros where nothing was sent, so places count from one on the way through it.
+    return (depuncture(sent.reshape(1, -1) + 1, rate.code)[0] - 1).astype(np.int32)
+
+
+@njit(cache=True, nogil=True)
+def _add(coded, sources, table, h, y):  # type: ignore[no-untyped-def]
+    count = sources.shape[1] * (y.shape[2] - 4)
+    for packet in range(y.shape[0]):
+        for symbol in range(y.shape[1]):
+            bits = coded[packet, symbol * count : (symbol + 1) * count]
+            for k in range(y.shape[2]):
+                if sources[k, 0] < 0:
+                    y[packet, symbol, k] += h[packet, k]
+                else:
+                    label = 0
+                    for bit in range(sources.shape[1]):
+                        label = 2 * label + bits[sources[k, bit]]
+                    y[packet, symbol, k] += h[packet, k] * table[label]
+
+
+@njit(cache=True, nogil=True)
+def _soft(y, h, weight, unit, bits, sent, llr):  # type: ignore[no-untyped-def]
+    """Max-log LLRs of each packet, quantised as by `viterbi.quantise`: llr[packet, (symbol, bit, k)]."""
+    symbols, used = y.shape[1], y.shape[2]
+    axis = max(bits // 2, 1)
+    soft = np.empty((symbols * bits, used), np.float32)
+    real, imag, g = np.empty(used, np.float32), np.empty(used, np.float32), np.empty(used, np.float32)
+    flat = soft.reshape(-1)
+    for packet in range(y.shape[0]):
+        gain, heavy = h[packet], weight[packet]
+        for k in range(used):
+            g[k] = (gain[k].real * gain[k].real + gain[k].imag * gain[k].imag) * heavy[k] * np.float32(unit * unit)
+        for symbol in range(symbols):
+            row = y[packet, symbol]
+            for k in range(used):
+                scale = heavy[k] * np.float32(unit)
+                real[k] = (row[k].real * gain[k].real + row[k].imag * gain[k].imag) * scale
+                imag[k] = (row[k].imag * gain[k].real - row[k].real * gain[k].imag) * scale
+            for bit in range(bits):
+                soft_bit(imag if bit >= axis else real, g, axis, bit % axis, soft[symbol * bits + bit])
+        total = np.float32(0)
+        for k in range(flat.shape[0]):
+            total += abs(flat[k])
+        _round(flat, np.float32(viterbi.MEAN * sent / max(total, np.float32(1e-30))), llr[packet])
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _round(soft, scale, llr):  # type: ignore[no-untyped-def]
+    for k in range(soft.shape[0]):
+        clipped = min(max(np.float32(soft[k] * scale), np.float32(-127)), np.float32(127))
+        # 1.5 * 2^23 pushes the fraction out of the mantissa: rounding to even without a call.
+        llr[k] = np.int8(np.float32(np.float32(clipped + np.float32(12582912)) - np.float32(12582912)))
+
+
+@njit(cache=True, nogil=True)
+def _deal(llr, places, lanes):  # type: ignore[no-untyped-def]
+    for at in range(places.shape[0]):
+        place = places[at]
+        for lane in range(lanes.shape[1]):
+            lanes[at, lane] = llr[lane, place] if place >= 0 else 0
