@@ -275,9 +275,13 @@ class MeasuredEnergy:
     weights: Tensor
     unit: str = "energy"
     total: None = None
+    less_is_better: bool = True
+
+    def loss(self, expectations: Tensor) -> Tensor:
+        return self.constant + (expectations @ self.weights).mean()
 
     def value(self, expectations: Tensor) -> float:
-        return self.constant + float((expectations @ self.weights).mean())
+        return float(self.loss(expectations))
 
     def margins(self, expectations: Tensor) -> Tensor:
         return torch.zeros(0)

@@ -52,7 +52,7 @@ def attribution(subject: Subject, scale: float = 1.0) -> Attribution | None:
     `readout`. Parts do not add up to the whole: noise on noise costs less than alone.
     """
     circuits = subject.noisy(scale)
-    if any(_too_wide(circuit, setting, subject) for circuit, setting in zip(circuits, subject.settings, strict=True)):
+    if any(is_too_wide(circuit, setting, subject) for circuit, setting in zip(circuits, subject.settings, strict=True)):
         return None
     ideal = subject.expectations(0.0)
     noisy = subject.expectations(scale)
@@ -83,7 +83,7 @@ KINDS: dict[str, Callable[[Part], bool]] = {
 def _without(circuit: NoisyCircuit, setting: Setting, subject: Subject, quiet: Callable[[Part], bool]) -> Tensor:
     """The parities where the parts that are `quiet` have no noise."""
     parts = [part._replace(error=None) if quiet(part) else part for part in circuit.parts]
-    return _evaluate(circuit, setting, subject, parts, slice(None))
+    return evaluate(circuit, setting, subject, parts)
 
 
 def _gates(subject: Subject, circuits: Iterable[NoisyCircuit], towards: Tensor) -> list[GateGain]:
@@ -108,7 +108,7 @@ def _linear(circuit: NoisyCircuit, setting: Setting, subject: Subject, weights: 
     slopes = [torch.zeros_like(leaf) for leaf in leaves]
     turn = _turn(circuit, setting, subject)
     for k in range(0, weights.shape[1], turn):
-        values = _evaluate(circuit, setting, subject, open_parts, slice(k, k + turn))
+        values = evaluate(circuit, setting, subject, open_parts, slice(k, k + turn))
         total = (weights[:, k : k + turn] * values).sum()
         found = torch.autograd.grad(total, leaves, allow_unused=True) if total.requires_grad else []
         for slope, more in zip(slopes, found, strict=False):
@@ -121,7 +121,8 @@ def _linear(circuit: NoisyCircuit, setting: Setting, subject: Subject, weights: 
     ]
 
 
-def _too_wide(circuit: NoisyCircuit, setting: Setting, subject: Subject) -> bool:
+def is_too_wide(circuit: NoisyCircuit, setting: Setting, subject: Subject) -> bool:
+    """Whether the exact engine cannot take the setting's parities on."""
     width: int = _route(circuit, setting, subject, circuit.parts).width
     return bool(len(setting.readout.strings) * 4**width > EXACT_NUMBERS)
 
@@ -139,7 +140,10 @@ def _route(circuit: NoisyCircuit, setting: Setting, subject: Subject, parts: Ite
     return heisenberg.plan([part.step() for part in parts], measured, prepared)
 
 
-def _evaluate(circuit: NoisyCircuit, setting: Setting, subject: Subject, parts: Iterable[Part], which: slice) -> Tensor:
+def evaluate(
+    circuit: NoisyCircuit, setting: Setting, subject: Subject, parts: Iterable[Part], which: slice = slice(None)
+) -> Tensor:
+    """The setting's parities `which`, `(samples, parities)`, of the circuit with other `parts`; differentiable."""
     strings = [tuple(circuit.wires[wire] for wire in string) for string in setting.readout.strings]
     route = _route(circuit, setting, subject, parts)
     samples = 1 if subject.states is None else len(subject.states)

@@ -17,6 +17,7 @@ from quantum.lossless import lossless
 from quantum.noise.noisy import NoisyCircuit, sample_expectations
 from quantum.readout import Readout, per_class
 from quantum.target import Device
+from quantum.tasks import LOGIT_SCALE
 
 ENCODINGS = ("auto", "angle", "amplitude", "own")
 SEEDS = tuple(range(8))
@@ -34,6 +35,10 @@ class Score(Protocol):
     def total(self) -> int | None:
         """Of how many samples the score is a count; None where it is not a count."""
 
+    @property
+    def less_is_better(self) -> bool:
+        """Whether a lower score is the better one, as of an energy."""
+
     def value(self, expectations: Tensor) -> float:
         """Samples classified right, or an energy."""
 
@@ -48,6 +53,7 @@ class Accuracy:
     readout: Readout
     labels: Tensor
     unit: str = "right"
+    less_is_better: bool = False
 
     @property
     def total(self) -> int:
@@ -55,6 +61,11 @@ class Accuracy:
 
     def value(self, expectations: Tensor) -> float:
         return float((self.readout.logits(expectations).argmax(-1) == self.labels).sum())
+
+    def loss(self, expectations: Tensor) -> Tensor:
+        """Mean cross-entropy, with logits as `quantum.tasks` trains them."""
+        logits = self.readout.logits(expectations) * (LOGIT_SCALE / self.readout.scale)
+        return torch.nn.functional.cross_entropy(logits, self.labels)
 
     def margins(self, expectations: Tensor) -> Tensor:
         """The score of the right class less the best other one, in units of <Z>."""
@@ -168,6 +179,16 @@ def classifier(
     return Subject(name, device, (Setting(compiled, readout),), Accuracy(readout, part.y), **inputs)
 
 
+def on_part(subject: Subject, part: Part) -> Subject:
+    """The compiled classifier `subject` on the samples of another part of its data."""
+    if not isinstance(subject.score, Accuracy):
+        raise ValueError(f"{subject.name} classifies no data, so there is no other part of it")
+    score = replace(subject.score, labels=part.y)
+    if subject.states is None:
+        return replace(subject, x=part.x, score=score)
+    return replace(subject, states=amplitude(part.x, (subject.states.shape[1] - 1).bit_length()), score=score)
+
+
 @dataclass(frozen=True, eq=False)
 class MeanZ:
     """For a circuit without a task: the mean of <Z> over its wires, as `readout` gives it."""
@@ -175,6 +196,7 @@ class MeanZ:
     readout: Readout
     unit: str = "mean <Z>"
     total: None = None
+    less_is_better: bool = False
 
     def value(self, expectations: Tensor) -> float:
         return float(self.readout.logits(expectations).mean())

@@ -1,0 +1,153 @@
+"""Noise-aware fine-tuning: the angles of a compiled circuit, trained through the exact noisy engine.
+
+What a compiled circuit costs depends on which gates it has, not on their angles: RZ is virtual on most devices, and
+fractional gates take as long at any angle. So its angles can be trained under the noise of exactly these gates, waits
+and readouts, while its counts, its schedule and its success probability stay what they are.
+
+The training part gives the gradient and the validation part decides: of the points on the way, the one with the best
+validation score under noise is kept, which may be the one it began with.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import torch
+from qiskit.circuit import CircuitInstruction, ParameterExpression
+from torch import Tensor
+
+from quantum.noise.attribution import evaluate, is_too_wide
+from quantum.noise.noisy import NoisyCircuit, Part
+from quantum.noise.pauli import gate_transfer
+from quantum.noise.subject import Setting, Subject
+from quantum.training import descend
+
+_NO_GATES = ("barrier", "delay", "measure")
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A score that training can improve."""
+
+    def loss(self, expectations: Tensor) -> Tensor:
+        """What to make small, differentiable in the expectations `(samples, parities)`."""
+
+
+@dataclass(frozen=True)
+class NoiseAware:
+    """`rounds` of `steps` of Adam on the noisy training loss at noise `scale`; validation judges after each round."""
+
+    scale: float = 1.0
+    rounds: int = 8
+    steps: int = 15
+    rate: float = 0.02
+
+    def tune(self, train: Subject, val: Subject) -> Tensor:
+        """The angles `(angles,)` that validation likes best under noise; `set_angles` puts them into a subject.
+
+        `train` and `val` are one compiled circuit on two parts of the data (`quantum.noise.subject.on_part`). Raises
+        `ValueError` for a circuit without a task, one that is measured in several bases, or one too wide to be exact.
+        """
+        training, judge = Tunable(train, self.scale), Tunable(val, self.scale)
+        points = [training.angles]
+        for _ in range(self.rounds):
+            points.append(descend(training.loss, points[-1], self.steps, self.rate))
+        return max(points, key=judge.merit)
+
+
+@dataclass(frozen=True, eq=False)
+class Tunable:
+    """A subject as a function of its compiled circuit's angles: those of gates that read no data and have no bounds."""
+
+    subject: Subject
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        name, settings = self.subject.name, self.subject.settings
+        if not isinstance(self.subject.score, Trainable):
+            raise ValueError(f"{name} has no task to train its angles for: name data with labels, such as digits4")
+        if len(settings) > 1:
+            raise ValueError(
+                f"{name} is measured in {len(settings)} bases, whose compiled circuits share no angles: "
+                "only circuits that are measured in one can be tuned"
+            )
+        if is_too_wide(self.noisy, self.setting, self.subject):
+            raise ValueError(f"{name} is too wide for the exact engine, which training needs")
+
+    @cached_property
+    def setting(self) -> Setting:
+        return self.subject.settings[0]
+
+    @cached_property
+    def noisy(self) -> NoisyCircuit:
+        return self.subject.noisy(self.scale)[0]
+
+    @cached_property
+    def angles(self) -> Tensor:
+        """Where they stand now, `(angles,)` in radians, in the order of the gates."""
+        found = [float(angle) for item in _tuned(self.subject) for angle in item.params]
+        return torch.tensor(found, dtype=torch.float64)
+
+    @cached_property
+    def _slots(self) -> dict[str, list[tuple[int, slice]]]:
+        """By gate name: which part of the noisy circuit has which of the angles."""
+        parts = [k for k, part in enumerate(self.noisy.parts) if part.name not in _NO_GATES]
+        gates = [item for item in self.setting.compiled.circuit.data if item.name not in _NO_GATES]
+        found, begin = defaultdict[str, list[tuple[int, slice]]](list), 0
+        for place, item in zip(parts, gates, strict=True):
+            if _is_tuned(item, self.subject):
+                found[item.name].append((place, slice(begin, begin + len(item.params))))
+                begin += len(item.params)
+        return found
+
+    def parts(self, angles: Tensor) -> list[Part]:
+        """The noisy circuit's parts with other angles; their noise stays."""
+        parts = list(self.noisy.parts)
+        for name, slots in self._slots.items():
+            ideals = gate_transfer(name, torch.stack([angles[where] for _, where in slots]))
+            for (place, _), ideal in zip(slots, ideals, strict=True):
+                parts[place] = parts[place]._replace(ideal=ideal)
+        return parts
+
+    def expectations(self, angles: Tensor) -> Tensor:
+        """The exact noisy parities `(samples, parities)`, differentiable in the angles."""
+        return evaluate(self.noisy, self.setting, self.subject, self.parts(angles))
+
+    def loss(self, angles: Tensor) -> Tensor:
+        """The noisy loss, a number."""
+        score = self.subject.score
+        assert isinstance(score, Trainable)
+        return score.loss(self.expectations(angles))
+
+    @torch.no_grad()
+    def merit(self, angles: Tensor) -> tuple[float, float]:
+        """More is better: the noisy score, then less of the noisy loss."""
+        values, score = self.expectations(angles), self.subject.score
+        assert isinstance(score, Trainable)
+        return (-1 if score.less_is_better else 1) * score.value(values), -float(score.loss(values))
+
+
+def set_angles(subject: Subject, angles: Tensor) -> Subject:
+    """The subject with the angles that can be tuned at `angles`; all counts stay."""
+    (setting,) = subject.settings
+    circuit, rest = setting.compiled.circuit, angles.tolist()
+    out = circuit.copy_empty_like()
+    for item in circuit.data:
+        if _is_tuned(item, subject):
+            taken, rest = rest[: len(item.params)], rest[len(item.params) :]
+            item = item.replace(operation=item.operation.base_class(*taken))
+        out.append(item)
+    return replace(subject, settings=(replace(setting, compiled=replace(setting.compiled, circuit=out)),))
+
+
+def _tuned(subject: Subject) -> list[CircuitInstruction]:
+    (setting,) = subject.settings
+    return [item for item in setting.compiled.circuit.data if _is_tuned(item, subject)]
+
+
+def _is_tuned(item: CircuitInstruction, subject: Subject) -> bool:
+    """A gate with angles that are numbers, and that the device runs at every angle."""
+    if item.name in _NO_GATES or not item.params or subject.device.target.gate_has_angle_bounds(item.name):
+        return False
+    return not any(isinstance(angle, ParameterExpression) and angle.parameters for angle in item.params)
