@@ -36,12 +36,20 @@ def arrive(
 
 
 def decide(
-    y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], rate: Rate, threads: int = 1
+    y: NDArray[np.complex64],
+    h: NDArray[np.complex64],
+    noise: NDArray[np.float32],
+    rate: Rate,
+    end: int,
+    threads: int = 1,
 ) -> NDArray[np.uint8]:
-    """All bits, tail included: y (batch, S, K), h (batch, K), noise (batch, K), pilots not used -> (batch, steps)."""
+    """Bits up to `end`, where the code is in state zero: y (batch, S, K), h and noise (batch, K) -> (batch, end).
+
+    Pilots are not used. The scale of the eight-bit LLRs is that of the whole packet, padding included.
+    """
     batch, symbols, used = y.shape
-    bits = np.empty((batch, symbols * rate.info), np.uint8)
-    places = _places(rate, symbols)
+    bits = np.empty((batch, end), np.uint8)
+    places = _places(rate, symbols)[: 2 * end]
     weight = np.zeros((batch, used), np.float32)
     data = grid.data_places(rate.ht)
     weight[:, data] = 1 / noise[:, data]  # zero at the pilots, whose LLRs are then zero as well

@@ -13,7 +13,7 @@ from wireless.ofdm.channels import AbstractChannel
 from wireless.ofdm.estimators import Observation, Truth, response
 from wireless.ofdm.noise import gaussian
 from wireless.ofdm.phy.rates import RATES, Rate
-from wireless.ofdm.receiver import Receiver
+from wireless.ofdm.receiver import Receiver, Receives
 
 TAIL = 6
 
@@ -73,14 +73,13 @@ class Link:
         rate. Noise: `N0 = 1 / (Eb/N0 * bits per subcarrier * code rate)`; cyclic prefix, pilots and preamble are not
         charged.
 
-        >>> from wireless.ofdm import chain
-    from wireless.ofdm.channels import ExponentialFading
+    >>> from wireless.ofdm.channels import ExponentialFading
         >>> Link(ExponentialFading()).simulate(30.0, 64, np.random.default_rng(0)).packets
         64
     """
 
     channel: AbstractChannel
-    receiver: Receiver = field(default_factory=Receiver)
+    receiver: Receives = field(default_factory=Receiver)
     rate: Rate = RATES[24]
     symbols: int = 10
 
@@ -127,7 +126,7 @@ class Link:
 
 def compare(
     link: Link,
-    receivers: Sequence[Receiver],
+    receivers: Sequence[Receives],
     ebn0_db: float,
     packets: int,
     rng: Generator,
@@ -155,12 +154,16 @@ def compare(
             break
         burst = link.packets(ebn0_db, min(chunk, packets - index * chunk), own)
         for k, receiver in enumerate(receivers):
-            decided = receiver.decide(burst.seen, burst.y, link.rate, link.bits_each)
-            wrong = np.count_nonzero(decided != burst.bits, axis=1)
+            wrong = np.count_nonzero(_decided(receiver, burst, link) != burst.bits, axis=1)
             tallies[k] += Tally(link.bits_each, tuple(wrong.tolist()))
         if report is not None:
             report(tuple(tallies))
     return tallies
+
+
+def _decided(receiver: Receives, burst: Burst, link: Link) -> NDArray[np.uint8]:
+    how = receiver.decide if isinstance(receiver, Receiver) else lambda *given: receiver.receive(*given).bits
+    return how(burst.seen, burst.y, link.rate, link.bits_each)
 
 
 def noise_variance(ebn0_db: float, rate: Rate) -> float:

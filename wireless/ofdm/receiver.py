@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,14 @@ DEMAPPERS: dict[str, Callable[[], Demapper]] = {kind.name: kind for kind in (Har
 DECODERS: dict[str, Callable[[], Decoder]] = {kind.name: kind for kind in (HardViterbi, SoftViterbi)}
 
 
+class Receives(Protocol):
+    """What can stand at the end of a link: `Receiver`, and whatever joins its blocks in another way."""
+
+    def receive(
+        self, seen: Observation, y: NDArray[np.complex64], rate: Rate, n: int, end: int | None = None
+    ) -> "Received": ...
+
+
 class Received(NamedTuple):
     """What a receiver made of a batch of packets."""
 
@@ -56,22 +64,26 @@ class Receiver:
     decoder: str | Decoder = "soft-viterbi"
     passes: int = 0
 
-    def receive(self, seen: Observation, y: NDArray[np.complex64], rate: Rate, n: int) -> Received:
-        """The first n of the bits in S symbols; the code must end in state zero with the last of them.
+    def receive(
+        self, seen: Observation, y: NDArray[np.complex64], rate: Rate, n: int, end: int | None = None
+    ) -> Received:
+        """The first n of the bits in S symbols.
 
-        `y` is complex64 (batch, S, K) on all used subcarriers, its pilots divided by what was sent in them.
+        `y` is complex64 (batch, S, K) on all used subcarriers, its pilots divided by what was sent in them. The code
+        is in state zero after `end` bits, by default after all: in a frame it is there after the tail, and the
+        scrambled padding leads it away again.
         """
-        blocks = self.blocks()
-        seen = self._refine(blocks, seen, y, rate)
+        blocks, end = self.blocks(), y.shape[1] * rate.info if end is None else end
+        seen = self._refine(blocks, seen, y, rate, end)
         channel = blocks.estimator.estimate(seen)
         llr = _soft(blocks, seen, channel, y, rate)
-        bits = blocks.decoder.decode(llr, y.shape[1] * rate.info)
+        bits = blocks.decoder.decode(llr[:, : 2 * end], end)
         return Received(bits[:, :n], llr, channel)
 
     def decide(self, seen: Observation, y: NDArray[np.complex64], rate: Rate, n: int) -> NDArray[np.uint8]:
         """`receive(...).bits` alone, which the fused chain gives several times as fast where the blocks are its own."""
-        blocks = self.blocks()
-        return _decide(blocks, self._refine(blocks, seen, y, rate), y, rate)[:, :n]
+        blocks, end = self.blocks(), y.shape[1] * rate.info
+        return _decide(blocks, self._refine(blocks, seen, y, rate, end), y, rate, end)[:, :n]
 
     def blocks(self) -> "Blocks":
         """The three blocks, those given by name made with their defaults."""
@@ -81,11 +93,15 @@ class Receiver:
             block(DECODERS, self.decoder, "decoder"),
         )
 
-    def _refine(self, blocks: "Blocks", seen: Observation, y: NDArray[np.complex64], rate: Rate) -> Observation:
-        for _ in range(self.passes):
-            decided = remap(_decide(blocks, seen, y, rate), rate)
-            seen = observe_again(seen, y, decided, grid.data_places(rate.ht))
-        return seen
+    def _refine(
+        self, blocks: "Blocks", seen: Observation, y: NDArray[np.complex64], rate: Rate, end: int
+    ) -> Observation:
+        whole = end // rate.info  # a symbol with padding in it is known in part, and of no use
+        again = seen
+        for _ in range(self.passes if whole else 0):
+            decided = _decide(blocks, again, y, rate, end)[:, : whole * rate.info]
+            again = observe_again(seen, y[:, :whole], remap(decided, rate), grid.data_places(rate.ht))
+        return again
 
 
 class Blocks(NamedTuple):
@@ -105,12 +121,12 @@ def _soft(
     return depuncture(deinterleave(llr, rate).reshape(len(llr), -1), rate.code)
 
 
-def _decide(blocks: Blocks, seen: Observation, y: NDArray[np.complex64], rate: Rate) -> NDArray[np.uint8]:
+def _decide(blocks: Blocks, seen: Observation, y: NDArray[np.complex64], rate: Rate, end: int) -> NDArray[np.uint8]:
     channel = blocks.estimator.estimate(seen)
     decoder = blocks.decoder
     if isinstance(blocks.demapper, MaxLog) and isinstance(decoder, SoftViterbi) and channel.h.ndim == 2:
-        return chain.decide(y, channel.h, seen.noise[:, None] + channel.variance, rate, decoder.threads)
-    return decoder.decode(_soft(blocks, seen, channel, y, rate), y.shape[1] * rate.info)
+        return chain.decide(y, channel.h, seen.noise[:, None] + channel.variance, rate, end, decoder.threads)
+    return decoder.decode(_soft(blocks, seen, channel, y, rate)[:, : 2 * end], end)
 
 
 def block(known: dict[str, Callable[[], Any]], asked: Any, kind: str) -> Any:
@@ -120,3 +136,8 @@ def block(known: dict[str, Callable[[], Any]], asked: Any, kind: str) -> Any:
     if asked not in known:
         raise ValueError(f"{kind} {asked!r} is unknown: it must be one of {', '.join(known)}, or an object")
     return known[asked]()
+
+
+def data_positions(count: int) -> NDArray[np.int64]:
+    """Where the data subcarriers stand among the used ones."""
+    return grid.data_places(count == 56)
