@@ -1,8 +1,9 @@
 """Level tables: what each gate costs at each special angle, as the transpiler itself compiles it for a device.
 
-Edges that offer the same gates in the same directions need the same two-qubit gates, so one of each kind is transpiled;
-the errors and durations are then each edge's own. Which pulses stand around the two-qubit gates may differ a little,
-because the transpiler looks at the errors of an edge where it knows them.
+Edges that offer the same gates, faster in the same direction, compile alike, so one of each kind is transpiled; the
+errors and durations are then each edge's own. It is transpiled with the device's median errors: a transpiler that knows
+none counts virtual gates as pulses. A gate that is no gate, or another one, at its angle is first rewritten as
+`quantum.lossless` does it: Qiskit's O3 does not see that CRZ(2 pi) is a Z.
 """
 
 import json
@@ -15,21 +16,31 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from qiskit import QuantumCircuit
 from qiskit.circuit.library import get_standard_gate_name_mapping
-from qiskit.transpiler import Target, generate_preset_pass_manager
+from qiskit.transpiler import InstructionProperties, Target, generate_preset_pass_manager
 
-from quantum.circuit import ROTATIONS
+from quantum.circuit import ROTATIONS, Circuit, Gate
 from quantum.compile import VIRTUAL, gate_cost
+from quantum.interop.qiskit import to_qiskit
+from quantum.lossless import special_angle
 from quantum.target import Device
 
 OPTIMIZATION_LEVEL = 3
 GENERIC = 0.7713
 """An angle, in radians, that is special to no gate."""
 
+ACCURACY = 0.1
+"""What is priced less than this share below a generic angle is no level: edges of one kind compile this differently."""
+
+FORMAT = 2
+"""Of the kept tables: raise it where `build` comes to other costs, so that no older table is read."""
+
 Edge = tuple[int, ...]
 _Use = tuple[str, Edge]
 """A gate of the device and the physical qubits it is used on."""
+
+_Offer = tuple[str, Edge, bool]
+"""A gate that a place offers, its qubits there, and whether it is slower than the same gate the other way round."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +68,8 @@ class LevelTable:
 
     def levels(self, gate: str) -> tuple[float, ...]:
         """The angles in radians, within one period, at which the gate vanishes or costs less than elsewhere."""
-        generic = self.on(gate, None).cost
-        return tuple(q * math.pi / 2 for q in quarters(gate) if q == 0 or self.on(gate, q).cost < generic * (1 - 1e-9))
+        least = self.on(gate, None).cost * (1 - ACCURACY)
+        return tuple(q * math.pi / 2 for q in quarters(gate) if q == 0 or self.on(gate, q).cost < least)
 
 
 def quarters(gate: str) -> range:
@@ -73,7 +84,8 @@ def level_table(device: Device) -> LevelTable:
     The folder is `$QWEDGE_CACHE`, else `~/.cache/qwedge`.
     """
     folder = Path(os.environ.get("QWEDGE_CACHE") or Path.home() / ".cache" / "qwedge")
-    path = folder / f"levels-{device.sha256[:16]}-qiskit{version('qiskit')}-O{OPTIMIZATION_LEVEL}.json"
+    name = f"levels{FORMAT}-{device.sha256[:16]}-qiskit{version('qiskit')}-O{OPTIMIZATION_LEVEL}.json"
+    path = folder / name
     try:
         kept = _from_json(path.read_text())
     except (OSError, ValueError, TypeError):
@@ -93,7 +105,7 @@ def level_table(device: Device) -> LevelTable:
 
 def build(device: Device) -> LevelTable:
     """Transpiles every rotation at every quarter turn, and at a generic angle, for every kind of edge."""
-    compiled: dict[tuple[frozenset[_Use], str, int | None], list[_Use]] = {}
+    compiled: dict[tuple[frozenset[_Offer], str, int | None], list[_Use]] = {}
     costs: dict[tuple[str, int | None], dict[Edge, LevelCost]] = {}
     for place in _places(device.target):
         offers = _offers(device.target, place)
@@ -103,7 +115,7 @@ def build(device: Device) -> LevelTable:
             for quarter in (*quarters(gate), None):
                 key = (offers, gate, quarter)
                 if key not in compiled:
-                    compiled[key] = _compile(*key)
+                    compiled[key] = _compile(*key, device.target)
                 uses = [(name, tuple(place[wire] for wire in wires)) for name, wires in compiled[key]]
                 costs.setdefault((gate, quarter), {})[place] = _cost(uses, device.target)
     return LevelTable(costs)
@@ -131,11 +143,11 @@ def _places(target: Target) -> Iterator[Edge]:
     yield from sorted(edges | {edge[::-1] for edge in edges})
 
 
-def _offers(target: Target, place: Edge) -> frozenset[_Use]:
+def _offers(target: Target, place: Edge) -> frozenset[_Offer]:
     """The gates that act within `place`, with its qubits renamed 0, 1."""
     here = {qubit: k for k, qubit in enumerate(place)}
     return frozenset(
-        (name, tuple(here[q] for q in wires))
+        (name, tuple(here[q] for q in wires), _is_slower(target[name], wires))
         for name in target.operation_names
         if name not in ("measure", "reset", "delay") and target[name] is not None
         for wires in target[name]
@@ -143,15 +155,36 @@ def _offers(target: Target, place: Edge) -> frozenset[_Use]:
     )
 
 
-def _compile(offers: frozenset[_Use], gate: str, quarter: int | None) -> list[_Use]:
+def _is_slower(places: Mapping[Edge | None, InstructionProperties | None], wires: Edge) -> bool:
+    """The transpiler puts an entangler in its faster direction."""
+    one, other = (getattr(places.get(way), "duration", None) for way in (wires, wires[::-1]))
+    return one is not None and other is not None and one > other
+
+
+def _nominal(target: Target, name: str) -> InstructionProperties:
+    """The median error and duration of a gate over the places that state them."""
+    known = [p for p in (target[name] or {}).values() if p is not None]
+    errors, durations = ([v for p in known if (v := getattr(p, key)) is not None] for key in ("error", "duration"))
+    return InstructionProperties(median(durations) if durations else None, median(errors) if errors else None)
+
+
+def _compile(offers: frozenset[_Offer], gate: str, quarter: int | None, target: Target) -> list[_Use]:
     names = get_standard_gate_name_mapping()
-    small = Target(num_qubits=_arity(gate))
-    for name in sorted({name for name, _ in offers if name in names}):
-        small.add_instruction(names[name], {wires: None for other, wires in sorted(offers) if other == name})
-    circuit = QuantumCircuit(_arity(gate))
-    circuit.append(type(names[gate])(GENERIC if quarter is None else quarter * math.pi / 2), range(_arity(gate)))
+    arity = _arity(gate)
+    small = Target(num_qubits=arity)
+    for name in sorted({name for name, _, _ in offers if name in names}):
+        usual = _nominal(target, name)
+        places = {
+            wires: InstructionProperties(usual.duration and usual.duration * (1 + slower), usual.error)
+            for other, wires, slower in sorted(offers)
+            if other == name
+        }
+        bounds = [(0.0, math.pi / 2)] if target.gate_has_angle_bounds(name) else None
+        small.add_instruction(names[name], places, angle_bounds=bounds)
+    angle = GENERIC if quarter is None else quarter * math.pi / 2
+    circuit = to_qiskit(Circuit(arity, tuple(special_angle(Gate(gate, tuple(range(arity)), angle)))))
     manager = generate_preset_pass_manager(
-        OPTIMIZATION_LEVEL, target=small, seed_transpiler=0, initial_layout=list(range(_arity(gate)))
+        OPTIMIZATION_LEVEL, target=small, seed_transpiler=0, initial_layout=list(range(arity))
     )
     done = manager.run(circuit)
     return [(item.operation.name, tuple(done.find_bit(bit).index for bit in item.qubits)) for item in done.data]

@@ -99,13 +99,13 @@ def _merge(gates: Iterable[Gate]) -> list[Gate]:
     """Joins each gate with the last one of its kind that it can commute back to."""
     out: list[Gate] = []
     for gate in gates:
-        for piece in _special_angle(gate):
+        for piece in special_angle(gate):
             at, joined = _join_back(out, piece)
             out[at : at + 1] = joined
     return out
 
 
-def _special_angle(gate: Gate) -> list[Gate]:
+def special_angle(gate: Gate) -> list[Gate]:
     """`gate`, or the cheaper gates that it is at its angle."""
     if gate.name == "id":
         return []

@@ -24,9 +24,10 @@ class CompiledPrice:
 
     A compiler's price is not additive: gates merge, and pairs that are not neighbours need swaps. `reprice` therefore
     compiles the circuit around a point once for every entangler in it, left out, and scales that gate's table row by
-    what leaving it out saves. One factor for all rows then makes the sum tight at the point.
+    what leaving it out saves. One factor for all rows then makes the sum tight at the point. What the gates without a
+    weight cost is shared by all blocks, whatever they take.
 
-    `factors` `(blocks,)` holds the scale of each block's row.
+    `factors` `(blocks,)` holds the scale of each block's row, `share` what each block costs at any angle.
     """
 
     circuit: Circuit
@@ -34,6 +35,7 @@ class CompiledPrice:
     device: Device
     table: LevelTable
     factors: Tensor | None = None
+    share: float = 0.0
     unit: str = field(default="-log ESP", init=False)
 
     def measure(self, z: Tensor) -> float:
@@ -47,9 +49,9 @@ class CompiledPrice:
         special = (angles - nearest * turn).abs() < NEAR
         rows = self._rows
         quarter = torch.remainder(nearest, torch.tensor([len(row) - 1 for row in rows])[:, None]).long()
-        table = torch.tensor([row[:-1] + [row[-1]] * (9 - len(row)) + row[-1:] for row in rows])
+        table = torch.tensor([row[:-1] + [row[-1]] * (9 - len(row)) + row[-1:] for row in rows], dtype=torch.float64)
         prices = table.gather(1, torch.where(special, quarter, 8))
-        return prices if self.factors is None else prices * self.factors[:, None]
+        return self.share + (prices if self.factors is None else prices * self.factors[:, None])
 
     @property
     def _rows(self) -> list[list[float]]:
@@ -61,8 +63,10 @@ class CompiledPrice:
     def reprice(self, z: Tensor) -> "CompiledPrice":
         """Prices that add up to `measure(z)` at `z`, each entangler's by what the compiled circuit saves without it."""
         total = self.measure(z)
-        table = replace(self, factors=None).price(z[:, None])[:, 0]
-        factors = torch.ones(len(z), dtype=torch.float64) if self.factors is None else self.factors.clone()
+        table = replace(self, factors=None, share=0.0).price(z[:, None])[:, 0]
+        factors = torch.ones(len(z), dtype=torch.float64)
+        if self.factors is not None and self.factors.any():  # a point that costs nothing says nothing of other points
+            factors = self.factors.clone()
         for block, gate in enumerate(self.circuit.trainable):
             if gate.arity == 2 and table[block] > 0:
                 without = z.clone()
@@ -70,4 +74,6 @@ class CompiledPrice:
                 saved = total - self.measure(without)
                 factors[block] = max(saved / float(table[block]), LEAST_SHARE)
         spent = float((table * factors).sum())
-        return replace(self, factors=factors * (total / spent) if spent > 0 and total > 0 else factors)
+        fixed = min(self.measure(torch.zeros_like(z)), total) if spent > 0 else total
+        scale = (total - fixed) / spent if spent > 0 else 1.0
+        return replace(self, factors=factors * scale, share=fixed / len(z))

@@ -61,7 +61,7 @@ class CompVQC(Experiment[CompVQCSettings]):
     """One cell is one seed."""
 
     name = "compvqc"
-    version = 1
+    version = 2
     summary = "Compress a variational quantum classifier for a real device, beside every control."
     settings = CompVQCSettings
 

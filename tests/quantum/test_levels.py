@@ -6,15 +6,15 @@ import time
 from typing import NamedTuple
 
 import pytest
-from qiskit import QuantumCircuit
-from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import Target, generate_preset_pass_manager
 
 from quantum import levels
 from quantum.ansatz import ansatz
-from quantum.circuit import ROTATIONS
+from quantum.circuit import ROTATIONS, Circuit, Gate
 from quantum.compile import count
+from quantum.interop.qiskit import to_qiskit
 from quantum.levels import GENERIC, LevelTable, build, level_table, quarters
+from quantum.lossless import special_angle
 from quantum.menus import angle_levels
 from quantum.target import device
 
@@ -38,11 +38,14 @@ Measured with Qiskit 2.6.2 at optimization level 3 on FakeNairobiV2, FakeSherbro
 TWOQ_FRACTIONAL = {
     "crx": (0, 1, 1, 1, 0, 1, 1, 1, 1),
     "cry": (0, 1, 1, 1, 0, 1, 1, 1, 1),
-    "crz": (0, 1, 1, 1, 1, 1, 1, 1, 1),
+    "crz": (0, 1, 1, 1, 0, 1, 1, 1, 1),
     "cp": (0, 1, 1, 1, 1),
-    "rzz": (0, 1, 1, 1, 1),
+    "rzz": (0, 1, 0, 1, 1),
 }
-"""The same for the basis {cz, rzz, rx, rz}: only 0 pays. O3 does not see that CRZ(2 pi) is a Z."""
+"""The same for the basis {cz, rzz, rx, rz}: only what is no entangler pays.
+
+O3 does not see that CRZ(2 pi) is a Z and RZZ(pi) two of them: there it counts 1, but the lossless pass comes first.
+"""
 
 PULSES = {"rx": (0, 1, 1, 1, 2), "ry": (0, 1, 1, 1, 2), "rz": (0, 0, 0, 0, 0), "p": (0, 0, 0, 0, 0)}
 """One-qubit pulses (sx or x): a quarter turn is one, any other angle two, and RZ is a change of frame."""
@@ -112,8 +115,23 @@ def test_levels_are_the_angles_that_cost_less(built):
         assert found[0] == 0
         assert all(0 <= angle < period for angle in found)
         for quarter in quarters(gate):
-            cheaper = table.on(gate, quarter).cost < generic * (1 - 1e-9)
+            cheaper = table.on(gate, quarter).cost < 0.9 * generic
             assert (quarter * math.pi / 2 in found) == (cheaper or quarter == 0)
+
+
+TURNS = (
+    dict.fromkeys(("rx", "ry", "rzz"), (0, 1, 2, 3))
+    | {"rz": (0,), "p": (0,), "cp": (0, 2)}
+    | dict.fromkeys(("crx", "cry", "crz"), (0, 2, 4, 6))
+)
+"""A quarter turn under control takes two entanglers like any other angle: it is no level, whatever pulses it saves."""
+
+TURNS_FRACTIONAL = dict.fromkeys(("rx", "ry", "rz", "p", "cp"), (0,)) | {"rzz": (0, 2), "crz": (0, 4), "crx": (0, 4)}
+
+
+def test_levels_by_gate(built):
+    for gate, turns in (TURNS_FRACTIONAL if built.spec == FRACTIONAL else TURNS).items():
+        assert built.table.levels(gate) == tuple(turn * math.pi / 2 for turn in turns)
 
 
 EDGES = {
@@ -124,18 +142,23 @@ EDGES = {
 }
 
 
+EACH = (("crx", 2), ("crx", None), ("cry", 1), ("cry", None), ("crz", 4), ("crz", 6), ("rzz", 1), ("cp", None))
+
+
 def test_an_edge_costs_what_its_own_compile_costs(built):
-    """Two-qubit gates exactly; where errors are known the transpiler may take other pulses around them."""
+    """Two-qubit gates exactly; where errors differ from the median the transpiler may take other pulses around them.
+
+    Every gate at every level, on every fifth edge of each device, was within 11 % (FakeNairobiV2, FakeTorino).
+    """
     for edge in EDGES[built.spec]:
         manager = generate_preset_pass_manager(3, target=built.target, seed_transpiler=0, initial_layout=list(edge))
-        for gate, quarter in [("crx", 2), ("cry", None), ("crz", 4), ("rzz", 1), ("rxx", 2), ("cp", None)]:
-            circuit = QuantumCircuit(2)
-            turn = type(get_standard_gate_name_mapping()[gate])
-            circuit.append(turn(GENERIC if quarter is None else quarter * math.pi / 2), [0, 1])
-            compiled = count(manager.run(circuit), device(built.spec))
+        for gate, quarter in EACH:
+            angle = GENERIC if quarter is None else quarter * math.pi / 2
+            short = Circuit(2, tuple(special_angle(Gate(gate, (0, 1), angle))))
+            compiled = count(manager.run(to_qiskit(short)), device(built.spec))
             priced = built.table.on(gate, quarter, edge)
             assert priced.twoq == compiled.twoq
-            assert priced.cost == pytest.approx(compiled.cost, rel=1e-9 if built.spec == FRACTIONAL else 0.15)
+            assert priced.cost == pytest.approx(compiled.cost, rel=1e-9 if built.spec == FRACTIONAL else 0.11)
 
 
 def test_edges_differ_by_their_errors_and_no_edge_is_the_median(built):
