@@ -26,6 +26,8 @@ FILES = {
     "compressed.qpy": "the same as QPY",
     "compiled.qasm": "as compiled for the device, OpenQASM 3",
     "readout.json": "how its measured bits become class scores",
+    "dense.qasm": "the trained circuit before compression, OpenQASM 3, read by Z on each wire",
+    "small.qasm": "the small circuit trained from scratch, read in the same way",
 }
 
 

@@ -236,6 +236,7 @@ class _Cell:
 
     def dense(self) -> JSON:
         """The dense circuit after lossless rewriting, the best of as many transpiler seeds as the controls get."""
+        self.context.artefact("dense.qasm", openqasm.dumps(self.whole(self.bound)).encode())
         compiled, readout = deploy(self.bound, self.task.readout, self.model.device, SEEDS)
         return {"scores": self.evaluation.scores(compiled, readout)}
 
@@ -257,6 +258,9 @@ class _Cell:
         chosen = self.rule.best([c for _, c in found])
         if chosen is None:
             return {"front": front, "missing": "no small circuit met the budget"}
+        circuit = next(task.circuit for task, c in found if c is chosen)
+        small = self.whole(circuit.bind(chosen.weights.tolist()))
+        self.context.artefact("small.qasm", openqasm.dumps(small).encode())
         return self.record(chosen) | {"front": front}
 
     def readout(self, best: Candidate, compiled: Compiled) -> dict[str, Any]:
@@ -270,10 +274,13 @@ class _Cell:
             "measured_qubits": compiled.measured,
         }
 
+    def whole(self, body: Circuit) -> Circuit:
+        """`body` with the encoder before it, if that is made of gates."""
+        return body if self.model.encoder is None else self.model.encoder + body
+
     def keep_files(self, circuit: Circuit, best: Candidate) -> None:
         """The compressed circuit, encoder included, as OpenQASM 3 and QPY; and as compiled for the device."""
-        body = lossless(circuit.bind(best.weights.tolist()), self.task.readout)[0]
-        whole = body if self.model.encoder is None else self.model.encoder + body
+        whole = self.whole(lossless(circuit.bind(best.weights.tolist()), self.task.readout)[0])
         compiled = compile_circuit(to_qiskit(whole), self.model.device, SEEDS)
         self.context.artefact("compressed.qasm", openqasm.dumps(whole).encode())
         self.context.artefact("compressed.qpy", qpy.dumps(whole))
