@@ -56,7 +56,9 @@ def picture() -> str:
     stored = json.loads((RESULTS / "compvqc.json").read_text())["rows"]
     rows = [Row(**{k: v for k, v in row.items() if k != "command"}) for row in stored]
     drawn = plot(
-        lambda axes: _draw(axes, [row for row in rows if row.settings["task"] == "digits4"]),
+        lambda axes: _draw(
+            axes, [row for row in rows if (row.settings["task"], row.settings["circuit"]) == ("digits4", "seismic")]
+        ),
         *rows,
         title="Test accuracy against two-qubit gates",
         size=(7.2, 3.6),

@@ -21,16 +21,15 @@ def random_starts(task: Classification, starts: int, generator: torch.Generator)
 def train_small(
     task: Classification, layers: Sequence[int], starts: int, generator: torch.Generator
 ) -> list[tuple[Classification, Tensor]]:
-    """A line ansatz of each number of layers, trained from scratch: the task and the best weights by validation.
+    """A line ansatz of each number of layers, trained from scratch: the task and the weights of most merit.
 
-    Best is most validation samples right, then least validation loss, as for compressed circuits. Where the task's
-    circuit reads features again, so does the small one, between its layers.
+    Where the task's circuit reads features again, so does the small one, between its layers.
     """
     found = []
     for count in layers:
         small = replace(task, circuit=_small(task.circuit, count))
         trained = small.train(random_starts(small, starts, generator))
-        found.append((small, max(trained, key=lambda w: merit(small, w))))
+        found.append((small, max(trained, key=small.merit)))
     return found
 
 
@@ -58,12 +57,6 @@ def _reads(circuit: Circuit) -> list[tuple[Gate, ...]]:
             trained = set()
         groups[-1].append(gate)
     return list(map(tuple, groups))
-
-
-@torch.no_grad()
-def merit(task: Classification, weights: Tensor) -> tuple[float, float]:
-    """Validation accuracy, then less validation loss: what circuits are chosen by."""
-    return task.accuracy(weights, "val"), -float(task.cross_entropy(weights, "val"))
 
 
 def magnitude_prune(task: Classification, weights: Tensor, shares: Sequence[float]) -> list[tuple[Tensor, Tensor]]:

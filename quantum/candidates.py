@@ -24,6 +24,8 @@ class Candidate:
     compiled: Compiled
     readout: Readout
     """The parities that the compiled circuit is read by."""
+    merit: tuple[int, float]
+    """More is better: `Classification.merit`."""
     val_accuracy: float
     val_loss: float
 
@@ -31,11 +33,6 @@ class Candidate:
     def count(self) -> tuple[int, int, float]:
         """Less is cheaper: two-qubit gates, then depth; between equals, less validation loss."""
         return self.compiled.twoq, self.compiled.depth, self.val_loss
-
-    @property
-    def merit(self) -> tuple[float, float]:
-        """More is better: validation accuracy, then less validation loss."""
-        return self.val_accuracy, -self.val_loss
 
 
 def candidate(
@@ -50,14 +47,14 @@ def candidate(
     with torch.no_grad():
         loss = float(task.cross_entropy(weights, "val"))
     free = torch.ones_like(weights, dtype=torch.bool) if free is None else free
-    return Candidate(weights, free, compiled, readout, task.accuracy(weights, "val"), loss)
+    return Candidate(weights, free, compiled, readout, task.merit(weights), task.accuracy(weights, "val"), loss)
 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
     """Which circuits a budget allows, beside the dense circuit, and which of them is wanted.
 
-    With a `drop` the cheapest circuit, else the one with the best validation accuracy. `loss_slack` guards a `drop`
+    With a `drop` the cheapest circuit, else the one of most merit. `loss_slack` guards a `drop`
     against luck on a small validation set: a circuit's validation loss may exceed the dense one's by that share.
     """
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from quantum.baselines import merit, random_starts
+from quantum.baselines import random_starts
 from quantum.budget import Budget
 from quantum.candidates import Candidate, Rule, candidate
 from quantum.levels import level_table
@@ -79,8 +79,7 @@ class CompVQC:
         """Compresses `task.circuit`, every weight an angle of its own, from trained `starts` `(starts, weights)`.
 
         With a `drop` in the budget: the cheapest circuit whose validation accuracy is within it. Without: the circuit
-        with the best validation accuracy among those within the limits. The dense circuit is the start with the lowest
-        validation loss. Raises `ValueError` where nothing that was found is within the budget.
+        of most merit among those within the limits. The dense circuit is the start with the lowest validation loss. Raises `ValueError` where nothing that was found is within the budget.
         """
         grown, starts = _with_slots(task, starts)
         search = _Search(self, grown, device, budget, starts, generator)
@@ -186,10 +185,10 @@ class _Search:
         return [(moved[k], of.free & (torch.arange(len(here)) != block)) for block, k in first.items()]
 
     def _trained(self, weights: Tensor, free: Tensor, restarts: int) -> Candidate:
-        """The pattern's free angles trained from `weights` and from random starts; the best by validation."""
+        """The pattern's free angles trained from `weights` and from random starts; the one of most merit."""
         starts = torch.vstack([weights[None], random_starts(self.task, restarts, self.generator)])
         trained = self.task.retrain(weights, free, starts)
-        return candidate(self.task, self.device, max(trained, key=lambda w: merit(self.task, w)), free)
+        return candidate(self.task, self.device, max(trained, key=self.task.merit), free)
 
     def shortfall(self) -> str:
         """What to tell a user whose budget nothing met."""

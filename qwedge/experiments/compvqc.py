@@ -226,12 +226,11 @@ class _Cell:
         }
 
     def point(self, task: Classification, c: Candidate) -> JSON:
-        """One circuit of a front: counts, and samples right on validation and test by exact simulation."""
+        """One circuit of a front: counts, and samples right on each part by exact simulation."""
         return {
             "twoq": c.compiled.twoq,
             "depth": c.compiled.depth,
-            "val": task.correct(c.weights, "val"),
-            "test": task.correct(c.weights, "test"),
+            **{part: task.correct(c.weights, part) for part in PARTS},
         }
 
     def dense(self) -> JSON:
@@ -289,7 +288,7 @@ class _Cell:
 
 
 def _front(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The best by validation for every number of two-qubit gates, where more gates bring more."""
+    """The circuit of most merit for every number of two-qubit gates, where more gates bring more."""
     front: list[Candidate] = []
     for c in sorted(candidates, key=lambda c: (c.compiled.twoq, tuple(-m for m in c.merit))):
         if not front or c.merit > front[-1].merit:
