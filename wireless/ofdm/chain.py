@@ -21,6 +21,9 @@ from wireless.ofdm.phy.constellation import levels, points
 from wireless.ofdm.phy.interleaver import deinterleave, interleave
 from wireless.ofdm.phy.rates import Rate
 
+WIDTH = 64
+"""Subcarriers of a row of LLRs, the unused ones zero: whole vectors, without a remainder."""
+
 
 def arrive(
     bits: NDArray[np.uint8], h: NDArray[np.complex64], n0: float, rate: Rate, rng: Generator
@@ -33,6 +36,16 @@ def arrive(
     y = gaussian((len(bits), coded.shape[1] // rate.coded, h.shape[1]), n0, rng)
     _add(coded, _sources(rate), points(rate.bits), h, y)
     return y
+
+
+def respond(gain: NDArray[np.complex64], f: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """`gain @ f`: (batch, paths) and (paths, K) -> (batch, K).
+
+    A product so small that the threads of a linear algebra library cost more than they give.
+    """
+    h = np.zeros((gain.shape[0], f.shape[1]), np.complex64)
+    _respond(gain, f, h)
+    return h
 
 
 def decide(
@@ -57,7 +70,7 @@ def decide(
 
     def work(group: int) -> None:
         part = slice(group * viterbi.LANES, (group + 1) * viterbi.LANES)
-        llr = np.zeros((viterbi.LANES, symbols * rate.bits * used), np.int8)
+        llr = np.zeros((viterbi.LANES, symbols * rate.bits * WIDTH), np.int8)
         _soft(y[part], h[part], weight[part], unit, rate.bits, symbols * rate.coded, llr)
         lanes = np.empty((len(places), viterbi.LANES), np.int8)
         _deal(llr, places, lanes)
@@ -79,11 +92,20 @@ def _sources(rate: Rate) -> NDArray[np.int32]:
 def _places(rate: Rate, symbols: int) -> NDArray[np.int32]:
     """Where `_soft` puts the LLRs that the decoder reads one after the other, (2 steps,); -1 for what is not sent."""
     k = grid.data_places(rate.ht)
-    used = rate.data + 4
-    one = (np.arange(rate.bits) * used + k[:, None]).reshape(1, -1)
-    sent = np.arange(symbols)[:, None] * (rate.bits * used) + deinterleave(one, rate)
+    one = (np.arange(rate.bits) * WIDTH + k[:, None]).reshape(1, -1)
+    sent = np.arange(symbols)[:, None] * (rate.bits * WIDTH) + deinterleave(one, rate)
     # Depuncturing writes zeros where nothing was sent, so places count from one on the way through it.
     return (depuncture(sent.reshape(1, -1) + 1, rate.code)[0] - 1).astype(np.int32)
+
+
+@njit(cache=True, nogil=True)
+def _respond(gain, f, h):  # type: ignore[no-untyped-def]
+    for packet in range(gain.shape[0]):
+        row = h[packet]
+        for path in range(gain.shape[1]):
+            one, turn = gain[packet, path], f[path]
+            for k in range(row.shape[0]):
+                row[k] += one * turn[k]
 
 
 @njit(cache=True, nogil=True)
@@ -104,28 +126,37 @@ def _add(coded, sources, table, h, y):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _soft(y, h, weight, unit, bits, sent, llr):  # type: ignore[no-untyped-def]
-    """Max-log LLRs of each packet, quantised as by `viterbi.quantise`: llr[packet, (symbol, bit, k)]."""
+    """Max-log LLRs of each packet, quantised as by `viterbi.quantise`: llr[packet, (symbol, bit, k)], 64 to a bit."""
     symbols, used = y.shape[1], y.shape[2]
     axis = max(bits // 2, 1)
-    soft = np.empty((symbols * bits, used), np.float32)
-    real, imag, g = np.empty(used, np.float32), np.empty(used, np.float32), np.empty(used, np.float32)
+    soft = np.empty((symbols * bits, WIDTH), np.float32)
+    real, imag, g = np.zeros(WIDTH, np.float32), np.zeros(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
+    cosine, sine = np.empty(used, np.float32), np.empty(used, np.float32)
     flat = soft.reshape(-1)
     for packet in range(y.shape[0]):
-        gain, heavy = h[packet], weight[packet]
         for k in range(used):
-            g[k] = (gain[k].real * gain[k].real + gain[k].imag * gain[k].imag) * heavy[k] * np.float32(unit * unit)
+            gain, scale = h[packet, k], weight[packet, k] * np.float32(unit)
+            cosine[k], sine[k] = gain.real * scale, gain.imag * scale
+            g[k] = (gain.real * gain.real + gain.imag * gain.imag) * np.float32(unit) * scale
         for symbol in range(symbols):
             row = y[packet, symbol]
+            # One array written in each loop: more, and the vectoriser gives up on proving that they do not overlap.
             for k in range(used):
-                scale = heavy[k] * np.float32(unit)
-                real[k] = (row[k].real * gain[k].real + row[k].imag * gain[k].imag) * scale
-                imag[k] = (row[k].imag * gain[k].real - row[k].real * gain[k].imag) * scale
+                real[k] = row[k].real * cosine[k] + row[k].imag * sine[k]
+            for k in range(used):
+                imag[k] = row[k].imag * cosine[k] - row[k].real * sine[k]
             for bit in range(bits):
                 soft_bit(imag if bit >= axis else real, g, axis, bit % axis, soft[symbol * bits + bit])
-        total = np.float32(0)
-        for k in range(flat.shape[0]):
-            total += abs(flat[k])
-        _round(flat, np.float32(viterbi.MEAN * sent / max(total, np.float32(1e-30))), llr[packet])
+        total = max(_total(flat), np.float32(1e-30))
+        _round(flat, np.float32(viterbi.MEAN * sent / total), llr[packet])
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _total(soft):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for k in range(soft.shape[0]):
+        total += abs(soft[k])
+    return total
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -87,21 +87,26 @@ def soft_bit(a, g, axis, bit, llr):  # type: ignore[no-untyped-def]
     half squared, over the noise: the levels then stand at odd multiples of g. The formulas are the differences of the
     nearest squared distances, written out over the intervals between levels.
     """
-    two, four = np.float32(2), np.float32(4)
-    if bit == 0:
+    zero, two, four, six = np.float32(0), np.float32(2), np.float32(4), np.float32(6)
+    if bit == 0 and axis == 1:
+        for k in range(a.shape[0]):
+            llr[k] = four * a[k]
+    elif bit == 0 and axis == 2:
         for k in range(a.shape[0]):
             size = abs(a[k])
-            steep = size
-            for step in range(1, 2 ** (axis - 1)):
-                steep += max(size - np.float32(2 * step) * g[k], np.float32(0))
-            llr[k] = math.copysign(four * steep, a[k])
+            llr[k] = math.copysign(four * (size + max(size - two * g[k], zero)), a[k])
+    elif bit == 0:
+        for k in range(a.shape[0]):
+            size = abs(a[k])
+            steep = max(size - two * g[k], zero) + max(size - four * g[k], zero) + max(size - six * g[k], zero)
+            llr[k] = math.copysign(four * (size + steep), a[k])
     elif axis == 2:
         for k in range(a.shape[0]):
             llr[k] = four * (two * g[k] - abs(a[k]))
     elif bit == 1:
         for k in range(a.shape[0]):
             size = abs(a[k])
-            bend = max(two * g[k] - size, np.float32(0)) - max(size - np.float32(6) * g[k], np.float32(0))
+            bend = max(two * g[k] - size, zero) - max(size - six * g[k], zero)
             llr[k] = four * (four * g[k] - size + bend)
     else:
         for k in range(a.shape[0]):

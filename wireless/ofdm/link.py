@@ -93,7 +93,8 @@ class Link:
         bits = random_bits(packets, self.bits_each + TAIL, rng)
         bits[:, self.bits_each :] = 0
         paths = self.channel.draw(packets, rng)
-        h = paths.gain @ response(self.rate.data + 4, paths.delay).astype(np.complex64).T
+        f = response(self.rate.data + 4, paths.delay).T.astype(np.complex64, order="C")
+        h = chain.respond(paths.gain, f)
         n0 = noise_variance(ebn0_db, self.rate)
         y = chain.arrive(bits, h, n0, self.rate, rng)
         ls = h + gaussian(h.shape, n0 / 2, rng)
