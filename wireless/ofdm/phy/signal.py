@@ -89,7 +89,7 @@ def ht_signal_bits(fields: HTSignal) -> NDArray[np.uint8]:
 
 def read_ht_signal(bits: NDArray[np.uint8]) -> HTSignal:
     """Undoes `ht_signal_bits`; ValueError with the reason where the CRC of the bits (48,) is wrong."""
-    if crc8(bits[:34].tolist()) != _number(bits[34:42][::-1]):
+    if not crc_right(bits):
         raise ValueError("HT-SIG CRC is wrong")
     smoothing, not_sounding, _, aggregation = map(bool, bits[24:28])
     return HTSignal(
@@ -104,6 +104,11 @@ def read_ht_signal(bits: NDArray[np.uint8]) -> HTSignal:
         ldpc=bool(bits[30]),
         extension=_number(bits[32:34]),
     )
+
+
+def crc_right(bits: NDArray[np.uint8]) -> bool:
+    """True where the CRC of the bits (48,) of HT-SIG, or of VHT-SIG-A, is right."""
+    return crc8(bits[:34].tolist()) == _number(bits[34:42][::-1])
 
 
 def _low_first(value: int, width: int) -> list[int]:

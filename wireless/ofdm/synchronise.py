@@ -1,0 +1,171 @@
+"""Where frames begin in a recording, and how far off their carrier is.
+
+The short training field repeats every 16 samples: its lag-16 autocorrelation shows a plateau, and the plateau's phase
+the coarse carrier offset (Schmidl and Cox 1997). Correlation with the long training symbol then gives the timing, and
+the phase between its two copies the fine offset.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from wireless.ofdm.phy import grid
+
+WINDOW = 64
+"""Samples under the autocorrelation. In noise alone its magnitude exceeds 0.5 once in 10 million places."""
+RISE, FALL = 0.5, 0.35
+"""A plateau begins above RISE, about 1 dB of signal over noise, and ends below FALL."""
+CHANNEL = 16
+"""Samples that the paths of a channel may spread over: the cyclic prefix."""
+EARLY = 3
+"""Samples by which symbols are cut before the first path: a path between two samples has precursors."""
+_COHERENT, _MATCHED = 0.3, 0.45  # two equal symbols; and these the long training symbol. Noise has 0.1 and 0.25.
+_CHUNK = 160  # a plateau longer than the short training field may hide several of them
+
+
+class Preamble(NamedTuple):
+    """A legacy preamble that was found."""
+
+    start: int
+    """Sample at which the short training field begins; negative where the recording begins later."""
+    body: int
+    """Sample from which the first long training symbol is cut, `EARLY` samples before its first path."""
+    cfo: float
+    """Carrier offset in cycles per sample."""
+
+
+def find(samples: NDArray[np.complex64]) -> Iterator[Preamble]:
+    """The preambles in `samples` (N,), at 20 MHz, in order of time.
+
+    Sure above about 3 dB of signal over noise; carrier offsets up to +-500 kHz. A constant in the recording (leakage
+    of the local oscillator) must be gone before: it repeats every 16 samples too.
+    """
+    last = -1
+    for begin, end, coarse in _plateaus(samples):
+        # The plateau ends 80 samples or more before the long training symbols do, whatever was missed of its start.
+        first, stop = max(begin + 96, end - 16, last + 1, 0), end + 176
+        place = _align(samples, first, stop, coarse)
+        if place >= 0:
+            last = place + 2 * grid.FFT
+            yield Preamble(place - 192, max(place - EARLY, 0), _fine(samples, place, coarse))
+
+
+def turned(
+    samples: NDArray[np.complex64], first: int, count: int, cfo: float, origin: int = 0
+) -> NDArray[np.complex64]:
+    """`count` samples from `first` on, with the carrier offset taken out; at sample `origin` nothing is turned."""
+    turn = np.exp(-2j * np.pi * cfo * np.arange(first - origin, first - origin + count))
+    straight: NDArray[np.complex64] = (samples[first : first + count] * turn).astype(np.complex64)
+    return straight
+
+
+def _plateaus(samples: NDArray[np.complex64]) -> Iterator[tuple[int, int, float]]:
+    """Where the autocorrelation is high, [begin, end), and the carrier offset its phase shows, in cycles per sample."""
+    runs, phases = _runs(samples, RISE, FALL)
+    for (begin, end), phase in zip(runs.tolist(), phases.tolist(), strict=True):
+        yield begin, end, phase / (2 * np.pi * 16)
+
+
+def _align(samples: NDArray[np.complex64], first: int, stop: int, coarse: float) -> int:
+    """The first sample of the first long training symbol, sought in [first, stop).
+
+    Among places where the paths seen by the correlator within one cyclic prefix are nearly as strong as anywhere, it
+    is the last: a window may not begin after the first path, and should not begin long before. -1 where there is none.
+    """
+    both = 2 * grid.FFT
+    piece = turned(samples, first, min(stop + both + CHANNEL, len(samples)) - first, coarse, first)
+    places = len(piece) - both - CHANNEL + 1
+    if places <= 0:
+        return -1
+    strength, coherence, matched = _correlate(piece, grid.preamble()[-grid.FFT :].conj(), places)
+    best = int(np.argmax(strength))
+    if coherence[best] < _COHERENT or matched[best] < _MATCHED:
+        return -1
+    near = np.arange(best, min(best + CHANNEL, places))
+    return first + int(near[strength[near] > 0.95 * strength[best]][-1])
+
+
+def _fine(samples: NDArray[np.complex64], place: int, coarse: float) -> float:
+    """The carrier offset from what repeats after 64 samples: four short training symbols, the long one, its prefix.
+
+    The first 12 and 16 samples of either field may still hold the field before, by way of the channel.
+    """
+    short = samples[max(place - 180, 0) : max(place - 40, 0)]
+    long = samples[max(place - 16, 0) : place + 2 * grid.FFT - EARLY]
+    beat = sum(np.vdot(part[: -grid.FFT], part[grid.FFT :]) for part in (short, long) if len(part) > grid.FFT)
+    ahead = beat * np.exp(-2j * np.pi * grid.FFT * coarse)
+    return coarse + float(np.angle(ahead)) / (2 * np.pi * grid.FFT)
+
+
+@njit(cache=True, nogil=True)
+def _runs(x: Any, rise: float, fall: float) -> Any:
+    """Runs (begin, end) of high normalised autocorrelation at lag 16, and the phase of its sum over each run."""
+    runs, phases, found = np.empty((x.shape[0] // 2 + 1, 2), np.int64), np.empty(x.shape[0] // 2 + 1), 0
+    inside, begin = False, 0
+    together, power, total = 0j, 0.0, 0j
+    for n in range(x.shape[0] - 16):
+        product = x[n].conjugate() * x[n + 16]
+        together += product
+        power += 0.5 * (abs2(x[n]) + abs2(x[n + 16]))
+        if n >= WINDOW:
+            old = n - WINDOW
+            together -= x[old].conjugate() * x[old + 16]
+            power -= 0.5 * (abs2(x[old]) + abs2(x[old + 16]))
+        elif n < WINDOW - 1:
+            continue
+        here = n - WINDOW + 1
+        # What is left of the running sums after a strong frame is rounding; a signal 120 dB below full scale is none.
+        level = abs(together) / power if power > 1e-12 * WINDOW else 0.0
+        if not inside and level > rise:
+            inside, begin, total = True, here, 0j
+        if inside:
+            total += together
+            if level < fall or here - begin >= _CHUNK:
+                inside = False
+                runs[found] = begin, here
+                phases[found] = np.angle(total)
+                found += 1
+    if inside:
+        runs[found] = begin, x.shape[0] - 16 - WINDOW + 1
+        phases[found] = np.angle(total)
+        found += 1
+    return runs[:found], phases[:found]
+
+
+@njit(cache=True, nogil=True)
+def _correlate(x: Any, symbol: Any, places: int) -> Any:
+    """For each place: energy of the paths in one cyclic prefix, coherence of the two symbols, and how well they match.
+
+    The energy of a path at n is |<x[n:], symbol>|^2 + |<x[n + 64:], symbol>|^2; matched is the paths' share of the
+    energy received, 1 without noise.
+    """
+    size = symbol.shape[0]
+    path = np.zeros(x.shape[0] - 2 * size + 1)
+    for n in range(path.shape[0]):
+        one, two = 0j, 0j
+        for m in range(size):
+            one += x[n + m] * symbol[m]
+            two += x[n + size + m] * symbol[m]
+        path[n] = abs2(one) + abs2(two)
+    unit = 0.0
+    for m in range(size):
+        unit += abs2(symbol[m])
+    strength, coherence, matched = np.empty(places), np.empty(places), np.empty(places)
+    for n in range(places):
+        strength[n] = path[n : n + CHANNEL].sum()
+        beat, energy = 0j, 1e-30
+        for m in range(size):
+            beat += x[n + m].conjugate() * x[n + size + m]
+            energy += abs2(x[n + m]) + abs2(x[n + size + m])
+        coherence[n] = 2 * abs(beat) / energy
+        matched[n] = strength[n] / (unit * energy)
+    return strength, coherence, matched
+
+
+@njit(cache=True, nogil=True, inline="always")
+def abs2(value: Any) -> Any:
+    """|value|^2 without a square root, in double precision."""
+    return float(value.real) ** 2 + float(value.imag) ** 2
