@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwedge.catalogue import EXPERIMENTS, extra_named, load
+from qwedge.decode import decode
 from qwedge.noise import noise
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ def report(name: str, out: Path | None, as_json: bool) -> None:
     click.echo(str(path))
 
 
+cli.add_command(decode)
 cli.add_command(noise)
 
 

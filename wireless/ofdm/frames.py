@@ -95,17 +95,20 @@ def decode(samples: NDArray[np.complex64], receiver: Receiver | None = None) -> 
     >>> [(frame.rate.name, frame.length, frame.fcs_ok) for frame in decode(np.pad(sent, 100))]
     [('54 Mb/s', 40, True)]
     """
-    frames: list[Frame] = []
+    return list(frames(samples, receiver))
+
+
+def frames(samples: NDArray[np.complex64], receiver: Receiver | None = None) -> Iterator[Frame]:
+    """What `decode` returns, one after the other, for who wants to see how far it is."""
     resume = 0
     for found in bursts(samples):
         frame = finish(found, receiver or Receiver()) if isinstance(found, Burst) else found
         if frame.start < resume:
             continue
-        frames.append(frame)
+        yield frame
         # One parity bit is not enough to believe that nothing else begins for up to 5.5 ms; an HT frame is believed,
         # because its second training field would be taken for a preamble.
         resume = frame.stop if frame.fcs_ok or frame.format not in ("", "non-HT") else frame.start + 320
-    return frames
 
 
 def bursts(samples: NDArray[np.complex64]) -> Iterator[Burst | Frame]:
