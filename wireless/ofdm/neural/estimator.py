@@ -1,0 +1,102 @@
+"""Channel estimation by a small network that judges taps: a noisy look at 16 delays in, the power of each out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wireless.ofdm.estimators import TAPS, Channel, Observation, response
+from wireless.ofdm.wiener import Prior, wiener
+
+TINY = (24,)
+"""Hidden widths of the smallest network that keeps up: 832 weights."""
+
+FLOOR = 1e-3
+"""Added to a tap's power over its noise before the logarithm: below -30 dB a tap is absent."""
+
+
+class DelayGate(nn.Module):
+    """Scores `s` of the 16 delays, `sigmoid(s)` being the Wiener gain P / (P + noise) of a tap of power P.
+
+        s = MLP(log(|t|^2 / N0 + 1e-3), log N0),   t = F^+ ls
+
+    For independent taps the best linear estimate scales each by its Wiener gain. Only the powers are unknown, and the
+    network guesses them from one look. As the gain says what power a tap is given, `exp(-s) / noise` is the tap's
+    precision in a full Wiener estimate, which takes any reliabilities of the subcarriers: `NeuralEstimator`.
+    """
+
+    def __init__(self, hidden: Sequence[int] = TINY) -> None:
+        super().__init__()
+        widths = (TAPS + 1, *hidden, TAPS)
+        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(widths))
+
+    def forward(self, t: Tensor, noise: Tensor) -> Tensor:
+        """Scores `(batch, 16)` of taps `t` `(batch, 16)` seen with two training symbols at N0 `(batch,)`."""
+        power = t.real.square() + t.imag.square()
+        x = torch.cat((torch.log(power / noise[:, None] + FLOOR), torch.log(noise)[:, None]), 1)
+        for layer in self.layers[:-1]:
+            x = torch.relu(layer(x))
+        scores: Tensor = self.layers[-1](x)
+        return scores
+
+    def estimate(self, ls: Tensor, noise: Tensor) -> Tensor:
+        """The channel `(batch, used)` from LS over two training symbols: `wiener` without `rest`, differentiable."""
+        f, inverse, spread = (torch.from_numpy(array) for array in delays(ls.shape[1]))
+        t = ls @ inverse.T
+        precision = torch.exp(-self(t, noise)) / (0.5 * noise[:, None] * spread)
+        gram = (f.mH @ f) * (2 / noise)[:, None, None] + torch.diag_embed(precision).to(f.dtype)
+        right = (ls @ f.conj()) * (2 / noise)[:, None]
+        h: Tensor = torch.linalg.solve(gram, right[..., None])[..., 0] @ f.T
+        return h
+
+
+@cache
+def delays(used: int) -> tuple[NDArray[np.complex64], NDArray[np.complex64], NDArray[np.float32]]:
+    """F `(used, 16)`, its pseudo-inverse, and the noise of each tap in units of that of a subcarrier."""
+    f = response(used, np.arange(TAPS))
+    inverse = np.linalg.pinv(f)
+    spread = (np.abs(inverse) ** 2).sum(1)
+    return f.astype(np.complex64), inverse.astype(np.complex64), spread.astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class NeuralEstimator:
+    """The delay gate inside a Wiener estimate, in NumPy: weights `(out, in)` and biases, layer by layer.
+
+    Trained on channels of 16 taps. What else a channel holds shows in the part of `ls` that no 16 taps can make: where
+    its power is above that of the noise by more than chance, the estimate leaves it in (`rest`), and so goes back to
+    LS on channels that are nothing like the training.
+    """
+
+    layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]
+    name: str = "neural"
+
+    @classmethod
+    def of(cls, net: DelayGate) -> "NeuralEstimator":
+        return cls([(layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()) for layer in net.layers])
+
+    def estimate(self, seen: Observation) -> Channel:
+        noise = np.repeat((seen.noise / seen.looks)[:, None], seen.ls.shape[1], axis=1)
+        return wiener(seen.ls, noise, self.prior(seen))
+
+    def prior(self, seen: Observation) -> Prior:
+        """What the network makes of the preamble: a precision per tap, and the power outside the taps."""
+        f, inverse, spread = delays(seen.ls.shape[1])
+        t, error = seen.ls @ inverse.T, seen.noise / np.float32(seen.looks)
+        outside = (np.abs(seen.ls - t @ f.T) ** 2).sum(1) / (seen.ls.shape[1] - TAPS)
+        precision = np.exp(-self.scores(t, 2 * error)) / (error[:, None] * spread)
+        return Prior(precision, np.where(outside > 1.5 * error, outside - error, 0).astype(np.float32))
+
+    def scores(self, t: NDArray[np.complex64], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `DelayGate.forward`."""
+        x = np.concatenate((np.log(np.abs(t) ** 2 / noise[:, None] + FLOOR), np.log(noise)[:, None]), 1)
+        for weight, bias in self.layers[:-1]:
+            x = np.maximum(x @ weight.T + bias, 0)
+        weight, bias = self.layers[-1]
+        scores: NDArray[np.float32] = np.clip(x @ weight.T + bias, -20, 20)
+        return scores

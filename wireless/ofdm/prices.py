@@ -1,0 +1,36 @@
+"""What weights cost: bytes of the packed network, or multiply-accumulates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from shared import NonzeroPrice
+from shared.price import AbstractAdditivePrice
+
+
+@dataclass(frozen=True)
+class PackedBytes(AbstractAdditivePrice):
+    """Bytes of a network as `compress.pack` writes it, before its header: a bit says whether a weight is there.
+
+    `sparse` counts parameters that a bitmap covers, as (start, end) ranges of blocks: 1 bit if zero, else `1 + word`.
+    The others, biases, always take `word` bits.
+    """
+
+    word: int
+    sparse: tuple[tuple[int, int], ...]
+    unit: str = "bytes"
+
+    def price(self, values: Tensor) -> Tensor:
+        mapped = torch.zeros(len(values), 1, dtype=torch.bool, device=values.device)
+        for start, end in self.sparse:
+            mapped[start:end] = True
+        there = (values != 0).any(-1)
+        bits = torch.where(mapped, 1.0 + self.word * there, float(self.word))
+        return bits.double() / 8
+
+
+def macs(uses: Sequence[int]) -> NonzeroPrice:
+    """Multiply-accumulates of one pass: each weight that is not zero, times how often it is used."""
+    return NonzeroPrice(each=tuple(map(float, uses)), unit="MAC")

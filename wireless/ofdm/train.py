@@ -1,0 +1,145 @@
+"""How the neural blocks are trained: fresh packets at every step, all SNRs and delay spreads in one go."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from wireless.ofdm.estimators import TAPS
+from wireless.ofdm.neural.decoder import SyndromeNet, features, targets
+from wireless.ofdm.neural.estimator import TINY, DelayGate, delays
+
+Report = Callable[[int, int, str], None]
+Net = TypeVar("Net", bound=nn.Module)
+
+EBN0_DB = (0.0, 20.0)
+RMS_NS = (10.0, 150.0)
+"""The ranges of training, uniform in each."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Adam over `steps` batches, the rate falling from `rate` to `floor` along a cosine."""
+
+    steps: int = 2500
+    batch: int = 512
+    rate: float = 3e-3
+    floor: float = 1e-5
+
+
+def descend(
+    parameters: Sequence[Tensor],
+    loss: Callable[[], Tensor],
+    schedule: Schedule,
+    report: Report | None = None,
+    note: str = "training",
+) -> None:
+    """Moves `parameters` down `loss()`, which draws its own batch each time. Raises ValueError where it diverges."""
+    adam = torch.optim.Adam(parameters, lr=schedule.rate)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, max(schedule.steps, 1), schedule.floor)
+    for step in range(1, schedule.steps + 1):
+        adam.zero_grad()
+        now = loss()
+        now.backward()
+        if not now.isfinite():
+            raise ValueError(f"training diverged: loss {float(now)} at step {step} of {schedule}")
+        adam.step()
+        cosine.step()
+        if report is not None and step % 50 == 0:
+            report(step, schedule.steps, note)
+
+
+def seeded(build: Callable[[], Net], generator: torch.Generator) -> Net:
+    """A network whose first weights are drawn from `generator`; torch draws them from its global one otherwise."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        return build()
+
+
+def train_estimator(
+    generator: torch.Generator,
+    schedule: Schedule | None = None,
+    hidden: Sequence[int] = TINY,
+    report: Report | None = None,
+) -> DelayGate:
+    """A delay gate trained on exponential channels; the same for the same generator state and machine."""
+    schedule = schedule or Schedule()
+    net = seeded(lambda: DelayGate(hidden), generator)
+    descend(
+        list(net.parameters()),
+        lambda: estimator_loss(net, schedule.batch, generator),
+        schedule,
+        report,
+        "training the estimator",
+    )
+    return net.eval()
+
+
+def estimator_loss(net: nn.Module, batch: int, generator: torch.Generator) -> Tensor:
+    """`mean |h - estimate|^2 / N0` over fresh channels; without 1/N0 high SNRs would not count.
+
+    `net` maps taps and N0 to scores, as `DelayGate` does.
+    """
+    h, ls, noise = fading(batch, generator)
+    error = DelayGate.estimate(net, ls, noise) - h  # type: ignore[arg-type]
+    return ((error.real.square() + error.imag.square()).mean(1) / noise).mean()
+
+
+def fading(batch: int, generator: torch.Generator, used: int = 52) -> tuple[Tensor, Tensor, Tensor]:
+    """Channels h and their LS estimates over two training symbols, both `(batch, used)`, and N0 `(batch,)`.
+
+    Exponential profiles of 16 taps, rms delay and Eb/N0 (of 16-QAM at rate 1/2) uniform in the ranges of training.
+    """
+    rms = RMS_NS[0] + (RMS_NS[1] - RMS_NS[0]) * torch.rand(batch, 1, generator=generator)
+    power = torch.softmax(-50.0 * torch.arange(TAPS) / rms, 1)
+    ebn0_db = EBN0_DB[0] + (EBN0_DB[1] - EBN0_DB[0]) * torch.rand(batch, generator=generator)
+    noise = 0.5 * 10 ** (-ebn0_db / 10)
+    h = (gaussian(batch, TAPS, generator) * power.sqrt()) @ torch.from_numpy(delays(used)[0]).T
+    return h, h + gaussian(batch, used, generator) * (noise / 2).sqrt()[:, None], noise
+
+
+def gaussian(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Circular complex Gaussian numbers of unit variance."""
+    parts = torch.randn(rows, columns, 2, generator=generator) * math.sqrt(0.5)
+    return torch.view_as_complex(parts)
+
+
+DECODER = Schedule(steps=400, batch=64, rate=3e-3)
+
+DECODER_STEPS = 192
+EASY, HARD = 14.0, 1.0
+"""Es/N0 in dB per code bit, where the curriculum of the decoder starts and where it ends."""
+
+
+def train_decoder(
+    generator: torch.Generator, schedule: Schedule = DECODER, report: Report | None = None
+) -> SyndromeNet:
+    """A decoder trained from few errors to many: on single errors the syndrome shows each of them alone.
+
+    Every batch mixes all that the curriculum has reached. Code bits fade independently, as after the interleaver.
+    """
+    net, reached = seeded(SyndromeNet, generator), iter(range(1, schedule.steps + 1))
+
+    def loss() -> Tensor:
+        level = EASY + (HARD - EASY) * min(2 * next(reached) / schedule.steps, 1.0)
+        llr, wrong = noisy_code(schedule.batch, level, generator)
+        return binary_cross_entropy_with_logits(net(features(llr)), targets(wrong))
+
+    descend(list(net.parameters()), loss, schedule, report, "training the decoder")
+    return net.eval()
+
+
+def noisy_code(batch: int, hardest_db: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """LLRs `(batch, 2 steps)` of an all-zero code word, and where their signs are wrong `(batch, 2, steps)`.
+
+    As the network sees errors only, one code word stands for all. SNRs are uniform from `hardest_db` to `EASY`.
+    """
+    db = hardest_db + (EASY - hardest_db) * torch.rand(batch, 1, generator=generator)
+    n0 = 10 ** (-db / 10)
+    gain = gaussian(batch, 2 * DECODER_STEPS, generator).abs()
+    llr = 4 * gain * (torch.randn(gain.shape, generator=generator) * (n0 / 2).sqrt() - gain) / n0
+    return llr, (llr > 0).to(torch.uint8).reshape(batch, -1, 2).transpose(1, 2)
