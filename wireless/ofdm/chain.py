@@ -95,7 +95,8 @@ def _places(rate: Rate, symbols: int) -> NDArray[np.int32]:
     one = (np.arange(rate.bits) * WIDTH + k[:, None]).reshape(1, -1)
     sent = np.arange(symbols)[:, None] * (rate.bits * WIDTH) + deinterleave(one, rate)
     # Depuncturing writes zeros where nothing was sent, so places count from one on the way through it.
-    return (depuncture(sent.reshape(1, -1) + 1, rate.code)[0] - 1).astype(np.int32)
+    places: NDArray[np.int32] = (depuncture(sent.reshape(1, -1) + 1, rate.code)[0] - 1).astype(np.int32)
+    return places
 
 
 @njit(cache=True, nogil=True)

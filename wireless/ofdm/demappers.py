@@ -9,6 +9,7 @@ with a the equalised amplitude and g = |h|^2 / noise.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,7 +44,7 @@ class MaxLog:
     def demap(
         self, y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], bits: int
     ) -> NDArray[np.float32]:
-        return _run(_max_log, y, h, noise, levels(bits), bits)
+        return _run(_max_log, y, h, noise, bits)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Exact:
     def demap(
         self, y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], bits: int
     ) -> NDArray[np.float32]:
-        return _run(_exact, y, h, noise, levels(bits), bits)
+        return _run(_exact, y, h, noise, bits)
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,15 @@ class Hard:
         return np.where(soft > 0, np.float32(1), np.float32(-1))
 
 
-def _run(kernel, y, h, noise, how, bits):  # type: ignore[no-untyped-def]
-    if h.ndim == 2:
-        h = h[:, None]
+def _run(
+    kernel: Callable[..., None],
+    y: NDArray[np.complex64],
+    h: NDArray[np.complex64],
+    noise: NDArray[np.float32],
+    bits: int,
+) -> NDArray[np.float32]:
     llr = np.empty((*y.shape, bits), np.float32)
-    kernel(y, np.broadcast_to(h, y.shape), noise, how, llr)
+    kernel(y, np.broadcast_to(h[:, None] if h.ndim == 2 else h, y.shape), noise, levels(bits), llr)
     return llr.reshape(*y.shape[:-1], -1)
 
 

@@ -130,13 +130,15 @@ class PerfectCSI:
 
 def response(count: int, delay: NDArray[Any]) -> NDArray[np.complex128]:
     """F (K, paths), `F[k, l] = exp(-j 2 pi k delay[l] / 64)`: h = F taps. Delays in samples of 50 ns."""
-    return np.exp(-2j * np.pi / grid.FFT * np.outer(grid.used(count == 56), delay))
+    turns: NDArray[np.complex128] = np.exp(-2j * np.pi / grid.FFT * np.outer(grid.used(count == 56), delay))
+    return turns
 
 
 def exponential_profile(rms_ns: NDArray[Any], taps: int = TAPS) -> NDArray[np.float64]:
     """Power of each tap, `exp(-50 ns l / rms)` over its sum: (..., taps) for rms delays of the shape (...)."""
     power = np.exp(-50.0 / np.asarray(rms_ns, np.float64)[..., None] * np.arange(taps))
-    return power / power.sum(-1, keepdims=True)
+    profile: NDArray[np.float64] = power / power.sum(-1, keepdims=True)
+    return profile
 
 
 @cache
@@ -145,7 +147,7 @@ def exponential_covariance(count: int, rms_ns: tuple[float, float]) -> NDArray[n
     low, high = rms_ns
     middles = low + (high - low) * (np.arange(1000) + 0.5) / 1000
     f = response(count, np.arange(TAPS))
-    covariance = (f * exponential_profile(middles).mean(0)) @ f.conj().T
+    covariance: NDArray[np.complex128] = (f * exponential_profile(middles).mean(0)) @ f.conj().T
     covariance.setflags(write=False)
     return covariance
 

@@ -9,11 +9,15 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from wireless.ofdm import chain
-from wireless.ofdm.channels import AbstractChannel
+from wireless.ofdm.channels import AbstractChannel, Paths
 from wireless.ofdm.estimators import Observation, Truth, response
+from wireless.ofdm.feedback import remap
+from wireless.ofdm.impairments import Impairment
 from wireless.ofdm.noise import gaussian
+from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.rates import RATES, Rate
 from wireless.ofdm.receiver import Receiver, Receives
+from wireless.ofdm.tracking import track
 
 TAIL = 6
 
@@ -82,6 +86,7 @@ class Link:
     receiver: Receives = field(default_factory=Receiver)
     rate: Rate = RATES[24]
     symbols: int = 10
+    impairments: tuple[Impairment, ...] = ()
 
     @property
     def bits_each(self) -> int:
@@ -93,14 +98,61 @@ class Link:
         bits = random_bits(packets, self.bits_each + TAIL, rng)
         bits[:, self.bits_each :] = 0
         paths = self.channel.draw(packets, rng)
+        n0 = noise_variance(ebn0_db, self.rate)
+        plain = paths.hertz is None and paths.delay.max() <= self.rate.guard and not self.impairments
+        seen, y = (self._multiply if plain else self._convolve)(bits, paths, n0, rng)
+        return Burst(bits[:, : self.bits_each], seen, y)
+
+    def _multiply(
+        self, bits: NDArray[np.uint8], paths: Paths, n0: float, rng: Generator
+    ) -> tuple[Observation, NDArray[np.complex64]]:
         f = response(self.rate.data + 4, paths.delay).T.astype(np.complex64, order="C")
         h = chain.respond(paths.gain, f)
-        n0 = noise_variance(ebn0_db, self.rate)
         y = chain.arrive(bits, h, n0, self.rate, rng)
-        ls = h + gaussian(h.shape, n0 / 2, rng)
-        truth = Truth(h, paths.power, paths.delay)
-        seen = Observation(ls, np.full(packets, n0, np.float32), 2.0, truth)
-        return Burst(bits[:, : self.bits_each], seen, y)
+        ls = h + gaussian(h.shape, n0 / self._looks, rng)
+        return self._observation(ls, n0, Truth(h, paths.power, paths.delay)), y
+
+    def _convolve(
+        self, bits: NDArray[np.uint8], paths: Paths, n0: float, rng: Generator
+    ) -> tuple[Observation, NDArray[np.complex64]]:
+        rate, pilots = self.rate, grid.data_pilots(self.rate, self.symbols)
+        points = grid.symbols(remap(bits, rate), 3 if rate.ht else 1, rate.ht)
+        training = self._training()
+        sent = np.hstack([np.tile(training, (len(bits), 1)), grid.to_time(points, rate.guard)])
+        amplified = self._impair(sent, "transmitter", rng)
+        received = paths.convolve(amplified)
+        received = self._impair(received + gaussian(received.shape, n0, rng), "receiver", rng)
+        fields = received[:, : len(training)]
+        # The last samples of the training fields, without the guard in front of them.
+        looks = grid.to_frequency(fields[:, len(training) - 64 * self._looks :], 0, rate.ht)
+        ls = (looks.mean(1) * grid.ltf(rate.ht)).astype(np.complex64)
+        y = grid.to_frequency(received[:, len(training) :], rate.guard, rate.ht)
+        middle = len(training) - 32 * self._looks
+        since = (len(training) + rate.guard + 32 - middle) / (64 + rate.guard)
+        y = np.array([track(*one, pilots, n0, since, rate.ht) for one in zip(y, ls, strict=True)])
+        middles = len(training) + rate.guard + 32 + np.arange(self.symbols) * (64 + rate.guard)
+        h = _seen_by_a_tracker(paths, np.concatenate([[middle], middles]), rate)
+        # What the amplifier compresses is part of the channel that every receiver sees.
+        gain = np.einsum("bn,bn->b", sent.conj(), amplified) / np.einsum("bn,bn->b", sent.conj(), sent)
+        h = (h * gain.reshape(-1, *[1] * (h.ndim - 1))).astype(np.complex64)
+        return self._observation(ls, n0, Truth(h, paths.power, paths.delay)), y
+
+    @property
+    def _looks(self) -> int:
+        return 1 if self.rate.ht else 2
+
+    def _training(self) -> NDArray[np.complex64]:
+        """The long training fields before DATA: a guard of 32 and two symbols, or in HT a guard of 16 and one."""
+        return grid.ht_preamble()[80:] if self.rate.ht else grid.preamble()[160:]
+
+    def _impair(self, x: NDArray[np.complex64], place: str, rng: Generator) -> NDArray[np.complex64]:
+        for impairment in self.impairments:
+            if impairment.place == place:
+                x = impairment.apply(x, rng)
+        return x
+
+    def _observation(self, ls: NDArray[np.complex64], n0: float, truth: Truth) -> Observation:
+        return Observation(ls, np.full(len(ls), n0, np.float32), float(self._looks), truth)
 
     def simulate(
         self,
@@ -165,6 +217,21 @@ def compare(
 def _decided(receiver: Receives, burst: Burst, link: Link) -> NDArray[np.uint8]:
     how = receiver.decide if isinstance(receiver, Receiver) else lambda *given: receiver.receive(*given).bits
     return how(burst.seen, burst.y, link.rate, link.bits_each)
+
+
+def _seen_by_a_tracker(paths: Paths, middles: NDArray[np.int64], rate: Rate) -> NDArray[np.complex64]:
+    """The channel (batch, K), or of one that moves (batch, symbols, K) in the middle of each symbol.
+
+    The first of `middles` is that of the training fields. The phase by which a moving channel turns as a whole from
+    there is taken off, because tracking takes it off the symbols.
+    """
+    f = response(rate.data + 4, paths.delay)
+    if paths.hertz is None:
+        return (paths.gain @ f.T).astype(np.complex64)
+    h = paths.at(middles).swapaxes(1, 2) @ f.T
+    turn = np.sum(h * h[:, :1].conj(), axis=-1, keepdims=True)
+    still: NDArray[np.complex64] = (h * (turn.conj() / np.abs(turn)))[:, 1:].astype(np.complex64)
+    return still
 
 
 def noise_variance(ebn0_db: float, rate: Rate) -> float:

@@ -136,8 +136,3 @@ def block(known: dict[str, Callable[[], Any]], asked: Any, kind: str) -> Any:
     if asked not in known:
         raise ValueError(f"{kind} {asked!r} is unknown: it must be one of {', '.join(known)}, or an object")
     return known[asked]()
-
-
-def data_positions(count: int) -> NDArray[np.int64]:
-    """Where the data subcarriers stand among the used ones."""
-    return grid.data_places(count == 56)

@@ -71,7 +71,8 @@ def quantise(llr: NDArray[Any]) -> NDArray[np.int8]:
     sent = np.maximum(np.count_nonzero(size, axis=1), 1)
     scale = MEAN * sent / np.maximum(size.sum(1, dtype=np.float64), np.finfo(np.float32).tiny)
     scaled = np.rint(llr * scale[:, None].astype(np.float32))
-    return np.clip(scaled, -127, 127).astype(np.int8)
+    rounded: NDArray[np.int8] = np.clip(scaled, -127, 127).astype(np.int8)
+    return rounded
 
 
 def to_lanes(llr: NDArray[np.int8]) -> NDArray[np.int8]:
