@@ -24,7 +24,9 @@ class Drawing(NamedTuple):
 
 
 def page(rows: Sequence[Row]) -> Page:
-    """One circuit's report, or a comparison of several."""
+    """One circuit's report, or a comparison of several, and which of them to run on which day."""
+    choices = [row for row in rows if "kinds" in row.result]
+    rows = _reports(rows)
     names = ", ".join(_name(row) for row in rows)
     devices = ", ".join(sorted({row.result["device"]["name"] for row in rows}))
     return Page(
@@ -37,6 +39,7 @@ def page(rows: Sequence[Row]) -> Page:
             *(plot(d.paint, *rows, title=d.title, caption=d.caption, panels=d.panels) for d in drawings(rows)[:1]),
             _against_shots(rows),
             *_drift(rows),
+            *(table for row in choices for table in _choice(row)),
             _counts(rows),
             *_sources(rows),
             *(plot(d.paint, *rows, title=d.title, caption=d.caption, panels=d.panels) for d in drawings(rows)[1:]),
@@ -50,7 +53,7 @@ def save_figures(rows: Sequence[Row], folder: Path) -> list[Path]:
     from matplotlib.figure import Figure
 
     written = []
-    for drawing in drawings(rows):
+    for drawing in drawings(_reports(rows)):
         canvas = Figure(figsize=(9.2, 3.8), layout="constrained", dpi=150)
         drawing.paint(*canvas.subplots(1, drawing.panels, squeeze=False)[0])
         for kind in ("svg", "png"):
@@ -59,6 +62,11 @@ def save_figures(rows: Sequence[Row], folder: Path) -> list[Path]:
             written.append(folder / f"{drawing.name}.{kind}")
             write_whole(written[-1], data.getvalue())
     return written
+
+
+def _reports(rows: Sequence[Row]) -> list[Row]:
+    """The rows about one circuit each."""
+    return [row for row in rows if "report" in row.result]
 
 
 def _name(row: Row) -> str:
@@ -95,6 +103,8 @@ def _key_figures(rows: Sequence[Row]) -> Iterator[tuple[str, Number]]:
         if 1.0 in at:
             yield f"{_name(row)}: as calibrated", _score(at[1.0]["score"], row)
             yield f"{_name(row)}: mean |change of <Z>|", cite(at[1.0]["shift"], row, form=".3f")
+        if energy := row.result.get("energy"):
+            yield f"{energy['problem']}: lowest energy, {energy['unit']}", cite(energy["lowest"], row, form=".4f")
         worst = max(at)
         if worst > 1:
             yield f"{_name(row)}: at {worst:g} times the noise", _score(at[worst]["score"], row)
@@ -168,7 +178,7 @@ def _drift(rows: Sequence[Row]) -> Iterator[Table]:
     lines: list[tuple[str | Number, ...]] = []
     for row in known:
         total = _report(row)["total"]
-        found = summary(row.result["drift"], total, least_is_best=_report(row)["unit"] == "energy")
+        found = summary(row.result["drift"], total, least_is_best=row.result.get("energy") is not None)
         form, unit = (".1%", total) if total else (".4f", 1)
         above = found["above"] or {}
         lines.append(
@@ -185,6 +195,54 @@ def _drift(rows: Sequence[Row]) -> Iterator[Table]:
         lines,
         note="The circuit as compiled for the first calibration, exactly evaluated on each.",
     )
+
+
+def _choice(row: Row) -> Iterator[Table]:
+    """What the repository chooses, and how that does on days that it was not made from."""
+    found = row.result
+    unit, form = (found["total"], ".1%") if found["total"] else (1, ".4f")
+    yield Table(
+        "Which circuit to run: kinds of days",
+        ("kind", "circuit", found["unit"] if unit == 1 else "accuracy", "radius"),
+        [
+            (
+                str(k + 1),
+                kind["model"],
+                cite(kind["score"] / unit, row, form=form),
+                cite(kind["radius"], row, form=".3g"),
+            )
+            for k, kind in enumerate(found["kinds"])
+        ],
+        note=f"From the first {found['known']} calibrations, by the figures that move the scores. On the kind nearest "
+        "to today's calibration, this circuit did best; a day farther than the radius is like no known one.",
+    )
+    picked = [found["scores"][day["model"]][k] for k, day in enumerate(found["later"])]
+    best = min if found["less_is_better"] else max
+    lines = {
+        "chosen by calibration": picked,
+        **{f"always {name}": scores for name, scores in found["scores"].items()},
+        "best in hindsight": [best(scores) for scores in zip(*found["scores"].values(), strict=True)],
+    }
+    unlike = sum(day["distance"] > day["radius"] for day in found["later"])
+    yield Table(
+        "Which circuit to run: on later days",
+        ("choice", "days", "mean", "worst"),
+        [
+            (
+                name,
+                cite(len(scores), row),
+                *(cite(value / unit, row, form=form) for value in _mean_and_worst(scores, best)),
+            )
+            for name, scores in lines.items()
+        ],
+        note=f"The last {len(picked)} calibrations, exactly evaluated; {unlike} of them are like no known day. Where "
+        "one circuit is best on every day, there is nothing to choose.",
+        strong=[0],
+    )
+
+
+def _mean_and_worst(scores: Sequence[float], best: Callable[..., float]) -> tuple[float, float]:
+    return sum(scores) / len(scores), (max if best is min else min)(scores)
 
 
 def _counts(rows: Sequence[Row]) -> Table:

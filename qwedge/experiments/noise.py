@@ -2,23 +2,28 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from pydantic import Field
 
-from quantum.ansatz import ANSAETZE, ansatz
-from quantum.circuit import Circuit
+from quantum.ansatz import ANSAETZE
 from quantum.data import SETS, load
-from quantum.interop import openqasm, qpy
+from quantum.energy import HAMILTONIANS, hamiltonian
+from quantum.energy import subject as energy_subject
 from quantum.noise.drift import Drift, drift, history
 from quantum.noise.report import page
+from quantum.noise.repository import kept_days, repository
 from quantum.noise.robustness import REPEATS, SCALES, SHOTS, robustness
-from quantum.noise.subject import ENCODINGS, SEEDS, Subject, classifier, prepared
+from quantum.noise.subject import ENCODINGS, SEEDS, Subject, classifier, on_part, prepared
+from quantum.noise.tuning import NoiseAware, Tunable, set_angles
 from quantum.noise.zne import ZNE
 from quantum.target import Device, device
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Store, hash_bytes, hash_file, plain
+from qwedge.experiments.circuits import Source, kept_circuits
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, plain
 
 NO_DATA = "none"
 
@@ -33,7 +38,10 @@ class NoiseSettings(Settings):
     target: str = Field(
         default="nairobi", description="a fake backend, a .json snapshot or a folder of them, or gates@coupling"
     )
-    data: str = Field(default=NO_DATA, description=f"{', '.join(SETS)}, a .npz or .csv file, or none: <Z> from |0...0>")
+    data: str = Field(
+        default=NO_DATA,
+        description=f"{', '.join(SETS)}, a .npz or .csv file; an energy, {', '.join(HAMILTONIANS)}; or none: <Z>",
+    )
     encoding: str = Field(default="auto", description=", ".join(ENCODINGS))
     scales: tuple[float, ...] = Field(default=SCALES, min_length=1, description="noise strengths; 1 is the device's")
     shots: tuple[int, ...] = Field(default=SHOTS, description="numbers of measurements per input")
@@ -42,62 +50,146 @@ class NoiseSettings(Settings):
     simplify: bool = Field(default=True, description="first rewrite exactly by what is measured")
     zne: bool = Field(default=False, description="zero-noise extrapolation at equal total shots; needs mitiq")
     days: int = Field(default=0, ge=0, description="days of synthetic drift of a target that is no folder")
+    tune: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        default=(0.0,), min_length=1, description="noise scales at which compiled angles are trained; 0: as given"
+    )
+    each: bool = Field(default=True, description="a report of each circuit; false: only which to run on which day")
+    clusters: int = Field(default=4, gt=0, description="kinds of days that one of several circuits is chosen for")
 
 
 class Noise(Experiment[NoiseSettings]):
-    """One cell is one circuit."""
+    """One cell is one circuit, as given or tuned; over days, one more chooses between several."""
 
     name = "noise"
-    version = 1
+    version = 2
     summary = "Report how circuits stand a device's noise and finite shots, and where their errors come from."
     settings = NoiseSettings
 
     def cells(self, settings: NoiseSettings) -> Sequence[NoiseSettings]:
-        cells = [cell for name in dict.fromkeys(settings.circuits) for cell in _expanded(name, settings)]
-        if not cells:
+        given = [cell for name in dict.fromkeys(settings.circuits) for cell in _expanded(name, settings)]
+        if not given:
             raise ValueError("circuits is empty: give at least one circuit file")
-        target = _days(settings)[0]
-        for cell in cells:  # what is wrong with a circuit is said before any is evaluated
-            subject(cell, target, seeds=(0,))
+        days = _days(settings)
+        for cell in given:  # what is wrong with a circuit is said before any is evaluated
+            found = subject(cell, days[0], seeds=(0,))
+            if any(cell.tune):
+                _ = _parts(cell, found)
         if settings.zne:
             _ = ZNE().weights
-        return cells
+        cells = [cell.model_copy(update={"tune": (scale,)}) for cell in given for scale in dict.fromkeys(cell.tune)]
+        choosing = _choosing(given, days)
+        if not settings.each and not choosing:
+            raise ValueError("each=false: choosing takes several circuits or tunings for one task, and 3 days or more")
+        return cells + choosing if settings.each else choosing
 
     def data(self, cell: NoiseSettings) -> Mapping[str, str]:
         paths = [Path(cell.data), Path(cell.target), *sorted(Path(cell.target).glob("*.json"))]
         files = {str(path): hash_file(path) for path in paths if path.is_file()}
-        return files | {"circuit": hash_bytes(_content(cell.circuits[0], cell.seed))}
+        names = ["circuit"] if len(cell.circuits) == 1 else [f"circuit {k}" for k in range(len(cell.circuits))]
+        sources = (Source(spec, cell.seed) for spec in cell.circuits)
+        return files | {name: source.digest() for name, source in zip(names, sources, strict=True)}
 
     def run(self, cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
         torch.set_num_threads(1)  # the tensors are small: a second thread costs more than it brings
-        context.progress(0, 6, "compiling")
-        days = _days(cell)
-        found = subject(cell, days[0])
-        steps = iter(range(1, 6))
-
-        def report(note: str) -> None:
-            context.progress(next(steps), 6, note)
-
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            result = robustness(
-                found, context.rng, scales=cell.scales, shots=cell.shots, repeats=cell.repeats, report=report
-            )
-            report("extrapolating to zero noise")
-            extrapolated = _extrapolated(found, cell, context) if cell.zne else None
-            report("day by day")
-            drifted = drift(found, days) if len(days) > 1 else None
-        return {
-            "name": found.name,
-            "device": {"name": days[0].name, "sha256": days[0].sha256},
-            "report": plain(result),
-            "zne": plain(extrapolated),
-            "drift": plain(drifted),
-            "notes": sorted({str(warning.message) for warning in caught if "too wide" in str(warning.message)}),
-        }
+        return _report(cell, context) if cell.each else _choice(cell, context)
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
+
+
+def _report(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
+    """The noise report of one circuit."""
+    context.progress(0, 6, "compiling")
+    days = _days(cell)
+    found = _tuned(cell, subject(cell, days[0]), cell.tune[0])
+    steps = iter(range(1, 6))
+
+    def report(note: str) -> None:
+        context.progress(next(steps), 6, note)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        result = robustness(
+            found, context.rng, scales=cell.scales, shots=cell.shots, repeats=cell.repeats, report=report
+        )
+        report("extrapolating to zero noise")
+        extrapolated = _extrapolated(found, cell, context) if cell.zne else None
+        report("day by day")
+        drifted = drift(found, days) if len(days) > 1 else None
+    return {
+        "name": found.name,
+        "device": {"name": days[0].name, "sha256": days[0].sha256},
+        "report": plain(result),
+        "energy": _energy(cell),
+        "zne": plain(extrapolated),
+        "drift": plain(drifted),
+        "notes": sorted({str(warning.message) for warning in caught if "too wide" in str(warning.message)}),
+    }
+
+
+def _energy(cell: NoiseSettings) -> JSON:
+    """What an energy is to be compared with."""
+    if cell.data not in HAMILTONIANS:
+        return None
+    problem = hamiltonian(cell.data)
+    return {"problem": problem.name, "unit": problem.unit, "lowest": problem.range[0], "highest": problem.range[1]}
+
+
+def _choice(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
+    """A repository of all circuits: made from the first two thirds of the days, used on the rest."""
+    context.progress(0, 2, "compiling")
+    known, later = kept_days(_days(cell))
+    models: dict[str, Subject] = {}
+    for spec in cell.circuits:
+        given = cell.model_copy(update={"circuits": (spec,)})
+        found = subject(given, known[0])
+        for model in (_tuned(given, found, scale) for scale in cell.tune):
+            models[model.name if model.name not in models else f"{model.name} of {spec}"] = model
+    context.progress(1, 2, "choosing a circuit for each kind of day")
+    built = repository(models, known, cell.clusters, context.rng)
+    context.artefact("repository.json", built.to_json().encode())
+    first = next(iter(models.values()))
+    return {
+        "device": {"name": known[0].name, "sha256": known[0].sha256},
+        "unit": first.score.unit,
+        "total": first.score.total,
+        "less_is_better": first.score.less_is_better,
+        "known": len(known),
+        "kinds": [
+            {"model": model, "score": score, "radius": radius}
+            for model, score, radius in zip(built.models, built.scores, built.radii, strict=True)
+        ],
+        "later": [{"day": day.name} | plain(built.pick(day)) for day in later],
+        "scores": {name: [day["score"] for day in drift(model, later)] for name, model in models.items()},
+    }
+
+
+def _choosing(given: Sequence[NoiseSettings], days: Sequence[Device]) -> list[NoiseSettings]:
+    """A cell that chooses between several circuits for one task, if there are days to do it by."""
+    first, specs = given[0], tuple(cell.circuits[0] for cell in given)
+    one_task = all((cell.data, cell.seed) == (first.data, first.seed) for cell in given)
+    if len(days) < 3 or len(specs) * len(first.tune) < 2 or not one_task:
+        return []
+    return [first.model_copy(update={"circuits": specs, "each": False})]
+
+
+def _parts(cell: NoiseSettings, found: Subject) -> tuple[Subject, Subject]:
+    """The circuit on what its angles are trained and judged on. Raises `ValueError` where they cannot be trained."""
+    if cell.data in HAMILTONIANS or cell.data == NO_DATA:
+        parts = found, found
+    else:
+        data = load(cell.data, cell.seed)
+        parts = on_part(found, data.train), on_part(found, data.val)
+    _ = Tunable(parts[0])
+    return parts
+
+
+def _tuned(cell: NoiseSettings, found: Subject, scale: float) -> Subject:
+    """The circuit with its compiled angles trained at a noise scale; as it is at scale 0."""
+    if not scale:
+        return found
+    angles = NoiseAware(scale).tune(*_parts(cell, found))
+    return replace(set_angles(found, angles), name=f"{found.name}, tuned at {scale:g}")
 
 
 def _days(settings: NoiseSettings) -> list[Device]:
@@ -132,52 +224,20 @@ def _extrapolated(found: Subject, cell: NoiseSettings, context: Context) -> dict
 
 
 def subject(cell: NoiseSettings, target: Device, seeds: Sequence[int] | None = None) -> Subject:
-    """The circuit of a cell, compiled for `target`, with its data."""
-    circuit = _circuit(cell.circuits[0], cell.seed)
-    name = _title(cell.circuits[0])
-    seeds = range(cell.transpiler_seeds) if seeds is None else seeds
+    """The circuit of a cell, compiled for `target`, with its data or its energy."""
+    source = Source(cell.circuits[0], cell.seed)
+    name, circuit = source.title, source.circuit()
+    how: dict[str, Any] = {
+        "seeds": range(cell.transpiler_seeds) if seeds is None else seeds,
+        "simplify": cell.simplify,
+    }
     if cell.data == NO_DATA:
-        return prepared(name, circuit, target, seeds=seeds, simplify=cell.simplify)
+        return prepared(name, circuit, target, **how)
+    if cell.data in HAMILTONIANS:
+        return energy_subject(name, circuit, hamiltonian(cell.data), target, **how)
     data = load(cell.data, cell.seed)
-    return classifier(
-        name,
-        circuit,
-        data.test,
-        len(data.classes),
-        target,
-        encoding=cell.encoding,
-        seeds=seeds,
-        simplify=cell.simplify,
-    )
-
-
-def _circuit(spec: str, seed: int) -> Circuit:
-    content = _content(spec, seed)
-    try:
-        binary = content.startswith(b"QISKIT") or spec.endswith(".qpy")
-        circuit, weights = qpy.loads(content) if binary else openqasm.loads(content.decode("utf-8-sig"))
-    except ValueError as error:  # text that is not UTF-8 is one too
-        raise ValueError(f"the circuit {spec}: {error}") from error
-    return circuit.bind(weights)
-
-
-def _content(spec: str, seed: int) -> bytes:
-    """The bytes of a circuit file, of `FOLDER/ID:NAME`, an artefact of a row, or of an untrained ansatz."""
-    if spec in ANSAETZE and not Path(spec).exists():
-        untrained = ansatz(spec)
-        weights = np.random.default_rng(seed).uniform(-np.pi, np.pi, untrained.weights)
-        return openqasm.dumps(untrained, weights.tolist()).encode()
-    place, _, artefact = spec.rpartition(":")
-    if place and not Path(spec).exists() and (row := _row(place)) is not None:
-        if artefact not in row.artefacts:
-            raise ValueError(f"row {row.id[:12]} keeps no {artefact}; it keeps {', '.join(row.artefacts) or 'nothing'}")
-        return Store(Path(place).parent).get(row.artefacts[artefact])
-    try:
-        return Path(spec).read_bytes()
-    except OSError as error:
-        raise ValueError(
-            f"the circuit {spec} cannot be read: {error.strerror}; give a .qasm or .qpy file, or FOLDER/ID of a row"
-        ) from error
+    classes, readout = len(data.classes), source.readout()
+    return classifier(name, circuit, data.test, classes, target, encoding=cell.encoding, readout=readout, **how)
 
 
 def _expanded(spec: str, settings: NoiseSettings) -> list[NoiseSettings]:
@@ -185,30 +245,12 @@ def _expanded(spec: str, settings: NoiseSettings) -> list[NoiseSettings]:
 
     A row of compvqc also says which data its circuits are for, unless the settings do.
     """
-    row = None if Path(spec).exists() or Path(spec).suffix else _row(spec)
-    if row is None:
+    kept = kept_circuits(spec)
+    if kept is None:
         return [settings.model_copy(update={"circuits": (spec,)})]
-    names = [name for name in row.artefacts if name.endswith(".qasm") and name != "compiled.qasm"]
-    if not names:
-        raise ValueError(f"row {row.id[:12]} of {row.experiment} keeps no circuit: name a row of compvqc, or a file")
+    row, specs = kept
     known = {}
     if settings.data == NO_DATA and "task" in row.settings:
         encoding = "amplitude" if row.settings.get("encoding") == "amplitude" else "auto"
         known = {"data": row.settings["task"], "seed": row.seed, "encoding": encoding}
-    specs = [f"{spec}:{name}" for name in sorted(names, reverse=True)]
     return [settings.model_copy(update={"circuits": (each,), **known}) for each in specs]
-
-
-def _row(place: str) -> Row | None:
-    folder, id = Path(place).parent, Path(place).name
-    if not (folder / "rows.jsonl").exists():
-        return None
-    rows = [row for row in Store(folder).rows() if row.id.startswith(id)]
-    if len(rows) != 1:
-        raise ValueError(f"{len(rows)} rows in {folder} have an id beginning with {id}: name one")
-    return rows[0]
-
-
-def _title(spec: str) -> str:
-    place, _, artefact = spec.rpartition(":")
-    return f"{Path(place).name[:8]} {Path(artefact).stem}" if place else Path(spec).stem

@@ -12,8 +12,9 @@ from quantum.ansatz import ansatz
 from quantum.circuit import Circuit, Gate
 from quantum.data import Part
 from quantum.noise.channels import Noise
-from quantum.noise.drift import Drift, Repository, calibration, drift, history, repository, summary
+from quantum.noise.drift import Drift, drift, history, summary
 from quantum.noise.pauli import choi
+from quantum.noise.repository import Repository, calibration, repository
 from quantum.noise.subject import Subject, classifier
 from quantum.target import device, to_json
 

@@ -8,12 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from quantum.ansatz import ansatz
 from quantum.circuit import Circuit, Gate
 from quantum.encode import angle
+from quantum.energy import energy_task, hamiltonian
 from quantum.interop import openqasm, qpy
+from quantum.lossless import lossless
 from quantum.noise.drift import Drift
+from quantum.noise.repository import Repository
+from quantum.readout import per_class
 from quantum.target import device, to_json
 from qwedge.cli import main
 from shared.lab import Row, Store
@@ -126,8 +131,9 @@ def test_without_data_it_reads_z(noise):
 
 
 def test_an_untrained_ansatz_by_its_name(noise):
+    words = ("--json", "--set", "scales=[1]", "--set", "shots=[]", *QUICK)
     first, again, other = (
-        json.loads(noise("line", "--seed", seed, "--json", "--out", out, *QUICK)[1])["rows"][0]["result"]["report"]
+        json.loads(noise("line", "--seed", seed, "--out", out, *words)[1])["rows"][0]["result"]["report"]
         for seed, out in (("1", "a"), ("1", "b"), ("2", "c"))
     )
     assert first == again != other
@@ -154,6 +160,78 @@ def test_a_stored_row_brings_its_circuits_its_data_and_its_seed(noise):
     code, _, err = noise("runs/compvqc/abc:nothing.qasm", "--out", "r2")
     assert (code, err.count("\n")) == (2, 1)
     assert "row abc123 keeps no nothing.qasm; it keeps compiled.qasm, compressed.qasm, dense.qasm" in err
+
+
+def test_the_compressed_circuit_of_a_row_is_read_as_the_row_says(noise):
+    """A CX before the measurement became a parity; without its readout the circuit would classify other things."""
+    body = ansatz("line", layers=1)
+    bound = body.bind(np.random.default_rng(0).uniform(-3, 3, body.weights))
+    bound = Circuit(4, (*bound.gates, Gate("cx", (0, 1)), Gate("x", (2,))))
+    short, readout = lossless(bound, per_class(4, 4))
+    assert readout != per_class(4, 4)
+    known = {"parities": readout.strings, "weights": readout.weights, "scale": readout.scale}
+    store = Store("runs/compvqc")
+    artefacts = {
+        "compressed.qasm": store.put(openqasm.dumps(angle(4, 16) + short).encode()),
+        "dense.qasm": store.put(openqasm.dumps(angle(4, 16) + bound).encode()),
+        "readout.json": store.put(json.dumps(known).encode()),
+    }
+    origin = {"command": "", "started": "", "commit": None}
+    store.append(Row("abc123", "compvqc", 1, {"task": "digits4"}, 5, {}, artefacts, origin))
+    words = ("--set", "scales=[0]", "--set", "shots=[]", "--json")
+    rows = json.loads(noise("runs/compvqc/abc", *words, "--out", "r", *QUICK)[1])["rows"]
+    dense, compressed = (row["result"]["report"]["scales"][0] for row in rows)
+    assert dense["margin"] == pytest.approx(compressed["margin"], abs=1e-9)
+    assert dense["score"] == compressed["score"]
+
+
+@pytest.mark.parametrize(("problem", "wires"), [("tfim4", 4), ("h2", 4), ("maxcut6", 6)])
+def test_an_energy_instead_of_labels(noise, problem, wires):
+    circuit = ansatz("line", wires, 1)
+    weights = np.random.default_rng(0).uniform(-3, 3, circuit.weights)
+    Path("state.qasm").write_text(openqasm.dumps(circuit, list(weights)))
+    code, out, err = noise("state.qasm", "--data", problem, "--json", *QUICK)
+    assert (code, err) == (0, "")
+    [row] = json.loads(out)["rows"]
+    expected = float(energy_task(circuit, hamiltonian(problem)).energy(torch.tensor(weights)))
+    report = row["result"]["report"]
+    assert (report["unit"], report["total"]) == ("energy", None)
+    assert report["scales"][0]["score"] == pytest.approx(expected, abs=1e-9)
+    assert row["result"]["energy"]["lowest"] == pytest.approx(hamiltonian(problem).range[0])
+    page = Path("runs/noise/index.html").read_text()
+    assert f"{problem}: lowest energy, {hamiltonian(problem).unit}" in page
+    code, _, err = noise("own.qasm", "--data", problem, "--out", "r")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"{problem} needs a bound circuit on {wires} wires" in err
+
+
+def test_a_tuned_circuit_beside_the_one_given(noise):
+    words = ("--data", "digits4", "--set", "tune=[0,1]", "--set", "scales=[0,1]", "--set", "shots=[]", "--json", *QUICK)
+    rows = json.loads(noise("small.qasm", *words)[1])["rows"]
+    assert [row["result"]["name"] for row in rows] == ["small", "small, tuned at 1"]
+    given, tuned = (row["result"]["report"] for row in rows)
+    assert given["counts"] == tuned["counts"]
+    assert tuned["scales"][1]["score"] > given["scales"][1]["score"]  # the weights of small.qasm were never trained
+    for data, message in (("none", "small has no task to train"), ("tfim4", "small is measured in 2 bases")):
+        code, _, err = noise("small.qasm", "--data", data, "--set", "tune=[1]", "--out", "r")
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
+
+
+def test_over_days_one_of_several_circuits_is_chosen(noise):
+    words = ("small.qasm", "dense.qasm", "--data", "digits4", "--days", "8", "--set", "scales=[1]", "--set", "shots=[]")
+    code, out, _ = noise(*words, *QUICK)
+    assert code == 0
+    assert "Which circuit to run: kinds of days" in out
+    rows = Store("runs/noise").rows()
+    [choice] = [row for row in rows if "kinds" in row.result]
+    drifts = {row.result["name"]: row.result["drift"] for row in rows if "drift" in row.result}
+    assert choice.result["known"] == 6
+    assert [day["day"] for day in choice.result["later"]] == [day["name"] for day in drifts["small"][6:]]
+    for name, scores in choice.result["scores"].items():
+        assert scores == [day["score"] for day in drifts[name][6:]]
+    kept = Repository.from_json(Store("runs/noise").get(choice.artefacts["repository.json"]).decode())
+    assert kept.models == tuple(kind["model"] for kind in choice.result["kinds"])
 
 
 def snapshot(**changes) -> str:
@@ -269,14 +347,14 @@ SOURCES = (
 
 def survive(count: int, seed: int) -> int:
     """Reads `count` mutated files as the command line does; anything but a circuit or a ValueError is a traceback."""
-    from qwedge.experiments.noise import _circuit
+    from qwedge.experiments.circuits import Source
 
     rng, path, refused = random.Random(seed), Path("mutant.qasm"), 0
     for _ in range(count):
         text = mutated(rng.choice(SOURCES), rng)
         path.write_bytes(text)
         try:
-            assert _circuit(str(path), 0).features >= 0
+            assert Source(str(path), 0).circuit().features >= 0
         except ValueError:
             refused += 1
         except Exception as error:
@@ -285,8 +363,8 @@ def survive(count: int, seed: int) -> int:
 
 
 def test_mutated_files_never_end_in_a_traceback(noise):
-    refused = survive(1000, seed=1)
-    assert 300 < refused < 1000
+    refused = survive(100, seed=1)
+    assert 30 < refused < 100
 
 
 @pytest.mark.slow

@@ -1,0 +1,107 @@
+"""Circuits by name: a file, a row of the store with the circuits it keeps, or an untrained ansatz."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from quantum.ansatz import ANSAETZE, ansatz
+from quantum.circuit import Circuit
+from quantum.interop import openqasm, qpy
+from quantum.readout import Readout
+from shared.lab import Row, Store, hash_bytes
+
+ORDER = ("dense", "magnitude", "small", "compressed")
+"""How the circuits of a row of compvqc stand side by side."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One circuit: `spec` is a file, `FOLDER/ID:ARTEFACT` for a circuit that a row keeps, or an ansatz by name."""
+
+    spec: str
+    seed: int
+
+    @property
+    def title(self) -> str:
+        place, _, artefact = self.spec.rpartition(":")
+        return f"{Path(place).name[:8]} {Path(artefact).stem}" if place else Path(self.spec).stem
+
+    @property
+    def row(self) -> tuple[Row, Store, str] | None:
+        """The row that keeps the circuit, its store, and which artefact it is."""
+        place, _, artefact = self.spec.rpartition(":")
+        row = find_row(place) if place and not Path(self.spec).exists() else None
+        return None if row is None else (row, Store(Path(place).parent), artefact)
+
+    def content(self) -> bytes:
+        """The bytes of the circuit's file. Raises `ValueError` where there is none."""
+        if self.spec in ANSAETZE and not Path(self.spec).exists():
+            untrained = ansatz(self.spec)
+            weights = np.random.default_rng(self.seed).uniform(-np.pi, np.pi, untrained.weights)
+            return openqasm.dumps(untrained, weights.tolist()).encode()
+        if self.row is not None:
+            row, store, artefact = self.row
+            if artefact not in row.artefacts:
+                kept = ", ".join(row.artefacts) or "nothing"
+                raise ValueError(f"row {row.id[:12]} keeps no {artefact}; it keeps {kept}")
+            return store.get(row.artefacts[artefact])
+        try:
+            return Path(self.spec).read_bytes()
+        except OSError as error:
+            raise ValueError(
+                f"the circuit {self.spec} cannot be read: {error.strerror}; give a .qasm or .qpy file, or FOLDER/ID of "
+                "a row"
+            ) from error
+
+    def circuit(self) -> Circuit:
+        """Bound. Raises `ValueError`, of one line, for whatever is wrong with the file."""
+        content = self.content()
+        try:
+            binary = content.startswith(b"QISKIT") or self.spec.endswith(".qpy")
+            circuit, weights = qpy.loads(content) if binary else openqasm.loads(content.decode("utf-8-sig"))
+        except ValueError as error:  # text that is not UTF-8 is one too
+            raise ValueError(f"the circuit {self.spec}: {error}") from error
+        return circuit.bind(weights)
+
+    def readout(self) -> Readout | None:
+        """How a row's compressed circuit is read, since its last gates may have become longer parities; else None."""
+        if self.row is None:
+            return None
+        row, store, artefact = self.row
+        if Path(artefact).stem != "compressed" or "readout.json" not in row.artefacts:
+            return None
+        known = json.loads(store.get(row.artefacts["readout.json"]))
+        return Readout(tuple(map(tuple, known["parities"])), tuple(map(tuple, known["weights"])), known["scale"])
+
+    def digest(self) -> str:
+        """A hash of all that the circuit and its scores are made of."""
+        return hash_bytes(self.content() + repr(self.readout() or "").encode())
+
+
+def kept_circuits(spec: str) -> tuple[Row, Sequence[str]] | None:
+    """The row `FOLDER/ID` and the specs of the logical circuits that it keeps; None where `spec` is no row.
+
+    Raises `ValueError` for a row without circuits.
+    """
+    row = None if Path(spec).exists() or Path(spec).suffix else find_row(spec)
+    if row is None:
+        return None
+    names = [name for name in row.artefacts if name.endswith(".qasm") and name != "compiled.qasm"]
+    if not names:
+        raise ValueError(f"row {row.id[:12]} of {row.experiment} keeps no circuit: name a row of compvqc, or a file")
+    order = {f"{name}.qasm": k for k, name in enumerate(ORDER)}
+    return row, [f"{spec}:{name}" for name in sorted(names, key=lambda name: (order.get(name, len(order)), name))]
+
+
+def find_row(place: str) -> Row | None:
+    """The row `FOLDER/ID`, by the beginning of its id; None where the folder holds no rows."""
+    folder, id = Path(place).parent, Path(place).name
+    if not (folder / "rows.jsonl").exists():
+        return None
+    rows = [row for row in Store(folder).rows() if row.id.startswith(id)]
+    if len(rows) != 1:
+        raise ValueError(f"{len(rows)} rows in {folder} have an id beginning with {id}: name one")
+    return rows[0]
