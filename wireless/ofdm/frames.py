@@ -106,8 +106,8 @@ def frames(samples: NDArray[np.complex64], receiver: Receiver | None = None) -> 
         if frame.start < resume:
             continue
         yield frame
-        # One parity bit is not enough to believe that nothing else begins for up to 5.5 ms; an HT frame is believed,
-        # because its second training field would be taken for a preamble.
+        # One parity bit is not enough to believe that nothing else begins for up to 5.5 ms; newer formats have a CRC,
+        # and training fields of their own that must not be taken for a preamble.
         resume = frame.stop if frame.fcs_ok or frame.format not in ("", "non-HT") else frame.start + 320
 
 
@@ -193,8 +193,11 @@ class _Reader:
 
     def _read_ht(self, frame: Frame, legacy: Observation, signal: NDArray[np.complex64]) -> Burst | Frame:
         frame = replace(frame, rate=None, length=None)
+        bits = self._bits(legacy, signal * np.complex64(-1j))
+        if not crc_right(bits):
+            return replace(frame, stop=self._after(_HT_DATA), error="HT-SIG CRC is wrong")
         try:
-            fields = read_ht_signal(self._bits(legacy, signal * np.complex64(-1j)))
+            fields = read_ht_signal(bits)
             rate = fields.rate
         except ValueError as wrong:
             return replace(frame, error=str(wrong))
@@ -222,9 +225,10 @@ class _Reader:
         HT turns the first of the two by a quarter, VHT the second, under a CRC of the same kind; HE repeats SIGNAL.
         """
         signal, one, two = (header * seen.ls[0].conj())[:, grid.data_places()]
-        if np.sum(one.imag**2) > np.sum(one.real**2):
+        # Twice: where nothing but noise follows, neither part has more energy than the other.
+        if np.sum(one.imag**2) > 2 * np.sum(one.real**2):
             return "HT"
-        if np.sum(two.imag**2) > np.sum(two.real**2):
+        if np.sum(two.imag**2) > 2 * np.sum(two.real**2):
             upright = header[1:] * np.array([[1], [-1j]], np.complex64)
             return "VHT" if crc_right(self._bits(seen, upright)) else "non-HT"
         alike = np.vdot(signal, one).real > 0.8 * np.linalg.norm(signal) * np.linalg.norm(one)

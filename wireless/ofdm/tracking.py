@@ -10,8 +10,8 @@ from wireless.ofdm.phy import grid
 
 PHASE_NOISE = 0.02
 """Radians by which oscillators wander in one symbol."""
-CLOCK = 3e-4
-"""Radians per subcarrier and symbol that a sampling offset of 40 ppm makes: 2 pi 80 / 64 * 40e-6."""
+CLOCK = 1.6e-4
+"""Radians per subcarrier and symbol that a sampling offset of 20 ppm makes: 2 pi 80 / 64 * 20e-6."""
 
 
 def track(
@@ -43,9 +43,11 @@ def _track(y: Any, h: Any, places: Any, k: Any, noise: float, since: float) -> N
         lever += (k[p] * abs(h[p])) ** 2
     for i in range(len(k)):
         whole += abs(h[i]) ** 2
-    # The two training symbols, 64 samples apart, left an error of this variance in the carrier offset.
-    phase = _start((80 / 64) ** 2 * noise / whole, since)
+    # What 64 samples apart is alike left at most an error of this variance in the carrier offset, in radians a symbol.
+    phase = _start(min((80 / 64) ** 2 * noise / whole, 1.0), since)
     slope = _start(CLOCK**2, since)
+    # Where the channel has faded or was never sent, any phase is as good; the filters stay finite.
+    common_variance, tilt_variance = min(noise / (2 * gain), 100.0), min(noise / (2 * lever), 100.0)
     phases, slopes = np.empty((y.shape[0], 5)), np.empty((y.shape[0], 5))
     seen = np.empty(len(places), np.complex128)
     for n in range(y.shape[0]):
@@ -56,8 +58,8 @@ def _track(y: Any, h: Any, places: Any, k: Any, noise: float, since: float) -> N
         tilt = 0.0
         for i, p in enumerate(places):
             tilt += k[p] * (seen[i] * np.exp(-1j * common)).imag / lever
-        _correct(phase, common, noise / (2 * gain))
-        _correct(slope, tilt, noise / (2 * lever))
+        _correct(phase, common, common_variance)
+        _correct(slope, tilt, tilt_variance)
         if n + 1 < y.shape[0]:
             _predict(phase, PHASE_NOISE**2)
             _predict(slope, 0.0)

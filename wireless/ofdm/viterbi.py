@@ -69,7 +69,8 @@ def quantise(llr: NDArray[Any]) -> NDArray[np.int8]:
     """Each packet's LLRs (batch, n) as int8, scaled so that those that are not zero have the mean magnitude 24."""
     size = np.abs(llr)
     sent = np.maximum(np.count_nonzero(size, axis=1), 1)
-    scale = MEAN * sent / np.maximum(size.sum(1, dtype=np.float64), np.finfo(np.float32).tiny)
+    limits = np.finfo(np.float32)
+    scale = np.minimum(MEAN * sent / np.maximum(size.sum(1, dtype=np.float64), limits.tiny), limits.max)
     scaled = np.rint(llr * scale[:, None].astype(np.float32))
     rounded: NDArray[np.int8] = np.clip(scaled, -127, 127).astype(np.int8)
     return rounded
