@@ -80,7 +80,9 @@ def _run(
     bits: int,
 ) -> NDArray[np.float32]:
     llr = np.empty((*y.shape, bits), np.float32)
-    kernel(y, np.broadcast_to(h[:, None] if h.ndim == 2 else h, y.shape), noise, levels(bits), llr)
+    # One layout for all callers: every other would be compiled anew.
+    channel = np.ascontiguousarray(h[:, None] if h.ndim == 2 else h)
+    kernel(np.ascontiguousarray(y), channel, np.ascontiguousarray(noise), levels(bits), llr)
     return llr.reshape(*y.shape[:-1], -1)
 
 
@@ -128,7 +130,7 @@ def _max_log(y, h, noise, level, llr):  # type: ignore[no-untyped-def]
     for packet in range(y.shape[0]):
         for symbol in range(y.shape[1]):
             for k in range(count):
-                gain, scale = h[packet, symbol, k], unit / noise[packet, k]
+                gain, scale = h[packet, min(symbol, h.shape[1] - 1), k], unit / noise[packet, k]
                 matched = y[packet, symbol, k] * gain.conjugate()
                 real[k], imag[k] = matched.real * scale, matched.imag * scale
                 g[k] = (gain.real * gain.real + gain.imag * gain.imag) * unit * scale
@@ -147,7 +149,7 @@ def _exact(y, h, noise, level, llr):  # type: ignore[no-untyped-def]
     for packet in range(y.shape[0]):
         for symbol in range(y.shape[1]):
             for k in range(y.shape[2]):
-                gain = h[packet, symbol, k]
+                gain = h[packet, min(symbol, h.shape[1] - 1), k]
                 g = gain.real * gain.real + gain.imag * gain.imag
                 matched = y[packet, symbol, k] * gain.conjugate()
                 for half in range(min(bits, 2)):

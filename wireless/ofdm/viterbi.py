@@ -81,7 +81,7 @@ def to_lanes(llr: NDArray[np.int8]) -> NDArray[np.int8]:
     groups = -(-llr.shape[0] // LANES)
     padded = np.zeros((groups * LANES, llr.shape[1]), np.int8)
     padded[: llr.shape[0]] = llr
-    return np.ascontiguousarray(padded.reshape(groups, LANES, -1).transpose(0, 2, 1))
+    return np.ascontiguousarray(padded.reshape(groups, LANES, llr.shape[1]).transpose(0, 2, 1))
 
 
 def over_groups(work: Any, groups: int, threads: int) -> None:
