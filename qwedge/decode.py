@@ -26,7 +26,9 @@ _RIGHT = {"time ms", "bytes", "SNR dB", "CFO kHz"}
 @click.option("--estimator", default="ls", show_default=True, help="Channel estimator of the DATA symbols.")
 @click.option("--demapper", default="max-log", show_default=True, help="Demapper of the DATA symbols.")
 @click.option("--decoder", default="soft-viterbi", show_default=True, help="Decoder of the DATA symbols.")
-@click.option("--passes", type=int, default=0, show_default=True, help="Estimations from decided symbols.")
+@click.option(
+    "--passes", type=click.IntRange(0), default=0, show_default=True, help="Estimations from decided symbols."
+)
 @click.option("--quiet", is_flag=True, help="Neither progress nor warnings on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the bytes of each frame, instead of a table.")
 def decode(

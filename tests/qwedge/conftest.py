@@ -4,7 +4,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-# The noise verb needs the quantum extra; without it the rest of the command line is still tested.
-collect_ignore = [] if find_spec("qiskit") else ["test_noise_cli.py"]
+# Some verbs need an extra; without it the rest of the command line is still tested.
+_NEEDS = {"test_noise_cli.py": "qiskit", "test_decode_cli.py": "numba"}
+collect_ignore = [name for name, module in _NEEDS.items() if not find_spec(module)]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))

@@ -11,8 +11,8 @@ HEADER = bytes.fromhex("88023000e490 7e15 2a16e8de 2790 6e420123 4567 89ab3012".
 
 
 def psdu(size, rng):
-    """A QoS data frame of `size` bytes with its frame check sequence; below 28 bytes only the check sequence is real."""
-    body = (HEADER + rng.bytes(max(size - 28, 0)))[: max(size - 4, 0)]
+    """A QoS data frame of `size` bytes with its frame check sequence; below 30 bytes its header is cut short."""
+    body = (HEADER + rng.bytes(max(size - 4 - len(HEADER), 0)))[: max(size - 4, 0)]
     return body + fcs(body)
 
 

@@ -87,13 +87,13 @@ def _values(path: Path, dtype: np.dtype[Any], zero: int) -> tuple[NDArray[np.flo
     warnings = []
     if len(raw) % (2 * dtype.itemsize):
         warnings.append(f"{path} is truncated: its last {len(raw) % (2 * dtype.itemsize)} bytes are no whole sample")
+    if (values.reshape(-1, 2) == values[:2]).all():
+        what = "zero" if (values == zero).all() else "the same"
+        raise ValueError(f"{path}: all {whole} samples are {what}: was the receiver on?")
     if dtype.kind == "f":
         _refuse_bad_floats(path, values)
     elif dtype.itemsize == 2 and _plausible(np.frombuffer(raw, "<f4", len(raw) // 4)):
         raise ValueError(f"{path} does not hold 16-bit integers: its bytes are floats of usual size, try --format cf32")
-    if (values.reshape(-1, 2) == values[:2]).all():
-        what = "zero" if (values == zero).all() else "the same"
-        raise ValueError(f"{path}: all {whole} samples are {what}: was the receiver on?")
     if dtype.kind != "f":
         limits = np.iinfo(dtype)
         clipped = float(np.mean((values == limits.max) | (values == limits.min)))
