@@ -137,9 +137,9 @@ def speed(cell: Part, context: Context) -> dict[str, JSON]:
 def _best_of(times: int, compute: Callable[[], Any]) -> tuple[Any, float]:
     spent = []
     for _ in range(times):
-        began = time.perf_counter()
+        began = time.process_time()  # both on one thread; a loaded machine would favour the shorter of two wall times
         found = compute()
-        spent.append(time.perf_counter() - began)
+        spent.append(time.process_time() - began)
     return found, min(spent)
 
 
@@ -294,12 +294,12 @@ def width(cell: Part, context: Context) -> dict[str, JSON]:
     spread = [(round(k * (cell.wires - 1) / 3),) for k in range(4)]  # from next to each other, not all wires matter
     readout = replace(per_class(4, 4), strings=tuple(spread))
     case = classifier("line", body.bind(weights.tolist()), part, 4, device("torino"), readout=readout, seeds=(0,))
-    began = time.perf_counter()
+    began = time.process_time()
     found = robustness(case, context.rng)
     return {
         "wires": cell.wires,
         "qubits": len({qubit for part in case.noisy()[0].parts for qubit in part.qubits}),
-        "report_s": time.perf_counter() - began,
+        "report_s": time.process_time() - began,
         "twoq": found["counts"]["twoq"],
         "attributed": found["attribution"] is not None,
     }
@@ -319,7 +319,7 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Measure]:
         **_against_extrapolation([result for result in by["digits"] if "zne" in result]),
         **_energies(energies),
         **{
-            f"qubits_{row.result['wires']}_seconds": Measure(row.result["report_s"], unit="s")
+            f"qubits_{row.result['wires']}_seconds": Measure(row.result["report_s"], unit="CPU s")
             for row in rows
             if row.settings["part"] == "width"
         },

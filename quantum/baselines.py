@@ -10,9 +10,10 @@ from torch import Tensor
 from quantum.ansatz import line_cx
 from quantum.circuit import Circuit, Gate
 from quantum.tasks import Classification
+from quantum.training import CircuitTask
 
 
-def random_starts(task: Classification, starts: int, generator: torch.Generator) -> Tensor:
+def random_starts(task: CircuitTask, starts: int, generator: torch.Generator) -> Tensor:
     """Weights `(starts, weights)` uniform in [-pi, pi), the usual start of a variational circuit."""
     uniform = torch.rand(starts, task.circuit.weights, generator=generator, dtype=torch.float64)
     return math.pi * (2 * uniform - 1)

@@ -10,7 +10,7 @@ from quantum.budget import Budget
 from quantum.compile import Compiled, deploy
 from quantum.readout import Readout
 from quantum.target import Device
-from quantum.tasks import Classification
+from quantum.training import CircuitTask
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +24,8 @@ class Candidate:
     compiled: Compiled
     readout: Readout
     """The parities that the compiled circuit is read by."""
-    merit: tuple[int, float]
-    """More is better: `Classification.merit`."""
+    merit: tuple[float, float]
+    """More is better: `CircuitTask.merit`."""
     val_accuracy: float
     val_loss: float
 
@@ -36,7 +36,7 @@ class Candidate:
 
 
 def candidate(
-    task: Classification,
+    task: CircuitTask,
     device: Device,
     weights: Tensor,
     free: Tensor | None = None,
@@ -45,9 +45,9 @@ def candidate(
     """The circuit of `task` at `weights`, simplified without loss, compiled with the best of `seeds`, validated."""
     compiled, readout = deploy(task.circuit.bind(weights.tolist()), task.readout, device, seeds)
     with torch.no_grad():
-        loss = float(task.cross_entropy(weights, "val"))
+        loss = float(task.objective(weights, "val"))
     free = torch.ones_like(weights, dtype=torch.bool) if free is None else free
-    return Candidate(weights, free, compiled, readout, task.merit(weights), task.accuracy(weights, "val"), loss)
+    return Candidate(weights, free, compiled, readout, task.merit(weights), task.quality(weights, "val"), loss)
 
 
 @dataclass(frozen=True, eq=False)

@@ -177,7 +177,7 @@ class _Search:
         moved = of.weights.repeat(len(blocks), 1)
         moved[torch.arange(len(blocks)), blocks] = choices.values[blocks, entries, 0]
         with torch.no_grad():
-            rise = self.task.cross_entropy(moved, "train") - self.task.loss(here)
+            rise = self.task.objective(moved, "train") - self.task.loss(here)
         # The rise before fine-tuning overstates: the constant keeps two harmless moves apart by what they save.
         order = ((rise.clamp(min=0) + HARMLESS) / saved[blocks, entries]).argsort().tolist()
         chosen = list(dict.fromkeys(blocks[k].item() for k in order))[: self.how.moves]

@@ -1,13 +1,13 @@
 """Tasks with an energy instead of labels: ground states of spins and molecules, and MaxCut.
 
 A Hamiltonian is a sum of Pauli products. On the device, terms that agree wire by wire on the axis are measured
-together, so one circuit runs for each such basis. `Energy` is a task that the compressor takes like
-`quantum.tasks.Classification`.
+together, so one circuit runs for each such basis. The compressor takes an `Energy` like a
+`quantum.tasks.Classification`: both are a `quantum.training.CircuitTask`.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import combinations
 
@@ -23,8 +23,7 @@ from quantum.lossless import lossless
 from quantum.noise.subject import SEEDS, Setting, Subject
 from quantum.readout import Readout
 from quantum.target import Device
-from quantum.training import Training, descend
-from shared import penalty
+from quantum.training import CircuitTask, Training
 
 _PAULI = {
     "I": np.eye(2, dtype=complex),
@@ -176,29 +175,16 @@ def qaoa(problem: Hamiltonian, layers: int = 2) -> Circuit:
 
 
 @dataclass(frozen=True, eq=False)
-class Energy:
-    """The energy above the ground state; a `shared.Task` over the circuit's weights as blocks of one angle.
-
-    Also what `quantum.compvqc` asks of a task, under its names: `cross_entropy` is the energy error and `accuracy` the
-    share `1 - error / (highest - lowest energy)`. There is no data, so all parts are the same.
+class Energy(CircuitTask):
+    """The energy above the ground state. There is no data, so all parts are the same.
 
     `circuit` ends with `closing` Hadamards, one on every wire unless the problem is diagonal, so that the lossless
     rules, which know only Z measurements, keep the whole state; `hamiltonian` is the problem as seen behind them. Made
     by `energy_task`; `state` is the circuit that prepares the state itself.
     """
 
-    circuit: Circuit
     hamiltonian: Hamiltonian
-    closing: int = 0
-    training: Training = field(default_factory=Training)
-
-    @cached_property
-    def readout(self) -> Readout:
-        """What has to stay measurable: the terms of a diagonal problem, else every wire."""
-        if not self.closing:
-            return _readout(self.hamiltonian, range(len(self.hamiltonian.terms)))
-        wires = range(self.circuit.wires)
-        return Readout(tuple((w,) for w in wires), (tuple(1.0 for _ in wires),))
+    closing: int
 
     def state(self, weights: Tensor) -> Circuit:
         """The bound circuit without the closing Hadamards."""
@@ -212,39 +198,21 @@ class Energy:
         states = kernel.evolve(self.circuit, weights, start)[..., 0]
         return (states.conj() * (states @ self.hamiltonian.matrix.T)).sum(-1).real
 
-    def cross_entropy(self, weights: Tensor, part: str) -> Tensor:
+    def objective(self, weights: Tensor, part: str) -> Tensor:
         return self.energy(weights) - self.hamiltonian.range[0]
 
     @torch.no_grad()
-    def accuracy(self, weights: Tensor, part: str) -> float:
+    def quality(self, weights: Tensor, part: str) -> float:
+        """`1 - error / (highest - lowest energy)`."""
         low, high = self.hamiltonian.range
-        return 1 - float(self.cross_entropy(weights, part)) / (high - low)
+        return 1 - float(self.objective(weights, part)) / (high - low)
 
     @torch.no_grad()
-    def loss(self, x: Tensor) -> float:
-        return float(self.cross_entropy(x[:, 0], "train"))
+    def merit(self, weights: Tensor) -> tuple[float, float]:
+        return self.quality(weights, "train"), 0.0
 
-    def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
-        """A few Adam steps on `loss(x) + rho/2 ||x - anchor||^2`; with `free`, a full training of those weights."""
-        if free is not None:
-            return self.retrain(x[:, 0], free[:, 0], x.T)[0][:, None]
-        t = self.training
-        return descend(
-            lambda w: self.cross_entropy(w[:, 0], "train") + penalty(w, anchor, rho), x, t.nudge, t.nudge_rate
-        )
-
-    def retrain(self, weights: Tensor, free: Tensor, starts: Tensor) -> Tensor:
-        """Trains the free weights from each of `starts` `(starts, weights)`, the others fixed at `weights`."""
-        out = torch.where(free, starts, weights)
-        if free.any():
-            small = replace(self, circuit=self.circuit.freeze(weights.tolist(), free.tolist()))
-            out[:, free] = small.train(starts[:, free])
-        return out
-
-    def train(self, weights: Tensor) -> Tensor:
-        """Trains from weights `(..., circuit.weights)`; several starts, as leading axes, run together."""
-        t = self.training
-        return descend(lambda w: self.cross_entropy(w, "train").sum(), weights, t.steps, t.rate, falling=True)
+    def frozen(self, weights: Tensor, free: Tensor) -> "Energy":
+        return replace(self, circuit=self.circuit.freeze(weights.tolist(), free.tolist()))
 
 
 def energy_task(ansatz: Circuit, problem: Hamiltonian, training: Training | None = None) -> Energy:
@@ -259,9 +227,12 @@ def energy_task(ansatz: Circuit, problem: Hamiltonian, training: Training | None
         )
     training = training or Training()
     if problem.is_diagonal:
-        return Energy(ansatz, problem, 0, training)
-    closing = tuple(Gate("h", (wire,)) for wire in range(ansatz.wires))
-    return Energy(Circuit(ansatz.wires, ansatz.gates + closing), problem.turned(), len(closing), training)
+        readout = _readout(problem, range(len(problem.terms)))
+        return Energy(ansatz, readout, problem, 0, training=training)
+    wires = range(ansatz.wires)
+    closed = Circuit(ansatz.wires, ansatz.gates + tuple(Gate("h", (wire,)) for wire in wires))
+    readout = Readout(tuple((wire,) for wire in wires), (tuple(1.0 for _ in wires),))
+    return Energy(closed, readout, problem.turned(), len(wires), training=training)
 
 
 # On a device ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What a circuit is trained for: classify labelled data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,8 +13,7 @@ from quantum.encode import amplitude, angle
 from quantum.lossless import lossless
 from quantum.readout import Readout, per_class
 from quantum.simulate import evolve, expectations, zero_state
-from quantum.training import Training, descend
-from shared import penalty
+from quantum.training import CircuitTask, Training
 
 LOGIT_SCALE = 4.0
 """Logits are this times <Z>. With 1, cross-entropy still pulls on samples that are long since right, and accuracy
@@ -22,19 +21,16 @@ suffers by points, of dense circuits and of small ones alike: `python -m benchma
 
 
 @dataclass(frozen=True, eq=False)
-class Classification:
-    """Cross-entropy of a circuit on encoded data; a `shared.Task` over its weights as blocks of one angle.
+class Classification(CircuitTask):
+    """Cross-entropy of a circuit on encoded data.
 
     `circuit` is the trainable part, which starts from `states[part]` `(samples, 2**wires)`: data encoded once.
     `columns` holds the raw features where the circuit reads them again between weights.
     """
 
-    circuit: Circuit
-    readout: Readout
     states: Mapping[str, Tensor]
     labels: Mapping[str, Tensor]
     columns: Mapping[str, Tensor]
-    training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
         for part, labels in self.labels.items():
@@ -61,6 +57,12 @@ class Classification:
         """How many samples of the part are classified right."""
         return int((self.logits(weights, part).argmax(-1) == self.labels[part]).sum())
 
+    def objective(self, weights: Tensor, part: str) -> Tensor:
+        return self.cross_entropy(weights, part)
+
+    def quality(self, weights: Tensor, part: str) -> float:
+        return self.accuracy(weights, part)
+
     def accuracy(self, weights: Tensor, part: str) -> float:
         """`correct` as a share of the part's samples."""
         return self.correct(weights, part) / len(self.labels[part])
@@ -76,37 +78,10 @@ class Classification:
         loss = sum(float(self.cross_entropy(weights, part)) * len(self.labels[part]) for part in seen)
         return sum(self.correct(weights, part) for part in seen), -loss
 
-    @torch.no_grad()
-    def loss(self, x: Tensor) -> float:
-        """Training cross-entropy of a point `(weights, 1)`."""
-        return float(self.cross_entropy(x[:, 0], "train"))
-
-    def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
-        """A few Adam steps on `loss(x) + rho/2 ||x - anchor||^2`; with `free`, a full training of those alone."""
-        if free is not None:
-            return self.retrain(x[:, 0], free[:, 0], x.T)[0][:, None]
-        t = self.training
-        return descend(
-            lambda w: self.cross_entropy(w[:, 0], "train") + penalty(w, anchor, rho), x, t.nudge, t.nudge_rate
-        )
-
-    def retrain(self, weights: Tensor, free: Tensor, starts: Tensor) -> Tensor:
-        """Trains the free weights from each of `starts` `(starts, weights)`, the others fixed at `weights`.
-
-        Same shape as `starts`. Runs on the circuit that is left once the frozen weights are bound and simplified, so a
-        sparse pattern trains faster than the dense circuit.
-        """
+    def frozen(self, weights: Tensor, free: Tensor) -> "Classification":
+        """Simplified by what is measured, with the frozen weights bound."""
         short, readout = lossless(self.circuit.freeze(weights.tolist(), free.tolist()), self.readout)
-        trained = free.nonzero()[: short.weights, 0]
-        out = torch.where(free, starts, weights)
-        if len(trained):
-            out[:, trained] = replace(self, circuit=short, readout=readout).train(starts[:, trained])
-        return out
-
-    def train(self, weights: Tensor) -> Tensor:
-        """Trains from `weights` `(..., circuit.weights)`; several starts, as leading axes, run together."""
-        t = self.training
-        return descend(lambda w: self.cross_entropy(w, "train").sum(), weights, t.steps, t.rate, falling=True)
+        return replace(self, circuit=short, readout=readout)
 
 
 def classification(

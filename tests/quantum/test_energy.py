@@ -65,7 +65,7 @@ def test_every_way_gives_the_same_energy(name):
     expected = Statevector(to_qiskit(body, weights.tolist())).expectation_value(as_qiskit(problem)).real
     task = energy_task(body, problem)
     assert float(task.energy(weights)) == pytest.approx(expected, abs=1e-10)
-    assert float(task.cross_entropy(weights, "val")) == pytest.approx(expected - problem.range[0], abs=1e-9)
+    assert float(task.objective(weights, "val")) == pytest.approx(expected - problem.range[0], abs=1e-9)
     for simplify in (True, False):
         case = subject(name, task.state(weights), problem, device("nairobi"), seeds=(0,), simplify=simplify)
         assert case.score.value(case.expectations(0.0)) == pytest.approx(expected, abs=1e-9)
@@ -93,7 +93,7 @@ def test_training_finds_the_ground_state():
     problem = tfim(4)
     task = energy_task(ansatz("line", 4, 2), problem, Training(steps=300))
     starts = random_starts(task, 4, torch.Generator().manual_seed(0))
-    best = min(float(task.cross_entropy(w, "train").detach()) for w in task.train(starts))
+    best = min(float(task.objective(w, "train").detach()) for w in task.train(starts))
     assert best < 0.02
 
 
