@@ -27,7 +27,7 @@ from quantum.prices import CompiledPrice
 from quantum.regrow import with_slots
 from quantum.target import Device
 from quantum.tasks import Classification
-from shared import ADMM
+from shared import ADMM, Menu
 
 FAR = 0.1
 """A rung this much validation accuracy below what the budget allows ends its ladder."""
@@ -79,10 +79,14 @@ class CompVQC:
         """Compresses `task.circuit`, every weight an angle of its own, from trained `starts` `(starts, weights)`.
 
         With a `drop` in the budget: the cheapest circuit whose validation accuracy is within it. Without: the circuit
-        of most merit among those within the limits. The dense circuit is the start with the lowest validation loss. Raises `ValueError` where nothing that was found is within the budget.
+        of most merit among those within the limits. The dense circuit is the start with the lowest
+        validation loss. Raises `ValueError` where nothing that was found is within the budget.
         """
+        own = task.circuit.weights
         grown, starts = _with_slots(task, starts)
-        search = _Search(self, grown, device, budget, starts, generator)
+        fixed = {weight for weight, gate in enumerate(grown.circuit.trainable) if weight >= own and gate.arity == 2}
+        menu = angle_levels(grown.circuit, level_table(device), self.mode, fixed)
+        search = _Search(self, grown, menu, device, budget, starts, generator)
         total = len(starts) + 1
         for k, start in enumerate(starts):
             if report is not None:
@@ -110,16 +114,16 @@ class _Search:
         self,
         how: CompVQC,
         task: Classification,
+        menu: Menu,
         device: Device,
         budget: Budget,
         starts: Tensor,
         generator: torch.Generator,
     ) -> None:
-        table = level_table(device)
-        self.how, self.task, self.device, self.generator = how, task, device, generator
-        self.menu = angle_levels(task.circuit, table, how.mode)
-        self.price = CompiledPrice(task.circuit, task.readout, device, table)
-        self.found = [candidate(task, device, start) for start in starts]
+        self.how, self.task, self.menu, self.device, self.generator = how, task, menu, device, generator
+        self.price = CompiledPrice(task.circuit, task.readout, device, level_table(device))
+        trainable = menu.menu(starts[:1].T).free.any(1)[:, 0]
+        self.found = [candidate(task, device, start, trainable) for start in starts]
         self.rule = Rule(budget, min(self.found, key=lambda c: c.val_loss))
 
     def ladder(self, x: Tensor) -> None:

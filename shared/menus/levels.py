@@ -20,8 +20,8 @@ class Levels(Menu):
 
     `levels` is one list for all blocks, or one list per block, of any length. `period`, in radians, is one number or
     one per block: a rotation of one qubit repeats after 2 pi up to a phase, a controlled rotation only after 4 pi,
-    because CRX(2 pi) is a Z on its control. `keep=False` takes "keeps its value" off the menu. The coordinates of a
-    block take the same level.
+    because CRX(2 pi) is a Z on its control. `keep=False` takes "keeps its value" off the menu, of all blocks or, given
+    one per block, of those. The coordinates of a block take the same level.
 
     Raises `ValueError` for a level that is not finite, a period that is not positive, a block with nothing on its menu,
     or a point with another number of blocks.
@@ -34,15 +34,16 @@ class Levels(Menu):
 
     levels: Sequence[float] | Sequence[Sequence[float]]
     period: float | Sequence[float] = 2 * math.pi
-    keep: bool = True
+    keep: bool | Sequence[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", _floats(self.levels))
         object.__setattr__(self, "period", _floats(self.period))
-        for block, row in enumerate(self._rows):
+        object.__setattr__(self, "keep", self.keep if isinstance(self.keep, bool) else tuple(map(bool, self.keep)))
+        for block, (row, keep) in enumerate(zip(*self._blocks, strict=True)):
             if not all(map(math.isfinite, row)):
                 raise ValueError(f"Levels needs finite levels, got {row} for block {block}")
-            if not row and not self.keep:
+            if not row and not keep:
                 raise ValueError(f"Levels with keep=False needs a level for every block, block {block} has none")
         if not (self._periods > 0).all() or not self._periods.isfinite().all():
             raise ValueError(f"Arg `period` must be positive and finite but was {self.period}.")
@@ -58,9 +59,16 @@ class Levels(Menu):
         return Choices(torch.where(kept, here, near), kept)
 
     @property
-    def _rows(self) -> tuple[Any, ...]:
+    def _blocks(self) -> tuple[tuple[Any, ...], tuple[bool, ...]]:
+        """The levels and `keep` of each block, or of one that stands for all."""
         one_for_all = not any(isinstance(entry, tuple) for entry in self.levels)
-        return (self.levels,) if one_for_all else tuple(self.levels)
+        rows = (self.levels,) if one_for_all else tuple(self.levels)
+        keep = (self.keep,) if isinstance(self.keep, bool) else tuple(self.keep)
+        count = max(len(rows), len(keep))
+        for name, given in (("levels", rows), ("keep", keep)):
+            if len(given) not in (1, count):
+                raise ValueError(f"Levels has {name} for {len(given)} blocks, but {count} blocks otherwise")
+        return rows * (count // len(rows)), keep * (count // len(keep))
 
     @cached_property
     def _periods(self) -> Tensor:
@@ -69,7 +77,7 @@ class Levels(Menu):
     @cached_property
     def _table(self) -> Tensor:
         """`(blocks or 1, k, 1)`; NaN stands for the block's own value. Short rows repeat their last entry."""
-        rows = [row + (math.nan,) * self.keep for row in self._rows]
+        rows = [row + (math.nan,) * keep for row, keep in zip(*self._blocks, strict=True)]
         width = max(map(len, rows))
         return torch.tensor([row + row[-1:] * (width - len(row)) for row in rows], dtype=torch.float64)[..., None]
 

@@ -268,7 +268,19 @@ def test_a_menu_holds_the_levels_of_its_mode(nairobi, mode):
         expected = {"all": lambda a: True, "prune": lambda a: a == 0, "snap": lambda a: a != 0}[mode]
         assert found == tuple(filter(expected, nairobi.levels(gate.name)))
         assert period == ROTATIONS[gate.name]
-    assert menu.keep
+    assert all(menu.keep)
+
+
+@pytest.mark.parametrize(("mode", "levels"), [("prune", (0.0, math.pi)), ("snap", (math.pi,))])
+def test_a_gate_without_an_angle_is_dropped_or_left(nairobi, mode, levels):
+    """Unless every level is on the menu, it is not trained into a dearer one."""
+    circuit = ansatz("seismic", 4, 1)
+    menu = angle_levels(circuit, nairobi, mode, fixed={4, 6})
+    plain = angle_levels(circuit, nairobi, mode)
+    for weight in range(circuit.weights):
+        assert menu.keep[weight] == (weight not in (4, 6))
+        assert menu.levels[weight] == (levels if weight in (4, 6) else plain.levels[weight])
+    assert angle_levels(circuit, nairobi, "all", fixed={4, 6}) == angle_levels(circuit, nairobi)
 
 
 def test_an_unknown_mode_is_refused(nairobi):

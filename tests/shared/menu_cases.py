@@ -29,6 +29,7 @@ CASES = {
     "levels per block": Case(
         Levels(((0.0, math.pi), (), QUARTERS), period=(2 * math.pi, 2 * math.pi, 4 * math.pi)), GATES, blocks=3
     ),
+    "levels, some only": Case(Levels((0.0, math.pi), keep=(True, False, False, True)), GATES, blocks=4),
     "levels only": Case(Levels((0.0, math.pi / 2, math.pi), keep=False), GATES, blocks=4),
     "elements": Case(Sparsity(), NonzeroPrice(), blocks=8),
     "channels": Case(Sparsity(), NonzeroPrice((3.0, 1.0, 2.0, 1.0, 3.0, 2.0), unit="MAC"), blocks=6, size=3),

@@ -49,9 +49,16 @@ def test_coordinates_of_a_block_take_one_level():
     )
 
 
+def test_a_block_may_have_levels_only_beside_one_that_may_keep_its_value():
+    menu = Levels((0.0, math.pi), keep=(True, False))
+    point = menu.prox(angles(1.0, 1.0), NonzeroPrice(), 0.0)
+    assert point.z.flatten().tolist() == [1.0, 0.0]
+    assert point.free.flatten().tolist() == [True, False]
+
+
 def test_lists_are_kept_as_plain_data():
-    menu = Levels([[0, 1], [2]], period=[1, 2])
-    assert menu == Levels(((0.0, 1.0), (2.0,)), period=(1.0, 2.0))
+    menu = Levels([[0, 1], [2]], period=[1, 2], keep=[True, False])
+    assert menu == Levels(((0.0, 1.0), (2.0,)), period=(1.0, 2.0), keep=(True, False))
     assert hash(menu)
     testing.check_repr(menu)
 
@@ -61,6 +68,9 @@ def test_lists_are_kept_as_plain_data():
     [
         ({"levels": (math.inf,)}, r"Levels needs finite levels, got \(inf,\) for block 0"),
         ({"levels": ((0.0,), ()), "keep": False}, "a level for every block, block 1 has none"),
+        ({"levels": ((0.0,), ()), "keep": (True, False)}, "a level for every block, block 1 has none"),
+        ({"levels": ((0.0,), (1.0,)), "keep": (True,) * 3}, "Levels has levels for 2 blocks, but 3 blocks otherwise"),
+        ({"levels": ((0.0,),) * 3, "keep": (True,) * 2}, "Levels has keep for 2 blocks, but 3 blocks otherwise"),
         ({"levels": (0.0,), "period": 0.0}, r"Arg `period` must be positive and finite but was 0.0."),
         ({"levels": (0.0,), "period": (1.0, -1.0)}, r"`period` must be positive and finite but was \(1.0, -1.0\)"),
     ],

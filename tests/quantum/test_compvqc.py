@@ -1,0 +1,214 @@
+"""What the compressor hands back keeps its budget as compiled, its menu, and the function of its weights."""
+
+import math
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+
+from quantum.ansatz import ansatz
+from quantum.baselines import random_starts
+from quantum.budget import parse
+from quantum.candidates import Rule
+from quantum.circuit import Circuit, Gate
+from quantum.compile import deploy
+from quantum.compvqc import Compression, CompVQC
+from quantum.data import PARTS, Data, Part
+from quantum.levels import level_table
+from quantum.menus import angle_levels
+from quantum.noise.noisy import NoisyCircuit
+from quantum.regrow import with_slots
+from quantum.target import device
+from quantum.tasks import Classification, classification
+from quantum.training import Training
+from shared import ADMM
+
+QUICK = CompVQC(
+    admm=ADMM(rho=0.03, steps=3, reprice_every=3, fine_tune=0), rung=0.6, restarts=1, polish=1, moves=2, rounds=1
+)
+STARTS = 2
+
+
+def exclusive_or(samples: int = 30) -> Data:
+    """Points in a square whose class is whether they are in the first or third quarter: no circuit without an entangler
+    tells them apart."""
+    generator = torch.Generator().manual_seed(0)
+    parts = {}
+    for part in PARTS:
+        x = math.pi * torch.rand(samples, 2, generator=generator, dtype=torch.float64)
+        parts[part] = Part(x, ((x[:, 0] > math.pi / 2) ^ (x[:, 1] > math.pi / 2)).long())
+    return Data("exclusive or", ("same", "other"), parts["train"], parts["val"], parts["test"], "0" * 64)
+
+
+CIRCUITS = {
+    "controlled": Circuit(
+        3,
+        tuple(
+            Gate(name, (k % 3, (k + 1) % 3)[: 1 if name == "ry" else 2], weight=k)
+            for k, name in enumerate(["ry"] * 3 + ["crx"] * 3 + ["ry"] * 3 + ["crz"] * 3 + ["ry"] * 3)
+        ),
+    ),
+    "line": ansatz("line", 3, 2),
+    "line_cx": ansatz("line_cx", 3, 2),
+    "fixed": Circuit(
+        3, (*(Gate("ry", (k,), weight=k) for k in range(3)), Gate("ch", (0, 1)), Gate("rx", (0,), weight=3))
+    ),
+}
+
+
+@cache
+def task(kind: str) -> tuple[Classification, Tensor]:
+    """A task on three wires, and trained starts."""
+    circuit = CIRCUITS[kind]
+    found = classification(circuit, exclusive_or(), training=Training(steps=60, nudge=8, rate=0.08))
+    return found, found.train(random_starts(found, STARTS, torch.Generator().manual_seed(0)))
+
+
+@cache
+def compressed(budget: str, kind: str, mode: str, where: str) -> Compression:
+    found, starts = task(kind)
+    return replace(QUICK, mode=mode).compress(
+        found, device(where), parse(budget), starts, torch.Generator().manual_seed(0)
+    )
+
+
+CASES = [
+    ("twoq<=2", "controlled", "all", "nairobi"),
+    ("depth<=15", "line_cx", "all", "nairobi"),
+    pytest.param(("depth_no_rz<=12,drop<=0.2", "controlled", "all", "nairobi"), marks=pytest.mark.slow),
+    ("drop<=0.2", "controlled", "prune", "nairobi"),
+    ("drop<=0.2", "controlled", "snap", "nairobi"),
+    ("drop<=0.2", "line_cx", "prune", "nairobi"),
+    ("drop<=0.2", "line_cx", "snap", "nairobi"),
+    pytest.param(("drop<=0.1", "line", "all", "cz,rzz,rx,rz@line:5"), marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: " ".join(case), scope="module")
+def case(request) -> tuple[Compression, str, str, str, str]:
+    return compressed(*request.param), *request.param
+
+
+def test_the_budget_holds_as_compiled(case):
+    """Compiled once more, from the weights alone."""
+    found, budget, _, _, where = case
+    limits = parse(budget)
+    bound = found.task.circuit.bind(found.best.weights.tolist())
+    compiled, _ = deploy(bound, found.task.readout, device(where), (0, 1, 2, 3))
+    for metric, limit in limits.limits:
+        assert getattr(compiled, metric) == getattr(found.best.compiled, metric) <= limit
+    if limits.drop is not None:
+        dense = found.task.accuracy(found.dense.weights, "val")
+        assert found.task.accuracy(found.best.weights, "val") >= dense - limits.drop - 1e-9
+
+
+def test_it_is_smaller(case):
+    found, _, _, mode, _ = case
+    if mode != "snap":
+        assert found.best.compiled.twoq < found.dense.compiled.twoq
+    assert found.best.count <= found.dense.count
+
+
+def test_every_frozen_angle_is_on_its_menu(case):
+    """Of every candidate; a gate without an angle is dropped or left unless the whole menu is open."""
+    found, _, kind, mode, where = case
+    own = task(kind)[0].circuit.weights
+    table = level_table(device(where))
+    for weight, gate in enumerate(found.task.circuit.trainable):
+        levels = [
+            level
+            for level in table.levels(gate.name)
+            if mode == "all" or (level == 0 if mode == "prune" else level != 0)
+        ]
+        fixed = weight >= own and gate.arity == 2 and mode != "all"
+        if fixed:
+            levels = [math.pi, 0.0][: 2 if mode == "prune" else 1]
+        for candidate in found.candidates:
+            if not candidate.free[weight]:
+                angle = float(candidate.weights[weight])
+                assert any(abs(math.remainder(angle - level, gate.period)) < 1e-9 for level in levels)
+            else:
+                assert not fixed
+
+
+def test_the_compressed_circuit_is_its_compiled_one(case):
+    """On every input there is, without noise: the same class scores from the device's gates and measured parities."""
+    found, _, _, _, where = case
+    best = found.best
+    circuit = NoisyCircuit(best.compiled.circuit, device(where), best.compiled.measured, scale=0.0)
+    for part in PARTS:
+        deployed = best.readout.logits(circuit.expectations(best.readout, None, found.task.states[part]))
+        torch.testing.assert_close(deployed, found.task.logits(best.weights, part), rtol=0, atol=1e-9)
+
+
+def test_the_best_is_the_rule_s_choice(case):
+    found, budget, kind, _, _ = case
+    rule = Rule(parse(budget), found.dense)
+    assert rule.allows(found.best)
+    assert rule.best(found.candidates) is found.best
+    assert min(c.val_loss for c in found.candidates[:STARTS]) == found.dense.val_loss
+    dense, starts = task(kind)
+    before = torch.stack([dense.cross_entropy(start, "val") for start in starts])
+    assert found.dense.val_loss == pytest.approx(float(before.min()), abs=1e-12)
+
+
+def test_prune_only_leaves_nothing_but_zeros():
+    found = compressed("drop<=0.2", "controlled", "prune", "nairobi")
+    assert (~found.best.free).any()
+    assert (found.best.weights[~found.best.free] == 0).all()
+
+
+def test_snap_only_drops_nothing():
+    found = compressed("drop<=0.2", "controlled", "snap", "nairobi")
+    periods = torch.tensor([gate.period for gate in found.task.circuit.trainable], dtype=torch.float64)
+    for candidate in found.candidates[STARTS:]:
+        assert (~candidate.free).any()
+        turns = (candidate.weights / periods)[~candidate.free]
+        assert ((turns - turns.round()).abs() > 0.1).all()
+
+
+def test_gates_without_an_angle_are_never_trained_into_dearer_ones():
+    """CX costs one entangler; as a free CRX it would cost two."""
+    for mode in ("prune", "snap"):
+        found = compressed("drop<=0.2", "line_cx", mode, "nairobi")
+        assert all(c.compiled.twoq <= found.dense.compiled.twoq for c in found.candidates)
+
+
+def test_the_same_seed_gives_the_same_circuit():
+    first, again = compressed(*CASES[0]), compressed.__wrapped__(*CASES[0])
+    for a, b in zip(first.candidates, again.candidates, strict=True):
+        assert torch.equal(a.weights, b.weights)
+        assert torch.equal(a.free, b.free)
+        assert (a.count, a.merit) == (b.count, b.merit)
+
+
+def test_the_starts_are_left_as_they_are_and_progress_is_told():
+    found, starts = task("fixed")
+    before, told = starts.clone(), []
+    budget, generator = parse("twoq<=1"), torch.Generator().manual_seed(0)
+    QUICK.compress(found, device("nairobi"), budget, starts, generator, report=lambda *step: told.append(step))
+    assert torch.equal(starts, before)
+    assert [(done, total) for done, total, _ in told] == [(0, 3), (1, 3), (2, 3)]
+    assert "start 1 of 2" in told[0][2]
+
+
+def test_a_budget_below_the_cheapest_circuit_is_refused_in_one_line():
+    """A CH has no angle to drop, and takes one entangler on every device."""
+    with pytest.raises(
+        ValueError, match=r"^budget twoq<=0: the cheapest circuit found has 1 two-qubit gates, depth"
+    ) as e:
+        compressed("twoq<=0", "fixed", "all", "nairobi")
+    assert "\n" not in str(e.value)
+    assert str(e.value).endswith("allow more, or use another ansatz")
+
+
+def test_slots_are_the_task_s_last_weights_and_the_dense_circuit_is_the_start_s():
+    found, (dense, starts) = compressed("depth<=15", "line_cx", "all", "nairobi"), task("line_cx")
+    grown, values = with_slots(dense.circuit)
+    assert found.task.circuit == grown
+    own = starts[:, : dense.circuit.weights]
+    assert any(torch.equal(found.dense.weights[: dense.circuit.weights], start) for start in own)
+    assert found.dense.weights[dense.circuit.weights :].tolist() == values
+    assert angle_levels(grown, level_table(device("nairobi"))).levels
