@@ -11,10 +11,12 @@ import torch
 from quantum.ansatz import ansatz
 from quantum.circuit import Circuit, Gate
 from quantum.data import Part
+from quantum.energy import subject as energy_subject
+from quantum.energy import tfim
 from quantum.noise.channels import Noise
 from quantum.noise.drift import Drift, drift, history, summary
 from quantum.noise.pauli import choi
-from quantum.noise.repository import Repository, calibration, repository
+from quantum.noise.repository import Repository, calibration, kept_days, repository
 from quantum.noise.subject import Subject, classifier
 from quantum.target import device, to_json
 
@@ -149,6 +151,23 @@ def _from_plain(plain):
     from quantum.snapshot import from_plain
 
     return device(to_target(from_plain(plain, "day")))
+
+
+def test_of_energies_the_lower_one_is_picked():
+    problem = tfim(2)
+    bodies = {"up": Circuit(2, (Gate("x", (0,)),)), "down": Circuit(2, ())}  # <ZZ> = -1 and +1, of a coupling of -1
+    models = {name: energy_subject(name, body, problem, device("nairobi"), seeds=(0,)) for name, body in bodies.items()}
+    built = repository(models, synthetic(0, 4), 2, np.random.default_rng(0))
+    assert set(built.models) == {"down"}
+    assert max(built.scores) < 0
+
+
+def test_a_history_is_known_first_and_new_later():
+    known, later = kept_days(synthetic(0, 10))
+    assert [day.name for day in (*known, *later)] == [day.name for day in synthetic(0, 10)]
+    assert (len(known), len(later)) == (6, 4)
+    with pytest.raises(ValueError, match="2 days: choosing between circuits takes 3 at least, 2 to choose by"):
+        kept_days(synthetic(0, 2))
 
 
 def test_a_look_up_takes_less_than_a_second():
