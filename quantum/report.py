@@ -31,11 +31,18 @@ FILES = {
 }
 
 
+OTHERS = ("wires", "layers", "encoding", "starts")
+"""Settings that a title names where they differ on the page."""
+
+
 def page(rows: Sequence[Row]) -> Page:
     """One table for every task, target, circuit and budget; seeds are averaged, their files stay apart."""
     blocks: list[Block] = []
-    for group in grouped(rows, "task", "target", "circuit", "budget"):
-        blocks += _blocks(group)
+    named = [key for key in OTHERS if len({row.settings[key] for row in rows}) > 1]
+    for group in grouped(rows, "task", "target", "circuit", "budget", *OTHERS):
+        settings = group[0].settings
+        title = f"{settings['task']} on {settings['target']}, {settings['circuit']}, {settings['budget']}"
+        blocks += _blocks(", ".join([title, *(f"{key} {settings[key]}" for key in named)]), group)
     blocks.append(
         Text("Published, not measured here: ", PUBLISHED, ". Other data and another device.", title="Beside the paper")
     )
@@ -61,9 +68,7 @@ def grouped(rows: Iterable[Row], *keys: str) -> list[list[Row]]:
     return list(groups.values())
 
 
-def _blocks(rows: list[Row]) -> list[Block]:
-    settings = rows[0].settings
-    title = f"{settings['task']} on {settings['target']}, {settings['circuit']}, {settings['budget']}"
+def _blocks(title: str, rows: list[Row]) -> list[Block]:
     return [
         KeyFigures(
             (
