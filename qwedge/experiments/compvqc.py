@@ -247,7 +247,11 @@ class _Cell:
         pruned = magnitude_prune(self.task, self.rule.dense.weights, SHARES)
         found = [self.rule.dense, *(candidate(self.task, self.model.device, *pair) for pair in pruned)]
         chosen = self.rule.best(found)
-        return {"missing": "no share of angles met the budget"} if chosen is None else self.record(chosen)
+        if chosen is None:
+            return {"missing": "no share of angles met the budget"}
+        pruned_circuit = self.whole(self.task.circuit.bind(chosen.weights.tolist()))
+        self.context.artefact("magnitude.qasm", openqasm.dumps(pruned_circuit).encode())
+        return self.record(chosen)
 
     def small(self) -> JSON:
         """Small line circuits trained from scratch: the front, and the one the same rule chooses."""
