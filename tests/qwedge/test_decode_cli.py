@@ -53,7 +53,7 @@ def test_table_has_a_line_for_each_frame(decode):
     assert err == f"a.cs16: 3 frames, 3 with a valid FCS in {samples} samples\n"
     title, *lines = out.splitlines()
     assert " ".join(title.split()) == "time ms format rate bytes SNR dB CFO kHz type to from FCS"
-    assert lines[0].split()[:5] == ["0.0200", "non-HT", "24", "Mb/s", "42"]
+    assert lines[0].split()[:5] == ["0.0200", "non-HT", "24", "Mb/s", "40"]
     assert lines[0].split()[-5:] == ["QoS", "data", "e4:90:7e:15:2a:16", "e8:de:27:90:6e:42", "ok"]
     assert lines[1].split()[-3:] == ["ACK", "e8:de:27:90:6e:42", "ok"]
     assert lines[2].split()[1:5] == ["HT", "MCS", "3", "short"]

@@ -15,7 +15,7 @@ from wireless.ofdm.phy.rates import RATES, Rate
 from wireless.ofdm.phy.scrambler import descramble
 from wireless.ofdm.phy.signal import crc_right, read_ht_signal, read_signal
 from wireless.ofdm.receiver import DECODERS, Receiver, block
-from wireless.ofdm.synchronise import Preamble, find, turned
+from wireless.ofdm.synchronise import FLOOR, Preamble, find, turned
 from wireless.ofdm.tracking import track
 
 SYMBOL = 80
@@ -187,7 +187,7 @@ class _Reader:
         ls = two.mean(0) * grid.ltf()
         noise = np.mean(np.abs(two[0] - two[1]) ** 2) / 2
         signal = np.mean(np.abs(ls) ** 2)
-        noise = max(noise, _LEAST_NOISE * signal)
+        noise = max(noise, _LEAST_NOISE * signal, _LEAST_NOISE * FLOOR)
         snr = max(signal - noise / 2, _LEAST_NOISE * noise) / noise
         return Observation(ls[None], np.array([noise], np.float32)), float(10 * np.log10(snr))
 

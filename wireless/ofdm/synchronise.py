@@ -23,6 +23,8 @@ CHANNEL = 16
 EARLY = 3
 """Samples by which symbols are cut before the first path: a path between two samples has precursors."""
 _COHERENT, _MATCHED = 0.3, 0.45  # two equal symbols; and these the long training symbol. Noise has 0.1 and 0.25.
+FLOOR = 1e-12
+"""Power of a sample 120 dB below full scale: there is no signal under it, only what sums of strong ones round to."""
 _CHUNK = 160  # a plateau longer than the short training field may hide several of them
 
 
@@ -38,7 +40,7 @@ class Preamble(NamedTuple):
 
 
 def find(samples: NDArray[np.complex64]) -> Iterator[Preamble]:
-    """The preambles in `samples` (N,), at 20 MHz, in order of time.
+    """The preambles in `samples` (N,), at 20 MHz and with a largest part near 1, in order of time.
 
     Sure above about 3 dB of signal over noise; carrier offsets up to +-500 kHz. A constant in the recording (leakage
     of the local oscillator) must be gone before: it repeats every 16 samples too.
@@ -85,7 +87,8 @@ def _align(samples: NDArray[np.complex64], first: int, stop: int, coarse: float)
     if coherence[best] < _COHERENT or matched[best] < _MATCHED:
         return -1
     near = np.arange(best, min(best + CHANNEL, places))
-    return first + int(near[strength[near] > 0.95 * strength[best]][-1])
+    # One path has 5 % of its energy to either side: the band is not as wide as the sampling rate.
+    return first + int(near[strength[near] > 0.9 * strength[best]][-1])
 
 
 def _fine(samples: NDArray[np.complex64], place: int, coarse: float) -> float:
@@ -117,8 +120,7 @@ def _runs(x: Any, rise: float, fall: float) -> Any:
         elif n < WINDOW - 1:
             continue
         here = n - WINDOW + 1
-        # What is left of the running sums after a strong frame is rounding; a signal 120 dB below full scale is none.
-        level = abs(together) / power if power > 1e-12 * WINDOW else 0.0
+        level = abs(together) / power if power > FLOOR * WINDOW else 0.0
         if not inside and level > rise:
             inside, begin, total = True, here, 0j
         if inside:
@@ -156,11 +158,14 @@ def _correlate(x: Any, symbol: Any, places: int) -> Any:
     strength, coherence, matched = np.empty(places), np.empty(places), np.empty(places)
     for n in range(places):
         strength[n] = path[n : n + CHANNEL].sum()
-        beat, energy = 0j, 1e-30
+        beat, energy = 0j, 2 * size * FLOOR
         for m in range(size):
             beat += x[n + m].conjugate() * x[n + size + m]
             energy += abs2(x[n + m]) + abs2(x[n + size + m])
         coherence[n] = 2 * abs(beat) / energy
+        # Late paths drew on samples after the two symbols: those count too, or what follows could pass for a match.
+        for m in range(2 * size, 2 * size + CHANNEL):
+            energy += abs2(x[n + m])
         matched[n] = strength[n] / (unit * energy)
     return strength, coherence, matched
 

@@ -44,10 +44,9 @@ def _track(y: Any, h: Any, places: Any, k: Any, noise: float, since: float) -> N
     for i in range(len(k)):
         whole += abs(h[i]) ** 2
     # What 64 samples apart is alike left at most an error of this variance in the carrier offset, in radians a symbol.
-    phase = _start(min((80 / 64) ** 2 * noise / whole, 1.0), since)
+    phase = _start(_bounded((80 / 64) ** 2 * noise / whole), since)
     slope = _start(CLOCK**2, since)
-    # Where the channel has faded or was never sent, any phase is as good; the filters stay finite.
-    common_variance, tilt_variance = min(noise / (2 * gain), 100.0), min(noise / (2 * lever), 100.0)
+    common_variance, tilt_variance = _bounded(noise / (2 * gain)), _bounded(noise / (2 * lever))
     phases, slopes = np.empty((y.shape[0], 5)), np.empty((y.shape[0], 5))
     seen = np.empty(len(places), np.complex128)
     for n in range(y.shape[0]):
@@ -69,6 +68,12 @@ def _track(y: Any, h: Any, places: Any, k: Any, noise: float, since: float) -> N
         if n > 0:
             _go_back(phase, phases[n], PHASE_NOISE**2)
             _go_back(slope, slopes[n], 0.0)
+
+
+@njit(cache=True, nogil=True)
+def _bounded(variance: float) -> float:
+    """Without noise, or without a channel, any phase is as good: the filters only have to stay finite."""
+    return min(max(variance, 1e-12), 100.0)
 
 
 @njit(cache=True, nogil=True)
