@@ -30,6 +30,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Report how circuits stand a device's noise and finite shots, and where their errors come from.",
         "quantum",
     ),
+    "ofdm": Entry(
+        "qwedge.experiments.ofdm:OFDM",
+        "Swap legacy and neural blocks of an 802.11 receiver, compress the estimator, count errors everywhere.",
+        "wireless",
+    ),
 }
 
 _OURS: Final = ("qwedge", "shared", "quantum", "wireless")

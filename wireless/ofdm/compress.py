@@ -25,6 +25,7 @@ class Compressed:
     z: Tensor
     """`(parameters, 1)`."""
     menu: Product
+    price: PackedBytes
     packed: bytes
     loss: float
     dense_loss: float
@@ -32,8 +33,9 @@ class Compressed:
 
     @property
     def sparsity(self) -> float:
-        """The share of all parameters that are zero."""
-        return float((self.z == 0).double().mean())
+        """The share of the weights, biases apart, that are zero."""
+        mapped = torch.cat([self.z[start:end] for start, end in self.price.sparse])
+        return float((mapped == 0).double().mean())
 
 
 def compress(
@@ -58,7 +60,7 @@ def compress(
     there = found.z != 0
     tuned = task.fit_on(lambda x: rounded(x, menu) * there, torch.where(there, found.x, found.z), tuning)
     z, loss = min(((found.z, found.loss), (tuned, task.loss(tuned))), key=lambda pair: pair[1])
-    return Compressed(z, menu, pack(z, menu, task.net), loss, task.loss(task.x), found.status)
+    return Compressed(z, menu, price, pack(z, menu, task.net), loss, task.loss(task.x), found.status)
 
 
 def packed_price(net: nn.Module, word: int) -> PackedBytes:

@@ -3,15 +3,25 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from wireless.ofdm.estimators import TAPS
+from wireless.ofdm.channels import ExponentialFading
+from wireless.ofdm.estimators import TAPS, Estimator
+from wireless.ofdm.link import TAIL, Link
 from wireless.ofdm.neural.decoder import SyndromeNet, features, targets
-from wireless.ofdm.neural.estimator import TINY, DelayGate, delays
+from wireless.ofdm.neural.demapper import ContextNet
+from wireless.ofdm.neural.estimator import TINY, DelayGate, delays, estimate
+from wireless.ofdm.phy import grid
+from wireless.ofdm.phy.coding import encode, puncture
+from wireless.ofdm.phy.interleaver import interleave
+from wireless.ofdm.phy.rates import RATES
+from wireless.ofdm.radios import drawn
 
 Report = Callable[[int, int, str], None]
 Net = TypeVar("Net", bound=nn.Module)
@@ -79,13 +89,13 @@ def train_estimator(
     return net.eval()
 
 
-def estimator_loss(net: nn.Module, batch: int, generator: torch.Generator) -> Tensor:
+def estimator_loss(net: Callable[..., Tensor], batch: int, generator: torch.Generator) -> Tensor:
     """`mean |h - estimate|^2 / N0` over fresh channels; without 1/N0 high SNRs would not count.
 
     `net` maps taps and N0 to scores, as `DelayGate` does.
     """
     h, ls, noise = fading(batch, generator)
-    error = DelayGate.estimate(net, ls, noise) - h  # type: ignore[arg-type]
+    error = estimate(net, ls, noise) - h
     return ((error.real.square() + error.imag.square()).mean(1) / noise).mean()
 
 
@@ -143,3 +153,45 @@ def noisy_code(batch: int, hardest_db: float, generator: torch.Generator) -> tup
     gain = gaussian(batch, 2 * DECODER_STEPS, generator).abs()
     llr = 4 * gain * (torch.randn(gain.shape, generator=generator) * (n0 / 2).sqrt() - gain) / n0
     return llr, (llr > 0).to(torch.uint8).reshape(batch, -1, 2).transpose(1, 2)
+
+
+DEMAPPER = Schedule(steps=400, batch=32, rate=5e-3, floor=1e-4)
+
+POOL = 48
+"""Batches of impaired packets that the demapper is trained on, over and over; it has some 240 weights."""
+
+IMPAIRED = {24: (6.0, 18.0), 54: (14.0, 28.0)}
+"""Rates in Mb/s and ranges of Eb/N0 in dB of the impaired packets."""
+
+
+def train_demapper(
+    estimator: Estimator, generator: torch.Generator, schedule: Schedule = DEMAPPER, report: Report | None = None
+) -> ContextNet:
+    """A demapper trained behind `estimator` on exponential channels and radios drawn from the impairment set."""
+    rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    pool = [_impaired(estimator, schedule.batch, k, rng) for k in range(POOL)]
+    net, turn = seeded(ContextNet, generator), cycle(pool)
+
+    def loss() -> Tensor:
+        y, h, noise, sent, bits = next(turn)
+        return binary_cross_entropy_with_logits(net(y, h, noise, bits).clamp(-30, 30), sent)
+
+    descend(list(net.parameters()), loss, schedule, report, "training the demapper")
+    return net.eval()
+
+
+def _impaired(
+    estimator: Estimator, packets: int, turn: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
+    """What a demapper is given, and the code bits that were sent; every third batch comes from perfect radios."""
+    mbps = tuple(IMPAIRED)[turn % len(IMPAIRED)]
+    rate, radio = RATES[mbps], drawn(rng) if turn % 3 else ()
+    link = Link(ExponentialFading(), rate=rate, impairments=radio)
+    burst = link.packets(float(rng.uniform(*IMPAIRED[mbps])), packets, rng)
+    data, channel = grid.data_places(rate.ht), estimator.estimate(burst.seen)
+    bits = np.pad(burst.bits, ((0, 0), (0, TAIL)))
+    sent = interleave(puncture(encode(bits), rate.code).reshape(packets, -1, rate.coded), rate)
+    noise = burst.seen.noise[:, None] + channel.variance[:, data]
+    arrays = (burst.y[..., data], channel.h[:, None, data], noise, sent.astype(np.float32))
+    y, h, doubt, target = (torch.from_numpy(array) for array in arrays)
+    return y, h, doubt, target, rate.bits

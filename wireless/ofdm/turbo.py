@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from wireless.ofdm.estimators import Channel, Observation
+from wireless.ofdm.estimators import Channel, Observation, exponential_profile
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.coding import depuncture
 from wireless.ofdm.phy.constellation import levels
@@ -196,3 +196,16 @@ def _symbols(y, strength, n0, belief, level, total, precision):  # type: ignore[
                 weight = 1 / (n0[packet] + strength[packet, k] * v)
                 total[packet, k] += weight * m.conjugate() * y[packet, symbol, k]
                 precision[packet, k] += weight * (m.real * m.real + m.imag * m.imag)
+
+
+@dataclass(frozen=True)
+class FixedDelays:
+    """Believes the same of every packet: the mean exponential profile, as `RobustLMMSE` does; the control."""
+
+    rms_ns: tuple[float, float] = (10.0, 150.0)
+
+    def prior(self, seen: Observation) -> Prior:
+        low, high = self.rms_ns
+        power = exponential_profile(low + (high - low) * (np.arange(1000) + 0.5) / 1000).mean(0)
+        precision = np.repeat((1 / power).astype(np.float32)[None], len(seen.ls), axis=0)
+        return Prior(precision, np.zeros(len(seen.ls), np.float32))

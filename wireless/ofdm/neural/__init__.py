@@ -1,5 +1,7 @@
 """Neural blocks: each stands where a legacy block stands, trained by `wireless.ofdm.train`."""
 
+from wireless.ofdm.neural.decoder import NeuralDecoder, SyndromeNet
+from wireless.ofdm.neural.demapper import ContextNet, NeuralDemapper
 from wireless.ofdm.neural.estimator import DelayGate, NeuralEstimator
 
-__all__ = ["DelayGate", "NeuralEstimator"]
+__all__ = ["ContextNet", "DelayGate", "NeuralDecoder", "NeuralDemapper", "NeuralEstimator", "SyndromeNet"]

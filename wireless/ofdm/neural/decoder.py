@@ -25,7 +25,7 @@ INPUTS, OUTPUTS = 3, 3
 
 
 class SyndromeNet(nn.Module):
-    """`(batch, 3, steps)` to `(batch, 3, steps)`: two confidences and the syndrome to LLRs of wrong guess, e0 and e1."""
+    """Confidences and syndrome `(batch, 3, steps)` to LLRs that the guess, e0 and e1 are 1, `(batch, 3, steps)`."""
 
     def __init__(self, width: int = 32, depth: int = 4, kernel: int = 9) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class NeuralDecoder:
     """A trained `SyndromeNet` as a block of the receiver."""
 
     net: nn.Module
-    name: str = "neural"
+    name = "neural"
     chunk: int = 64
 
     def decode(self, llr: NDArray[np.float32], n: int) -> NDArray[np.uint8]:

@@ -41,8 +41,8 @@ class ContextNet(nn.Module):
             nn.Sequential(nn.Linear(FEATURES, hidden), nn.ReLU(), nn.Linear(hidden, 1)) for _ in range(ROUNDS)
         )
         for mlp in self.doubt:
-            nn.init.zeros_(mlp[-1].weight)  # type: ignore[index, arg-type]
-            nn.init.zeros_(mlp[-1].bias)  # type: ignore[index, arg-type]
+            nn.init.zeros_(mlp[-1].weight)  # type: ignore[index]
+            nn.init.zeros_(mlp[-1].bias)  # type: ignore[index]
 
     def forward(self, y: Tensor, h: Tensor, noise: Tensor, bits: int) -> Tensor:
         """As `demappers.Demapper.demap`, on tensors; `h` is (batch, symbols or 1, D)."""
@@ -127,7 +127,7 @@ class NeuralDemapper:
     """A trained `ContextNet` as a block of the receiver."""
 
     net: ContextNet
-    name: str = "neural"
+    name = "neural"
     chunk: int = 64
 
     def demap(

@@ -1,6 +1,6 @@
 """Channel estimation by a small network that judges taps: a noisy look at 16 delays in, the power of each out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -15,6 +15,9 @@ from wireless.ofdm.wiener import Prior, wiener
 
 TINY = (24,)
 """Hidden widths of the smallest network that keeps up: 832 weights."""
+
+PLAIN = 4.0
+"""Noise alone makes a tap so many times stronger than itself in one of 55 cases: such a tap is there."""
 
 FLOOR = 1e-3
 """Added to a tap's power over its noise before the logarithm: below -30 dB a tap is absent."""
@@ -44,15 +47,19 @@ class DelayGate(nn.Module):
         scores: Tensor = self.layers[-1](x)
         return scores
 
-    def estimate(self, ls: Tensor, noise: Tensor) -> Tensor:
-        """The channel `(batch, used)` from LS over two training symbols: `wiener` without `rest`, differentiable."""
-        f, inverse, spread = (torch.from_numpy(array) for array in delays(ls.shape[1]))
-        t = ls @ inverse.T
-        precision = torch.exp(-self(t, noise)) / (0.5 * noise[:, None] * spread)
-        gram = (f.mH @ f) * (2 / noise)[:, None, None] + torch.diag_embed(precision).to(f.dtype)
-        right = (ls @ f.conj()) * (2 / noise)[:, None]
-        h: Tensor = torch.linalg.solve(gram, right[..., None])[..., 0] @ f.T
-        return h
+
+def estimate(net: Callable[..., Tensor], ls: Tensor, noise: Tensor) -> Tensor:
+    """The channel `(batch, used)` from LS over two training symbols: `wiener` without `rest`, differentiable.
+
+    `net` maps taps and N0 to scores, as a `DelayGate` does.
+    """
+    f, inverse, spread = (torch.from_numpy(array) for array in delays(ls.shape[1]))
+    scores = net(ls @ inverse.T, noise)
+    precision = torch.exp(-scores) / (0.5 * noise[:, None] * spread)
+    gram = (f.mH @ f) * (2 / noise)[:, None, None] + torch.diag_embed(precision).to(f.dtype)
+    right = (ls @ f.conj()) * (2 / noise)[:, None]
+    h: Tensor = torch.linalg.solve(gram, right[..., None])[..., 0] @ f.T
+    return h
 
 
 @cache
@@ -68,17 +75,17 @@ def delays(used: int) -> tuple[NDArray[np.complex64], NDArray[np.complex64], NDA
 class NeuralEstimator:
     """The delay gate inside a Wiener estimate, in NumPy: weights `(out, in)` and biases, layer by layer.
 
-    Trained on channels of 16 taps. What else a channel holds shows in the part of `ls` that no 16 taps can make: where
-    its power is above that of the noise by more than chance, the estimate leaves it in (`rest`), and so goes back to
-    LS on channels that are nothing like the training.
+    Two rules keep it right on channels that are nothing like the training. A tap far above the noise is believed,
+    whatever the network says (`PLAIN`). And where the part of `ls` that no 16 taps can make is stronger than noise, by
+    more than chance, the estimate leaves it in (`rest`), which goes back to LS.
     """
 
     layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]
-    name: str = "neural"
+    name = "neural"
 
     @classmethod
     def of(cls, net: DelayGate) -> "NeuralEstimator":
-        return cls([(layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()) for layer in net.layers])
+        return cls([_arrays(layer) for layer in net.layers])
 
     def estimate(self, seen: Observation) -> Channel:
         noise = np.repeat((seen.noise / seen.looks)[:, None], seen.ls.shape[1], axis=1)
@@ -89,7 +96,9 @@ class NeuralEstimator:
         f, inverse, spread = delays(seen.ls.shape[1])
         t, error = seen.ls @ inverse.T, seen.noise / np.float32(seen.looks)
         outside = (np.abs(seen.ls - t @ f.T) ** 2).sum(1) / (seen.ls.shape[1] - TAPS)
-        precision = np.exp(-self.scores(t, 2 * error)) / (error[:, None] * spread)
+        power, doubt = np.abs(t) ** 2, error[:, None] * spread
+        precision = np.exp(-self.scores(t, 2 * error)) / doubt
+        precision = np.where(power > PLAIN * doubt, np.minimum(precision, 1 / (power + doubt)), precision)
         return Prior(precision, np.where(outside > 1.5 * error, outside - error, 0).astype(np.float32))
 
     def scores(self, t: NDArray[np.complex64], noise: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -100,3 +109,8 @@ class NeuralEstimator:
         weight, bias = self.layers[-1]
         scores: NDArray[np.float32] = np.clip(x @ weight.T + bias, -20, 20)
         return scores
+
+
+def _arrays(layer: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    assert isinstance(layer, nn.Linear)
+    return layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()

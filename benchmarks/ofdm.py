@@ -1,0 +1,140 @@
+"""The OFDM receiver against every baseline: five seeds that nothing was tuned on, each with networks of its own.
+
+`python -m benchmarks.ofdm [--quick] [--seed N] [--json FILE]`
+
+Recordings are taken from `wifi80211` in the folder that the environment variable QWEDGE_DATA names; without it, that
+figure is skipped.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from qwedge.experiments.ofdm import CHANNELS, OFDM, RADIOS, OFDMSettings
+from shared.lab import Interval, Row
+from shared.lab.benchmark import Measure, main
+from wireless.ofdm.figures import Figure, Points, cut, main_points, over_packets, over_seeds, pooled, ratio
+from wireless.ofdm.report import added
+
+SEEDS = 5
+HELD_OUT = 100
+"""Seeds below this one are for development."""
+
+SOFT = "ls/max-log/soft-viterbi"
+
+
+def cells(quick: bool, seed: int) -> Sequence[OFDMSettings]:
+    if quick:
+        small = {"packets": 100, "others": 100, "decoded": 20, "training": 0.3, "channels": ("two-tap", "beyond-cp")}
+        return [OFDMSettings(seed=HELD_OUT + seed, **small)]  # type: ignore[arg-type]
+    folder = recordings()
+    return [
+        OFDMSettings(
+            seed=HELD_OUT + seed + k,
+            packets=600,
+            others=200,
+            channels=tuple(CHANNELS),
+            recordings=folder,
+        )
+        for k in range(SEEDS)
+    ]
+
+
+def recordings() -> str:
+    """The folder of recordings, or nothing where the data folder is not named."""
+    folder = os.environ.get("QWEDGE_DATA")
+    found = folder is not None and any(Path(folder, "wifi80211").glob("*.dat"))
+    return str(Path(folder, "wifi80211")) if folder is not None and found else ""
+
+
+def figures(rows: Sequence[Row]) -> Mapping[str, Measure]:
+    found = {
+        "ber_cut_vs_ls_hard": _measure(cut("ours", "hard"), rows, main_points, ">= 0.84"),
+        "ber_cut_vs_ls_soft": _measure(cut("ours", SOFT), rows, main_points, ">= 0.50"),
+        "ber_ratio_genie_lmmse": _measure(ratio("ours", "genie"), rows, main_points, "<= 0.95"),
+        "ber_ratio_genie_lmmse_packed": _measure(ratio("ours, packed", "genie"), rows, main_points, "<= 0.95"),
+        "ber_ratio_perfect": _measure(ratio("ours", "perfect"), rows, main_points, ""),
+        "ber_ratio_feedback_control": _measure(ratio("ours", "robust, soft feedback"), rows, main_points, ""),
+        "estimator_bytes": _bytes(rows),
+        "packed_ber_loss": _measure(_loss("packed", "neural/max-log/soft-viterbi"), rows, main_points, "<= 0.02"),
+        "packed_ber_loss_feedback": _measure(_loss("ours, packed", "ours"), rows, main_points, "<= 0.02"),
+        "demapper_ber_cut_impaired": _measure(cut("neural", "max-log"), rows, _radios(*map(str, RADIOS)), ">= 0.15"),
+    }
+    for mbps in map(str, RADIOS):
+        found[f"demapper_ber_cut_impaired_{mbps}"] = _measure(cut("neural", "max-log"), rows, _radios(mbps), "")
+    found["demapper_ber_ratio_matched"] = _measure(
+        ratio("neural/neural/soft-viterbi", "neural/max-log/soft-viterbi"), rows, main_points, ""
+    )
+    found |= _outside(rows)
+    found["recording_per_cut"] = _recorded(rows, "hard", ">= 0.10")
+    found["recording_per_cut_vs_soft"] = _recorded(rows, "ls", "")
+    return found
+
+
+def _measure(figure: Figure, rows: Sequence[Row], points: Callable[[Row], Points], goal: str) -> Measure:
+    if not all(points(row) for row in rows):
+        return Measure(None, goal=goal)
+    it = over_seeds(figure, rows, points)
+    return Measure(it.value, it.low, it.high, "", goal)
+
+
+def _loss(ours: str, dense: str) -> Figure:
+    """The relative rise of the bit error rate that compression brings."""
+    return lambda rate, points: ratio(ours, dense)(rate, points) - 1
+
+
+def _bytes(rows: Sequence[Row]) -> Measure:
+    """The longest of the packed files."""
+    sizes = [row.result["networks"]["packed"]["bytes"] for row in rows]
+    return Measure(max(sizes), min(sizes), max(sizes), "bytes", "<= 208")
+
+
+def _radios(*rates: str) -> Callable[[Row], Points]:
+    return lambda row: [point for mbps in rates for point in row.result["radios"][mbps]]
+
+
+def _outside(rows: Sequence[Row]) -> Mapping[str, Measure]:
+    """BER over that of LS + soft Viterbi on each channel, packets of all seeds together, and the worst of them.
+
+    Both the estimator alone in the legacy chain and ours with feedback have to hold.
+    """
+    found: dict[str, Measure] = {}
+    for name in rows[0].result["outside"]:
+        points = pooled(rows, partial(_section, name))
+        if not points:
+            continue
+        worst = max((over_packets(added(receiver), points) for receiver in ("neural", "ours")), key=_value)
+        found[f"ood_ratio_{name}"] = Measure(worst.value, worst.low, worst.high, "", "<= 1.0")
+    if not found:
+        return {"ood_worst_ratio": Measure(None, goal="<= 1.0")}
+    return {"ood_worst_ratio": max(found.values(), key=lambda it: it.value or 0.0)} | found
+
+
+def _section(name: str, row: Row) -> Points:
+    points: Points = row.result["outside"][name]
+    return points
+
+
+def _value(it: Interval) -> float:
+    return it.value
+
+
+def _recorded(rows: Sequence[Row], reference: str, goal: str) -> Measure:
+    """Mean over SNRs of 1 - PER / PER(reference) where the reference lost frames; draws of noise are bootstrapped."""
+    if not all(row.result["recordings"] for row in rows):
+        return Measure(None, unit="skipped: QWEDGE_DATA names no folder with recordings", goal=goal)
+    points = [
+        {"bits": sum(len(p["lost"]["ours"]) for p in same), "bit_errors": _joined([p["lost"] for p in same])}
+        for same in zip(*(row.result["recordings"] for row in rows), strict=True)
+    ]
+    it = over_packets(cut("ours", reference), points)
+    return Measure(it.value, it.low, it.high, "", goal)
+
+
+def _joined(lost: Sequence[Mapping[str, list[int]]]) -> dict[str, list[int]]:
+    return {name: [n for one in lost for n in one[name]] for name in lost[0]}
+
+
+if __name__ == "__main__":
+    main(OFDM(), cells, figures)

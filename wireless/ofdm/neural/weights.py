@@ -1,0 +1,41 @@
+"""Weights as safetensors: plain numbers, nothing that can run."""
+
+from typing import TypeVar
+
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def to_bytes(net: nn.Module) -> bytes:
+    """Every parameter of a network, by name."""
+    return save({name: parameter.detach().contiguous() for name, parameter in net.named_parameters()})
+
+
+def from_bytes(net: Net, data: bytes) -> Net:
+    """`net` with the weights of `to_bytes`. Raises ValueError where names or shapes are another network's."""
+    return from_tensors(net, load(data))
+
+
+def from_tensors(net: Net, tensors: dict[str, Tensor]) -> Net:
+    """`net` with these weights, ready to be used."""
+    wanted = {name: tuple(parameter.shape) for name, parameter in net.named_parameters()}
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if given != wanted:
+        raise ValueError(f"weights {given} are not those of {type(net).__name__}, which needs {wanted}")
+    net.load_state_dict(tensors, strict=False)
+    return net.eval()
+
+
+def to_lists(net: nn.Module) -> dict[str, list[float]]:
+    """Every parameter by name as plain numbers, which JSON keeps exactly."""
+    return {name: parameter.detach().flatten().tolist() for name, parameter in net.named_parameters()}
+
+
+def from_lists(net: Net, lists: dict[str, list[float]]) -> Net:
+    """`net` with the weights of `to_lists`."""
+    shapes = dict(net.named_parameters())
+    return from_tensors(
+        net, {name: shapes[name].new_tensor(flat).view(shapes[name].shape) for name, flat in lists.items()}
+    )

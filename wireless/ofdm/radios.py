@@ -1,0 +1,30 @@
+"""The impairment set: radios drawn at random, each with its amplifier, oscillator, mixer and converter."""
+
+from typing import cast
+
+from numpy.random import Generator
+
+from wireless.ofdm.impairments import ADC, CarrierOffset, Impairment, IQImbalance, PhaseNoise, RappAmplifier
+
+BACKOFF_DB = (5.0, 7.0)
+LINEWIDTH_HZ = (50.0, 400.0)
+GAIN_DB = (-1.0, 1.0)
+PHASE_DEG = (-4.0, 4.0)
+CONVERTER_BITS = (5, 7)
+OFFSET_HZ = 500.0
+
+
+def drawn(rng: Generator) -> tuple[Impairment, ...]:
+    """A radio of the impairment set, uniform in every range; its carrier offset and phase walk differ by packet.
+
+    Around a Rapp amplifier at 6 dB back-off and a 6-bit converter. The mixers' images are 24 dB below the signal and
+    less, where a good radio keeps them 30 dB below.
+    """
+    radio = (
+        RappAmplifier(backoff_db=float(rng.uniform(*BACKOFF_DB))),
+        PhaseNoise(linewidth_hz=float(rng.uniform(*LINEWIDTH_HZ))),
+        CarrierOffset(hertz=(-OFFSET_HZ, OFFSET_HZ)),
+        IQImbalance(gain_db=float(rng.uniform(*GAIN_DB)), phase_deg=float(rng.uniform(*PHASE_DEG))),
+        ADC(bits=int(rng.integers(CONVERTER_BITS[0], CONVERTER_BITS[1] + 1))),
+    )
+    return cast(tuple[Impairment, ...], radio)
