@@ -26,7 +26,10 @@ class Drawing(NamedTuple):
 def page(rows: Sequence[Row]) -> Page:
     """One circuit's report, or a comparison of several, and which of them to run on which day."""
     choices = [row for row in rows if "kinds" in row.result]
+    chosen = tuple(table for row in choices for table in _choice(row))
     rows = _reports(rows)
+    if not rows:
+        return Page("Which circuit to run", "By today's calibration, exactly evaluated on days of drift.", chosen)
     names = ", ".join(_name(row) for row in rows)
     devices = ", ".join(sorted({row.result["device"]["name"] for row in rows}))
     return Page(
@@ -39,7 +42,7 @@ def page(rows: Sequence[Row]) -> Page:
             *(plot(d.paint, *rows, title=d.title, caption=d.caption, panels=d.panels) for d in drawings(rows)[:1]),
             _against_shots(rows),
             *_drift(rows),
-            *(table for row in choices for table in _choice(row)),
+            *chosen,
             _counts(rows),
             *_sources(rows),
             *(plot(d.paint, *rows, title=d.title, caption=d.caption, panels=d.panels) for d in drawings(rows)[1:]),
@@ -311,6 +314,8 @@ def _reading(rows: Sequence[Row]) -> Iterator[str]:
 
 def drawings(rows: Sequence[Row]) -> list[Drawing]:
     """The figures of the page, in order."""
+    if not rows:
+        return []
     found = [
         Drawing(
             "noise",

@@ -232,6 +232,13 @@ def test_over_days_one_of_several_circuits_is_chosen(noise):
         assert scores == [day["score"] for day in drifts[name][6:]]
     kept = Repository.from_json(Store("runs/noise").get(choice.artefacts["repository.json"]).decode())
     assert kept.models == tuple(kind["model"] for kind in choice.result["kinds"])
+    code, out, _ = noise(*words, "--set", "each=false", *QUICK)
+    assert code == 0
+    assert "Against noise" not in out
+    assert Store("runs/noise").rows() == rows
+    code, _, err = noise(*words[:1], *words[2:], "--set", "each=false", *QUICK)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "each=false: choosing takes several circuits or tunings for one task, and 3 days or more" in err
 
 
 def snapshot(**changes) -> str:
