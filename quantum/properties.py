@@ -18,6 +18,8 @@ _QUBIT = MappingProxyType(
         "T1": ("t1_us", 1.0),
         "T2": ("t2_us", 1.0),
         "readout_error": ("readout_error", 1.0),
+        "prob_meas1_prep0": ("prob_meas1_prep0", 1.0),
+        "prob_meas0_prep1": ("prob_meas0_prep1", 1.0),
         "readout_length": ("readout_ns", 1e3),
         "frequency": ("frequency_ghz", 1.0),
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from qiskit.circuit import Delay, Measure, Parameter, Reset
 from qiskit.transpiler import InstructionProperties, QubitProperties, Target
 
-from quantum.snapshot import GATES, GateOn, Qubit, Snapshot, cut_t2
+from quantum.snapshot import GATES, READOUT, GateOn, Qubit, Snapshot, cut_t2
 
 
 def to_target(snapshot: Snapshot) -> Target:
@@ -27,13 +27,7 @@ def to_target(snapshot: Snapshot) -> Target:
         bounds = [(0.0, math.pi / 2)] if name == "rzz" and snapshot.fold_rzz else None
         if places:
             target.add_instruction(GATES[name], places, angle_bounds=bounds)
-    readout = {
-        (k,): InstructionProperties(
-            error=snapshot.qubits[k].readout_error, duration=_scaled(snapshot.qubits[k].readout_ns, 1e-9)
-        )
-        for k in works
-    }
-    target.add_instruction(Measure(), readout)
+    target.add_instruction(Measure(), {(k,): _readout_properties(snapshot.qubits[k]) for k in works})
     target.add_instruction(Reset(), {(k,): None for k in works})
     target.add_instruction(Delay(Parameter("t")), {(k,): None for k in works})
     return target
@@ -101,6 +95,7 @@ def _read_qubit(
             t1_us=rounded(getattr(known, "t1", None), 1e6),
             t2_us=rounded(getattr(known, "t2", None), 1e6),
             readout_error=rounded(getattr(readout, "error", None)),
+            **{name: rounded(getattr(readout, name, None)) for name in READOUT},
             readout_ns=rounded(getattr(readout, "duration", None), 1e9),
             frequency_ghz=rounded(getattr(known, "frequency", None), 1e-9),
             operational=operational,
@@ -112,6 +107,15 @@ def _qubit_properties(qubit: Qubit) -> QubitProperties:
     return QubitProperties(
         t1=_scaled(qubit.t1_us, 1e-6), t2=_scaled(qubit.t2_us, 1e-6), frequency=_scaled(qubit.frequency_ghz, 1e9)
     )
+
+
+def _readout_properties(qubit: Qubit) -> InstructionProperties:
+    """Qiskit has one readout error; those of 0 and 1 go along as attributes, which `quantum.noise` reads."""
+    found = InstructionProperties(error=qubit.readout_error, duration=_scaled(qubit.readout_ns, 1e-9))
+    for name in READOUT:
+        if getattr(qubit, name) is not None:
+            setattr(found, name, getattr(qubit, name))
+    return found
 
 
 def rounded(value: float | None, scale: float = 1.0) -> float | None:

@@ -6,14 +6,15 @@ The JSON form (`to_json` writes it; `?` marks what may be left out or null):
      "basis": ["cx", "rz", "sx", "x"],
      "fold_rzz"?: false, "cut_t2"?: false,
      "qubits": [{"t1_us"?: 89.1, "t2_us"?: 15.8, "readout_error"?: 0.02, "readout_ns"?: 5560.9, "frequency_ghz"?: 5.26,
-                 "operational"?: true}, ...],
+                 "prob_meas1_prep0"?: 0.01, "prob_meas0_prep1"?: 0.03, "operational"?: true}, ...],
      "gates": [{"name": "cx", "qubits": [0, 1], "error"?: 0.009, "duration_ns"?: 248.9, "operational"?: true}, ...]}
 
 Qubits count from 0 in the order of the list. Every one-qubit gate of the basis is listed for every operational qubit,
 and a two-qubit gate for each directed pair that has it; what a device has but cannot use now is listed with
 `"operational": false`. No error means an ideal gate, no duration an instant one. `fold_rzz` keeps the angles of RZZ in
 [0, pi/2], the range of IBM's fractional gate. No qubit has T2 above 2 T1, but calibrations report the two from separate
-fits: `"cut_t2": true` lowers such a T2 to 2 T1, as Aer's noise model does, where the file is otherwise refused.
+fits: `"cut_t2": true` lowers such a T2 to 2 T1, as Aer's noise model does, where the file is otherwise refused. The two
+probabilities are of reading 1 from a qubit in 0, and 0 from one in 1; without them both are `readout_error`.
 """
 
 import hashlib
@@ -36,6 +37,9 @@ GATES: Mapping[str, Gate] = MappingProxyType(
 )
 """Qiskit's standard gates on one or two qubits: what a device may have."""
 
+READOUT = ("prob_meas1_prep0", "prob_meas0_prep1")
+"""IBM's names of the two readout errors: of reading 1 where the qubit is 0, and 0 where it is 1."""
+
 
 @dataclass(frozen=True)
 class Qubit:
@@ -44,6 +48,8 @@ class Qubit:
     t1_us: float | None = None
     t2_us: float | None = None
     readout_error: float | None = None
+    prob_meas1_prep0: float | None = None
+    prob_meas0_prep1: float | None = None
     readout_ns: float | None = None
     frequency_ghz: float | None = None
     operational: bool = True
@@ -203,8 +209,11 @@ def _record(kind: type[Record], data: object, where: str) -> Record:
 
 def _check_qubit(where: str, qubit: Qubit) -> None:
     _check_times(where, qubit)
-    if qubit.readout_error is not None:
-        number(f"{where}.readout_error", qubit.readout_error, low=0.0, high=1.0)
+    for name in ("readout_error", *READOUT):
+        if getattr(qubit, name) is not None:
+            number(f"{where}.{name}", getattr(qubit, name), low=0.0, high=1.0)
+    if (qubit.prob_meas1_prep0 is None) != (qubit.prob_meas0_prep1 is None):
+        raise ValueError(f"{where} has one of {' and '.join(READOUT)}: give both, or readout_error alone")
     if qubit.t1_us is not None and qubit.t2_us is not None and qubit.t2_us > 2 * qubit.t1_us * (1 + 1e-9):
         raise ValueError(
             f"{where}.t2_us={qubit.t2_us:g} is above 2 T1 = {2 * qubit.t1_us:g}, which no qubit can have: "

@@ -90,6 +90,8 @@ def _drifted(
                 t1_us=_times(qubit.t1_us, times[0, k]),
                 t2_us=_times(qubit.t2_us, times[1, k]),
                 readout_error=_times(qubit.readout_error, worse[k], 0.5),
+                prob_meas1_prep0=_times(qubit.prob_meas1_prep0, worse[k], 0.5),
+                prob_meas0_prep1=_times(qubit.prob_meas0_prep1, worse[k], 0.5),
             ),
         )
         for k, qubit in enumerate(first.qubits)
