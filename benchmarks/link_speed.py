@@ -10,7 +10,7 @@ Not alike, and who gains: Sionna's grid has no pilots in data symbols, so it car
 1920, and both are counted by the coded bit (a tie); it estimates over its resource grid and equalises by its
 `LMMSEEqualizer`, where ours multiplies by the conjugate within the demapper (we gain; it is how Sionna does it); its
 interleaver is one indexing and its channel three tensor operations written here (Sionna gains: its own channel models
-take longer); our LLRs have eight bits before the decoder, Sionna's are float32 (we gain; the error rates of both stand
+take longer); our LLRs have ten bits before the decoder, Sionna's are float32 (we gain; the error rates of both stand
 in the table). Neither makes a waveform.
 """
 
@@ -108,7 +108,7 @@ class Run(NamedTuple):
 
 
 def decoders(cell: LinkSpeedSettings, context: Context) -> dict[str, Callable[[], Run]]:
-    """Decoding the same noisy words: ours from eight-bit LLRs, Sionna's from float32."""
+    """Decoding the same noisy words: ours from ten-bit LLRs, Sionna's from float32."""
     steps = cell.symbols * RATE.info
     bits = random_bits(cell.packets, steps, context.rng)
     bits[:, -6:] = 0

@@ -41,25 +41,33 @@ def words(rng, packets, free):
 def test_a_decoded_word_is_the_likeliest_of_all(rng):
     candidates = np.array([(*free, *[0] * 6) for free in itertools.product((0, 1), repeat=7)], np.uint8)
     sent = 2 * encode(candidates).astype(int) - 1
-    llr = rng.integers(-127, 128, (200, 26)).astype(np.int8)
+    llr = rng.integers(-viterbi.LIMIT, viterbi.LIMIT + 1, (200, 26))
     likelihood = llr.astype(int) @ sent.T
     decoded = 2 * encode(viterbi.decode(llr)).astype(int) - 1
     np.testing.assert_array_equal((decoded * llr).sum(1), likelihood.max(1))
 
 
-@pytest.mark.parametrize("largest", [1, 5, 127])
+@pytest.mark.parametrize("largest", [1, 5, viterbi.LIMIT])
 @pytest.mark.parametrize("steps", [1, 6, 7, 600])
 def test_it_equals_the_plain_decoder_bit_for_bit(rng, largest, steps):
-    llr = rng.integers(-largest, largest + 1, (40, 2 * steps)).astype(np.int8)
-    np.testing.assert_array_equal(viterbi.decode(llr), plain_viterbi(llr.astype(int)))
+    llr = rng.integers(-largest, largest + 1, (40, 2 * steps))
+    np.testing.assert_array_equal(viterbi.decode(llr), plain_viterbi(llr))
 
 
 def test_metrics_may_wrap_around(rng):
-    """Codewords at full strength drive the metrics to 2000 * 254, fifteen times what 16 bits hold."""
+    """Codewords at full strength drive the metrics to 2000 * 1022, sixty times what 16 bits hold."""
     bits = words(rng, 3, 2000)
-    llr = (127 * (2 * encode(bits).astype(int) - 1)).astype(np.int8)
+    llr = viterbi.LIMIT * (2 * encode(bits).astype(int) - 1)
     llr[:, ::7] *= -1
-    np.testing.assert_array_equal(viterbi.decode(llr), plain_viterbi(llr.astype(int)))
+    np.testing.assert_array_equal(viterbi.decode(llr), plain_viterbi(llr))
+
+
+@pytest.mark.parametrize("start", range(64))
+def test_no_path_begins_in_another_state(start):
+    """The strongest word from any other state is decoded as the best of those from state zero."""
+    bits = np.array([[*(int(bit) for bit in f"{start:06b}"), 1, 0, 1, *[0] * 6]], np.uint8)
+    llr = viterbi.LIMIT * (2 * encode(bits).astype(int) - 1)[:, 12:]
+    np.testing.assert_array_equal(viterbi.decode(llr), plain_viterbi(llr))
 
 
 @pytest.mark.parametrize("packets", [1, 31, 32, 33, 70])
@@ -85,7 +93,7 @@ def test_the_hard_decoder_sees_signs_alone(rng):
     np.testing.assert_array_equal(HardViterbi().decode(llr, 100), plain_viterbi(np.sign(llr).astype(int)))
 
 
-def test_eight_bits_lose_no_measurable_error_rate(rng):
+def test_ten_bits_lose_no_measurable_error_rate(rng):
     bits = words(rng, 1500, 120)
     llr = (2.0 * encode(bits) - 1 + rng.normal(size=(1500, 252))).astype(np.float32)
     wrong = [(decoded != bits).sum(1) for decoded in (viterbi.decode(llr), plain_viterbi(llr.astype(float)))]
@@ -130,3 +138,8 @@ def test_sionnas_decoder_makes_the_same_errors(rng):
     sent = [2.0 * encode(np.pad(word.astype(np.uint8), ((0, 0), (0, 6)))) - 1 for word in (ours, theirs)]
     np.testing.assert_array_equal((sent[0] * llr).sum(1), (sent[1] * llr).sum(1))
     assert (ours != theirs).any(1).mean() < 0.05
+
+
+def test_integers_beyond_the_limit_are_refused():
+    with pytest.raises(ValueError, match=r"LLRs reach from -600 to 3: integers must lie within \+-511; pass floats"):
+        viterbi.decode(np.array([[-600, 3]], np.int16))

@@ -58,7 +58,7 @@ def decide(
 ) -> NDArray[np.uint8]:
     """Bits up to `end`, where the code is in state zero: y (batch, S, K), h and noise (batch, K) -> (batch, end).
 
-    Pilots are not used. The scale of the eight-bit LLRs is that of the whole packet, padding included.
+    Pilots are not used. The scale of the quantised LLRs is that of the whole packet, padding included.
     """
     batch, symbols, used = y.shape
     bits = np.empty((batch, end), np.uint8)
@@ -70,9 +70,9 @@ def decide(
 
     def work(group: int) -> None:
         part = slice(group * viterbi.LANES, (group + 1) * viterbi.LANES)
-        llr = np.zeros((viterbi.LANES, symbols * rate.bits * WIDTH), np.int8)
+        llr = np.zeros((viterbi.LANES, symbols * rate.bits * WIDTH), np.int16)
         _soft(y[part], h[part], weight[part], unit, rate.bits, symbols * rate.coded, llr)
-        lanes = np.empty((len(places), viterbi.LANES), np.int8)
+        lanes = np.empty((len(places), viterbi.LANES), np.int16)
         _deal(llr, places, lanes)
         viterbi.decode_lanes(lanes, bits[part])
 
@@ -163,9 +163,9 @@ def _total(soft):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, inline="always")
 def _round(soft, scale, llr):  # type: ignore[no-untyped-def]
     for k in range(soft.shape[0]):
-        clipped = min(max(np.float32(soft[k] * scale), np.float32(-127)), np.float32(127))
+        clipped = min(max(np.float32(soft[k] * scale), np.float32(-viterbi.LIMIT)), np.float32(viterbi.LIMIT))
         # 1.5 * 2^23 pushes the fraction out of the mantissa: rounding to even without a call.
-        llr[k] = np.int8(np.float32(np.float32(clipped + np.float32(12582912)) - np.float32(12582912)))
+        llr[k] = np.int16(np.float32(np.float32(clipped + np.float32(12582912)) - np.float32(12582912)))
 
 
 @njit(cache=True, nogil=True)

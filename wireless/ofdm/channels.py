@@ -52,7 +52,10 @@ class Paths(NamedTuple):
         spectrum = np.fft.fft(sent, size)
         if self.hertz is None:
             return np.fft.ifft(spectrum * (self.gain @ turns))[:, :n].astype(np.complex64)
-        gains = self.at(np.arange(n))
+        # Doppler shifts are thousands of times slower than samples: every sixteenth gain, and lines between them.
+        knots, (between, at) = self.at(np.arange(0, n + 16, 16)), np.modf(np.arange(n) / 16)
+        start = at.astype(int)
+        gains = knots[..., start] + (knots[..., start + 1] - knots[..., start]) * between.astype(np.float32)
         late = (np.fft.ifft(spectrum * turn)[:, :n] for turn in turns)
         return sum(gains[:, p] * x for p, x in enumerate(late)).astype(np.complex64)  # type: ignore[union-attr]
 

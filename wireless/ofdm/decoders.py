@@ -23,7 +23,7 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True)
 class SoftViterbi:
-    """Maximum likelihood over the trellis, on LLRs quantised to eight bits by `viterbi.quantise`."""
+    """Maximum likelihood over the trellis, on LLRs quantised to ten bits by `viterbi.quantise`."""
 
     threads: int = 1
     name = "soft-viterbi"

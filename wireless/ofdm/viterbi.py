@@ -7,10 +7,11 @@ to its sign (a butterfly):
     new[2j]     = max(old[j] + m, old[j + 32] - m)
     new[2j + 1] = max(old[j] - m, old[j + 32] + m)        m = +-L0 +- L1
 
-Path metrics are 16-bit integers that wrap around. The metrics of two states never differ by more than
-`6 * 2 (|L0| + |L1|) <= 3048`, nor those of two paths that meet by more than 3556, so the sign of their wrapped
-difference is right and nothing is ever normalised (Hekstra 1989, *An alternative to metric rescaling in Viterbi
-decoders*): the decoder is exact for int8 LLRs. Ties go to the lower of the two old states.
+Path metrics are 16-bit integers that wrap around. Any state is reached from any other in six steps, so the metrics of
+two states never differ by more than `6 * 2 (|L0| + |L1|) = 24 L`, nor those of two paths that meet by more than 28 L,
+where L bounds the LLRs. With L = 511 the sign of a wrapped difference is right and nothing is ever normalised (Hekstra
+1989, *An alternative to metric rescaling in Viterbi decoders*): the decoder is exact for LLRs of ten bits. Ties go to
+the lower of the two old states.
 
 Thirty-two packets stand side by side in the lanes of a vector: no shuffles, no horizontal operations, and a packet
 alone costs as much as thirty-two. The step is written in LLVM's vector instructions because its auto-vectoriser gives
@@ -27,11 +28,17 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 LANES = 32
-MEAN = 24.0
-"""Mean magnitude of a packet's quantised LLRs: 127 clips the largest few, and one step is 4 % of the mean."""
+LIMIT = 511
+"""Largest magnitude of an LLR that the decoder takes."""
+MEAN = 64.0
+"""Mean magnitude of a packet's quantised LLRs: eight times as much is clipped, and one step is 1.6 % of it.
+
+Eight bits would do for 16-QAM; with 64-QAM at rate 5/6 and a mean of 24 they round whole faded subcarriers to zero.
+"""
 
 _STATES = 64
-_FAR = -8000  # below any metric that a path from state zero can have after six steps, 6 * 254 * 2
+# Below what a path from state zero can have lost after six steps, 24 L; and 28 L further it has not wrapped around.
+_FAR = -12_300
 
 
 def _metric(state: int) -> tuple[int, int]:
@@ -46,9 +53,9 @@ def _metric(state: int) -> tuple[int, int]:
 def decode(llr: NDArray[Any], threads: int = 1) -> NDArray[np.uint8]:
     """The most likely bits of packets that start and end in state zero.
 
-    `llr` is (batch, 2n) in the order of `phy.coding.encode`, positive for 1: int8 is decoded exactly, anything else is
-    first quantised by `quantise`. The result is uint8 (batch, n) and includes the six tail bits. Packets are spread
-    over `threads` threads, 32 at a time.
+    `llr` is (batch, 2n) in the order of `phy.coding.encode`, positive for 1: integers within +-511 are decoded exactly,
+    floats are first quantised by `quantise`. The result is uint8 (batch, n) and includes the six tail bits. Packets
+    are spread over `threads` threads, 32 at a time.
 
     >>> from wireless.ofdm.phy.coding import encode
     >>> bits = np.array([[1, 0, 1, 1, 0, 0, 0, 0, 0, 0]], np.uint8)
@@ -57,29 +64,31 @@ def decode(llr: NDArray[Any], threads: int = 1) -> NDArray[np.uint8]:
     """
     if llr.ndim != 2 or llr.shape[1] % 2:
         raise ValueError(f"LLRs have the shape {llr.shape}: needs (batch, 2n), two for each bit")
-    if llr.dtype != np.int8:
+    if np.issubdtype(llr.dtype, np.floating):
         llr = quantise(llr)
-    lanes = to_lanes(llr)
+    elif llr.size and max(llr.max(), -llr.min().astype(int)) > LIMIT:
+        raise ValueError(f"LLRs reach from {llr.min()} to {llr.max()}: integers must lie within +-{LIMIT}; pass floats")
+    lanes = to_lanes(llr.astype(np.int16, copy=False))
     bits = np.empty((llr.shape[0], llr.shape[1] // 2), np.uint8)
     over_groups(lambda group: decode_lanes(lanes[group], bits[group * LANES :][:LANES]), len(lanes), threads)
     return bits
 
 
-def quantise(llr: NDArray[Any]) -> NDArray[np.int8]:
-    """Each packet's LLRs (batch, n) as int8, scaled so that those that are not zero have the mean magnitude 24."""
+def quantise(llr: NDArray[Any]) -> NDArray[np.int16]:
+    """Each packet's LLRs (batch, n) in ten bits, scaled so that those that are not zero have the mean magnitude 64."""
     size = np.abs(llr)
     sent = np.maximum(np.count_nonzero(size, axis=1), 1)
     limits = np.finfo(np.float32)
     scale = np.minimum(MEAN * sent / np.maximum(size.sum(1, dtype=np.float64), limits.tiny), limits.max)
     scaled = np.rint(llr * scale[:, None].astype(np.float32))
-    rounded: NDArray[np.int8] = np.clip(scaled, -127, 127).astype(np.int8)
+    rounded: NDArray[np.int16] = np.clip(scaled, -LIMIT, LIMIT).astype(np.int16)
     return rounded
 
 
-def to_lanes(llr: NDArray[np.int8]) -> NDArray[np.int8]:
-    """int8 (batch, 2n) -> (groups, 2n, 32), the last group filled up with zeros."""
+def to_lanes(llr: NDArray[np.int16]) -> NDArray[np.int16]:
+    """int16 (batch, 2n) -> (groups, 2n, 32), the last group filled up with zeros."""
     groups = -(-llr.shape[0] // LANES)
-    padded = np.zeros((groups * LANES, llr.shape[1]), np.int8)
+    padded = np.zeros((groups * LANES, llr.shape[1]), np.int16)
     padded[: llr.shape[0]] = llr
     return np.ascontiguousarray(padded.reshape(groups, LANES, llr.shape[1]).transpose(0, 2, 1))
 
@@ -94,8 +103,8 @@ def over_groups(work: Any, groups: int, threads: int) -> None:
             list(pool.map(work, range(groups)))
 
 
-def decode_lanes(llr: NDArray[np.int8], bits: NDArray[np.uint8]) -> None:
-    """Decode up to 32 packets: LLRs int8 (2n, 32) into uint8 (packets, n), in place."""
+def decode_lanes(llr: NDArray[np.int16], bits: NDArray[np.uint8]) -> None:
+    """Decode up to 32 packets: LLRs int16 (2n, 32) into uint8 (packets, n), in place."""
     steps = llr.shape[0] // 2
     survivors = np.empty((steps, _STATES), np.uint32)
     metrics = np.empty((2, _STATES, LANES), np.int16)
@@ -103,7 +112,6 @@ def decode_lanes(llr: NDArray[np.int8], bits: NDArray[np.uint8]) -> None:
     _trace_back(survivors, bits)
 
 
-_LANE = ir.VectorType(ir.IntType(8), LANES)
 _METRIC = ir.VectorType(ir.IntType(16), LANES)
 _MASK = ir.IntType(LANES)
 
@@ -135,8 +143,8 @@ def _add_compare_select(context, llr, metrics, survivors, step):  # type: ignore
         old = at(data(1, _METRIC), builder.mul(odd, word(_STATES)))
         new = at(data(1, _METRIC), builder.mul(builder.xor(odd, word(1)), word(_STATES)))
         masks = at(data(2, _MASK), builder.mul(now, word(_STATES)))
-        pair = at(data(0, _LANE), builder.shl(now, word(1)))
-        first, second = (builder.sext(load(at(pair, k)), _METRIC) for k in (0, 1))
+        pair = at(data(0, _METRIC), builder.shl(now, word(1)))
+        first, second = load(at(pair, 0)), load(at(pair, 1))
         alike, unlike = builder.add(first, second), builder.sub(first, second)
         zero = ir.Constant(_METRIC, [0] * LANES)
         for j in range(_STATES // 2):
