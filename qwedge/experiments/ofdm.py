@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import Field
 
+from shared import ADMM
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
 from wireless.ofdm.channels import AWGN, TDL, AbstractChannel, ExponentialFading, Moving, Rician, TGn, TwoTap
-from wireless.ofdm.compress import TUNING, compress, unpack
+from wireless.ofdm.compress import SOLVER, TUNING, compress, unpack
 from wireless.ofdm.evaluate import GROUP, Receivers, errors, recorded
 from wireless.ofdm.link import Link
 from wireless.ofdm.neural import ContextNet, DelayGate, NeuralDecoder, NeuralDemapper, NeuralEstimator, SyndromeNet
@@ -59,6 +60,8 @@ RADIOS: Mapping[int, tuple[float, ...]] = {24: (8.0, 10.0, 12.0, 14.0), 54: (16.
 """Rates in Mb/s and Eb/N0 in dB at which the demappers meet the impairment set."""
 
 RECORDED_DB = (5.0, 8.0, 11.0, 14.0)
+
+Steps = TypeVar("Steps", Schedule, ADMM)
 
 
 class OFDMSettings(Settings):
@@ -155,7 +158,7 @@ class _Cell:
             "decoder": lambda: self.train(train_decoder, "decoder", self.scaled(DECODER)),
         }
 
-    def scaled(self, schedule: Schedule) -> Schedule:
+    def scaled(self, schedule: Steps) -> Steps:
         return replace(schedule, steps=max(round(schedule.steps * self.settings.training), 1))
 
     def generator(self) -> torch.Generator:
@@ -175,7 +178,7 @@ class _Cell:
     def pack(self) -> JSON:
         started = time.process_time()
         task = Weights(self.gate, lambda net, g: estimator_loss(net, 512, g), self.generator(), seed=0)
-        found = compress(task, self.settings.bytes, WORD, tuning=self.scaled(TUNING), report=self.report)
+        found = compress(task, self.settings.bytes, WORD, self.scaled(SOLVER), self.scaled(TUNING), report=self.report)
         self.context.artefact("estimator.packed", found.packed)
         return {
             "bytes": len(found.packed),

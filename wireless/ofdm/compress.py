@@ -15,6 +15,7 @@ from wireless.ofdm.train import Report, Schedule
 HEADER = 1
 """Bytes before each tensor: its binary point."""
 
+SOLVER = ADMM(rho=1e-3, growth=1.15, steps=25, fine_tune=0)
 TUNING = Schedule(steps=1500, rate=1e-3, floor=1e-5)
 
 
@@ -42,7 +43,7 @@ def compress(
     task: Weights,
     budget: int,
     word: int = 4,
-    solver: ADMM | None = None,
+    solver: ADMM = SOLVER,
     tuning: Schedule = TUNING,
     report: Report | None = None,
 ) -> Compressed:
@@ -55,7 +56,6 @@ def compress(
     """
     menu, price = weight_grid(task.net, word), packed_price(task.net, word)
     headers = HEADER * len(menu.parts)
-    solver = solver or ADMM(rho=1e-3, growth=1.15, steps=25, fine_tune=0)
     found = solver.solve(task, on=menu, price=price, budget=budget - headers, x=task.x, report=report)
     there = found.z != 0
     tuned = task.fit_on(lambda x: rounded(x, menu) * there, torch.where(there, found.x, found.z), tuning)

@@ -56,7 +56,7 @@ def descend(
         now = loss()
         now.backward()
         if not now.isfinite():
-            raise ValueError(f"training diverged: loss {float(now)} at step {step} of {schedule}")
+            raise ValueError(f"training diverged: loss {now.item():g} at step {step} of {schedule}")
         adam.step()
         cosine.step()
         if report is not None and step % 50 == 0:

@@ -1,0 +1,176 @@
+"""The neural blocks and soft feedback equal closed forms where these are known, and can be trained."""
+
+import numpy as np
+import pytest
+import torch
+
+from wireless.ofdm.channels import ExponentialFading
+from wireless.ofdm.estimators import KnownCovarianceLMMSE, Observation, response
+from wireless.ofdm.link import Link
+from wireless.ofdm.neural import ContextNet, DelayGate, NeuralDecoder, NeuralDemapper, NeuralEstimator, SyndromeNet
+from wireless.ofdm.neural.decoder import GENERATORS, features, guess, inverse, product
+from wireless.ofdm.neural.estimator import delays, estimate
+from wireless.ofdm.phy.coding import encode
+from wireless.ofdm.phy.rates import RATES
+from wireless.ofdm.receiver import Receiver
+from wireless.ofdm.siso import posteriors
+from wireless.ofdm.turbo import FixedDelays, TurboReceiver, demap
+from wireless.ofdm.wiener import Prior, wiener
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(4)
+
+
+def burst(rng, packets=32, ebn0_db=12.0, mbps=24):
+    return Link(ExponentialFading(), rate=RATES[mbps]).packets(ebn0_db, packets, rng)
+
+
+def test_with_the_true_powers_the_wiener_estimate_is_the_known_covariance_lmmse(rng):
+    seen = burst(rng).seen
+    noise = np.repeat((seen.noise / seen.looks)[:, None], 52, axis=1)
+    precision = (1 / np.maximum(seen.truth.power, 1e-12)).astype(np.float32)
+    ours = wiener(seen.ls, noise, Prior(precision, np.zeros(len(precision), np.float32)))
+    theirs = KnownCovarianceLMMSE().estimate(seen)
+    np.testing.assert_allclose(ours.h, theirs.h, atol=2e-4)
+    np.testing.assert_allclose(ours.variance, theirs.variance, rtol=2e-3)
+
+
+def test_with_unequal_reliabilities_it_is_the_matrix_formula(rng):
+    f, power, rest = response(52, np.arange(16)), rng.uniform(0.01, 0.2, 16), 0.03
+    noise = rng.uniform(0.01, 1.0, 52)
+    seen = rng.standard_normal(52) + 1j * rng.standard_normal(52)
+    r = f @ np.diag(power) @ f.conj().T + rest * np.eye(52)
+    w = r @ np.linalg.inv(r + np.diag(noise))
+    prior = Prior((1 / power).astype(np.float32)[None], np.array([rest], np.float32))
+    ours = wiener(seen.astype(np.complex64)[None], noise.astype(np.float32)[None], prior)
+    np.testing.assert_allclose(ours.h[0], w @ seen, atol=1e-4)
+    np.testing.assert_allclose(ours.variance[0], np.diag(r - w @ r).real, rtol=1e-3)
+
+
+def test_numpy_and_torch_make_the_same_estimate(rng):
+    net, seen = DelayGate(), burst(rng, ebn0_db=8.0).seen
+    scores = net(torch.from_numpy(seen.ls @ delays(52)[1].T), torch.from_numpy(seen.noise))
+    ours = NeuralEstimator.of(net).scores(seen.ls @ delays(52)[1].T, seen.noise)
+    np.testing.assert_allclose(ours, scores.detach().numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("net", [DelayGate(), ContextNet(), SyndromeNet()], ids=lambda net: type(net).__name__)
+def test_every_parameter_gets_a_gradient(net, rng):
+    if isinstance(net, DelayGate):
+        seen = burst(rng).seen
+        out = estimate(net, torch.from_numpy(seen.ls), torch.from_numpy(seen.noise)).abs()
+    elif isinstance(net, ContextNet):
+        for layer in net.doubt:
+            torch.nn.init.normal_(layer[-1].weight)
+        y = torch.randn(4, 10, 48, dtype=torch.complex64)
+        out = net(y, torch.ones(4, 1, 48, dtype=torch.complex64), torch.full((4, 48), 0.1), 4)
+    else:
+        out = net(torch.rand(4, 3, 60))
+    out.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+def test_the_smallest_delay_gate_has_832_parameters():
+    assert sum(p.numel() for p in DelayGate().parameters()) == 832
+
+
+def test_a_tap_far_above_the_noise_is_believed_whatever_the_network_says():
+    net = DelayGate()
+    torch.nn.init.constant_(net.layers[-1].bias, -15.0)  # says: no tap is there
+    h = response(52, np.array([0.0, 9.0])).sum(1).astype(np.complex64)[None]
+    found = NeuralEstimator.of(net).estimate(Observation(h, np.array([0.01], np.float32)))
+    assert np.mean(np.abs(found.h - h) ** 2) < 0.05 * np.mean(np.abs(h) ** 2)
+
+
+def test_a_channel_that_no_taps_can_make_falls_back_to_ls(rng):
+    net = DelayGate()
+    ls = response(52, np.array([30.0])).sum(1).astype(np.complex64)[None]
+    found = NeuralEstimator.of(net).estimate(Observation(ls, np.array([1e-3], np.float32)))
+    np.testing.assert_allclose(found.h, ls, atol=0.02)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 6])
+def test_an_untrained_context_demapper_agrees_with_exact_llrs_where_radios_are_perfect(bits, rng):
+    from wireless.ofdm.demappers import Exact
+    from wireless.ofdm.phy.constellation import points
+
+    h = (rng.standard_normal((8, 48)) + 1j * rng.standard_normal((8, 48))).astype(np.complex64)
+    x = points(bits)[rng.integers(2**bits, size=(8, 10, 48))]
+    y = (h[:, None] * x + 0.02 * rng.standard_normal(x.shape)).astype(np.complex64)
+    noise = np.full((8, 48), 0.01, np.float32)
+    ours, exact = NeuralDemapper(ContextNet()).demap(y, h, noise, bits), Exact().demap(y, h, noise, bits)
+    assert np.corrcoef(ours.ravel(), exact.ravel())[0, 1] > 0.98
+
+
+def test_the_demapper_of_feedback_is_exact_without_prior_knowledge_and_extrinsic_with_it(rng):
+    from wireless.ofdm.demappers import Exact
+
+    b = burst(rng, packets=4)
+    y, h, noise = b.y[..., :48], b.seen.ls[:, :48], np.repeat(b.seen.noise[:, None], 48, axis=1)
+    y, h = np.ascontiguousarray(y), np.ascontiguousarray(h)
+    nothing = np.zeros((4, 10, 192), np.float32)
+    alone = demap(y, h, noise, nothing, 4)
+    np.testing.assert_allclose(alone, np.clip(Exact().demap(y, h, noise, 4), -20, 20), atol=2e-2)
+    # What is known of a bit says nothing new about that bit; of the sign bits, nothing about the size bits' axis mate.
+    known = nothing.copy()
+    known[..., 0::4] = 3.0
+    told = demap(y, h, noise, known, 4)
+    np.testing.assert_allclose(told[..., 0::4], alone[..., 0::4], atol=2e-2)
+    assert np.abs(told[..., 1::4] - alone[..., 1::4]).max() > 0.1
+
+
+def test_posteriors_are_those_of_all_code_words(rng):
+    n = 10
+    words = np.array([[(k >> i) & 1 for i in range(n - 6)] + [0] * 6 for k in range(2 ** (n - 6))], np.uint8)
+    coded, llr = encode(words), rng.normal(0, 2, (1, 2 * n)).astype(np.float32)
+    weight = np.exp(coded @ llr[0])
+    found = posteriors(llr, n)
+    for bits, ours in ((coded, found.coded[0]), (words, found.bits[0])):
+        with np.errstate(divide="ignore"):
+            right = np.log(weight @ bits) - np.log(weight @ (1 - bits))
+        free = np.isfinite(right)  # the tail is known
+        np.testing.assert_allclose(ours[free], right[free], atol=1e-3)
+        assert (ours[~free] < -20).all()
+
+
+def test_posteriors_say_what_shape_they_need():
+    with pytest.raises(ValueError, match=r"posteriors of 5 steps need LLRs of shape \(batch, 10\), got \(2, 9\)"):
+        posteriors(np.zeros((2, 9), np.float32), 5)
+
+
+def test_soft_feedback_beats_one_pass_on_the_same_packets(rng):
+    b = burst(rng, packets=200, ebn0_db=9.0)
+    wrong = [
+        np.mean(receiver.receive(b.seen, b.y, RATES[24], 954).bits != b.bits)
+        for receiver in (TurboReceiver(FixedDelays()), TurboReceiver(FixedDelays(), passes=0), Receiver("lmmse-robust"))
+    ]
+    assert wrong[0] < wrong[1] < wrong[2]
+
+
+@pytest.mark.parametrize("mbps", [6, 9, 12, 18, 24, 36, 48, 54])
+def test_soft_feedback_decodes_every_rate_without_noise(mbps, rng):
+    b = burst(rng, packets=4, ebn0_db=40.0, mbps=mbps)
+    n = 10 * RATES[mbps].info - 6
+    assert np.array_equal(TurboReceiver(FixedDelays()).decide(b.seen, b.y, RATES[mbps], n), b.bits)
+
+
+def test_the_first_guess_inverts_the_code_and_its_syndrome_is_zero(rng):
+    a, b = inverse()
+    assert product(a, GENERATORS[0]) ^ product(b, GENERATORS[1]) == 1
+    bits = rng.integers(0, 2, (5, 80)).astype(np.uint8)
+    coded = torch.from_numpy(encode(bits))
+    assert np.array_equal(guess(coded[:, 0::2], coded[:, 1::2]).numpy(), bits)
+    assert (features(2.0 * coded - 1)[:, 2] == -1).all()
+
+
+def test_the_syndrome_sees_the_errors_and_not_what_was_sent(rng):
+    bits = rng.integers(0, 2, (2, 60)).astype(np.uint8)
+    wrong = rng.random((1, 120)) < 0.1
+    llr = torch.from_numpy(np.where(wrong, -1.0, 1.0) * (2.0 * encode(bits) - 1)).float()
+    first, second = features(llr)
+    torch.testing.assert_close(first, second)
+    net = SyndromeNet()
+    decoded = NeuralDecoder(net).decode(llr.numpy(), 60)
+    assert np.array_equal(decoded[0] ^ bits[0], decoded[1] ^ bits[1])

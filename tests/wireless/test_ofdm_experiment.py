@@ -1,0 +1,128 @@
+"""The ofdm experiment: a killed cell goes on where it was, counts add up, and the page shows what they say."""
+
+import math
+
+import numpy as np
+import pytest
+
+from qwedge.experiments import ofdm
+from qwedge.experiments.ofdm import OFDM, OFDMSettings
+from shared.lab import Store, run
+from wireless.ofdm.channels import ExponentialFading
+from wireless.ofdm.complexity import table
+from wireless.ofdm.evaluate import errors
+from wireless.ofdm.figures import ber, cut, main_points, over_packets, over_seeds, pooled, ratio
+from wireless.ofdm.link import Link
+from wireless.ofdm.neural import DelayGate
+from wireless.ofdm.receiver import Receiver
+
+TINY = OFDMSettings(
+    ebn0_db=(8.0,), packets=20, others=0, decoded=20, channels=("awgn",), training=0.001, passes=1, bytes=200
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return run(OFDM(), [TINY], Store(tmp_path_factory.mktemp("whole")))
+
+
+def without_times(result):
+    if isinstance(result, dict):
+        return {key: without_times(value) for key, value in result.items() if key != "cpu_s"}
+    return [without_times(value) for value in result] if isinstance(result, list) else result
+
+
+def test_a_cell_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(whole, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ofdm, "errors", killed)
+        with pytest.raises(Killed):
+            run(OFDM(), [TINY], Store(tmp_path))
+    with monkeypatch.context() as patch:
+        for name in ("train_estimator", "train_demapper", "train_decoder", "compress"):
+            patch.setattr(ofdm, name, killed)  # what is trained is not trained again
+        [row] = run(OFDM(), [TINY], Store(tmp_path))
+    assert without_times(row.result) == without_times(whole[0].result)
+    assert row.artefacts == whole[0].artefacts
+
+
+def test_the_page_names_every_receiver_and_every_file(whole):
+    page = OFDM().page(whole)
+    titles = [getattr(block, "title", "") for block in page.blocks]
+    assert "In distribution" in titles
+    assert "Every block legacy or neural" in titles
+    assert "What the blocks cost" in titles
+    assert set(whole[0].artefacts) == {
+        "estimator.safetensors", "estimator.packed", "demapper.safetensors", "decoder.safetensors",
+    }  # fmt: skip
+    [matrix] = [block for block in page.blocks if getattr(block, "title", "") == "Every block legacy or neural"]
+    assert len({line[:3] for line in matrix.lines}) == 8
+
+
+def test_every_seed_is_a_cell_of_its_own():
+    cells = OFDM().cells(TINY.model_copy(update={"seeds": 3, "seed": 5}))
+    assert [cell.seed for cell in cells] == [5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"channels": ("moon",)}, "channel 'moon' is unknown: use some of awgn"),
+        ({"recordings": "/nowhere"}, "recordings=/nowhere: no .dat file there"),
+    ],
+)
+def test_what_cannot_be_run_is_said_at_once(change, words):
+    with pytest.raises(ValueError, match=words):
+        OFDM().cells(TINY.model_copy(update=change))
+
+
+def test_counted_errors_are_those_of_the_link():
+    receivers = {"ls": Receiver("ls"), "again": Receiver("ls"), "perfect": Receiver("perfect")}
+    counted = errors(Link(ExponentialFading()), receivers, 8.0, 100, np.random.default_rng(0))
+    assert counted["bit_errors"]["ls"] == counted["bit_errors"]["again"]
+    assert len(counted["bit_errors"]["ls"]) == 5
+    assert counted["nmse"]["perfect"] == 0
+    assert 0 < counted["packet_errors"]["perfect"] <= counted["packet_errors"]["ls"] <= 100
+    with pytest.raises(ValueError, match="packets=30: must be a multiple of 20"):
+        errors(Link(ExponentialFading()), receivers, 8.0, 30, np.random.default_rng(0))
+
+
+def point(**groups):
+    return {"bits": 1000, "packets": 40, "bit_errors": groups, "packet_errors": dict.fromkeys(groups, 1)}
+
+
+def test_figures_by_hand():
+    points = [point(a=[10, 10], b=[20, 20]), point(a=[1, 2], b=[6, 6])]
+    assert ber(points[0], "a") == 0.02
+    assert cut("a", "b")(ber, points) == pytest.approx((0.5 + 0.75) / 2)
+    assert ratio("a", "b")(ber, points) == pytest.approx(math.sqrt(0.5 * 0.25))
+    assert math.isnan(cut("a", "b")(ber, [point(a=[0], b=[0])]))
+
+
+def test_a_bootstrap_keeps_pairs_together():
+    rng = np.random.default_rng(1)
+    b = rng.integers(1, 200, 50)
+    it = over_packets(cut("a", "b"), [point(a=(b // 2 * 1).tolist(), b=(b // 2 * 2).tolist())])
+    assert it.low == it.value == it.high == pytest.approx(0.5)
+    noisy = over_packets(cut("a", "b"), [point(a=rng.permutation(b).tolist(), b=b.tolist())])
+    assert noisy.low < 0 < noisy.high
+
+
+def test_pooling_adds_packets_of_all_seeds(whole):
+    [both], [one] = pooled([*whole, *whole], main_points), pooled(whole, main_points)
+    assert both["bits"] == 2 * one["bits"]
+    assert both["bit_errors"]["ours"] == 2 * one["bit_errors"]["ours"]
+    assert over_seeds(cut("ours", "hard"), whole, main_points).value == cut("ours", "hard")(ber, main_points(whole[0]))
+
+
+def test_the_cost_table_counts_the_networks_as_they_are():
+    lines = {line.block: line for line in table(199, 0.8)}
+    dense, small = (lines[f"estimator: delay gate, {kind}"] for kind in ("float32", "pruned and quantized"))
+    assert dense.parameters == sum(p.numel() for p in DelayGate().parameters())
+    assert small.bytes == 199
+    assert small.macs == round(0.2 * 792)

@@ -1,0 +1,90 @@
+"""Training: reproducible by its seed, better than where it started, and kept as it was."""
+
+import pytest
+import torch
+
+from wireless.ofdm.neural import ContextNet, DelayGate, NeuralEstimator, SyndromeNet
+from wireless.ofdm.neural.weights import from_bytes, from_lists, to_bytes, to_lists
+from wireless.ofdm.train import (
+    Schedule,
+    descend,
+    estimator_loss,
+    fading,
+    noisy_code,
+    train_decoder,
+    train_demapper,
+    train_estimator,
+)
+
+SHORT = Schedule(steps=3, batch=8)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def behind(generator, schedule):
+    return train_demapper(NeuralEstimator.of(train_estimator(generator, SHORT)), generator, schedule)
+
+
+def flat(net):
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+@pytest.mark.parametrize("train", [train_estimator, train_decoder, behind], ids=lambda train: train.__name__)
+def test_the_same_seed_trains_the_same_network_whatever_torch_did_before(train):
+    first = flat(train(seeded(1), SHORT))
+    torch.randn(7)
+    assert torch.equal(first, flat(train(seeded(1), SHORT)))
+    assert not torch.equal(first, flat(train(seeded(2), SHORT)))
+
+
+def test_training_leaves_the_global_generator_alone():
+    before = torch.random.get_rng_state()
+    train_estimator(seeded(), SHORT)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_training_lowers_the_loss():
+    net = train_estimator(seeded(), Schedule(steps=150, batch=128))
+    with torch.no_grad():
+        trained, fresh = (float(estimator_loss(it, 2000, seeded(9))) for it in (net, DelayGate()))
+    assert trained < 0.8 * fresh
+
+
+def test_the_ls_of_training_has_half_the_noise_of_a_symbol():
+    h, ls, noise = fading(4000, seeded())
+    assert float((h.abs().square()).mean()) == pytest.approx(1, rel=0.05)
+    assert float(((ls - h).abs().square() / noise[:, None]).mean()) == pytest.approx(0.5, rel=0.02)
+
+
+def test_the_curriculum_makes_wrong_signs_exactly_where_llrs_point_to_one():
+    llr, wrong = noisy_code(50, 0.0, seeded())
+    assert torch.equal(wrong.transpose(1, 2).reshape(50, -1) == 1, llr > 0)
+    assert 0.01 < float(wrong.float().mean()) < 0.2
+
+
+def test_progress_is_reported():
+    seen = []
+    train_estimator(seeded(), Schedule(steps=100, batch=8), report=lambda *said: seen.append(said))
+    assert seen == [(50, 100, "training the estimator"), (100, 100, "training the estimator")]
+
+
+def test_divergence_says_where():
+    x = torch.zeros(1, requires_grad=True)
+    with pytest.raises(ValueError, match=r"training diverged: loss nan at step 1 of Schedule\(steps=2"):
+        descend([x], lambda: (x * float("nan")).sum(), Schedule(steps=2))
+
+
+@pytest.mark.parametrize("kind", [DelayGate, ContextNet, SyndromeNet])
+def test_weights_survive_files_and_json_exactly(kind):
+    net = kind()
+    for p in net.parameters():
+        torch.nn.init.normal_(p)
+    assert torch.equal(flat(from_bytes(kind(), to_bytes(net))), flat(net))
+    assert torch.equal(flat(from_lists(kind(), to_lists(net))), flat(net))
+
+
+def test_the_weights_of_another_network_are_refused():
+    with pytest.raises(ValueError, match="are not those of DelayGate, which needs"):
+        from_bytes(DelayGate(), to_bytes(DelayGate((8,))))
