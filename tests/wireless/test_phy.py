@@ -90,10 +90,9 @@ def test_interleaver_is_a_permutation_that_parts_neighbours(rate, rng):
     assert sorted(to) == list(range(rate.coded))
     carriers = to // rate.bits
     assert np.abs(np.diff(carriers)).min() >= 3
-    # Six neighbours take turns between the more and the less protected bits of a point.
-    if rate.bits > 2:
-        half = rate.bits // 2
-        assert all(set(to[at : at + 13 * half] % half) == set(range(half)) for at in range(0, rate.coded - 39, 13))
+    # Neighbours take turns between the more and the less protected bits of a point.
+    half, columns = max(rate.bits // 2, 1), 13 if rate.ht else 16
+    assert all(set(to[at : at + half] % half) == set(range(half)) for at in range(0, rate.coded, columns))
     bits = rng.integers(0, 2, (2, 3, rate.coded), dtype=np.uint8)
     assert (deinterleave(interleave(bits, rate), rate) == bits).all()
 
