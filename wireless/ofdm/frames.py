@@ -7,14 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wireless.ofdm.decoders import Decoder
 from wireless.ofdm.estimators import DFT, Observation
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.mac import MPDU, deaggregate, mpdu
 from wireless.ofdm.phy.rates import RATES, Rate
 from wireless.ofdm.phy.scrambler import descramble
 from wireless.ofdm.phy.signal import crc_right, read_ht_signal, read_signal
-from wireless.ofdm.receiver import DECODERS, Receiver, block
+from wireless.ofdm.receiver import Receiver
 from wireless.ofdm.synchronise import FLOOR, Preamble, find, turned
 from wireless.ofdm.tracking import track
 
@@ -71,14 +70,8 @@ class Burst(NamedTuple):
     aggregation: bool
 
     def bits(self, receiver: Receiver) -> NDArray[np.uint8]:
-        """Scrambled bits (end,) of DATA from SERVICE to the tail.
-
-        A receiver takes the code to end in state zero with the last symbol. A frame's is there after its tail, and
-        the scrambled padding leads it away again: only the LLRs up to the tail are decoded, once more.
-        """
-        llr = receiver.receive(self.seen, self.y, self.rate, self.end).llr
-        decoder: Decoder = block(DECODERS, receiver.decoder, "decoder")
-        bits: NDArray[np.uint8] = decoder.decode(np.ascontiguousarray(llr[:, : 2 * self.end]), self.end)[0]
+        """Scrambled bits (end,) of DATA, from SERVICE to the tail."""
+        bits: NDArray[np.uint8] = receiver.receive(self.seen, self.y, self.rate, self.end, self.end).bits[0]
         return bits
 
 
