@@ -181,9 +181,8 @@ def by_onnx(program, *inputs):
         for given, x in zip(program.inputs, inputs, strict=True)
     }
     results = session.run(None, reals)
-    return {
-        name: program.values[name].format.to_integers(result)
-        for name, result in zip(program.outputs, results, strict=True)
+    return {  # not by `to_integers`, which would saturate
+        name: result / program.values[name].format.step for name, result in zip(program.outputs, results, strict=True)
     }
 
 

@@ -118,6 +118,11 @@ def test_an_average_over_a_power_of_two_is_the_average():
     np.testing.assert_array_equal(program.values["y"].format.from_integers(run(program, x)["y"]), mean)
 
 
+def test_an_average_is_shifted_by_the_nearest_power_of_two():
+    for n in range(1, 65):
+        assert 2**-0.5 <= 2 ** AveragePool(("x",), "y", (n,)).bits / n <= 2**0.5
+
+
 def test_programs_are_values(program):
     assert program == copy.deepcopy(program) == pickle.loads(pickle.dumps(program))  # noqa: S301
     assert hash(program) == hash(copy.deepcopy(program))

@@ -1,0 +1,431 @@
+"""F8Net: what is trained is what the integers compute, bit for bit, and eight bits are enough for small nets."""
+
+import copy
+import doctest
+import importlib
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from shared.f8net import F8Net, fix_quant
+from shared.fixedpoint import Format
+from shared.integer import Linear, MaxPool, Requantise, audit, run
+
+S8, U8 = Format(8, 6), Format(8, 8, signed=False)
+
+
+@pytest.mark.parametrize("module", ["net", "scales", "steps", "graph"])
+def test_examples_in_docstrings(module):
+    assert doctest.testmod(importlib.import_module(f"shared.f8net.{module}")).failed == 0
+
+
+class Mlp(nn.Sequential):
+    """No batch norm; a signed activation between the last two layers."""
+
+    shape, format = (6,), S8
+
+    def __init__(self):
+        hidden = nn.Linear(6, 12), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, 9, bias=False)
+        super().__init__(*hidden, nn.Identity(), nn.Linear(9, 3))
+
+
+class Residual(nn.Module):
+    """One-dimensional: batch norms, a depthwise layer, two residual additions, of which one is projected."""
+
+    shape, format = (2, 13), S8
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv1d(2, 6, 3, padding=1, bias=False), nn.BatchNorm1d(6), nn.ReLU())
+        self.body = nn.Sequential(nn.Conv1d(6, 6, 3, padding=1, groups=6), nn.BatchNorm1d(6), nn.ReLU())
+        self.more = nn.Sequential(nn.Conv1d(6, 6, 1), nn.BatchNorm1d(6, affine=False))
+        self.down, self.side = nn.Conv1d(6, 8, 3, stride=2, padding=1), nn.Conv1d(6, 8, 1, stride=2)
+        self.pool, self.last = nn.AdaptiveAvgPool1d(1), nn.Linear(8, 4)
+
+    def forward(self, x):
+        x = self.stem(x)
+        x = torch.relu(self.more(self.body(x)) + x)
+        x = (self.down(x) + self.side(x)).relu()
+        return self.last(torch.flatten(self.pool(x), 1))
+
+
+class Image(nn.Module):
+    """Two-dimensional: groups, both pools on both sides of a ReLU, an average over nine as the end."""
+
+    shape, format = (1, 12, 10), U8
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.MaxPool2d(2), nn.ReLU())
+        self.two = nn.Sequential(nn.Conv2d(4, 8, (3, 2), padding=(1, 0), groups=2), nn.ReLU(), nn.AvgPool2d((2, 1), 1))
+        self.last = nn.Sequential(nn.Conv2d(8, 5, 1), nn.AvgPool2d((4, 3)))
+
+    def forward(self, x):
+        x = self.last(self.two(self.one(x)))
+        return x.view(x.size(0), -1)
+
+
+class Raw(nn.Module):
+    """Sums that meet the input and the output: numbers there are real, so no scale is free."""
+
+    shape, format = (3, 6), S8
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.end = nn.Conv1d(3, 3, 3, padding=1), nn.Conv1d(3, 3, 1), nn.Conv1d(3, 3, 1)
+
+    def forward(self, x):
+        y = x + self.one(x)
+        z = y + self.two(y.relu())
+        return self.end(z) + z
+
+
+NETS = {"raw": Raw, "mlp": Mlp, "residual": Residual, "image": Image}
+
+
+@pytest.fixture(params=NETS)
+def kind(request):
+    return NETS[request.param]
+
+
+def batch(kind, count, seed=0, dtype=torch.float32):
+    x = torch.randn(count, *kind.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return (x.abs() * 0.4 if kind.format is U8 else x * 0.7).to(dtype)
+
+
+def made(kind, *, word=8, steps=0, dtype=torch.float32):
+    """A fixed-point net, calibrated, and trained for some steps towards nothing in particular."""
+    torch.manual_seed(1)
+    net = F8Net(kind().to(dtype), shape=kind.shape, input=kind.format, word=word).to(dtype)
+    net.calibrate(batch(kind, 64, dtype=dtype))
+    optimiser = torch.optim.SGD(net.parameters(), 0.03)
+    for step in range(steps):
+        optimiser.zero_grad()
+        (net(batch(kind, 32, step, dtype)) - 1).square().mean().backward()
+        optimiser.step()
+    return net
+
+
+def same(net, kind, count=2000):
+    """Every value of the net, in float64, equals the integers'."""
+    net, x = copy.deepcopy(net).double().eval(), batch(kind, count, 5, torch.float64)
+    program = net.program()
+    with torch.no_grad():
+        values = net.values(x)
+    integers = run(program, kind.format.to_integers(x.numpy()))
+    for name, array in integers.items():
+        np.testing.assert_array_equal(program.values[name].format.from_integers(array), values[name].numpy(), name)
+    assert len(integers) > 4
+    audit(program).require(8)
+    return program
+
+
+@pytest.mark.parametrize("steps", [0, 12])
+def test_the_net_is_its_integer_program_bit_for_bit(kind, steps):
+    same(made(kind, steps=steps), kind)
+
+
+@pytest.mark.parametrize("word", [4, 6])
+def test_other_words_are_bit_for_bit_too(kind, word):
+    program = same(made(kind, word=word, steps=3), kind, 300)
+    widths = set(audit(program).multipliers)
+    assert widths - {(8, word)} == {(word, word)}  # the input has eight bits
+
+
+def test_the_program_is_the_same_from_float32_and_from_a_saved_state(kind):
+    net = made(kind, steps=3).eval()
+    assert net.program() == copy.deepcopy(net).double().program()
+    other = F8Net(kind(), shape=kind.shape, input=kind.format)
+    other.load_state_dict(net.state_dict())
+    assert other.program() == net.program()
+
+
+def test_without_rounding_it_is_the_float_net(kind):
+    """Batch norms by batch, scales and average pools folded away: torch's own modules are the oracle."""
+    torch.manual_seed(1)
+    float_net = kind().double()
+    net = F8Net(float_net, shape=kind.shape, input=kind.format).double()
+    x = batch(kind, 40, dtype=torch.float64)
+    net.calibrate(x)
+    for scale in net.scales:  # any scale must do
+        if scale.alpha is not None:
+            scale.alpha.data *= 1.7
+    for layer in float_net.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.eval()
+        elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.train()
+    with net._exactly():
+        torch.testing.assert_close(net._walk(x)[net.output], float_net(x), rtol=1e-10, atol=1e-10)
+
+
+def test_more_bits_come_closer_to_the_float_net(kind):
+    torch.manual_seed(1)
+    float_net = kind().eval()
+    x = kind.format.quantise(batch(kind, 200).numpy())
+    expected = float_net.double()(torch.from_numpy(x)).detach()
+    errors = []
+    for word in (4, 8, 12):
+        net = F8Net(float_net, shape=kind.shape, input=kind.format, word=word).double()
+        with torch.no_grad():
+            for step in net.steps:  # calibrated as it is used: with running statistics
+                step.eval()
+            net.calibrate(torch.from_numpy(x))
+            errors.append(float((net.eval()(torch.from_numpy(x)) - expected).std() / expected.std()))
+    assert errors[0] > 4 * errors[1] > 16 * errors[2]
+    assert errors[2] < 0.01
+
+
+def test_running_statistics_are_torch_s():
+    """On inputs of the input's grid, the first batch norm sees what a float net's does."""
+    torch.manual_seed(0)
+    float_net = Residual()
+    net = F8Net(float_net, shape=Residual.shape, input=S8)
+    for seed in range(3):
+        x = torch.from_numpy(S8.quantise(batch(Residual, 30, seed).numpy())).float()
+        net(x)
+        float_net(x)
+    ours = next(module for module in net.modules() if isinstance(module, nn.BatchNorm1d))
+    torch.testing.assert_close(ours.running_mean, float_net.stem[1].running_mean)
+    torch.testing.assert_close(ours.running_var, float_net.stem[1].running_var)
+
+
+def test_everything_trains(kind):
+    net = made(kind)
+    net(batch(kind, 50)).square().mean().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+    # A bias before a batch norm has no effect, as in torch.
+    moved = [name for name, parameter in net.named_parameters() if parameter.grad.abs().max() > 0]
+    assert any("alpha" in name for name in moved) or kind is Raw
+    assert any("weight" in name for name in moved)
+
+
+def test_the_gradient_passes_strictly_inside_the_range():
+    x = torch.tensor([-9.0, -8.0, -7.9, 0.3, 7.4, 7.5, 9.0], requires_grad=True)
+    fix_quant(x, Format(5, 1)).sum().backward()
+    assert x.grad.tolist() == [0, 0, 1, 1, 1, 0, 0]
+    y = torch.tensor([-0.1, 0.0, 0.1], requires_grad=True)
+    fix_quant(y, Format(8, 4, signed=False)).sum().backward()
+    assert y.grad.tolist() == [0, 0, 1]
+
+
+def test_fix_quant_is_the_format_s(kind):
+    x = torch.linspace(-3, 3, 1001, dtype=torch.float64)
+    np.testing.assert_array_equal(fix_quant(x, kind.format).numpy(), kind.format.quantise(x.numpy()))
+
+
+@pytest.mark.parametrize("fraction", [2, 5, 8])
+@pytest.mark.parametrize("alpha", [0.7, 3.0])
+def test_pact_is_fixed_point_at_a_scale(alpha, fraction):
+    """`PACT(x; alpha) = eta fix_quant(x / eta; FL)` whatever FL: F8Net's unification."""
+    x = batch(Mlp, 400, dtype=torch.float64) * 2  # no ties
+    format = Format(8, fraction, signed=False)
+    eta = 2**fraction * alpha / 255
+    pact = alpha / 255 * torch.round(255 / alpha * x.clamp(0, alpha))
+    torch.testing.assert_close(eta * fix_quant(x / eta, format), pact)
+
+
+def test_the_unit_of_a_leading_activation_is_a_matter_of_taste():
+    """One more fraction bit there is one less in the weights before and one more behind: the integers stay."""
+    net = made(Mlp).eval()
+    other = copy.deepcopy(net)
+    first = next(step for step in other.steps if hasattr(step, "leads"))
+    first.fraction += 1
+    first.scale[0].unit *= 2
+    a, b = net.program(), other.program()
+    assert a != b
+    x = Mlp.format.to_integers(batch(Mlp, 500).numpy())
+    for one, two in zip(run(a, x).values(), run(b, x).values(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_residual_group_shares_one_scale():
+    net = made(Residual)
+    quantisers = {name: step for (name, _), step in zip(net.wiring, net.steps, strict=True) if hasattr(step, "leads")}
+    assert quantisers["stem_2"].scale[0] is quantisers["relu"].scale[0]
+    assert (quantisers["stem_2"].leads, quantisers["relu"].leads) == (False, True)
+    assert quantisers["stem_2"].scale[0] is not quantisers["body_2"].scale[0]
+
+
+def test_formats_follow_the_activations():
+    """A follower's fraction bits move, slowly, when what it sees grows fourfold."""
+    net = made(Residual)
+    follower = next(step for step in net.steps if hasattr(step, "leads") and not step.leads)
+    before, x = follower.format.fraction, batch(Residual, 32)
+    with torch.no_grad():
+        net.steps[0].norm.weight *= 4
+        net.steps[0].norm.bias *= 4
+    net(x)
+    assert follower.format.fraction == before
+    for _ in range(40):
+        net(x)
+    assert follower.format.fraction == before - 2
+
+
+def test_the_program_is_lean():
+    """Values already narrow are not quantised again, dropout leaves no trace, a pool behind a ReLU works on bytes."""
+    net = nn.Sequential(nn.Conv1d(1, 2, 2), nn.ReLU(), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(4, 2))
+    program = F8Net(net, shape=(1, 5), input=S8).calibrate(torch.randn(20, 1, 5)).program()
+    assert [type(step).__name__ for step in program.operations] == [
+        "Conv1d",
+        "Requantise",
+        "MaxPool",
+        "Flatten",
+        "Linear",
+    ]
+    dense = made(Mlp).program()
+    assert [type(step) for step in dense.operations] == [Linear, Requantise, Linear, Requantise, Linear]
+    assert program.values[next(s.output for s in program.operations if isinstance(s, MaxPool))].format.word == 8
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.layer(self.layer(x).relu())
+
+
+class Branches(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+class Mixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pool, self.last = nn.AvgPool1d(3, 1), nn.Conv1d(1, 1, 1)
+
+    def forward(self, x):
+        return self.last(self.pool(x) + nn.functional.relu(x[..., 1:-1]))
+
+
+class Averages(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.three, self.two, self.last = nn.AvgPool1d(3), nn.AvgPool1d(2, 3), nn.Conv1d(1, 1, 1)
+
+    def forward(self, x):
+        return self.last(self.three(x) + self.two(x))
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "message"),
+    [
+        (nn.Sequential(nn.Linear(4, 4), nn.SiLU()), (4,), "F8Net cannot convert SiLU '1': use Linear, Conv1d"),
+        (nn.Sequential(nn.ConvTranspose1d(1, 1, 1)), (1, 4), "cannot convert ConvTranspose1d '0'"),
+        (
+            nn.Sequential(nn.BatchNorm1d(4)),
+            (4,),
+            "BatchNorm1d '0' with no Linear or Conv of its own before it: move it",
+        ),
+        (nn.Sequential(nn.Linear(4, 4)), (2, 4), "Linear '0' with inputs of shape (2, 4): flatten first"),
+        (nn.Sequential(nn.Conv1d(1, 1, 3, dilation=2)), (1, 9), "Conv1d '0' with dilation (2,): use stride"),
+        (nn.Sequential(nn.Conv1d(1, 1, 3, padding="same")), (1, 9), "with padding='same': give it in numbers"),
+        (nn.Sequential(nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular")), (1, 9), "circular padding: use zeros"),
+        (nn.Sequential(nn.MaxPool1d(3, padding=1), nn.Conv1d(1, 1, 1)), (1, 9), "MaxPool1d '0' with padding"),
+        (nn.Sequential(nn.AvgPool1d(3, ceil_mode=True)), (1, 8), "AvgPool1d '0' with ceil_mode"),
+        (nn.Sequential(nn.AdaptiveAvgPool1d(2)), (1, 8), "AdaptiveAvgPool1d '0' with several outputs: use AvgPool"),
+        (nn.Sequential(nn.Flatten(0)), (2, 4), "Flatten '0' with the result"),
+        (nn.Sequential(nn.AvgPool1d(3)), (1, 9), "is an average of the input: end with a Linear or Conv"),
+        (
+            nn.Sequential(nn.Conv1d(1, 2, 1), nn.BatchNorm1d(2, track_running_stats=False)),
+            (1, 4),
+            "no running statistics",
+        ),
+        (Twice(), (4,), "Linear 'layer' twice: its uses need weights of their own"),
+        (Branches(), (4,), "whose forward does not depend on its data"),
+        (Mixed(), (1, 9), "cannot convert getitem 'getitem': use Linear"),
+        (Averages(), (1, 9), "terms whose scales differ: put a convolution"),
+        (nn.Sequential(nn.Linear(4, 4)), (5,), "the net does not take an input of shape (5,)"),
+    ],
+)
+def test_what_cannot_be_converted_is_named(net, shape, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        F8Net(net, shape=shape, input=S8)
+
+
+def test_weights_that_are_not_finite_are_named():
+    net = nn.Sequential(nn.Linear(2, 2))
+    net[0].weight.data[0, 1] = math.nan
+    with pytest.raises(ValueError, match=re.escape("finite weights, '0.weight' has NaN")):
+        F8Net(net, shape=(2,), input=S8)
+
+
+def test_formats_come_before_use():
+    net = F8Net(Mlp(), shape=Mlp.shape, input=S8)
+    for use in (net.program, lambda: net.eval()(batch(Mlp, 2))):
+        with pytest.raises(ValueError, match=re.escape("no formats yet: call calibrate(batch), or train on a batch")):
+            use()
+    net.train()(batch(Mlp, 20))
+    assert net.program().outputs
+
+
+def spirals(count, generator):
+    """Two arms; the coordinates lie in -1 to 1."""
+    label = torch.randint(0, 2, (count,), generator=generator)
+    turn = torch.rand(count, generator=generator)
+    angle = 5 * turn + math.pi * label
+    noise = 0.03 * torch.randn(count, 2, generator=generator)
+    return (0.1 + 0.8 * turn)[:, None] * torch.stack([angle.cos(), angle.sin()], 1) + noise, label
+
+
+def chirps(count, generator):
+    """Tones, rising and falling chirps at a random phase, in noise, as I and Q."""
+    label = torch.randint(0, 3, (count,), generator=generator)
+    time = torch.linspace(0, 1, 32)
+    slope = torch.tensor([0.0, 12.0, -12.0])[label][:, None]
+    start = 2 * math.pi * torch.rand(count, 1, generator=generator)
+    phase = start + 2 * math.pi * (4 * time + slope / 2 * time**2)
+    x = torch.stack([phase.cos(), phase.sin()], 1) * 0.5
+    return x + 0.5 * torch.randn(x.shape, generator=generator), label
+
+
+def trained(net, draw, steps, rate):
+    generator = torch.Generator().manual_seed(0)
+    optimiser = torch.optim.Adam(net.parameters(), rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(steps):
+        x, label = draw(64, generator)
+        optimiser.zero_grad()
+        functional.cross_entropy(net(x), label).backward()
+        optimiser.step()
+        schedule.step()
+    return net.eval()
+
+
+def mlp_for_spirals():
+    return nn.Sequential(
+        nn.Linear(2, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 2)
+    )
+
+
+def conv_for_chirps():
+    first = nn.Conv1d(2, 8, 5, padding=2), nn.BatchNorm1d(8), nn.ReLU(), nn.MaxPool1d(2)
+    second = nn.Conv1d(8, 8, 3), nn.BatchNorm1d(8), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten()
+    return nn.Sequential(*first, *second, nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "draw", "shape"), [(mlp_for_spirals, spirals, (2,)), (conv_for_chirps, chirps, (2, 32))]
+)
+def test_eight_bits_learn_as_well_as_float(make, draw, shape):
+    """Same start, same batches, same recipe; the integers decide, on 2,000 new samples."""
+    torch.manual_seed(3)
+    start = make()
+    x, label = draw(2000, torch.Generator().manual_seed(9))
+    float_net = trained(copy.deepcopy(start), draw, 100, 0.02)
+    right = float((float_net(x).argmax(1) == label).float().mean())
+    net = trained(F8Net(start, shape=shape, input=S8), draw, 100, 0.02)
+    program = net.program()
+    logits = run(program, S8.to_integers(x.numpy()))[program.outputs[0]]
+    fixed = float(np.mean(logits.argmax(1) == label.numpy()))
+    assert right > 0.9
+    assert fixed > right - 0.02
+    audit(program).require(8)
