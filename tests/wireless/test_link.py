@@ -98,6 +98,17 @@ def test_company_changes_nothing(link):
     assert sum(together[0].errors) > 0
 
 
+@pytest.mark.parametrize("link", LINKS[::2], ids=described)
+@pytest.mark.parametrize("errors", [None, 15])
+def test_threads_change_nothing_but_the_time(link, errors):
+    alone, together = (
+        compare(link, [Receiver(passes=1)], 8.0, 70, np.random.default_rng(5), chunk=8, errors=errors, threads=threads)
+        for threads in (1, 3)
+    )
+    assert alone == together
+    assert (alone[0].packets < 70) == (errors is not None)
+
+
 @pytest.mark.parametrize("link", LINKS, ids=described)
 def test_resumed_equals_uninterrupted(link):
     receivers = [Receiver(), Receiver("perfect")]

@@ -13,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from wireless.ofdm import viterbi
-from wireless.ofdm.demappers import soft_bit
+from wireless.ofdm.demappers import soft_packets
 from wireless.ofdm.noise import gaussian
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.coding import depuncture, encode, puncture
@@ -71,7 +71,8 @@ def decide(
     def work(group: int) -> None:
         part = slice(group * viterbi.LANES, (group + 1) * viterbi.LANES)
         llr = np.zeros((viterbi.LANES, symbols * rate.bits * WIDTH), np.int16)
-        _soft(y[part], h[part], weight[part], unit, rate.bits, symbols * rate.coded, llr)
+        sent = symbols * rate.coded
+        soft_packets(y[part], h[part], weight[part], unit, rate.bits, viterbi.MEAN * sent, viterbi.LIMIT, llr)
         lanes = np.empty((len(places), viterbi.LANES), np.int16)
         _deal(llr, places, lanes)
         viterbi.decode_lanes(lanes, bits[part])
@@ -90,7 +91,7 @@ def _sources(rate: Rate) -> NDArray[np.int32]:
 
 @cache
 def _places(rate: Rate, symbols: int) -> NDArray[np.int32]:
-    """Where `_soft` puts the LLRs that the decoder reads one after the other, (2 steps,); -1 for what is not sent."""
+    """Where `soft_packets` puts the LLRs in the order of the decoder, (2 steps,); -1 for what is not sent."""
     k = grid.data_places(rate.ht)
     one = (np.arange(rate.bits) * WIDTH + k[:, None]).reshape(1, -1)
     sent = np.arange(symbols)[:, None] * (rate.bits * WIDTH) + deinterleave(one, rate)
@@ -123,49 +124,6 @@ def _add(coded, sources, table, h, y):  # type: ignore[no-untyped-def]
                     for bit in range(sources.shape[1]):
                         label = 2 * label + bits[sources[k, bit]]
                     y[packet, symbol, k] += h[packet, k] * table[label]
-
-
-@njit(cache=True, nogil=True)
-def _soft(y, h, weight, unit, bits, sent, llr):  # type: ignore[no-untyped-def]
-    """Max-log LLRs of each packet, quantised as by `viterbi.quantise`: llr[packet, (symbol, bit, k)], 64 to a bit."""
-    symbols, used = y.shape[1], y.shape[2]
-    axis = max(bits // 2, 1)
-    soft = np.empty((symbols * bits, WIDTH), np.float32)
-    real, imag, g = np.zeros(WIDTH, np.float32), np.zeros(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
-    cosine, sine = np.empty(used, np.float32), np.empty(used, np.float32)
-    flat = soft.reshape(-1)
-    for packet in range(y.shape[0]):
-        for k in range(used):
-            gain, scale = h[packet, k], weight[packet, k] * np.float32(unit)
-            cosine[k], sine[k] = gain.real * scale, gain.imag * scale
-            g[k] = (gain.real * gain.real + gain.imag * gain.imag) * np.float32(unit) * scale
-        for symbol in range(symbols):
-            row = y[packet, symbol]
-            # One array written in each loop: more, and the vectoriser gives up on proving that they do not overlap.
-            for k in range(used):
-                real[k] = row[k].real * cosine[k] + row[k].imag * sine[k]
-            for k in range(used):
-                imag[k] = row[k].imag * cosine[k] - row[k].real * sine[k]
-            for bit in range(bits):
-                soft_bit(imag if bit >= axis else real, g, axis, bit % axis, soft[symbol * bits + bit])
-        total = max(_total(flat), np.float32(1e-30))
-        _round(flat, np.float32(viterbi.MEAN * sent / total), llr[packet])
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc"})
-def _total(soft):  # type: ignore[no-untyped-def]
-    total = np.float32(0)
-    for k in range(soft.shape[0]):
-        total += abs(soft[k])
-    return total
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _round(soft, scale, llr):  # type: ignore[no-untyped-def]
-    for k in range(soft.shape[0]):
-        clipped = min(max(np.float32(soft[k] * scale), np.float32(-viterbi.LIMIT)), np.float32(viterbi.LIMIT))
-        # 1.5 * 2^23 pushes the fraction out of the mantissa: rounding to even without a call.
-        llr[k] = np.int16(np.float32(np.float32(clipped + np.float32(12582912)) - np.float32(12582912)))
 
 
 @njit(cache=True, nogil=True)

@@ -87,7 +87,7 @@ def _run(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def soft_bit(a, g, axis, bit, llr):  # type: ignore[no-untyped-def]
+def _soft_bit(a, g, axis, bit, llr):  # type: ignore[no-untyped-def]
     """Max-log LLRs of one bit of an axis of `axis` bits, for many subcarriers.
 
     `a` is Re(y conj(h)) times half the distance of two levels, over the noise; `g` is |h|^2 times that distance's
@@ -135,10 +135,58 @@ def _max_log(y, h, noise, level, llr):  # type: ignore[no-untyped-def]
                 real[k], imag[k] = matched.real * scale, matched.imag * scale
                 g[k] = (gain.real * gain.real + gain.imag * gain.imag) * unit * scale
             for bit in range(bits):
-                soft_bit(imag if bit >= axis else real, g, axis, bit % axis, soft[bit])
+                _soft_bit(imag if bit >= axis else real, g, axis, bit % axis, soft[bit])
             for k in range(count):
                 for bit in range(bits):
                     llr[packet, symbol, k, bit] = soft[bit, k]
+
+
+@njit(cache=True, nogil=True)
+def soft_packets(y, h, weight, unit, bits, total, limit, llr):  # type: ignore[no-untyped-def]
+    """Max-log LLRs of whole packets, rounded to int16: llr[packet, (symbol, bit, subcarrier)].
+
+    Their magnitudes are scaled to add up to `total` in each packet and clipped to `limit`. y is (batch, S, K), h and
+    `weight` (batch, K), one over the noise or 0 where there is nothing to know; a row of llr has at least K places.
+    It stands here and not where it is called: Numba's cache does not see changes of what a kernel calls in other files.
+    """
+    symbols, used = y.shape[1], y.shape[2]
+    width = llr.shape[1] // (symbols * bits)
+    axis = max(bits // 2, 1)
+    soft = np.empty((symbols * bits, width), np.float32)
+    real, imag, g = np.zeros(width, np.float32), np.zeros(width, np.float32), np.zeros(width, np.float32)
+    cosine, sine = np.empty(used, np.float32), np.empty(used, np.float32)
+    flat = soft.reshape(-1)
+    for packet in range(y.shape[0]):
+        for k in range(used):
+            gain, scale = h[packet, k], weight[packet, k] * np.float32(unit)
+            cosine[k], sine[k] = gain.real * scale, gain.imag * scale
+            g[k] = (gain.real * gain.real + gain.imag * gain.imag) * np.float32(unit) * scale
+        for symbol in range(symbols):
+            row = y[packet, symbol]
+            # One array written in each loop: more, and the vectoriser gives up on proving that they do not overlap.
+            for k in range(used):
+                real[k] = row[k].real * cosine[k] + row[k].imag * sine[k]
+            for k in range(used):
+                imag[k] = row[k].imag * cosine[k] - row[k].real * sine[k]
+            for bit in range(bits):
+                _soft_bit(imag if bit >= axis else real, g, axis, bit % axis, soft[symbol * bits + bit])
+        _round(flat, np.float32(total / max(_total(flat), np.float32(1e-30))), np.float32(limit), llr[packet])
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _total(soft):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for k in range(soft.shape[0]):
+        total += abs(soft[k])
+    return total
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _round(soft, scale, limit, llr):  # type: ignore[no-untyped-def]
+    for k in range(soft.shape[0]):
+        clipped = min(max(np.float32(soft[k] * scale), -limit), limit)
+        # 1.5 * 2^23 pushes the fraction out of the mantissa: rounding to even without a call.
+        llr[k] = np.int16(np.float32(np.float32(clipped + np.float32(12582912)) - np.float32(12582912)))
 
 
 @njit(cache=True, nogil=True)

@@ -1,6 +1,7 @@
 """The link: packets through a channel, and the errors that a receiver makes on them."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -162,15 +163,26 @@ class Link:
         *,
         errors: int | None = None,
         chunk: int = 64,
+        threads: int = 1,
         done: Tally | None = None,
         report: Callable[[Tally], None] | None = None,
     ) -> Tally:
         """The errors of this link's receiver in so many packets; see `compare`."""
         before = None if done is None else [done]
         told = None if report is None else (lambda tallies: report(tallies[0]))
-        return compare(
-            self, [self.receiver], ebn0_db, packets, rng, errors=errors, chunk=chunk, done=before, report=told
-        )[0]
+        tallies = compare(
+            self,
+            [self.receiver],
+            ebn0_db,
+            packets,
+            rng,
+            errors=errors,
+            chunk=chunk,
+            threads=threads,
+            done=before,
+            report=told,
+        )
+        return tallies[0]
 
     def ber(self, ebn0_db: float, packets: int, rng: Generator) -> float:
         """Bit error rate in so many packets."""
@@ -186,6 +198,7 @@ def compare(
     *,
     errors: int | None = None,
     chunk: int = 64,
+    threads: int = 1,
     done: Sequence[Tally] | None = None,
     report: Callable[[Sequence[Tally]], None] | None = None,
 ) -> list[Tally]:
@@ -194,7 +207,8 @@ def compare(
     Stops after `packets` packets, or after the chunk in which every receiver has made `errors` packet errors. Each
     chunk of packets has a generator of its own, spawned from `rng`: a run that goes on from the tallies `done` of
     whole chunks, with a generator of the same seed, equals one that was never stopped. `report` sees the tallies after
-    every chunk. Errors beyond those asked for bias nothing: the number of packets is random, the ratio is not chosen.
+    every chunk. So many `threads` work on chunks side by side, which changes nothing but the time; more than one is
+    for receivers without parallel kernels of their own, which Numba's default threading layer does not nest.
     """
     tallies = list(done) if done is not None else [Tally(link.bits_each) for _ in receivers]
     start, odd = divmod(tallies[0].packets, chunk)
@@ -202,17 +216,22 @@ def compare(
         return tallies
     if odd:
         raise ValueError(f"{tallies[0].packets} packets are done: to go on, needs whole chunks of {chunk}")
-    for index, own in enumerate(rng.spawn(-(-packets // chunk))):
-        if index < start:
-            continue
-        if errors is not None and all(tally.packet_errors >= errors for tally in tallies):
-            break
-        burst = link.packets(ebn0_db, min(chunk, packets - index * chunk), own)
-        for k, receiver in enumerate(receivers):
-            wrong = np.count_nonzero(_decided(receiver, burst, link) != burst.bits, axis=1)
-            tallies[k] += Tally(link.bits_each, tuple(wrong.tolist()))
-        if report is not None:
-            report(tuple(tallies))
+    chunks = [(own, min(chunk, packets - k * chunk)) for k, own in enumerate(rng.spawn(-(-packets // chunk)))]
+
+    def count(own: Generator, size: int) -> list[Tally]:
+        burst = link.packets(ebn0_db, size, own)
+        wrong = (np.count_nonzero(_decided(it, burst, link) != burst.bits, axis=1) for it in receivers)
+        return [Tally(link.bits_each, tuple(errors.tolist())) for errors in wrong]
+
+    with ThreadPoolExecutor(threads) as pool:
+        each = pool.map if threads > 1 else map
+        for first in range(start, len(chunks), threads):
+            for found in each(count, *zip(*chunks[first : first + threads], strict=True)):
+                if errors is not None and all(tally.packet_errors >= errors for tally in tallies):
+                    return tallies
+                tallies = [before + new for before, new in zip(tallies, found, strict=True)]
+                if report is not None:
+                    report(tuple(tallies))
     return tallies
 
 
