@@ -4,7 +4,11 @@ import copy
 import doctest
 import importlib
 import math
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +26,14 @@ S8, U8 = Format(8, 6), Format(8, 8, signed=False)
 @pytest.mark.parametrize("module", ["net", "scales", "steps", "graph"])
 def test_examples_in_docstrings(module):
     assert doctest.testmod(importlib.import_module(f"shared.f8net.{module}")).failed == 0
+
+
+def test_the_example_in_the_docs_runs(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "fixed_point.md"
+    code = re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[1]
+    environment = {**os.environ, "PYTHONPATH": str(page.parents[1])}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    assert {file.name for file in tmp_path.iterdir()} == {"net.json", "net.h"}
 
 
 class Mlp(nn.Sequential):
