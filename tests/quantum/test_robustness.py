@@ -22,7 +22,7 @@ from quantum.noise.attribution import KINDS, attribution
 from quantum.noise.heisenberg import expectations, plan
 from quantum.noise.robustness import SCALES, curve, robustness
 from quantum.noise.schedule import padded
-from quantum.noise.subject import Accuracy, Setting, Subject, classifier, measure
+from quantum.noise.subject import Accuracy, Setting, Subject, classifier, measure, prepared
 from quantum.readout import Readout, per_class
 from quantum.target import device
 
@@ -142,6 +142,17 @@ def test_many_shots_reach_the_exact_score():
     case = subject()
     values = measure(case.outcomes(), 10**7, np.random.default_rng(0))
     torch.testing.assert_close(values, case.expectations(), rtol=0, atol=2e-3)
+
+
+def test_the_report_draws_its_shots_at_the_devices_own_noise():
+    circuit = ansatz("line", layers=2)
+    body = circuit.bind(np.random.default_rng(0).uniform(-3, 3, circuit.weights))
+    found = robustness(
+        prepared("plain", body, device("nairobi"), seeds=(0,)), np.random.default_rng(0), shots=(10**7,), repeats=2
+    )
+    score = {point["scale"]: point["score"] for point in found["scales"]}
+    assert abs(score[1.0] - score[0.0]) > 0.01
+    assert found["shots"][0]["scores"] == pytest.approx([score[1.0]] * 2, abs=1e-3)
 
 
 def test_two_bases_share_the_shots():
