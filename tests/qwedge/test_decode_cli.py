@@ -92,9 +92,10 @@ def test_json_is_the_same_and_more(decode):
 
 
 def test_what_stops_a_frame_stands_in_its_line(decode):
-    record(transmit(DATA, RATES[24]), transmit(bytes(2000), RATES[6])[:5000], tail=0)
+    record(transmit(DATA[:-1] + b"?", RATES[24]), transmit(bytes(2000), RATES[6])[:5000], tail=0)
     code, out, _ = decode("a.cs16")
     assert code == 0
+    assert out.splitlines()[1].split()[-1] == "wrong"
     assert "samples beyond the recording" in out.splitlines()[2]
 
 

@@ -91,7 +91,8 @@ def test_scale_and_a_constant_do_not_matter(rng):
     for scale in (1e-30, 1e-3, 1e30):
         [frame] = decode((samples * scale).astype(np.complex64))
         assert frame.psdu == data
-    [frame] = decode(samples + np.complex64(0.3 - 0.2j))
+    data, samples = sent(RATES[48], 100, rng, snr_db=35, gap=2000, cfo_hz=1e5)
+    [frame] = decode(samples + np.complex64(2 - 1j))
     assert frame.psdu == data
     assert abs(frame.start - 2000) <= 1
 
@@ -159,6 +160,10 @@ def test_newer_formats_are_named(rng):
     coded = encode(ht_signal_bits(HTSignal(0, 7))[None])[0]
     very_high = (coded_field(coded[:48], 1, 1.0), coded_field(coded[48:], 2, 1j))
     assert error_of(legacy, *very_high, rng=rng).error == "VHT frames are not decoded"
+    # A quarter turn alone, without the CRC, is noise.
+    coded[-20:] ^= 1
+    very_low = (coded_field(coded[:48], 1, 1.0), coded_field(coded[48:], 2, 1j))
+    assert error_of(legacy, *very_low, rng=rng).error == "FCS wrong"
     again = field(signal_bits(RATES[6], 42), first=1)
     assert error_of(legacy, again, field(signal_bits(RATES[9], 77), 2), rng=rng).error == "HE frames are not decoded"
 

@@ -95,9 +95,10 @@ def frames(samples: NDArray[np.complex64], receiver: Receiver | None = None) -> 
     """What `decode` returns, one after the other, for who wants to see how far it is."""
     resume = 0
     for found in bursts(samples):
-        frame = finish(found, receiver or Receiver()) if isinstance(found, Burst) else found
-        if frame.start < resume:
+        known = found.frame if isinstance(found, Burst) else found
+        if known.start < resume:
             continue
+        frame = finish(found, receiver or Receiver()) if isinstance(found, Burst) else found
         yield frame
         # One parity bit is not enough to believe that nothing else begins for up to 5.5 ms; newer formats have a CRC,
         # and training fields of their own that must not be taken for a preamble.
