@@ -132,7 +132,7 @@ def links(cell: LinkSpeedSettings, context: Context) -> dict[str, Callable[[], R
     link = Link(ExponentialFading(), rate=RATE, symbols=cell.symbols)
 
     def ours() -> Run:
-        tally = link.simulate(cell.ebn0_db, cell.packets, context.rng, chunk=256)
+        tally = link.simulate(cell.ebn0_db, cell.packets, context.rng, chunk=1024)
         return Run(tally.packets * cell.symbols * RATE.coded, tally.bit_errors, tally.bits)
 
     return warmed({OURS: ours, **{sionna(batch): SionnaLink(cell, batch) for batch in BATCHES}})

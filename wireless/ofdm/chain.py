@@ -16,7 +16,7 @@ from wireless.ofdm import viterbi
 from wireless.ofdm.demappers import soft_packets
 from wireless.ofdm.noise import gaussian
 from wireless.ofdm.phy import grid
-from wireless.ofdm.phy.coding import depuncture, encode, puncture
+from wireless.ofdm.phy.coding import PUNCTURING, depuncture, encode
 from wireless.ofdm.phy.constellation import levels, points
 from wireless.ofdm.phy.interleaver import deinterleave, interleave
 from wireless.ofdm.phy.rates import Rate
@@ -32,9 +32,8 @@ def arrive(
 
     Pilots are sent as 1; noise has the variance n0.
     """
-    coded = puncture(encode(bits), rate.code)
-    y = gaussian((len(bits), coded.shape[1] // rate.coded, h.shape[1]), n0, rng)
-    _add(coded, _sources(rate), points(rate.bits), h, y)
+    y = gaussian((len(bits), bits.shape[1] // rate.info, h.shape[1]), n0, rng)
+    _add(encode(bits), 2 * rate.info, _sources(rate), points(rate.bits), h, y)
     return y
 
 
@@ -83,9 +82,10 @@ def decide(
 
 @cache
 def _sources(rate: Rate) -> NDArray[np.int32]:
-    """Which of a symbol's code bits each used subcarrier carries, (K, bits); -1 at the pilots."""
+    """Which of a symbol's bits of the rate-1/2 code each used subcarrier carries, (K, bits); -1 at the pilots."""
     sources = np.full((rate.data + 4, rate.bits), -1, np.int32)
-    sources[grid.data_places(rate.ht)] = interleave(np.arange(rate.coded), rate).reshape(-1, rate.bits)
+    kept = np.flatnonzero(np.resize(PUNCTURING[rate.code], 2 * rate.info))
+    sources[grid.data_places(rate.ht)] = interleave(kept, rate).reshape(-1, rate.bits)
     return sources
 
 
@@ -111,8 +111,7 @@ def _respond(gain, f, h):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _add(coded, sources, table, h, y):  # type: ignore[no-untyped-def]
-    count = sources.shape[1] * (y.shape[2] - 4)
+def _add(coded, count, sources, table, h, y):  # type: ignore[no-untyped-def]
     for packet in range(y.shape[0]):
         for symbol in range(y.shape[1]):
             bits = coded[packet, symbol * count : (symbol + 1) * count]
