@@ -74,6 +74,10 @@ def build(net: nn.Module, shape: Sequence[int], input: Format, word: int) -> Gra
 
     Raises `ValueError` naming the layer that is not supported, and the way out.
     """
+    for name, layer in net.named_modules():
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d) and (layer._forward_pre_hooks or layer._forward_hooks):
+            title = f"{type(layer).__name__} {name!r}"
+            raise ValueError(f"F8Net would skip the hooks of {title}: use torch.nn.utils.parametrize, or prune.remove")
     traced = _trace(copy.deepcopy(net), shape)
     return _Builder(traced, input, word).graph()
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import parametrize, prune
 
 from shared.f8net import F8Net, fix_quant
 from shared.fixedpoint import Format
@@ -293,6 +294,40 @@ def test_the_program_is_lean():
     dense = made(Mlp).program()
     assert [type(step) for step in dense.operations] == [Linear, Requantise, Linear, Requantise, Linear]
     assert program.values[next(s.output for s in program.operations if isinstance(s, MaxPool))].format.word == 8
+
+
+class Mask(nn.Module):
+    def __init__(self, mask):
+        super().__init__()
+        self.register_buffer("mask", mask)
+
+    def forward(self, weight):
+        return weight * self.mask
+
+
+def test_pruned_weights_stay_zero_integers_while_the_others_train():
+    net = Residual()
+    mask = (torch.rand(net.down.weight.shape, generator=torch.Generator().manual_seed(0)) < 0.3).float()
+    parametrize.register_parametrization(net.down, "weight", Mask(mask))
+    net = F8Net(net, shape=Residual.shape, input=S8)
+    for seed in range(5):
+        net(batch(Residual, 20, seed)).square().sum().backward()
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter -= 1e-4 * parameter.grad
+                parameter.grad = None
+    down = next(step for step in same(net, Residual, 200).operations if step.output == "down")
+    assert not down.weight.integers[mask.numpy() == 0].any()
+    assert 0 < np.count_nonzero(down.weight.integers) <= mask.sum()
+
+
+def test_hooks_that_would_be_skipped_are_refused():
+    net = nn.Sequential(nn.Linear(4, 4))
+    prune.random_unstructured(net[0], "weight", amount=2)
+    with pytest.raises(ValueError, match=re.escape("F8Net would skip the hooks of Linear '0': use torch")):
+        F8Net(net, shape=(4,), input=S8)
+    prune.remove(net[0], "weight")
+    F8Net(net, shape=(4,), input=S8)
 
 
 class Twice(nn.Module):
