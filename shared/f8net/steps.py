@@ -186,11 +186,14 @@ class Weighted(AbstractStep):
             return None
         scale, ratio = self._links[1][0]
         y = self._product(x * (scale() * ratio), self.layer.weight, self.layer.bias)
+        count = y.numel() // y.shape[1]
+        if count < 2:
+            raise ValueError("a batch norm needs more than one value per channel: use a larger batch")
         variance, mean = torch.var_mean(y, [0, *range(2, y.ndim)], correction=0)
         if not self.exact:
-            count, momentum = y.numel() // y.shape[1], _given(self.norm.momentum)
+            momentum = _given(self.norm.momentum)
             _given(self.norm.running_mean).lerp_(mean.detach(), momentum)
-            _given(self.norm.running_var).lerp_(variance.detach() * (count / max(count - 1, 1)), momentum)
+            _given(self.norm.running_var).lerp_(variance.detach() * (count / (count - 1)), momentum)
         return mean, variance
 
     def _product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

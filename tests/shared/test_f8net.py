@@ -405,6 +405,14 @@ def test_weights_that_are_not_finite_are_named():
         F8Net(net, shape=(2,), input=S8)
 
 
+def test_a_batch_norm_needs_a_batch():
+    net = F8Net(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), shape=(2,), input=S8)
+    with pytest.raises(ValueError, match="more than one value per channel: use a larger batch"):
+        net.calibrate(torch.zeros(1, 2))
+    with pytest.raises(ValueError, match="`sigma` must be a finite number"):
+        F8Net(Mlp(), shape=Mlp.shape, input=S8).calibrate(torch.full((3, 6), math.nan))
+
+
 def test_formats_come_before_use():
     net = F8Net(Mlp(), shape=Mlp.shape, input=S8)
     for use in (net.program, lambda: net.eval()(batch(Mlp, 2))):
