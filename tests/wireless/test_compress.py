@@ -27,7 +27,7 @@ def task(net, steps=5):
 def found():
     torch.manual_seed(0)
     net = DelayGate()
-    return net, compress(task(net), 200, solver=QUICK, tuning=Schedule(steps=5))
+    return net, compress(task(net), 200, solver=QUICK, tuning=Schedule(steps=100, rate=1e-2))
 
 
 def test_the_file_is_as_long_as_the_price_says_and_within_the_budget(found):

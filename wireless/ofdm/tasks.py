@@ -53,7 +53,7 @@ class Weights:
             return self.draw(self.forward(point), self.generator) + penalty(point, anchor, rho)
 
         descend([latent], loss, self.schedule)
-        return latent.detach() if free is None else torch.where(free, latent.detach(), held)
+        return latent.detach()  # what is held has no gradient, and Adam leaves it exactly where it was
 
     def fit_on(self, grid: Callable[[Tensor], Tensor], x: Tensor, schedule: Schedule) -> Tensor:
         """Trains the weights `x` as seen through `grid`, whose gradient is taken as one (straight-through).
