@@ -113,6 +113,14 @@ def test_iq_imbalance_mirrors_a_tone(rng, gain_db, phase_deg):
     np.testing.assert_allclose(impairment.image, (both[0] - both[1]) / (both[0] + both[1]), rtol=1e-6)
 
 
+def test_iq_imbalance_spoils_the_second_arm_alone(rng, x):
+    """The first is the reference; the second hears it by the sine of the phase error: y = I + j g (Q cos - I sin)."""
+    after = IQImbalance(1.0, 5.0).apply(x, rng)
+    g, phi = 10 ** (1 / 20), math.radians(5)
+    np.testing.assert_allclose(after.real, x.real, atol=1e-6)
+    np.testing.assert_allclose(after.imag, g * (x.imag * math.cos(phi) - x.real * math.sin(phi)), atol=1e-6)
+
+
 @pytest.mark.parametrize("bits", [4, 6, 10])
 def test_adc_has_six_decibels_a_bit(rng, bits):
     """For an input uniform between the clipping points, sqrt(3) above its own rms."""
