@@ -1,4 +1,4 @@
-"""Writes the README's figures and picture from the stored results: nobody types a number.
+"""Writes the figures in README and docs, and the README's picture, from the stored results: nobody types a number.
 
 `python -m benchmarks.readme` after a benchmark has written `benchmarks/results/NAME.json` with `--json`.
 """
@@ -14,27 +14,31 @@ from shared.lab.benchmark import Measure
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-BEGIN, END = "<!-- figures: python -m benchmarks.readme -->", "<!-- end of figures -->"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "quantum.md", ROOT / "docs" / "noise.md")
+FIGURES = re.compile(
+    r"(<!-- figures(?: of (?P<name>\w+))?: python -m benchmarks\.readme -->\n).*?(<!-- end of figures -->)", re.DOTALL
+)
 PICTURE = ROOT / "docs" / "compvqc.svg"
 
 
 def main() -> None:
-    readme = ROOT / "README.md"
-    write_whole(readme, filled(readme.read_text()).encode())
+    for page in PAGES:
+        write_whole(page, filled(page.read_text()).encode())
     write_whole(PICTURE, picture().encode())
 
 
-def filled(readme: str) -> str:
-    """The README with its table of figures made anew from the stored results."""
-    before, rest = readme.split(BEGIN)
-    return "".join((before, BEGIN, "\n", table(), END, rest.split(END)[1]))
+def filled(page: str) -> str:
+    """A page with its tables of figures made anew from the stored results: all of one benchmark, or all with a goal."""
+    return FIGURES.sub(lambda match: match[1] + table(match["name"]) + match[3], page)
 
 
-def table() -> str:
+def table(name: str | None = None) -> str:
+    """The figures of benchmark `name`, or those of all benchmarks that have a goal, and the command that makes them."""
     lines = ["| figure | goal | measured | 95 % interval | reached | command |", "|---|---|---|---|---|---|"]
-    for path in sorted(RESULTS.glob("*.json")):
-        for name, figure in json.loads(path.read_text())["figures"].items():
-            lines.append(_line(name, Measure(**figure), f"`python -m benchmarks.{path.stem}`"))
+    for path in sorted(RESULTS.glob(f"{name or '*'}.json")):
+        figures = {key: Measure(**it) for key, it in json.loads(path.read_text())["figures"].items()}
+        command = f"`python -m benchmarks.{path.stem}`"
+        lines += [_line(key, it, command) for key, it in figures.items() if name is not None or it.goal]
     return "\n".join(lines) + "\n"
 
 
