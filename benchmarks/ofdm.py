@@ -32,7 +32,7 @@ def cells(quick: bool, seed: int) -> Sequence[OFDMSettings]:
     return [
         OFDMSettings(
             seed=HELD_OUT + seed + k,
-            packets=600,
+            packets=400,
             others=200,
             channels=tuple(CHANNELS),
             recordings=folder,
