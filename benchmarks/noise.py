@@ -368,7 +368,7 @@ def _against_extrapolation(results: Sequence[Mapping[str, Any]]) -> dict[str, Me
         f"vs_zne{name}_scale{scale}_{shots}shots": _points(
             results, lambda r, o=other, s=scale, n=shots: _against_zne(r, o, str(s), str(n)), goal
         )
-        for other, name, goal in (("dense", "", ">= 0"), ("lossless", "_of_lossless", ""))
+        for other, name, goal in (("dense", "", "> 0"), ("lossless", "_of_lossless", ""))
         for scale in (1, 2)
         for shots in SHOTS
     }

@@ -20,7 +20,7 @@ from shared.lab.terminal import print_page, print_table
 
 S = TypeVar("S", bound=Settings)
 
-_COMPARISONS = {">=": operator.ge, "<=": operator.le}
+_COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
 class Measure(NamedTuple):
@@ -43,7 +43,7 @@ class Measure(NamedTuple):
             return None
         sign, _, bound = self.goal.partition(" ")
         if sign not in _COMPARISONS:
-            raise ValueError(f"goal {self.goal!r}: needs `>= number` or `<= number`")
+            raise ValueError(f"goal {self.goal!r}: needs `>=`, `<=`, `>` or `<` and a number")
         return bool(_COMPARISONS[sign](self.value, float(bound)))
 
 

@@ -47,6 +47,8 @@ def test_a_second_run_adds_no_row(tmp_path, capsys):
         (Measure(4, goal=">= 4"), True),
         (Measure(3.9, goal=">= 4"), False),
         (Measure(60, goal="<= 60"), True),
+        (Measure(0, goal="> 0"), False),
+        (Measure(-1e-9, goal="< 0"), True),
         (Measure(None, goal="<= 60"), None),
         (Measure(3), None),
     ],
@@ -56,5 +58,5 @@ def test_goals(measure, met):
 
 
 def test_an_odd_goal_is_refused():
-    with pytest.raises(ValueError, match="goal 'about 3': needs `>= number` or `<= number`"):
+    with pytest.raises(ValueError, match="goal 'about 3': needs `>=`, `<=`, `>` or `<` and a number"):
         Measure(3, goal="about 3").met  # noqa: B018
