@@ -71,6 +71,24 @@ def test_every_way_gives_the_same_energy(name):
         assert case.score.value(case.expectations(0.0)) == pytest.approx(expected, abs=1e-9)
 
 
+def test_terms_with_an_odd_number_of_y():
+    """A Hadamard turns Y into -Y."""
+    problem = Hamiltonian("odd", (("YX", 0.7), ("IY", -0.4), ("ZZ", 0.2), ("II", 0.1)))
+    body = ansatz("line", 2, 2)
+    weights = drawn(body)
+    expected = Statevector(to_qiskit(body, weights.tolist())).expectation_value(as_qiskit(problem)).real
+    assert float(energy_task(body, problem).energy(weights)) == pytest.approx(expected, abs=1e-10)
+
+
+def test_fixed_weights_stay_where_they_are_fixed():
+    task = energy_task(ansatz("line", 4, 1), tfim(4), Training(steps=5))
+    fixed, starts = drawn(task.circuit, 1), torch.stack([drawn(task.circuit, 2), drawn(task.circuit, 3)])
+    free = torch.arange(len(fixed)) % 2 == 0
+    trained = task.retrain(fixed, free, starts)
+    assert torch.equal(trained[:, ~free], fixed[~free].expand(2, -1))
+    assert not torch.isclose(trained[:, free], starts[:, free]).all()
+
+
 def test_every_term_is_measured_once_in_a_basis_that_shows_it():
     for name in HAMILTONIANS:
         problem = hamiltonian(name)
