@@ -22,8 +22,9 @@ class Scale(nn.Module):
         self.unit: Tensor
         self.register_buffer("unit", torch.ones(()))
 
-    def forward(self) -> Tensor:
-        return self.unit if self.alpha is None else self.alpha.abs() * self.unit
+    def forward(self, dtype: torch.dtype | None = None) -> Tensor:
+        unit = self.unit.to(dtype or self.unit.dtype)
+        return unit if self.alpha is None else self.alpha.abs().to(unit.dtype) * unit
 
 
 class Ties:

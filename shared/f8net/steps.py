@@ -169,7 +169,7 @@ class Weighted(AbstractStep):
     ) -> tuple[Tensor, Tensor]:
         dtype = dtype or self.layer.weight.dtype
         (scale_in, ratio_in), (scale_out, ratio_out) = self._links[1]
-        eta_in, eta_out = scale_in().to(dtype) * ratio_in, scale_out().to(dtype) * ratio_out
+        eta_in, eta_out = scale_in(dtype) * ratio_in, scale_out(dtype) * ratio_out
         weight = self.layer.weight.to(dtype)
         bias = weight.new_zeros(len(weight)) if self.layer.bias is None else self.layer.bias.to(dtype)
         if self.norm is not None and statistics is not None:

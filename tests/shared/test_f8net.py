@@ -8,16 +8,20 @@ import os
 import re
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrize, prune
 
 from shared.f8net import F8Net, fix_quant
+from shared.f8net.scales import REAL, Ties
 from shared.fixedpoint import Format
 from shared.integer import Linear, MaxPool, Requantise, audit, run
 
@@ -156,6 +160,36 @@ def test_the_program_is_the_same_from_float32_and_from_a_saved_state(kind):
     other = F8Net(kind(), shape=kind.shape, input=kind.format)
     other.load_state_dict(net.state_dict())
     assert other.program() == net.program()
+
+
+def test_effective_weights_are_rounded_from_float64():
+    """180,000 weights, so that some lie where float32 would round the other way."""
+    torch.manual_seed(0)
+    wide = nn.Sequential(nn.Linear(300, 300), nn.BatchNorm1d(300), nn.ReLU(), nn.Linear(300, 300))
+    net = F8Net(wide, shape=(300,), input=S8).calibrate(torch.randn(50, 300)).eval()
+    with torch.no_grad():
+        wide_norm = net.steps[0].norm
+        wide_norm.weight.uniform_(0.5, 2)
+        wide_norm.running_var.uniform_(0.5, 2)
+    assert net.program() == copy.deepcopy(net).double().program()
+
+
+@given(st.data())
+def test_ties_find_every_ratio_and_every_contradiction(data):
+    """Scales are drawn first; ties that tell the truth must reproduce them, and one that lies must be refused."""
+    ratios = st.fractions(Fraction(1, 9), 9, max_denominator=9)
+    etas = {REAL: Fraction(1), **{name: data.draw(ratios) for name in "abcdef"}}
+    ties, groups = Ties(), {name: {name} for name in etas}
+    for name, other in data.draw(st.lists(st.tuples(st.sampled_from([*etas]), st.sampled_from([*etas])), max_size=9)):
+        if other in groups[name]:
+            assert not ties.tie(name, other, 2 * etas[name] / etas[other])
+        assert ties.tie(name, other, etas[name] / etas[other])
+        merged = groups[name] | groups[other]
+        groups.update(dict.fromkeys(merged, merged))
+    for name, eta in etas.items():
+        root, ratio = ties.root(name)
+        assert (root in groups[name], ratio * etas[root]) == (True, eta)
+        assert (root == REAL) == (REAL in groups[name])
 
 
 def test_without_rounding_it_is_the_float_net(kind):
