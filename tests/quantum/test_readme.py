@@ -23,12 +23,12 @@ FIGURES = _benchmark_readme()
 def test_the_figures_are_those_of_the_stored_results(page):
     text = page.read_text()
     assert FIGURES.filled(text) == text
-    assert text.count("<!-- figures") == len(FIGURES.FIGURES.findall(text)) == 1
+    assert text.count("<!-- figures") == len(FIGURES.FIGURES.findall(text)) >= 1
 
 
 @pytest.mark.parametrize("page", FIGURES.PAGES, ids=lambda page: page.name)
 def test_a_typed_number_is_found(page):
     text = page.read_text()
-    typed = text.replace("| >= 2 |", "| >= 1 |")
+    typed = text.replace("| yes |", "| **no** |", 1)
     assert typed != text
     assert FIGURES.filled(typed) == text
