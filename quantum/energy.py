@@ -17,10 +17,8 @@ from torch import Tensor
 
 from quantum import kernel
 from quantum.circuit import Circuit, Gate
-from quantum.compile import compile_circuit
-from quantum.interop.qiskit import to_qiskit
 from quantum.lossless import lossless
-from quantum.noise.subject import SEEDS, Setting, Subject
+from quantum.noise.subject import O3, SEEDS, Setting, Subject, by_compiler
 from quantum.readout import Readout
 from quantum.target import Device
 from quantum.training import CircuitTask, Training
@@ -265,6 +263,7 @@ def subject(
     device: Device,
     *,
     seeds: Sequence[int] = SEEDS,
+    compiler: str = O3,
     simplify: bool = True,
 ) -> Subject:
     """A bound circuit that prepares a state, measured in every basis of `problem`, compiled for `device`.
@@ -282,7 +281,7 @@ def subject(
         readout = _readout(problem, members)
         if simplify:
             turned, readout = lossless(turned, readout, from_zero=True)
-        settings.append(Setting(compile_circuit(to_qiskit(turned), device, seeds), readout))
+        settings.append(Setting(by_compiler(turned, device, seeds, compiler), readout))
         weights += list(readout.weights[0])
     constant = sum(c for term, c in problem.terms if set(term) == {"I"})
     score = MeasuredEnergy(constant, torch.tensor(weights, dtype=torch.float64))

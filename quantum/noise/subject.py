@@ -10,6 +10,7 @@ from torch import Tensor
 
 from quantum.circuit import Circuit
 from quantum.compile import Compiled, compile_circuit
+from quantum.controls import CONTROLS
 from quantum.data import Part
 from quantum.encode import amplitude, angle
 from quantum.interop.qiskit import to_qiskit
@@ -22,6 +23,8 @@ from quantum.tasks import LOGIT_SCALE
 ENCODINGS = ("auto", "angle", "amplitude", "own")
 SEEDS = tuple(range(8))
 """Transpiler seeds tried for a circuit; the cheapest result is reported."""
+
+O3 = "o3"
 
 
 class Score(Protocol):
@@ -149,13 +152,15 @@ def classifier(
     readout: Readout | None = None,
     seeds: Sequence[int] = SEEDS,
     simplify: bool = True,
+    compiler: str = O3,
 ) -> Subject:
     """A bound circuit that classifies the samples of `part`, compiled for `device`, its encoder included.
 
     The features stay symbolic in the compiled circuit, as a circuit that is sent once with all its inputs has them.
     `encoding` is `angle` or `amplitude` before the circuit, or `own` where it reads its features itself; `auto` is
     `own` if it does and `angle` if not. Amplitudes are prepared without noise. `simplify` rewrites the circuit exactly
-    by what is measured (`quantum.lossless`) before it is compiled; without it, the compiler alone decides.
+    by what is measured (`quantum.lossless`) before it is compiled; without it, the compiler alone decides. `compiler`
+    is `o3` with the best of `seeds`, or a compile-only control of `quantum.controls`.
 
     Raises `ValueError` for a circuit that does not fit the data or the device.
     """
@@ -174,9 +179,16 @@ def classifier(
     whole = angle(circuit.wires, columns) + circuit if encoding == "angle" else circuit
     if simplify:
         whole, readout = lossless(whole, readout, from_zero=encoding != "amplitude")
-    compiled = compile_circuit(to_qiskit(whole), device, seeds)
+    compiled = by_compiler(whole, device, seeds, compiler)
     inputs = {"states": amplitude(part.x, circuit.wires)} if encoding == "amplitude" else {"x": part.x}
     return Subject(name, device, (Setting(compiled, readout),), Accuracy(readout, part.y), **inputs)
+
+
+def by_compiler(circuit: Circuit, device: Device, seeds: Sequence[int], compiler: str) -> Compiled:
+    """By Qiskit's O3 with the best of `seeds`, or by a compile-only control, which has seeds of its own."""
+    if compiler == O3:
+        return compile_circuit(to_qiskit(circuit), device, seeds)
+    return CONTROLS[compiler].compile(circuit, device)
 
 
 def on_part(subject: Subject, part: Part) -> Subject:
@@ -206,7 +218,13 @@ class MeanZ:
 
 
 def prepared(
-    name: str, circuit: Circuit, device: Device, *, seeds: Sequence[int] = SEEDS, simplify: bool = True
+    name: str,
+    circuit: Circuit,
+    device: Device,
+    *,
+    seeds: Sequence[int] = SEEDS,
+    simplify: bool = True,
+    compiler: str = O3,
 ) -> Subject:
     """A bound circuit without data, which starts in |0...0> and is read by Z on each wire.
 
@@ -218,5 +236,5 @@ def prepared(
     readout = Readout(tuple((wire,) for wire in wires), (tuple(1 / circuit.wires for _ in wires),))
     if simplify:
         circuit, readout = lossless(circuit, readout, from_zero=True)
-    compiled = compile_circuit(to_qiskit(circuit), device, seeds)
+    compiled = by_compiler(circuit, device, seeds, compiler)
     return Subject(name, device, (Setting(compiled, readout),), MeanZ(readout))

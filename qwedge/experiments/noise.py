@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 
 from quantum.ansatz import ANSAETZE
+from quantum.controls import CONTROLS
 from quantum.data import SETS, load
 from quantum.energy import HAMILTONIANS, hamiltonian
 from quantum.energy import subject as energy_subject
@@ -18,7 +19,7 @@ from quantum.noise.drift import Drift, drift, history
 from quantum.noise.report import page
 from quantum.noise.repository import kept_days, repository
 from quantum.noise.robustness import REPEATS, SCALES, SHOTS, robustness
-from quantum.noise.subject import ENCODINGS, SEEDS, Subject, classifier, on_part, prepared
+from quantum.noise.subject import ENCODINGS, O3, SEEDS, Subject, classifier, on_part, prepared
 from quantum.noise.tuning import NoiseAware, Tunable, set_angles
 from quantum.noise.zne import ZNE
 from quantum.target import Device, device
@@ -26,6 +27,9 @@ from qwedge.experiments.circuits import Source, kept_circuits
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, plain
 
 NO_DATA = "none"
+
+ROW_DENSE = (O3, "o3_approximate", "pytket_approximate")
+"""What compiles the dense circuit of a row of compvqc: it stands beside its compile-only controls."""
 
 
 class NoiseSettings(Settings):
@@ -48,6 +52,9 @@ class NoiseSettings(Settings):
     repeats: int = Field(default=REPEATS, gt=0, description="independent sets of shots")
     transpiler_seeds: int = Field(default=len(SEEDS), gt=0, description="seeds tried; the cheapest circuit counts")
     simplify: bool = Field(default=True, description="first rewrite exactly by what is measured")
+    compilers: tuple[str, ...] = Field(
+        default=(), description=f"{', '.join(CONTROLS)}; none: {O3}, and the approximate ones for a row's dense circuit"
+    )
     zne: bool = Field(default=False, description="zero-noise extrapolation at equal total shots; needs mitiq")
     days: int = Field(default=0, ge=0, description="days of synthetic drift of a target that is no folder")
     tune: tuple[Annotated[float, Field(ge=0)], ...] = Field(
@@ -66,6 +73,8 @@ class Noise(Experiment[NoiseSettings]):
     settings = NoiseSettings
 
     def cells(self, settings: NoiseSettings) -> Sequence[NoiseSettings]:
+        if unknown := set(settings.compilers) - set(CONTROLS):
+            raise ValueError(f"compiler {min(unknown)!r} is unknown: use one of {', '.join(CONTROLS)}")
         given = [cell for name in dict.fromkeys(settings.circuits) for cell in _expanded(name, settings)]
         if not given:
             raise ValueError("circuits is empty: give at least one circuit file")
@@ -166,7 +175,9 @@ def _choice(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
 
 def _choosing(given: Sequence[NoiseSettings], days: Sequence[Device]) -> list[NoiseSettings]:
     """A cell that chooses between several circuits for one task, if there are days to do it by."""
-    first, specs = given[0], tuple(cell.circuits[0] for cell in given)
+    first = given[0]
+    given = [cell for cell in given if cell.compilers == first.compilers]
+    specs = tuple(cell.circuits[0] for cell in given)
     one_task = all((cell.data, cell.seed) == (first.data, first.seed) for cell in given)
     if len(days) < 3 or len(specs) * len(first.tune) < 2 or not one_task:
         return []
@@ -226,10 +237,13 @@ def _extrapolated(found: Subject, cell: NoiseSettings, context: Context) -> dict
 def subject(cell: NoiseSettings, target: Device, seeds: Sequence[int] | None = None) -> Subject:
     """The circuit of a cell, compiled for `target`, with its data or its energy."""
     source = Source(cell.circuits[0], cell.seed)
-    name, circuit = source.title, source.circuit()
+    compiler = cell.compilers[0]
+    name = source.title if compiler == O3 else f"{source.title}, {compiler}"
+    circuit = source.circuit()
     how: dict[str, Any] = {
         "seeds": range(cell.transpiler_seeds) if seeds is None else seeds,
         "simplify": cell.simplify,
+        "compiler": compiler,
     }
     if cell.data == NO_DATA:
         return prepared(name, circuit, target, **how)
@@ -247,10 +261,17 @@ def _expanded(spec: str, settings: NoiseSettings) -> list[NoiseSettings]:
     """
     kept = kept_circuits(spec)
     if kept is None:
-        return [settings.model_copy(update={"circuits": (spec,)})]
+        return [
+            settings.model_copy(update={"circuits": (spec,), "compilers": (compiler,)})
+            for compiler in dict.fromkeys(settings.compilers or (O3,))
+        ]
     row, specs = kept
     known = {}
     if settings.data == NO_DATA and "task" in row.settings:
         encoding = "amplitude" if row.settings.get("encoding") == "amplitude" else "auto"
         known = {"data": row.settings["task"], "seed": row.seed, "encoding": encoding}
-    return [settings.model_copy(update={"circuits": (each,), **known}) for each in specs]
+    return [
+        settings.model_copy(update={"circuits": (each,), "compilers": (compiler,), **known})
+        for each in specs
+        for compiler in dict.fromkeys(settings.compilers or (ROW_DENSE if each.endswith(":dense.qasm") else (O3,)))
+    ]

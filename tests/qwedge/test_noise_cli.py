@@ -153,10 +153,11 @@ def test_a_stored_row_brings_its_circuits_its_data_and_its_seed(noise):
     code, out, err = noise("runs/compvqc/abc", "--json", "--out", "r", *QUICK)
     assert (code, err) == (0, "")
     rows = json.loads(out)["rows"]
-    assert [row["result"]["name"] for row in rows] == ["abc dense", "abc compressed"]
+    controls = ["abc dense, o3_approximate", "abc dense, pytket_approximate"]
+    assert [row["result"]["name"] for row in rows] == ["abc dense", *controls, "abc compressed"]
     assert {(row["settings"]["data"], row["seed"]) for row in rows} == {("digits4", 5)}
     assert noise("runs/compvqc/abc:compressed.qasm", "--data", "digits4", "--seed", "5", "--out", "r", *QUICK)[0] == 0
-    assert len(Store("r").rows()) == 2
+    assert len(Store("r").rows()) == 4
     code, _, err = noise("runs/compvqc/abc:nothing.qasm", "--out", "r2")
     assert (code, err.count("\n")) == (2, 1)
     assert "row abc123 keeps no nothing.qasm; it keeps compiled.qasm, compressed.qasm, dense.qasm" in err
@@ -180,7 +181,7 @@ def test_the_compressed_circuit_of_a_row_is_read_as_the_row_says(noise):
     store.append(Row("abc123", "compvqc", 1, {"task": "digits4"}, 5, {}, artefacts, origin))
     words = ("--set", "scales=[0]", "--set", "shots=[]", "--json")
     rows = json.loads(noise("runs/compvqc/abc", *words, "--out", "r", *QUICK)[1])["rows"]
-    dense, compressed = (row["result"]["report"]["scales"][0] for row in rows)
+    dense, *_, compressed = (row["result"]["report"]["scales"][0] for row in rows)
     assert dense["margin"] == pytest.approx(compressed["margin"], abs=1e-9)
     assert dense["score"] == compressed["score"]
 
@@ -203,6 +204,14 @@ def test_an_energy_instead_of_labels(noise, problem, wires):
     code, _, err = noise("own.qasm", "--data", problem, "--out", "r")
     assert (code, err.count("\n")) == (2, 1)
     assert f"{problem} needs a bound circuit on {wires} wires" in err
+
+
+def test_compilers_beside_one_another_the_exact_ones_alike_without_noise(noise):
+    words = ("--data", "digits4", "--set", 'compilers=["o3","pytket","pytket_approximate"]', "--set", "simplify=false")
+    rows = json.loads(noise("dense.qasm", *words, "--set", "scales=[0]", "--set", "shots=[]", "--json", *QUICK)[1])
+    margins = {row["result"]["name"]: row["result"]["report"]["scales"][0]["margin"] for row in rows["rows"]}
+    assert margins["dense, pytket"] == pytest.approx(margins["dense"], abs=1e-9)
+    assert margins["dense, pytket_approximate"] != pytest.approx(margins["dense"], abs=1e-9)
 
 
 def test_a_tuned_circuit_beside_the_one_given(noise):
@@ -311,6 +320,7 @@ def test_other_bad_input(noise):
         (("small.qasm", "--data", "digits5"), "data 'digits5' is neither a file nor one of digits36"),
         (("small.qasm", "--data", "digits4", "--encoding", "basis"), "encoding 'basis' is unknown"),
         (("small.qasm", "--set", "scales=[-1]"), "scale=-1.0: the noise scale is a number >= 0"),
+        (("small.qasm", "--set", 'compilers=["llvm"]'), "compiler 'llvm' is unknown: use one of o3, o3_approximate"),
         (("small.qasm", "--set", "shots=[0]"), "shots=0: at least 1 are needed"),
         ((), "Missing argument 'CIRCUIT...'"),
     ):
