@@ -104,11 +104,10 @@ def _outside(rows: Sequence[Row]) -> Mapping[str, Measure]:
         points = pooled(rows, partial(_section, name))
         if not points:
             continue
-        worst = max((over_packets(added(receiver), points) for receiver in ("neural", "ours")), key=_value)
-        found[f"ood_ratio_{name}"] = Measure(worst.value, worst.low, worst.high, "", "<= 1.0")
-    if not found:
-        return {"ood_worst_ratio": Measure(None, goal="<= 1.0")}
-    return {"ood_worst_ratio": max(found.values(), key=lambda it: it.value or 0.0)} | found
+        higher = max((over_packets(added(receiver), points) for receiver in ("neural", "ours")), key=_value)
+        found[f"ood_ratio_{name}"] = Measure(higher.value, higher.low, higher.high)
+    worst = max(found.values(), key=lambda it: it.value or 0.0, default=Measure(None))
+    return {"ood_worst_ratio": worst._replace(goal="<= 1.0")} | found
 
 
 def _section(name: str, row: Row) -> Points:
