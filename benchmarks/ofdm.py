@@ -45,7 +45,7 @@ def recordings() -> str:
     """The folder of recordings, or nothing where the data folder is not named."""
     folder = os.environ.get("QWEDGE_DATA")
     found = folder is not None and any(Path(folder, "wifi80211").glob("*.dat"))
-    return str(Path(folder, "wifi80211")) if folder is not None and found else ""
+    return "$QWEDGE_DATA/wifi80211" if found else ""
 
 
 def figures(rows: Sequence[Row]) -> Mapping[str, Measure]:

@@ -1,5 +1,6 @@
 """OFDM: train neural receiver blocks, swap them with legacy ones, compress the estimator, count errors everywhere."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -80,9 +81,16 @@ class OFDMSettings(Settings):
     training: float = Field(default=1.0, gt=0, le=10, description="training steps relative to the usual number")
     passes: int = Field(default=3, ge=0, description="passes of soft feedback")
     bytes: int = Field(default=200, gt=0, description="budget of the compressed estimator, all included")
-    recordings: str = Field(default="", description="folder of cs16 recordings (.dat) to add noise to; none: skipped")
+    recordings: str = Field(
+        default="", description="folder of cs16 recordings (.dat) to add noise to, $NAMES expanded; none: skipped"
+    )
     draws: int = Field(default=1, gt=0, description="draws of noise for each recorded frame")
     seeds: int = Field(default=1, gt=0, description="how many seeds, from --seed on; each trains networks of its own")
+
+
+def _folder(recordings: str) -> Path:
+    """Rows name data by a variable, so that they say the same on every machine."""
+    return Path(os.path.expandvars(recordings)).expanduser()
 
 
 class OFDM(Experiment[OFDMSettings]):
@@ -96,7 +104,7 @@ class OFDM(Experiment[OFDMSettings]):
     def cells(self, settings: OFDMSettings) -> Sequence[OFDMSettings]:
         if unknown := sorted(set(settings.channels) - set(CHANNELS)):
             raise ValueError(f"channel {unknown[0]!r} is unknown: use some of {', '.join(CHANNELS)}")
-        if settings.recordings and not sorted(Path(settings.recordings).glob("*.dat")):
+        if settings.recordings and not sorted(_folder(settings.recordings).glob("*.dat")):
             raise ValueError(f"recordings={settings.recordings}: no .dat file there; needs cs16 recordings at 20 MHz")
         return [
             settings.model_copy(update={"seed": seed, "seeds": 1})
@@ -106,7 +114,7 @@ class OFDM(Experiment[OFDMSettings]):
     def data(self, cell: OFDMSettings) -> Mapping[str, str]:
         if not cell.recordings:
             return {}
-        return {path.name: hash_file(path) for path in sorted(Path(cell.recordings).glob("*.dat"))}
+        return {path.name: hash_file(path) for path in sorted(_folder(cell.recordings).glob("*.dat"))}
 
     def run(self, cell: OFDMSettings, context: Context) -> Mapping[str, JSON]:
         torch.set_num_threads(1)  # the networks are tiny: a second thread costs more than it brings
@@ -291,5 +299,5 @@ class _Cell:
             "neural": Receiver(self.estimator),
             "ours": TurboReceiver(self.estimator, self.settings.passes),
         }
-        folder, draws = Path(self.settings.recordings), self.settings.draws
+        folder, draws = _folder(self.settings.recordings), self.settings.draws
         return [{"snr_db": db, **recorded(folder, receivers, db, draws, self.context.rng)} for db in RECORDED_DB]
