@@ -3,7 +3,6 @@
 import copy
 import doctest
 import importlib
-import pickle
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -124,7 +123,7 @@ def test_an_average_is_shifted_by_the_nearest_power_of_two():
 
 
 def test_programs_are_values(program):
-    assert program == copy.deepcopy(program) == pickle.loads(pickle.dumps(program))  # noqa: S301
+    assert program == copy.deepcopy(program)
     assert hash(program) == hash(copy.deepcopy(program))
     wrong = dense().operations[0].weight.integers.copy()
     wrong[0, 0] ^= 1
