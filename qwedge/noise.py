@@ -13,7 +13,10 @@ import click
 @click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...")
 @click.option("--target", default="nairobi", show_default=True, help="Fake backend, .json snapshot or folder of them.")
 @click.option(
-    "--data", default="none", show_default=True, help="digits4, iris ..., a .npz or .csv file; or tfim4, h2, maxcut6 ..."
+    "--data",
+    default="none",
+    show_default=True,
+    help="digits4, iris ..., a .npz or .csv file; or tfim4, h2, maxcut6 ...",
 )
 @click.option("--encoding", default="auto", show_default=True, help="How data goes in: angle, amplitude or own.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the data split and of the shots.")
