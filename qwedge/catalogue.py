@@ -37,7 +37,7 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
     ),
 }
 
-_OURS: Final = ("qwedge", "shared", "quantum", "wireless")
+_OURS: Final = ("qwedge", "shared", "quantum", "wireless", "vision", "fpga")
 
 
 def load(name: str) -> "Experiment[Any]":
