@@ -92,23 +92,36 @@ class NeuralEstimator:
         return wiener(seen.ls, noise, self.prior(seen))
 
     def prior(self, seen: Observation) -> Prior:
-        """What the network makes of the preamble: a precision per tap, and the power outside the taps."""
-        f, inverse, spread = delays(seen.ls.shape[1])
-        t, error = seen.ls @ inverse.T, seen.noise / np.float32(seen.looks)
-        outside = (np.abs(seen.ls - t @ f.T) ** 2).sum(1) / (seen.ls.shape[1] - TAPS)
-        power, doubt = np.abs(t) ** 2, error[:, None] * spread
-        precision = np.exp(-self.scores(t, 2 * error)) / doubt
-        precision = np.where(power > PLAIN * doubt, np.minimum(precision, 1 / (power + doubt)), precision)
-        return Prior(precision, np.where(outside > 1.5 * error, outside - error, 0).astype(np.float32))
+        """As `judged`."""
+        return judged(seen, self.scores)
 
     def scores(self, t: NDArray[np.complex64], noise: NDArray[np.float32]) -> NDArray[np.float32]:
         """As `DelayGate.forward`."""
-        x = np.concatenate((np.log(np.abs(t) ** 2 / noise[:, None] + FLOOR), np.log(noise)[:, None]), 1)
+        x = seen_by(t, noise)
         for weight, bias in self.layers[:-1]:
             x = np.maximum(x @ weight.T + bias, 0)
         weight, bias = self.layers[-1]
         scores: NDArray[np.float32] = np.clip(x @ weight.T + bias, -20, 20)
         return scores
+
+
+def judged(seen: Observation, scores: Callable[..., NDArray[np.float32]]) -> Prior:
+    """What a delay gate makes of the preamble: a precision per tap, and the power outside the taps.
+
+    `scores` maps taps and N0 to scores, as `NeuralEstimator.scores` does.
+    """
+    f, inverse, spread = delays(seen.ls.shape[1])
+    t, error = seen.ls @ inverse.T, seen.noise / np.float32(seen.looks)
+    outside = (np.abs(seen.ls - t @ f.T) ** 2).sum(1) / (seen.ls.shape[1] - TAPS)
+    power, doubt = np.abs(t) ** 2, error[:, None] * spread
+    precision = np.exp(-scores(t, 2 * error)) / doubt
+    precision = np.where(power > PLAIN * doubt, np.minimum(precision, 1 / (power + doubt)), precision)
+    return Prior(precision, np.where(outside > 1.5 * error, outside - error, 0).astype(np.float32))
+
+
+def seen_by(t: NDArray[np.complex64], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a delay gate reads, `(batch, 17)`: the logarithms of the taps' powers over N0, and of N0."""
+    return np.concatenate((np.log(np.abs(t) ** 2 / noise[:, None] + FLOOR), np.log(noise)[:, None]), 1)
 
 
 def _arrays(layer: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

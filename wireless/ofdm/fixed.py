@@ -1,0 +1,99 @@
+"""The delay gate in fixed point: trained by F8Net on the error of the channel, run as its integer program."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from shared.f8net import F8Net
+from shared.fixedpoint import Format
+from shared.integer import Program, outputs
+from wireless.ofdm.estimators import TAPS, Channel, Observation
+from wireless.ofdm.neural.estimator import FLOOR, DelayGate, judged, seen_by
+from wireless.ofdm.train import Report, Schedule, descend, estimator_loss
+from wireless.ofdm.wiener import Prior, wiener
+
+TUNING = Schedule(steps=1500, rate=1e-3, floor=1e-5)
+INTEGER_BITS = 4
+"""Logarithms of powers over N0 lie between -7 and 12: five bits before the point, one of them the sign."""
+
+
+def input_format(word: int) -> Format:
+    """The format in which a gate of `word` bits reads its 17 numbers."""
+    return Format(word, word - 1 - INTEGER_BITS)
+
+
+def train_fixed(
+    gate: DelayGate,
+    generator: torch.Generator,
+    word: int = 8,
+    keep: Sequence[Tensor] | None = None,
+    schedule: Schedule = TUNING,
+    report: Report | None = None,
+) -> F8Net:
+    """`gate` in `word` bits, fine-tuned; where `keep`, one mask for each weight matrix, is False, weights stay zero."""
+    read = input_format(word)
+    fixed = F8Net(layers(gate, keep), shape=(TAPS + 1,), input=read, word=word)
+
+    def scores(t: Tensor, noise: Tensor) -> Tensor:
+        power = (t.real.square() + t.imag.square()) / noise[:, None]
+        result: Tensor = fixed(torch.cat((torch.log(power + FLOOR), torch.log(noise)[:, None]), 1))
+        return result.clamp(-20, 20)
+
+    fixed.train()
+    descend(
+        list(fixed.parameters()),
+        lambda: estimator_loss(scores, schedule.batch, generator),
+        schedule,
+        report,
+        "training in fixed point",
+    )
+    return fixed.eval()
+
+
+def layers(gate: DelayGate, keep: Sequence[Tensor] | None = None) -> nn.Sequential:
+    """The gate's layers with a ReLU between, on what `seen_by` makes of taps; masked by `keep`."""
+    found: list[nn.Module] = []
+    for index, layer in enumerate(copy.deepcopy(gate.layers)):
+        if keep is not None:
+            parametrize.register_parametrization(layer, "weight", _Mask(keep[index]))
+        found += [nn.ReLU(), layer] if found else [layer]
+    return nn.Sequential(*found)
+
+
+class _Mask(nn.Module):
+    def __init__(self, keep: Tensor) -> None:
+        super().__init__()
+        self.keep: Tensor
+        self.register_buffer("keep", keep.to(torch.get_default_dtype()))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * self.keep
+
+
+@dataclass(frozen=True, eq=False)
+class FixedEstimator:
+    """`NeuralEstimator` with the scores of an integer program: what the receiver computes with an FPGA beside it."""
+
+    program: Program
+    name = "fixed"
+
+    def estimate(self, seen: Observation) -> Channel:
+        noise = np.repeat((seen.noise / seen.looks)[:, None], seen.ls.shape[1], axis=1)
+        return wiener(seen.ls, noise, self.prior(seen))
+
+    def prior(self, seen: Observation) -> Prior:
+        """As `judged`."""
+        return judged(seen, self.scores)
+
+    def scores(self, t: NDArray[np.complex64], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `DelayGate.forward`, of numbers rounded to the program's input format."""
+        (given,), (result,) = self.program.inputs, self.program.outputs
+        (integers,) = outputs(self.program, given.format.to_integers(seen_by(t, noise)))
+        scores = self.program.values[result].format.from_integers(integers)
+        return np.clip(scores, -20, 20).astype(np.float32)
