@@ -1,0 +1,71 @@
+"""What weights cost on an FPGA, for the compression core: clocks of a folded net, tables of an unrolled one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared import NonzeroPrice
+
+
+def clocks(shape: tuple[int, ...], lanes: int, positions: int = 1) -> NonzeroPrice:
+    """Clocks per sample of a folded weight `(out, in, *kernel)`, for the blocks of `fpga.menus.lane_blocks`.
+
+    A block costs one clock at each position of the output. Exact as long as every group of lanes keeps at least as many
+    blocks as it has lanes: it needs that long to hand its sums on.
+
+    >>> clocks((24, 17), lanes=8).measure(torch.ones(51, 8))
+    51.0
+    """
+    out, *rest = shape
+    blocks = out // lanes * int(np.prod(rest))
+    return NonzeroPrice(each=(float(positions),) * blocks, unit="clocks")
+
+
+@dataclass(frozen=True)
+class AdderPrice:
+    """Tables of an unrolled net, where a weight is the adders of its nonzero signed digits.
+
+        price(w) = each * digits(w * 2**fraction)        measure(z) = compile(z)
+
+    `compile` builds the net with the weights `z` and counts, as `sum(fpga.unrolled.cost(program).values())` or
+    `fpga.synth.mapped` do. What it counts at `z = 0`, the activations, is `base`. Shared terms make adders cheaper than
+    their digits say, so `each` is set anew around every point that is measured.
+
+    `digits` are those of the canonical form: 7 = 8 - 1 has two (Reitwiesner 1960, *Binary arithmetic*).
+    """
+
+    compile: Callable[[Tensor], float]
+    fraction: int
+    base: float = 0.0
+    each: float = 10.0
+    unit: str = "LUT"
+
+    def price(self, values: Tensor) -> Tensor:
+        found = digits(values.detach().cpu().double().numpy() * 2.0**self.fraction).sum(-1)
+        share = self.base / len(values)
+        return torch.from_numpy(share + self.each * found).to(values.device)
+
+    def measure(self, z: Tensor) -> float:
+        return float(self.compile(z))
+
+    def reprice(self, z: Tensor) -> "AdderPrice":
+        measured = self.measure(z)
+        total = float(digits(z.detach().cpu().double().numpy() * 2.0**self.fraction).sum())
+        if total == 0 or measured <= self.base:
+            return replace(self, base=measured, each=self.each if total == 0 else 0.0)
+        return replace(self, each=(measured - self.base) / total)
+
+
+def digits(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many digits of the nearest integers are not zero, in the signed form of fewest.
+
+    >>> digits(np.array([0.0, 7.0, -5.0, 0.6])).tolist()
+    [0.0, 2.0, 2.0, 1.0]
+    """
+    n = np.abs(np.rint(numbers)).astype(np.int64)
+    counts: NDArray[np.float64] = np.bitwise_count(n ^ (3 * n)).astype(np.float64)
+    return counts
