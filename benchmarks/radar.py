@@ -5,7 +5,7 @@ an unmodulated pulse, a linear chirp, a 13-chip Barker code, a Frank code of ord
 frequencies. Carrier, phase, start, length, code rate and signal-to-noise ratio are drawn anew for every example.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 SAMPLES: Final = 1024
+BATCH: Final = 128
 SNR_DB: Final = (-4.0, 14.0)
 """In the band of the receiver, uniform."""
 
@@ -87,7 +88,7 @@ def _received(kind: Callable[[Phases, np.random.Generator], Phases], rng: np.ran
 
 
 def network() -> nn.Sequential:
-    """Four convolutions and a linear layer, 9,697 weights and biases. Their work is alike, so that folding balances."""
+    """Four convolutions and a linear layer, 9,709 weights and biases. Their work is alike, so that folding balances."""
     return nn.Sequential(
         *_block(2, 12, 7, 4),
         *_block(12, 24, 5, 2),
@@ -101,3 +102,21 @@ def network() -> nn.Sequential:
 
 def _block(taken: int, given: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
     return nn.Conv1d(taken, given, kernel, stride, kernel // 2, bias=False), nn.BatchNorm1d(given), nn.ReLU()
+
+
+def train(net: nn.Module, examples: int, epochs: int, rate: float, rng: np.random.Generator) -> Iterator[int]:
+    """Trains `net` on fresh examples, yielding after every epoch; AdamW, one cycle of the rate (Smith 2018)."""
+    x, y = draw(examples, rng)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    steps = examples // BATCH
+    adam = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-3)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(adam, rate, total_steps=epochs * steps)
+    for epoch in range(1, epochs + 1):
+        net.train()
+        for chosen in torch.randperm(examples, generator=generator)[: steps * BATCH].split(BATCH):
+            adam.zero_grad()
+            nn.functional.cross_entropy(net(x[chosen]), y[chosen]).backward()
+            adam.step()
+            cycle.step()
+        yield epoch
+    net.eval()
