@@ -1,0 +1,222 @@
+"""A project of hls4ml: written for a vendor's tool, compiled and run here, compared layer by layer."""
+
+import contextlib
+import math
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fpga.hls.backends import BACKENDS, Backend
+from fpga.hls.layers import Layer, layers
+from fpga.hls.reports import read_reports
+from fpga.stream import ends
+from shared.fixedpoint import Integers
+from shared.integer import AbstractPool, Flatten, Linear, Program, Requantise, run
+
+TOP = "qwedge"
+"""The top function of every project."""
+STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A project that computed every value of the program: how many integers were compared, value by value."""
+
+    samples: int
+    compared: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A written project. The ports of its top function are flat, channels fastest, as in `fpga.stream`."""
+
+    program: Program
+    folder: Path
+    backend: Backend
+    layers: tuple[Layer, ...]
+    graph: Any = field(repr=False)
+    """hls4ml's `ModelGraph`."""
+
+    def compile(self) -> "Project":
+        """Compiles the project's C++ for this machine, for `predict`. Ten seconds or more. Returns itself.
+
+        Raises `OSError` without the backend's compiler, or if it fails.
+        """
+        self._require(self.backend.compiler, "compile()")
+        with _quiet(f"{self.folder} does not compile"):
+            self.graph.compile()
+        return self
+
+    def predict(self, integers: Integers) -> NDArray[np.int64]:
+        """The program's output `(B, *shape)` for its input `(B, *shape)`, computed by the compiled C++ (csim).
+
+        Raises `ValueError` before `compile` or `check`, and for integers that the input's format does not hold.
+        """
+        if self.graph._top_function_lib is None:
+            raise ValueError("this project is not compiled: call compile() or check(samples) first")
+        return self._integers(self.layers[-1], self.graph.predict(self._reals(integers)), len(integers))
+
+    def check(self, integers: Integers) -> Comparison:
+        """Compiles the project so that each layer leaves a trace, and compares all of them with `shared.integer.run`.
+
+        Raises `ValueError` naming the first value that differs, `OSError` as `compile`.
+        """
+        self._require(self.backend.compiler, "check()")
+        if not len(integers):
+            raise ValueError("check() needs at least one sample, got none")
+        reals, expected = self._reals(integers), run(self.program, integers)
+        with _quiet(f"{self.folder} does not compile"):
+            result, traces = self.graph.trace(reals)
+        traces[self.layers[-1].name] = result
+        sources = {layer.name: layer for layer in self.layers}
+        compared = {}
+        for layer in self.layers[1:]:
+            if layer.name in traces:
+                compared[layer.value] = self._compare(layer, traces[layer.name], expected[layer.value])
+            elif layer.precision["result"] != sources[layer.attributes["inputs"][0]].precision["result"]:
+                raise ValueError(f"hls4ml dropped {layer.value!r}, which is no identity: do not use this project")
+        return Comparison(len(integers), compared)
+
+    def build(self) -> dict[str, Any]:
+        """Synthesises the project with the vendor's tool and returns what `reports` reads.
+
+        Raises `OSError` if the tool is not on PATH, or fails.
+        """
+        self._require(self.backend.tool, "build()")
+        with _quiet(f"{self.backend.tool} failed on {self.folder}"):
+            self.graph.build(**self.backend.steps)
+        return self.reports()
+
+    def reports(self) -> dict[str, Any]:
+        """The vendor's reports as plain numbers, see `read_reports`."""
+        return read_reports(self.folder, self.backend.title.lower())
+
+    def _require(self, tool: str, verb: str) -> None:
+        if shutil.which(tool) is None:
+            raise OSError(
+                f"{verb} of a {self.backend.title} project needs {tool!r} on PATH: install it, or take {self.folder} "
+                "to a machine that has it"
+            )
+
+    def _reals(self, integers: Integers) -> NDArray[np.float64]:
+        given = self.program.inputs[0]
+        if integers.dtype.kind not in "iu":
+            raise TypeError(
+                f"input {given.name!r} needs integers, got {integers.dtype}: use {given.format}.to_integers"
+            )
+        if integers.shape[1:] != given.shape or not given.format.holds(integers):
+            ends = f"{given.format.low} to {given.format.high}"
+            raise ValueError(f"input {given.name!r} needs (batch, *{given.shape}) of {ends}, got {integers.shape}")
+        return np.ascontiguousarray(given.format.from_integers(self.layers[0].gather(integers)))
+
+    def _integers(self, layer: Layer, reals: Any, count: int) -> NDArray[np.int64]:
+        value = self.program.values[layer.value]
+        scaled = np.rint(np.asarray(reals, np.float64) / value.format.step).astype(np.int64)
+        return layer.scatter(scaled.reshape(count, math.prod(value.shape)), value.shape)
+
+    def _compare(self, layer: Layer, reals: Any, expected: NDArray[np.int64]) -> int:
+        found = self._integers(layer, reals, len(expected))
+        if differ := int((found != expected).sum()):
+            raise ValueError(
+                f"hls4ml computes {layer.value!r} otherwise: {differ} of {found.size} integers differ "
+                f"({layer.attributes['class_name']}, {self.backend.title}): do not use this project"
+            )
+        return found.size
+
+
+def lower(
+    program: Program,
+    folder: str | Path,
+    *,
+    backend: str = "vitis",
+    part: str | None = None,
+    clock_ns: float = 5.0,
+    reuse: int = 1,
+    strategy: str = "Latency",
+    io: Literal["io_parallel", "io_stream"] = "io_parallel",
+) -> Project:
+    """Writes a complete project of hls4ml that computes `program` bit for bit, and returns it.
+
+    `backend` is one of vitis, vivado, quartus, catapult, which g++ runs here, oneapi and libero, which only the
+    vendor's compiler runs; hls4ml 1.3.0 comes without a file that libero needs, and says so. `part` is the vendor's
+    name of a device, hls4ml's default if not given; `reuse` how often a multiplier is used per sample, which hls4ml rounds to what it can do. With
+    the strategy Latency, the vendors' tools unroll layers of some thousand weights at most: use Resource beyond.
+
+    Raises `ValueError` for what the backend cannot compute, naming the operation and the way out; needs hls4ml.
+    """
+    kind = _check(backend, part, clock_ns, reuse, strategy, io)
+    ends(program)  # one input, one output
+    made = layers(program)
+    _check_layers(program, made, kind, io)
+    try:
+        from hls4ml.model import ModelGraph
+        from hls4ml.utils.config import create_config
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("lower needs hls4ml: pip install 'qwedge[fpga]'") from error
+    folder = Path(folder).absolute()
+    named = {} if part is None else {"part": part}
+    with _quiet(f"hls4ml cannot write {folder}"):
+        config = create_config(str(folder), TOP, kind.title, clock_period=clock_ns, io_type=io, **named, **kind.options)
+        common = {"ReuseFactor": reuse, "Strategy": strategy.lower()}
+        config["HLSConfig"] = {
+            "Model": {"Precision": made[0].precision["result"], **common},
+            "LayerName": {layer.name: {"Precision": layer.precision, "Trace": True, **common} for layer in made},
+        }
+        described = [layer.attributes | {"name": layer.name} for layer in made]
+        graph = ModelGraph.from_layer_list(config, described, [made[0].name], [made[-1].name])
+        graph.write()
+    return Project(program, folder, kind, made, graph)
+
+
+def _check(backend: str, part: str | None, clock_ns: float, reuse: int, strategy: str, io: str) -> Backend:
+    if backend.lower() not in BACKENDS:
+        raise ValueError(f"backend {backend!r} is unknown: it must be one of {', '.join(BACKENDS)}")
+    if part is not None and not re.fullmatch(r"[\w.-]+", part):  # it goes into the vendor's scripts
+        raise ValueError(f"part {part!r} must be letters, digits, dots and dashes")
+    if not 0 < clock_ns < math.inf:
+        raise ValueError(f"Arg `clock_ns` must be a positive number but was {clock_ns}.")
+    if reuse < 1:
+        raise ValueError(f"Arg `reuse` must be at least 1 but was {reuse}.")
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy {strategy!r} is unknown: it must be one of {', '.join(STRATEGIES)}")
+    if strategy == STRATEGIES[2] and backend.lower() not in ("vitis", "vivado"):
+        raise ValueError(f"hls4ml has distributed arithmetic for vitis and vivado, not for {backend}")
+    if io not in ("io_parallel", "io_stream"):
+        raise ValueError(f"io {io!r} is unknown: it must be io_parallel or io_stream")
+    return BACKENDS[backend.lower()]
+
+
+def _check_layers(program: Program, made: tuple[Layer, ...], kind: Backend, io: str) -> None:
+    """Refuses what would fail in C++, where an assertion ends the process."""
+    kept = {layer.value for layer in made}
+    for operation in program.operations:
+        name = f"{type(operation).__name__} {operation.output!r}"
+        if operation.output not in kept:
+            continue
+        if kind.dense_only and not isinstance(operation, Linear | Requantise | Flatten):
+            raise ValueError(f"hls4ml for {kind.title} knows dense layers and activations, not {name}: use vitis")
+        if io == "io_stream" and isinstance(operation, AbstractPool) and operation.stride != operation.size:
+            raise ValueError(
+                f"hls4ml streams {name} only with the stride {operation.size} of its window, got {operation.stride}: "
+                "use io_parallel"
+            )
+
+
+@contextlib.contextmanager
+def _quiet(what: str) -> Iterator[None]:
+    """Keeps what hls4ml prints for the error, which is one line."""
+    said = StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            yield
+    except Exception as error:  # hls4ml raises nothing narrower
+        lines = [line for line in f"{said.getvalue()}\n{error}".splitlines() if line.strip()]
+        first = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else type(error).__name__)
+        raise OSError(f"{what}: {first.strip()}") from error
