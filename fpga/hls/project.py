@@ -146,8 +146,9 @@ def lower(
 
     `backend` is one of vitis, vivado, quartus, catapult, which g++ runs here, oneapi and libero, which only the
     vendor's compiler runs; hls4ml 1.3.0 comes without a file that libero needs, and says so. `part` is the vendor's
-    name of a device, hls4ml's default if not given; `reuse` how often a multiplier is used per sample, which hls4ml rounds to what it can do. With
-    the strategy Latency, the vendors' tools unroll layers of some thousand weights at most: use Resource beyond.
+    name of a device, hls4ml's default if not given; `reuse` how often a multiplier is used per sample, which hls4ml
+    rounds to what it can do. With the strategy Latency, the vendors' tools unroll layers of some thousand weights at
+    most: use Resource beyond.
 
     Raises `ValueError` for what the backend cannot compute, naming the operation and the way out; needs hls4ml.
     """
