@@ -1,4 +1,4 @@
-"""Puts this folder's shared modules where the tests can import them, and simulators where no other session finds them."""
+"""Puts this folder's shared modules where the tests can import them, and simulators where nobody else finds them."""
 
 import sys
 from pathlib import Path

@@ -52,9 +52,11 @@ def test_stalls_find_a_design_that_ignores_half_of_a_handshake(adder: str, broke
     wrong = adder.replace(f"{broken} && {kept}", kept).replace(f"{kept} && {broken}", kept)
     assert wrong != adder
     data = samples(300, 3)
-    with pytest.raises((RuntimeError, AssertionError)):
-        output = simulate(wrong, data, 1, stalls=np.random.default_rng(1), limit=1000).output
-        assert np.array_equal(output, data.sum(1, dtype=np.uint8)[:, None])
+    try:
+        found = simulate(wrong, data, 1, stalls=np.random.default_rng(1), limit=1000).output
+    except RuntimeError:
+        return
+    assert not np.array_equal(found, data.sum(1, dtype=np.uint8)[:, None])
 
 
 def test_too_few_bytes_are_an_error(adder: str) -> None:
@@ -107,7 +109,6 @@ def test_a_simulator_is_built_once(adder: str, monkeypatch: pytest.MonkeyPatch) 
     program = compiled(adder)
     monkeypatch.setattr("fpga.simulate._compile", lambda *_: pytest.fail("built again"))
     assert compiled(adder) == program
-    assert [path for path in program.parent.iterdir() if path.is_dir()] == []
 
 
 def test_without_a_compiler(adder: str, monkeypatch: pytest.MonkeyPatch) -> None:
