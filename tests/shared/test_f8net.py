@@ -22,6 +22,7 @@ from torch.nn.utils import parametrize, prune
 
 from shared.f8net import F8Net, fix_quant
 from shared.f8net.scales import REAL, Ties
+from shared.f8net.steps import _Statistics
 from shared.fixedpoint import Format
 from shared.integer import Linear, MaxPool, Requantise, audit, run
 
@@ -240,6 +241,22 @@ def test_running_statistics_are_torch_s():
     ours = next(module for module in net.modules() if isinstance(module, nn.BatchNorm1d))
     torch.testing.assert_close(ours.running_mean, float_net.stem[1].running_mean)
     torch.testing.assert_close(ours.running_var, float_net.stem[1].running_var)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5), (4, 3, 5, 2)])
+def test_batch_statistics_and_their_gradients_are_var_mean_s(shape):
+    y = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 3
+    found, wanted = [], []
+    for results, statistics in (
+        (found, _Statistics.apply),
+        (wanted, lambda y: torch.var_mean(y, [0, *range(2, y.ndim)], correction=0)),
+    ):
+        leaf = y.clone().requires_grad_()
+        variance, mean = statistics(leaf)
+        (variance.square().sum() + (mean * torch.arange(3)).sum()).backward()
+        results += [variance.detach(), mean.detach(), leaf.grad]
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_everything_trains(kind):
