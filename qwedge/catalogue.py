@@ -30,9 +30,14 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Report how circuits stand a device's noise and finite shots, and where their errors come from.",
         "quantum",
     ),
+    "f8net": Entry(
+        "qwedge.experiments.f8net:F8NetGap",
+        "Train an image classifier in 8-bit fixed point, beside its float net; count on the integer program.",
+        "vision",
+    ),
     "ofdm": Entry(
         "qwedge.experiments.ofdm:OFDM",
-        "Swap legacy and neural blocks of an 802.11 receiver, compress the estimator, count errors everywhere.",
+        "Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere.",
         "wireless",
     ),
 }

@@ -1,0 +1,56 @@
+"""F8Net against its float net on CIFAR-10: five seeds that nothing was chosen on, counted on the test images.
+
+`python -m benchmarks.f8net [--quick] [--seed N] [--json FILE]`
+
+Images are taken from `cifar10` in the folder that the environment variable QWEDGE_DATA names; without it, nothing is
+run and every figure is skipped.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from qwedge.experiments.f8net import F8NetGap, F8NetSettings, archive
+from shared.lab import Row
+from shared.lab.benchmark import Measure, main
+from vision.figures import Estimate, accuracy, gap
+from vision.report import NETS, widest
+
+SEEDS = 5
+HELD_OUT = 100
+"""Seeds below this one are for development."""
+
+QUICK = F8NetSettings(epochs=2, tuning=1, width=8, per_class=100, scored=50, batch=32)
+SKIPPED = "skipped: QWEDGE_DATA names no folder with images"
+
+
+def cells(quick: bool, seed: int) -> Sequence[F8NetSettings]:
+    try:
+        archive(F8NetSettings().images)
+    except ValueError as error:
+        print(f"skipped: {error}", file=sys.stderr)
+        return []
+    first = HELD_OUT + seed
+    if quick:
+        return [QUICK.model_copy(update={"seed": first})]
+    return [F8NetSettings(seed=first + k) for k in range(SEEDS)]
+
+
+def figures(rows: Sequence[Row]) -> Mapping[str, Measure]:
+    """The gap is taken to the better of two float nets: as it was when F8Net began, and trained on as long as F8Net."""
+    if not rows:
+        goals = {"f8net_gap": "<= 0.5", "f8net_multiplier_bits": "<= 8"}
+        return {name: Measure(None, unit=SKIPPED, goal=goal) for name, goal in goals.items()}
+    found = {
+        "f8net_gap": _measure(gap(rows), "points", "<= 0.5"),
+        "f8net_multiplier_bits": Measure(widest(rows), unit="bits", goal="<= 8"),
+        "f8net_gap_calibrated": _measure(gap(rows, "calibrated"), "points"),
+    }
+    return found | {f"f8net_accuracy_{net.lower()}": _measure(accuracy(rows, net), "%") for net in NETS}
+
+
+def _measure(it: Estimate, unit: str, goal: str = "") -> Measure:
+    return Measure(it.value, it.low, it.high, unit, goal)
+
+
+if __name__ == "__main__":
+    main(F8NetGap(), cells, figures)

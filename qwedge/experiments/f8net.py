@@ -1,0 +1,214 @@
+"""F8Net against its float net: ResNet-8 on CIFAR-10, 8-bit multiplications only, counted on the integer program."""
+
+import base64
+import copy
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from shared.f8net import F8Net
+from shared.integer import Program, audit
+from shared.integer.files import to_json
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
+from vision.augment import PIXEL, as_input
+from vision.data import ARCHIVE, CAVEAT, CIFAR10, SHAPE, Images, load
+from vision.evaluate import correct, logits, program_logits, right
+from vision.report import page
+from vision.resnet import ResNet8, drawn
+from vision.train import Schedule, Trainer
+
+CALIBRATION = 500
+"""Training images from which the first formats are taken."""
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+class F8NetSettings(Settings):
+    """How long both nets are trained, on what, and how narrow the fixed-point words are."""
+
+    epochs: int = Field(default=8, gt=0, description="epochs of float training, where both nets begin")
+    tuning: int = Field(default=2, gt=0, description="further epochs: F8Net's, and as many for the float net")
+    batch: int = Field(default=128, gt=1, description="images of a training step")
+    rate: float = Field(default=0.2, gt=0, description="highest learning rate of the float training")
+    tuning_rate: float = Field(default=0.02, gt=0, description="the same of the further epochs")
+    word: int = Field(default=8, ge=2, le=16, description="bits of weights and activations")
+    width: int = Field(default=16, gt=0, description="channels of the first stage; MLPerf Tiny's net has 16")
+    per_class: int = Field(default=4500, gt=0, le=4500, description="training images of each class")
+    scored: int = Field(default=1000, gt=0, le=1000, description="images of each class that are counted")
+    part: Literal["test", "validation"] = Field(
+        default="test", description="what is counted; validation: every tenth training image, to choose settings by"
+    )
+    images: str = Field(default="$QWEDGE_DATA/cifar10", description=f"folder that holds {ARCHIVE}, $NAMES expanded")
+    seeds: int = Field(default=1, gt=0, description="how many seeds, from --seed on; each trains nets of its own")
+
+
+def archive(images: str) -> Path:
+    """The archive in a folder. Rows name it by a variable, so that they say the same on every machine.
+
+    Raises `ValueError` where it is not there.
+    """
+    path = Path(os.path.expandvars(images)).expanduser() / ARCHIVE
+    if not path.is_file():
+        raise ValueError(f"images={images}: no {ARCHIVE} there; set QWEDGE_DATA, or name its folder with images=DIR")
+    return path
+
+
+class F8NetGap(Experiment[F8NetSettings]):
+    """One cell is one seed: the float net, the float net trained on, F8Net trained from it, and all counts."""
+
+    name = "f8net"
+    version = 1
+    summary = "Train an image classifier in 8-bit fixed point, beside its float net; count on the integer program."
+    settings = F8NetSettings
+
+    def cells(self, settings: F8NetSettings) -> Sequence[F8NetSettings]:
+        return [
+            settings.model_copy(update={"seed": seed, "seeds": 1})
+            for seed in range(settings.seed, settings.seed + settings.seeds)
+        ]
+
+    def data(self, cell: F8NetSettings) -> Mapping[str, str]:
+        return {ARCHIVE: hash_file(archive(cell.images))}
+
+    def run(self, cell: F8NetSettings, context: Context) -> Mapping[str, JSON]:
+        torch.set_num_threads(1)  # cells are what is spread over cores
+        return _Cell(cell, context).result()
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        return page(rows)
+
+
+class _Cell:
+    """The stages of one cell. Each epoch is kept once finished, so a killed run goes on from the last."""
+
+    def __init__(self, settings: F8NetSettings, context: Context) -> None:
+        self.settings, self.context = settings, context
+        self.done, self.total = 0, settings.epochs + 2 * settings.tuning + 3
+
+    def result(self) -> Mapping[str, JSON]:
+        s = self.settings
+        first = Schedule(s.epochs, s.rate, batch=s.batch)
+        # The rate begins high: both nets go on from weights that are good already.
+        more = Schedule(s.tuning, s.tuning_rate, warm=0.0, batch=s.batch)
+        seed = self.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
+        float_net, float_epochs = self.trained("float", drawn(s.width, torch.Generator().manual_seed(seed)), first)
+        control, control_epochs = self.trained("control", copy.deepcopy(float_net), more)
+        before = self.stage("calibrated", lambda: self.count(self.fixed(float_net)))
+        fixed, fixed_epochs = self.trained("F8Net", self.fixed(float_net), more)
+        counts = self.stage("counts", lambda: self.counts(float_net, control, fixed))
+        return {
+            "data": {"name": CAVEAT, "part": s.part, "trained_on": len(self.train.labels)},
+            "parameters": sum(parameter.numel() for parameter in float_net.parameters()),
+            "epochs": {"float": float_epochs, "control": control_epochs, "F8Net": fixed_epochs},
+            **counts,
+            "correct": {**counts["correct"], "calibrated": before},
+        }
+
+    def stage(self, name: str, compute: Callable[[], JSON]) -> Any:
+        self.context.progress(self.done, self.total, name)
+        value = self.context.checkpoint(name, compute)
+        self.done += 1
+        return value
+
+    def trained(self, name: str, net: Net, schedule: Schedule) -> tuple[Net, list[Mapping[str, JSON]]]:
+        """The net after all epochs of a schedule, and what each of them came to."""
+        trainer, told = Trainer(net, schedule), []
+        for number in range(1, schedule.epochs + 1):
+            about = self.stage(f"{name}, epoch {number}/{schedule.epochs}", partial(self.epoch, name, trainer))
+            trainer.restore(_from_text(about.pop("state")), number)
+            told.append(about)
+        return net, told
+
+    def epoch(self, name: str, trainer: Trainer) -> JSON:
+        started = time.process_time()
+        title = f"{name}, epoch {trainer.epoch + 1}/{trainer.schedule.epochs}"
+        loss = trainer.run_epoch(
+            self.train,
+            self.generator(),
+            lambda done, total, note: self.context.progress(self.done, self.total, f"{title}, {done}/{total}, {note}"),
+        )
+        spent, held_back = time.process_time() - started, self.loaded.validation
+        found = correct(trainer.net, held_back)
+        self.context.progress(self.done, self.total, f"{title}: {found} of {len(held_back.labels)} validation images")
+        return {
+            "loss": loss,
+            "validation_correct": found,
+            "validation_of": len(held_back.labels),
+            "cpu_s": spent,
+            "state": _to_text(trainer.state()),
+        }
+
+    def generator(self) -> torch.Generator:
+        """Seeded by the cell's generator: call it inside a stage, so that the stage's record holds its draw."""
+        return torch.Generator().manual_seed(int(self.context.rng.integers(2**63)))
+
+    def fixed(self, net: ResNet8) -> F8Net:
+        """The float net in fixed point, its formats from the first training images of each class."""
+        calm = self.train.first(CALIBRATION // 10)
+        fixed = F8Net(net, shape=SHAPE, input=PIXEL, word=self.settings.word)
+        return fixed.calibrate(as_input(torch.from_numpy(calm.pixels)))
+
+    def count(self, net: nn.Module) -> int:
+        return correct(net, self.scored)
+
+    def counts(self, float_net: nn.Module, control: nn.Module, fixed: F8Net) -> JSON:
+        """Right answers of all nets on the same images; F8Net's are the integer program's."""
+        program = fixed.eval().program()
+        self.keep(fixed, program)
+        said = program_logits(
+            program,
+            self.scored,
+            lambda done, all: self.context.progress(self.done, self.total, f"program, {done}/{all}"),
+        )
+        ours, theirs = right(said, self.scored), right(logits(control, self.scored), self.scored)
+        audited = audit(program)
+        return {
+            "scored": len(self.scored.labels),
+            "correct": {"float": self.count(float_net), "control": int(theirs.sum()), "F8Net": int(ours.sum())},
+            "only": {"control": int((theirs & ~ours).sum()), "F8Net": int((ours & ~theirs).sum())},
+            "equal_to_float32": int((said == logits(fixed, self.scored)).all(1).sum()),
+            "largest_sum": max(max(-value.low, value.high) for value in program.values.values()),
+            "multipliers": [[*bits, count] for bits, count in audited.multipliers.items()],
+            "macs": audited.macs,
+            "bytes": audited.bytes,
+        }
+
+    def keep(self, fixed: F8Net, program: Program) -> None:
+        self.context.artefact("resnet8.json", to_json(program).encode())
+        self.context.artefact("resnet8.safetensors", _to_bytes(fixed.state_dict()))
+
+    @cached_property
+    def loaded(self) -> CIFAR10:
+        return load(archive(self.settings.images))
+
+    @cached_property
+    def train(self) -> Images:
+        return self.loaded.train.first(self.settings.per_class)
+
+    @cached_property
+    def scored(self) -> Images:
+        part = self.loaded.test if self.settings.part == "test" else self.loaded.validation
+        return part.first(self.settings.scored)
+
+
+def _to_bytes(state: Mapping[str, torch.Tensor]) -> bytes:
+    from safetensors.torch import save
+
+    return save({name: value.detach().contiguous() for name, value in state.items()})
+
+
+def _to_text(state: Mapping[str, torch.Tensor]) -> str:
+    return base64.b64encode(_to_bytes(state)).decode()
+
+
+def _from_text(text: str) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load
+
+    return load(base64.b64decode(text))

@@ -1,0 +1,43 @@
+"""Varied pictures are moved and mirrored ones, by every distance alike, and inputs are the bytes themselves."""
+
+import numpy as np
+import torch
+from pictures import drawn
+
+from vision.augment import PAD, PIXEL, as_input, flipped_and_cropped
+
+
+def test_every_varied_picture_is_a_moved_and_maybe_mirrored_one():
+    pixels = torch.from_numpy(drawn(20).pixels)
+    varied = flipped_and_cropped(pixels, torch.Generator().manual_seed(0))
+    assert varied.shape == pixels.shape
+    assert varied.dtype == torch.uint8
+    found = []
+    for picture, after in zip(pixels.numpy(), varied.numpy(), strict=True):
+        padded = np.pad(picture, ((PAD, PAD), (PAD, PAD), (0, 0)))
+        ways = [
+            (down, right, mirrored)
+            for down in range(2 * PAD + 1)
+            for right in range(2 * PAD + 1)
+            for mirrored in (False, True)
+            if np.array_equal(after, padded[down : down + 32, right : right + 32][:, :: -1 if mirrored else 1])
+        ]
+        assert len(ways) == 1
+        found += ways
+    assert {down for down, *_ in found} == {right for _, right, _ in found} == set(range(2 * PAD + 1))
+    assert 0.4 < np.mean([mirrored for *_, mirrored in found]) < 0.6
+
+
+def test_the_generator_alone_decides():
+    pixels = torch.from_numpy(drawn(2).pixels)
+    one, same, other = (flipped_and_cropped(pixels, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_an_input_is_the_bytes_of_the_picture():
+    pixels = drawn(2).pixels
+    x = as_input(torch.from_numpy(pixels))
+    assert x.shape == (20, 3, 32, 32)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(PIXEL.to_integers(x.numpy()), pixels.transpose(0, 3, 1, 2))

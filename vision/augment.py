@@ -1,0 +1,31 @@
+"""Pixels as a net reads them, and as training varies them."""
+
+import torch
+from torch import Tensor
+
+from shared.fixedpoint import Format
+
+PIXEL = Format(8, 8, signed=False)
+"""The format of a net's input: a byte `n` stands for `n / 256`, so integers and images are the same bytes."""
+
+PAD = 4
+
+
+def as_input(pixels: Tensor) -> Tensor:
+    """Bytes `(B, H, W, C)` as numbers in [0, 1) `(B, C, H, W)`, channels last in memory: no copy of the layout."""
+    return (pixels.float() * PIXEL.step).permute(0, 3, 1, 2)
+
+
+def flipped_and_cropped(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image of `(B, H, W, C)` mirrored or not, then moved by up to 4 pixels either way; black moves in.
+
+    K. He et al., Deep Residual Learning (arXiv 1512.03385), section 4.2.
+    """
+    count, height, width, _ = pixels.shape
+    padded = torch.nn.functional.pad(pixels, (0, 0, PAD, PAD, PAD, PAD))
+    moves = torch.randint(2 * PAD + 1, (2, count, 1), generator=generator)
+    mirrored = torch.rand(count, 1, generator=generator) < 0.5
+    columns = torch.arange(width).expand(count, width)
+    columns = moves[1] + torch.where(mirrored, columns.flip(1), columns)
+    rows = moves[0] + torch.arange(height)
+    return padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]

@@ -1,0 +1,127 @@
+"""CIFAR-10 from an archive of JPEG files, decoded once and kept as bytes."""
+
+import io
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.lab import hash_file, write_whole
+
+ARCHIVE = "cifar10_jpg.tar.xz"
+CAVEAT = "CIFAR-10, JPEG copy (quality 75, 4:2:0): not the original arrays, expect 1 to 3 points less than published"
+SHAPE = (3, 32, 32)
+HELD_BACK = 10
+"""Of the training images of a class, in the order of their names, every tenth is for validation."""
+
+FORMAT = 1
+"""Of the kept bytes: raise it where `_decoded` comes to others."""
+
+_RECORD = np.dtype([("test", np.bool_), ("label", np.uint8), ("pixels", np.uint8, (32, 32, 3))])
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Bytes `(N, 32, 32, 3)` and class numbers `(N,)`, sorted by class."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def first(self, count: int) -> "Images":
+        """The first `count` images of each class, or all there are."""
+        return self._where(self._ranks < count)
+
+    def split(self) -> tuple["Images", "Images"]:
+        """Images to train on, and every tenth of each class to validate on; no image is in both."""
+        held_back = self._ranks % HELD_BACK == HELD_BACK - 1
+        return self._where(~held_back), self._where(held_back)
+
+    @property
+    def _ranks(self) -> NDArray[np.int64]:
+        """How many images of its class are before each image."""
+        ranks: NDArray[np.int64] = np.arange(len(self.labels)) - np.searchsorted(self.labels, self.labels)
+        return ranks
+
+    def _where(self, wanted: NDArray[np.bool_]) -> "Images":
+        return Images(self.pixels[wanted], self.labels[wanted])
+
+
+class CIFAR10(NamedTuple):
+    """The images to train on, every tenth of each class held back to choose by, and the test images."""
+
+    train: Images
+    validation: Images
+    test: Images
+
+
+def load(archive: Path) -> CIFAR10:
+    """The images of `cifar10_jpg.tar.xz`, whose files are `{train,test}/CLASS/NAME.jpg`, 32x32, RGB.
+
+    Decoded at the first use and kept in `$QWEDGE_CACHE`, else `~/.cache/qwedge`, under the archive's SHA-256. They are
+    lossy copies (JPEG quality 75): accuracies on them are not those on CIFAR-10. A. Krizhevsky, Learning Multiple
+    Layers of Features from Tiny Images (2009).
+
+    Raises `ValueError` for a file that is no such archive, `ModuleNotFoundError` without pillow.
+    """
+    folder = Path(os.environ.get("QWEDGE_CACHE") or Path.home() / ".cache" / "qwedge")
+    kept = folder / f"cifar10-{FORMAT}-{hash_file(archive)[:16]}.npy"
+    try:
+        records = np.load(kept)
+    except (OSError, ValueError):
+        records = _decoded(archive)
+        _keep(records, kept)
+    train, test = (_images(records[records["test"] == test]) for test in (False, True))
+    return CIFAR10(*train.split(), test)
+
+
+def _images(records: NDArray[Any]) -> Images:
+    return Images(records["pixels"].copy(), records["label"].astype(np.int64))
+
+
+def _keep(records: NDArray[Any], path: Path) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, records, allow_pickle=False)
+    with suppress(OSError):  # a read-only home costs the seconds of decoding again, nothing else
+        write_whole(path, buffer.getvalue())
+
+
+def _decoded(archive: Path) -> NDArray[Any]:
+    try:
+        with tarfile.open(archive, "r:xz") as files:
+            found = sorted(_pictures(archive, files), key=lambda picture: picture[:3])
+    except (tarfile.TarError, EOFError, LZMAError) as error:
+        raise ValueError(f"{archive} is no whole archive: {error}; needs {ARCHIVE}") from None
+    classes = sorted({name for part, name, *_ in found if part == "train"})
+    if not found or {name for _, name, *_ in found} != set(classes):
+        raise ValueError(f"{archive} needs files train/CLASS/NAME.jpg and test/CLASS/NAME.jpg of the same classes")
+    rows = [(part == "test", classes.index(name), pixels) for part, name, _, pixels in found]
+    return np.array(rows, dtype=_RECORD)
+
+
+def _pictures(archive: Path, files: tarfile.TarFile) -> Iterator[tuple[str, str, str, NDArray[np.uint8]]]:
+    """Part, class, name and bytes of each JPEG file."""
+    image = _import_pillow()
+    for member in files:
+        part, name, file = ("", "", *PurePosixPath(member.name).parts)[-3:]
+        data = files.extractfile(member)
+        if data is None or part not in ("train", "test") or not file.endswith(".jpg"):
+            continue
+        pixels = np.asarray(image.open(io.BytesIO(data.read())).convert("RGB"))
+        if pixels.shape != (32, 32, 3):
+            raise ValueError(f"{archive}: {member.name} is {pixels.shape[1]}x{pixels.shape[0]}; needs 32x32")
+        yield part, name, file, pixels
+
+
+def _import_pillow() -> Any:
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("`vision` needs pillow: pip install 'qwedge[vision]'", name=error.name) from None
+    return Image
