@@ -1,0 +1,8 @@
+"""Folded RTL: engines that compute a net a part at a time, with as many products per clock as a device affords."""
+
+from fpga.folded.engines import Fold
+from fpga.folded.generate import generate
+from fpga.folded.mapper import plan
+from fpga.folded.plan import Plan, Utilisation, utilisation
+
+__all__ = ["Fold", "Plan", "Utilisation", "generate", "plan", "utilisation"]

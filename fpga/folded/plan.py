@@ -1,0 +1,147 @@
+"""A folding of a net, and what it needs: multipliers, memory, clocks. All of it exact but the block RAMs."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from fpga.design import Part
+from fpga.devices import Resources
+from fpga.folded.choices import check
+from fpga.folded.engines import Engine, Fold, engines
+from fpga.folded.lower import Graph
+from fpga.folded.memories import memories
+from fpga.folded.timing import Timing, timing
+from shared.integer import Program, bits
+
+MULTIPLIER = 18
+"""Bits of both inputs of a multiplier block; wider products take several."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A program, and how each of its layers is folded; everything else follows.
+
+    A layer that `folds` does not name has one lane. Raises `ValueError` for a fold that does not divide its layer's
+    channels, or a name that is no layer.
+    """
+
+    program: Program
+    folds: Mapping[str, Fold]
+
+    def __post_init__(self) -> None:
+        check(engines(self.program, {})[1], self.folds)
+
+    @cached_property
+    def made(self) -> tuple[Graph, tuple[Engine, ...]]:
+        """The engines and how they are joined."""
+        return engines(self.program, self.folds)
+
+    @cached_property
+    def queues(self) -> Mapping[tuple[str, int], int]:
+        """Depths of the queues in front of additions, by (engine, input).
+
+        As deep as they get when they are endless: so they never hold anything up. They exist where a stream forks.
+        """
+        graph, made = self.made
+        endless = {
+            (engine.node.name, i): None
+            for engine in made
+            if engine.taps is None and len(engine.inputs) == 2
+            for i, name in enumerate(engine.node.inputs)
+            if len(graph.readers(name)) + (name == graph.sink) > 1
+        }
+        if not endless:
+            return {}
+        waiting = timing(graph, made, endless).waiting
+        return {queue: 1 << max(waiting[queue] + 1, 15).bit_length() for queue in endless}
+
+    @cached_property
+    def timing(self) -> Timing:
+        """When results come."""
+        return timing(*self.made, self.queues)
+
+    @property
+    def latency(self) -> int:
+        """Clocks from the first byte of a sample to the last of its result, if it meets an idle design."""
+        return self.timing.latency
+
+    @property
+    def interval(self) -> int:
+        """Clocks between samples that come as fast as they can."""
+        return self.timing.interval
+
+    @property
+    def multipliers(self) -> int:
+        """Multiplier blocks, if products are not made of tables."""
+        return sum(blocks(engine) for engine in self.made[1])
+
+    @property
+    def tables(self) -> int:
+        """4-input tables that its multipliers take where there are no blocks for them, about."""
+        return sum(
+            engine.taps.multipliers * bits(engine.inputs[0]) * engine.word for engine in self.made[1] if engine.taps
+        )
+
+    @cached_property
+    def resources(self) -> Resources:
+        """Multiplier blocks and, about, block RAMs: synthesis decides which memories become tables."""
+        graph, made = self.made
+        return Resources(dsp=self.multipliers, bram=sum(memories(graph, made, self.queues).values()))
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """What each engine does, in order."""
+        return tuple(_part(engine) for engine in self.made[1])
+
+
+def blocks(engine: Engine) -> int:
+    """Multiplier blocks of an engine."""
+    if engine.taps is None or not engine.taps.multipliers:
+        return 0
+    (x,) = engine.inputs
+    signed = bits(x) + (x.low >= 0)
+    return engine.taps.multipliers * math.ceil(signed / MULTIPLIER) * math.ceil(engine.word / MULTIPLIER)
+
+
+def _part(engine: Engine) -> Part:
+    last, taps = engine.values[-1], engine.taps
+    form = f"{'s' if last.low < 0 else 'u'}{bits(last)}.{last.format.fraction}"
+    kind = type(engine.node.operation).__name__ if engine.node.operation is not None else _passing(engine)
+    if taps is None:
+        return Part(engine.node.name, kind, form, 0, 0, math.prod(engine.values[0].shape))
+    macs = int(np.any(taps.weights, axis=1).sum()) * taps.multipliers * taps.positions
+    return Part(engine.node.name, kind, form, macs, taps.multipliers, taps.clocks)
+
+
+def _passing(engine: Engine) -> str:
+    return "Reorder" if engine.taps is not None else "Requantise"
+
+
+@dataclass(frozen=True)
+class Utilisation:
+    """Which share of an engine's multipliers works."""
+
+    name: str
+    busy: float
+    """Over the clocks for which it is busy."""
+    interval: float
+    """Over all clocks, at full rate."""
+
+
+def utilisation(plan: Plan) -> tuple[Utilisation, ...]:
+    """Multiplications carried out / (lanes x clocks) per engine that multiplies; last `net`, all of them together.
+
+    Weights that were left out as blocks of zeros do not count as work, zeros among others do.
+    """
+    parts = [part for part in plan.parts if part.lanes]
+    shares = [_share(part.name, part.macs, part.lanes * part.cycles, part.lanes * plan.interval) for part in parts]
+    macs, lanes = sum(part.macs for part in parts), sum(part.lanes for part in parts)
+    busy = sum(part.lanes * part.cycles for part in parts)
+    return (*shares, _share("net", macs, busy, lanes * plan.interval))
+
+
+def _share(name: str, macs: int, busy: int, all_clocks: int) -> Utilisation:
+    return Utilisation(name, macs / max(busy, 1), macs / max(all_clocks, 1))
