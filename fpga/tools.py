@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ class Running:
     tool: str
     process: "subprocess.Popen[bytes]"
     log: Path
+    began: float
+    """In seconds of `time.monotonic`."""
 
     def done(self) -> bool:
         """Whether it has ended; raises `ToolError` if it failed."""
@@ -67,11 +70,16 @@ class Running:
     def wait(self, progress: Progress | None = None) -> None:
         """Returns when it has ended; raises `ToolError` if it failed."""
         while not self.done():
-            try:
-                self.process.wait(POLL_S)
-            except subprocess.TimeoutExpired:
-                if progress is not None and (line := self.last_line()):
-                    progress(line)
+            if not self.pause() and progress is not None and (line := self.last_line()):
+                progress(line)
+
+    def pause(self) -> bool:
+        """Waits a moment, or less if it ends; whether it has ended."""
+        try:
+            self.process.wait(POLL_S)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def last_line(self) -> str:
         """The last whole line of its log so far."""
@@ -96,7 +104,7 @@ def start(tool: str, arguments: Sequence[str], folder: Path, *, log: str | None 
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, process_group=0
         )
     try:
-        yield Running(tool, process, path)
+        yield Running(tool, process, path, time.monotonic())
     finally:
         _end(process)
 
