@@ -19,8 +19,11 @@ class Run:
     last: np.ndarray
 
 
-def run_rtl(plan, samples, stalls=None):
-    """Samples back to back through the hardware of a plan; `stalls` pauses both ends at random."""
+def run_rtl(plan, samples, stalls=None, pause=0):
+    """Samples through the hardware of a plan, back to back or with a `pause` of clocks in front of each but the first.
+
+    `stalls` is a generator that pauses both ends at random.
+    """
     from amaranth.sim import Simulator
 
     source, sink = ends(plan.program)
@@ -30,10 +33,10 @@ def run_rtl(plan, samples, stalls=None):
     result, taken, given = [], [], []
 
     async def bench(ctx):
-        clock = moved = 0
+        clock = moved = start = 0
         while len(result) < due:
             assert clock - moved < HANG, f"nothing moves after {len(taken)} bytes in and {len(result)} out"
-            offers = len(taken) < len(data) and (stalls is None or stalls.random() < 0.6)
+            offers = start <= clock and len(taken) < len(data) and (stalls is None or stalls.random() < 0.6)
             takes = stalls is None or stalls.random() < 0.6
             ctx.set(circuit.input.valid, offers)
             ctx.set(circuit.input.payload, data[min(len(taken), len(data) - 1)])
@@ -41,6 +44,7 @@ def run_rtl(plan, samples, stalls=None):
             if offers and ctx.get(circuit.input.ready):
                 taken.append(clock)
                 moved = clock
+                start = clock + (pause if len(taken) % source.bytes == 0 else 0)
             if takes and ctx.get(circuit.output.valid):
                 result.append(ctx.get(circuit.output.payload))
                 given.append(clock)

@@ -1,0 +1,113 @@
+"""The mapper finds the smallest design that is fast enough, or the fastest that fits, and says what is in the way."""
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+
+pytest.importorskip("amaranth", reason="needs Amaranth: pip install 'qwedge[fpga]'")
+
+from folded_nets import estimator, radar
+from folded_programs import draw
+
+from fpga.devices import device
+from fpga.folded import Fold, Plan, generate, plan, utilisation
+from fpga.folded.choices import choices, ways
+from fpga.folded.engines import engines
+from shared.fixedpoint import Format
+from shared.integer import Constant, Input, Linear, Program, Requantise
+
+SMALL, LARGE, NO_MULTIPLIERS = device("ecp5-25k"), device("ecp5-85k"), device("ice40-hx8k")
+
+
+def test_the_estimator_meets_400_clocks_on_the_smallest_device() -> None:
+    found = plan(estimator(), SMALL, latency=400)
+    assert found.latency <= 400
+    assert found.multipliers <= SMALL.holds.dsp
+    assert Plan(estimator(), {}).latency > 400
+
+
+def test_the_radar_network_meets_10_000_samples_per_second_at_90_mhz() -> None:
+    found = plan(radar(), LARGE, interval=9000)
+    assert found.interval <= 9000
+    assert found.multipliers <= LARGE.holds.dsp
+    assert utilisation(found)[-1].interval >= 0.85
+
+
+def test_the_smallest_within_an_interval_is_the_smallest_of_all() -> None:
+    program = estimator()
+    made = [engine for engine in engines(program, {})[1] if engine.taps is not None]
+    every = [Plan(program, dict(zip(("sum_a", "sum_y"), f, strict=True))) for f in product(*(ways(e) for e in made))]
+    for interval in (60, 100, 130, 250):
+        best = min(p.multipliers for p in every if p.interval <= interval)
+        found = plan(program, LARGE, interval=interval)
+        assert (found.multipliers, found.interval <= interval) == (best, True)
+    fits = [p for p in every if p.multipliers <= SMALL.holds.dsp]
+    assert plan(program, SMALL).interval == min(p.interval for p in fits)
+
+
+def test_choices_are_larger_and_faster_one_after_the_other() -> None:
+    for seed in range(20):
+        for engine in engines(draw(np.random.default_rng(seed)), {})[1]:
+            if engine.taps is not None:
+                found = choices(engine)
+                assert found[0].size == 1
+                for a, b in pairwise(found):
+                    assert a.size < b.size
+                    assert a.clocks > b.clocks
+
+
+def test_reuse_is_the_products_of_one_multiplier() -> None:
+    found = plan(estimator(), SMALL, reuse={"sum_a": 51, "sum_y": 48})
+    assert [part.lanes for part in found.parts] == [17 * 24 // 51, 24 * 16 // 48]
+    with pytest.raises(ValueError, match=r"^reuse of 'sum_a': 50 is none of 1, 2, 3, 4, 6, "):
+        plan(estimator(), SMALL, reuse={"sum_a": 50})
+    with pytest.raises(ValueError, match=r"^reuse of 'a': no such layer; there are sum_a, sum_y$"):
+        plan(estimator(), SMALL, reuse={"a": 51})
+
+
+def test_what_cannot_be_met_is_said_with_the_way_out() -> None:
+    with pytest.raises(
+        ValueError, match=r"^interval=10 clocks cannot be met: .* 24 elements of 'a' move one per clock"
+    ):
+        plan(estimator(), SMALL, interval=10)
+    fits = plan(estimator(), SMALL)
+    with pytest.raises(ValueError, match=rf"^interval=25 clocks .* multipliers too many; .* interval={fits.interval} "):
+        plan(estimator(), SMALL, interval=25)
+    wide = Constant(np.ones((70, 600), int), Format(16, 0))
+    steps, x = [], "x"
+    for n in range(3):
+        steps += [Linear((x,), f"s{n}", wide), Requantise((f"s{n}",), f"y{n}", Format(16, 0))]
+        steps += [Linear((f"y{n}",), f"t{n}", Constant(wide.integers.T, wide.format))]
+        steps += [Requantise((f"t{n}",), f"z{n}", Format(16, 0))]
+        x = f"z{n}"
+    huge = Program((Input("x", (600,), Format(16, 0)),), tuple(steps), (x,))
+    with pytest.raises(ValueError, match=r"^ecp5-25k lacks \d+ block RAMs even for one lane per layer: compress"):
+        plan(huge, SMALL)
+
+
+def test_without_multiplier_blocks_tables_are_the_limit() -> None:
+    found = plan(estimator(), NO_MULTIPLIERS)
+    assert 0 < found.tables <= NO_MULTIPLIERS.holds.lut / 2
+
+
+def test_folds_must_divide_their_layer() -> None:
+    with pytest.raises(
+        ValueError, match=r"^fold of 'sum_a': Fold\(lanes=5, width=1\) does not divide it: lanes \[1, 2"
+    ):
+        Plan(estimator(), {"sum_a": Fold(5)})
+    with pytest.raises(ValueError, match=r"^fold of 'b': no such layer; there are sum_a, sum_y$"):
+        Plan(estimator(), {"b": Fold(5)})
+
+
+def test_a_design_tells_what_its_plan_predicts() -> None:
+    program = estimator()
+    found = Plan(program, {"sum_a": Fold(8), "sum_y": Fold(8)})
+    design = generate(program, found)
+    assert (design.kind, design.latency, design.interval) == ("folded", found.latency, found.interval)
+    assert [(p.name, p.kind, p.format, p.macs, p.lanes, p.cycles) for p in design.parts] == [
+        ("sum_a", "Linear", "u8.3", 408, 8, 51),
+        ("sum_y", "Linear", "u8.3", 384, 8, 48),
+    ]
+    with pytest.raises(ValueError, match=r"^the plan is that of another program: plan this one$"):
+        generate(radar(), found)
