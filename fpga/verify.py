@@ -120,9 +120,8 @@ class Ladder:
     @property
     def passed(self) -> bool:
         """No rung failed, and that of the RTL was not skipped. Others may have been: `str` tells which, and why."""
-        return all(rung.status != "failed" for rung in self.rungs) and any(
-            rung.name == RTL and rung.status == "passed" for rung in self.rungs
-        )
+        failed = any(rung.status == "failed" for rung in self.rungs)
+        return not failed and any(rung.name == RTL and rung.status == "passed" for rung in self.rungs)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.rungs))
