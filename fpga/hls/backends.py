@@ -15,12 +15,14 @@ class Backend:
     tool: str
     steps: dict[str, Any]
     options: dict[str, Any] = field(default_factory=dict)
+    divides: bool = False
+    """Whether its average pools divide exactly, as `ap_fixed` does; `ac_fixed` keeps fewer bits of a quotient."""
     dense_only: bool = False
 
 
 BACKENDS: Final[dict[str, Backend]] = {
-    "vitis": Backend("Vitis", "g++", "vitis-run", {"csim": False}),
-    "vivado": Backend("Vivado", "g++", "vivado_hls", {"csim": False}),
+    "vitis": Backend("Vitis", "g++", "vitis-run", {"csim": False}, divides=True),
+    "vivado": Backend("Vivado", "g++", "vivado_hls", {"csim": False}, divides=True),
     "quartus": Backend("Quartus", "g++", "i++", {}),
     "catapult": Backend("Catapult", "g++", "catapult", {"csim": False}),
     "oneapi": Backend("oneAPI", "icpx", "icpx", {"build_type": "report"}),

@@ -64,13 +64,14 @@ def fixed(format: Format, *, rounds: bool = False) -> str:
     return f"{kind}<{format.word},{format.word - format.fraction}{',AP_RND_CONV,AP_SAT' if rounds else ''}>"
 
 
-def layers(program: Program) -> tuple[Layer, ...]:
+def layers(program: Program, *, divides: bool = True) -> tuple[Layer, ...]:
     """The layers of a program, its input first, its output last, one per operation that the output needs.
 
     - A sum has the fewest bits that hold all it can reach, so nothing is rounded or lost before a `Requantise`.
     - `Requantise` is an activation whose result rounds ties to even and saturates; unsigned, a ReLU.
     - A grouped convolution becomes one with zeros between the groups.
-    - An average pool of a power of two divides exactly; any other becomes a convolution by ones.
+    - An average pool becomes a convolution by ones, unless its window is a power of two and the backend `divides`
+      exactly.
     - `Flatten` keeps hls4ml's order, channels fastest; the weights behind it are permuted instead.
 
     Raises `ValueError` naming the operation that hls4ml cannot compute alike, and the way out.
@@ -85,7 +86,7 @@ def layers(program: Program) -> tuple[Layer, ...]:
     for index, operation in enumerate(_needed(program), start=1):
         sources = tuple(made[name] for name in operation.inputs)
         about = [program.values[name] for name in (*operation.inputs, operation.output)]
-        layer, precision, order = _convert(operation, about, sources)
+        layer, precision, order = _convert(operation, about, sources, divides)
         layer |= {"inputs": [source.name for source in sources], "data_format": "channels_last"}
         name = f"s{index}_{operation.output}"
         made[operation.output] = Layer(name, operation.output, layer, precision, order)
@@ -104,7 +105,7 @@ def _needed(program: Program) -> list[Operation]:
 _Made = tuple[dict[str, Any], dict[str, str], NDArray[np.int64]]
 
 
-def _convert(operation: Operation, about: list[Value], sources: tuple[Layer, ...]) -> _Made:
+def _convert(operation: Operation, about: list[Value], sources: tuple[Layer, ...], divides: bool) -> _Made:
     x, y = about[0], about[-1]
     if isinstance(operation, Linear):
         weight = operation.weight.integers[:, sources[0].order]
@@ -114,7 +115,7 @@ def _convert(operation: Operation, about: list[Value], sources: tuple[Layer, ...
         step = operation.weight.format.step
         attributes = _convolution(matrix * step, _bias(operation.bias), x, y, operation.stride, operation.padding)
         return attributes, _weighted(operation, y), _order(y.shape)
-    if isinstance(operation, AveragePool) and math.prod(operation.size) != 1 << operation.bits:
+    if isinstance(operation, AveragePool) and not (divides and math.prod(operation.size) == 1 << operation.bits):
         ones = _grouped(np.ones((x.shape[0], 1, *operation.size)), x.shape[0])
         none = (0,) * len(operation.size)
         attributes = _convolution(ones * 2.0**-operation.bits, None, x, y, operation.stride, none)

@@ -154,9 +154,10 @@ def lower(
     """
     kind = _check(backend, part, clock_ns, reuse, strategy, io)
     ends(program)  # one input, one output
-    made = layers(program)
+    made = layers(program, divides=kind.divides)
     _check_layers(program, made, kind, io)
     try:
+        from hls4ml.backends import get_backend
         from hls4ml.model import ModelGraph
         from hls4ml.utils.config import create_config
     except ModuleNotFoundError as error:
@@ -165,15 +166,25 @@ def lower(
     named = {} if part is None else {"part": part}
     with _quiet(f"hls4ml cannot write {folder}"):
         config = create_config(str(folder), TOP, kind.title, clock_period=clock_ns, io_type=io, **named, **kind.options)
-        common = {"ReuseFactor": reuse, "Strategy": strategy.lower()}
+        vendor = get_backend(kind.title)
         config["HLSConfig"] = {
-            "Model": {"Precision": made[0].precision["result"], **common},
-            "LayerName": {layer.name: {"Precision": layer.precision, "Trace": True, **common} for layer in made},
+            "Model": {"Precision": made[0].precision["result"], "ReuseFactor": reuse, "Strategy": "latency"},
+            "LayerName": {layer.name: _settings(layer, vendor, reuse, strategy) for layer in made},
         }
         described = [layer.attributes | {"name": layer.name} for layer in made]
         graph = ModelGraph.from_layer_list(config, described, [made[0].name], [made[-1].name])
         graph.write()
     return Project(program, folder, kind, made, graph)
+
+
+def _settings(layer: Layer, vendor: Any, reuse: int, strategy: str) -> dict[str, Any]:
+    common = {"Precision": layer.precision, "Trace": True}
+    if "weight_data" not in layer.attributes:
+        return common | {"ReuseFactor": 1}
+    *inner, out = layer.attributes["weight_data"].shape
+    # hls4ml rounds too, but forgets it for kernels of 1, and an assertion in C++ ends the process
+    possible = vendor.get_closest_reuse_factor(vendor.get_valid_reuse_factors(math.prod(inner), out), reuse)
+    return common | {"ReuseFactor": possible, "Strategy": strategy.lower()}
 
 
 def _check(backend: str, part: str | None, clock_ns: float, reuse: int, strategy: str, io: str) -> Backend:

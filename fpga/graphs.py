@@ -1,0 +1,108 @@
+"""A net of layers that read each other by name, as files of other frameworks describe it, in a form torch can trace."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+L = TypeVar("L", bound=nn.Module)
+
+
+class Sum(nn.Module):
+    """The sum of two values."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer, what it reads, and what it is called."""
+
+    layer: nn.Module
+    inputs: tuple[str, ...]
+    output: str
+
+
+class Net(nn.Module):
+    """Layers in order, each a node; from one input to one output."""
+
+    def __init__(self, input: str, nodes: Sequence[Node], output: str) -> None:
+        super().__init__()
+        self.input, self.output = input, output
+        self.layers = nn.ModuleDict()
+        self.wiring: list[tuple[str, tuple[str, ...], str]] = []
+        for node in nodes:
+            name = re.sub(r"\W", "_", node.output, flags=re.ASCII)
+            while name in self.layers or hasattr(self.layers, name):  # a ModuleDict has methods
+                name += "_"
+            self.layers[name] = node.layer
+            self.wiring.append((name, node.inputs, node.output))
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = {self.input: x}
+        for name, inputs, output in self.wiring:
+            values[output] = self.layers[name](*(values[given] for given in inputs))
+        return values[self.output]
+
+
+def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A linear layer with these numbers; `weight` is `(out, in)`."""
+    out, width = weight.shape
+    layer = nn.Linear(width, out, bias=bias is not None, device="meta")
+    return _filled(layer, weight, bias)
+
+
+def convolution(
+    weight: Tensor, bias: Tensor | None, stride: tuple[int, ...], padding: tuple[int, ...], groups: int
+) -> nn.Conv1d | nn.Conv2d:
+    """A convolution with these numbers; `weight` is `(out, in / groups, *kernel)`.
+
+    Raises `ValueError` for other than one or two axes.
+    """
+    if weight.ndim not in (3, 4):
+        raise ValueError(f"a convolution has one or two axes, its weight is {tuple(weight.shape)}")
+    if groups < 1 or weight.shape[0] % groups:
+        raise ValueError(f"{weight.shape[0]} outputs do not make {groups} groups")
+    kind = nn.Conv1d if weight.ndim == 3 else nn.Conv2d
+    layer = kind(
+        weight.shape[1] * groups,
+        weight.shape[0],
+        tuple(weight.shape[2:]),  # type: ignore[arg-type]
+        stride=stride,  # type: ignore[arg-type]
+        padding=padding,  # type: ignore[arg-type]
+        groups=groups,
+        bias=bias is not None,
+        device="meta",
+    )
+    return _filled(layer, weight, bias)
+
+
+def norm(axes: int, gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor, eps: float) -> nn.Module:
+    """A batch norm with these numbers, over values `(B, C)` or `(B, C, L)`, or of two axes."""
+    layer = nn.BatchNorm2d(len(gamma), eps) if axes == 2 else nn.BatchNorm1d(len(gamma), eps)
+    layer.load_state_dict({"weight": gamma, "bias": beta, "running_mean": mean, "running_var": variance}, strict=False)
+    return layer
+
+
+def pool(kind: str, size: tuple[int, ...], stride: tuple[int, ...]) -> nn.Module:
+    """A `max` or `average` pool over one or two axes."""
+    kinds = {
+        ("max", 1): nn.MaxPool1d,
+        ("max", 2): nn.MaxPool2d,
+        ("average", 1): nn.AvgPool1d,
+        ("average", 2): nn.AvgPool2d,
+    }
+    if (kind, len(size)) not in kinds:
+        raise ValueError(f"a pool has one or two axes, its window is {size}")
+    made: nn.Module = kinds[kind, len(size)](size, stride)
+    return made
+
+
+def _filled(layer: L, weight: Tensor, bias: Tensor | None) -> L:
+    state = {"weight": weight} | ({} if bias is None else {"bias": bias})
+    layer.load_state_dict({name: tensor.to(torch.float32) for name, tensor in state.items()}, assign=True)
+    return layer

@@ -1,0 +1,154 @@
+"""A float ONNX model as a torch module, so that it can be calibrated like any other."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from fpga import graphs
+
+if TYPE_CHECKING:
+    import onnx
+
+KNOWN = "Gemm, MatMul, Conv, BatchNormalization, Relu, MaxPool, AveragePool, GlobalAveragePool, Add, Flatten"
+
+
+def to_torch(model: "onnx.ModelProto") -> tuple[nn.Module, tuple[int, ...]]:
+    """The module that a float model computes, and the shape of its input without the batch.
+
+    Its operators are those of `KNOWN`, Reshape to one axis, Identity and Dropout; a constant added behind a MatMul is
+    its bias. Raises `ValueError` naming the node that is something else, and the way out. Needs onnx.
+    """
+    return _Reader(model).module()
+
+
+class _Reader:
+    def __init__(self, model: "onnx.ModelProto") -> None:
+        self.graph = model.graph
+        self.arrays: dict[str, Tensor] = {}
+        self.nodes: list[graphs.Node] = []
+        self.axes: dict[str, int] = {}  # of a value, without batch and channels
+        self.alias: dict[str, str] = {}
+
+    def module(self) -> tuple[nn.Module, tuple[int, ...]]:
+        for tensor in self.graph.initializer:
+            self.arrays[tensor.name] = self.tensor(tensor, f"constant {tensor.name!r}")
+        given = [value for value in self.graph.input if value.name not in self.arrays]
+        if len(given) != 1 or len(self.graph.output) != 1:
+            counts = f"{len(given)} inputs and {len(self.graph.output)} outputs"
+            raise ValueError(f"an ONNX model with one input and one output is needed, this has {counts}")
+        shape = tuple(axis.dim_value for axis in given[0].type.tensor_type.shape.dim)[1:]
+        if not shape or min(shape) < 1:
+            raise ValueError(f"the ONNX input {given[0].name!r} needs a fixed shape behind its batch, got {shape}")
+        self.axes[given[0].name] = len(shape) - 1
+        for node in self.graph.node:
+            try:
+                self.read(node)
+            except (ValueError, KeyError, IndexError, TypeError, RuntimeError, OverflowError) as error:
+                reason = str(error).splitlines()[0] if isinstance(error, ValueError) else f"it lacks {error}"
+                raise ValueError(f"ONNX {node.op_type} {node.name or node.output[0]!r}: {reason}") from error
+        output = self.alias.get(self.graph.output[0].name, self.graph.output[0].name)
+        if output not in self.axes:
+            raise ValueError(f"no ONNX node writes the output {output!r}")
+        return graphs.Net(given[0].name, self.nodes, output).eval(), shape
+
+    def tensor(self, tensor: Any, what: str) -> Tensor:
+        from onnx import numpy_helper
+
+        try:
+            return torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"the ONNX {what} cannot be read: {str(error).splitlines()[0]}") from error
+
+    def read(self, node: "onnx.NodeProto") -> None:
+        from onnx import helper
+
+        fields = {field.name: helper.get_attribute_value(field) for field in node.attribute}
+        inputs = [self.alias.get(name, name) for name in node.input]
+        output = node.output[0]
+        if node.op_type == "Constant":
+            self.arrays[output] = self.tensor(fields["value"], f"constant {output!r}")
+        elif node.op_type in ("Identity", "Dropout"):
+            if inputs[0] in self.arrays:
+                self.arrays[output] = self.arrays[inputs[0]]
+            else:
+                self.alias[output] = inputs[0]
+        elif node.op_type == "Add" and any(name in self.arrays for name in inputs):
+            self.bias(inputs, output)
+        else:
+            self.layer(node.op_type, fields, inputs, output)
+
+    def layer(self, kind: str, fields: dict[str, Any], inputs: list[str], output: str) -> None:
+        values = [name for name in inputs if name not in self.arrays and name]
+        if values[0] not in self.axes:
+            raise ValueError(f"it reads {values[0]!r}, which nothing wrote")
+        if inputs[0] in self.arrays:
+            raise ValueError("its first input is a constant: put the constant second")
+        arrays = [self.arrays[name] for name in inputs if name in self.arrays]
+        made, axes = self.make(kind, fields, arrays, self.axes[values[0]])
+        self.nodes.append(graphs.Node(made, tuple(values), output))
+        self.axes[output] = axes
+
+    def make(self, kind: str, fields: dict[str, Any], arrays: list[Tensor], axes: int) -> tuple[nn.Module, int]:
+        """The layer, and how many axes its result has behind the channels."""
+        if kind in ("Gemm", "MatMul"):
+            _only(fields, alpha=1.0, beta=1.0, transA=0)
+            weight = arrays[0] if fields.get("transB", 0) and kind == "Gemm" else arrays[0].T
+            return graphs.linear(weight.contiguous(), arrays[1].reshape(-1) if len(arrays) > 1 else None), axes
+        if kind == "Conv":
+            _only(fields, auto_pad=b"NOTSET", dilations=1)
+            padding, stride = _padding(fields, axes), tuple(fields.get("strides", (1,) * axes))
+            bias = arrays[1] if len(arrays) > 1 else None
+            return graphs.convolution(arrays[0], bias, stride, padding, fields.get("group", 1)), axes
+        if kind == "BatchNormalization":
+            _only(fields, training_mode=0)
+            gamma, beta, mean, variance = arrays
+            return graphs.norm(axes, gamma, beta, mean, variance, fields.get("epsilon", 1e-5)), axes
+        if kind in ("MaxPool", "AveragePool"):
+            _only(fields, auto_pad=b"NOTSET", ceil_mode=0, pads=0, dilations=1)
+            size = tuple(fields["kernel_shape"])
+            return graphs.pool(kind[:-4].lower(), size, tuple(fields.get("strides", (1,) * len(size)))), axes
+        if kind == "GlobalAveragePool":
+            return (nn.AdaptiveAvgPool1d(1) if axes == 1 else nn.AdaptiveAvgPool2d(1)), axes
+        if kind == "Relu":
+            return nn.ReLU(), axes
+        if kind == "Add":
+            return graphs.Sum(), axes
+        if kind == "Flatten":
+            _only(fields, axis=1)
+            return nn.Flatten(), 0
+        if kind == "Reshape":
+            wanted = arrays[0].tolist()
+            if len(wanted) != 2 or (wanted[1] != -1 and wanted[0] not in (-1, 0, 1)):
+                raise ValueError(f"a reshape to {wanted} is not supported: flatten all axes behind the batch")
+            return nn.Flatten(), 0
+        raise ValueError(f"this operator is not supported: use {KNOWN}")
+
+    def bias(self, inputs: list[str], output: str) -> None:
+        """A constant added behind a MatMul that nothing else reads."""
+        value, constant = sorted(inputs, key=lambda name: name in self.arrays)
+        before = next((node for node in self.nodes if node.output == value), None)
+        readers = sum(value in node.input for node in self.graph.node)
+        bare = before is not None and [name for name, _ in before.layer.named_parameters()] == ["weight"]
+        if before is None or readers != 1 or not bare or not isinstance(before.layer, nn.Linear):
+            raise ValueError("a constant can be added behind a MatMul alone: give it to the layer before, as its bias")
+        bias = self.arrays[constant].reshape(-1)
+        if bias.numel() not in (1, before.layer.out_features):
+            raise ValueError(f"a bias of {before.layer.out_features} numbers is needed, got {bias.numel()}")
+        made = graphs.linear(before.layer.weight.detach(), bias.expand(before.layer.out_features).contiguous())
+        self.nodes[self.nodes.index(before)] = graphs.Node(made, before.inputs, value)
+        self.alias[output] = value
+
+
+def _padding(fields: dict[str, Any], axes: int) -> tuple[int, ...]:
+    pads = tuple(fields.get("pads", (0,) * 2 * axes))
+    if pads[:axes] != pads[axes:] or len(pads) != 2 * axes or min(pads, default=0) < 0:
+        raise ValueError(f"pads {pads} differ between the sides: pad alike")
+    return pads[:axes]
+
+
+def _only(fields: dict[str, Any], **wanted: Any) -> None:
+    for name, value in wanted.items():
+        found = fields.get(name, value)
+        if any(entry != value for entry in (found if isinstance(found, list) else [found])):
+            raise ValueError(f"{name}={found} is not supported: it must be {value}")
