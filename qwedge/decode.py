@@ -18,14 +18,19 @@ _SECONDS_BETWEEN_LINES = 2.0
 _COLUMNS = ("time ms", "format", "rate", "bytes", "SNR dB", "CFO kHz", "type", "to", "from", "FCS")
 _RIGHT = {"time ms", "bytes", "SNR dB", "CFO kHz"}
 
+# Written down, for the help must import no block; a test compares them with the receiver's own.
+ESTIMATORS = ("ls", "dft", "lmmse-robust", "neural", "neural-5k", "dense")
+DEMAPPERS = ("hard", "max-log", "exact", "neural")
+DECODERS = ("hard-viterbi", "soft-viterbi", "neural")
+
 
 @click.command()
 @click.argument("capture", type=click.Path(path_type=Path))
 @click.option("--format", "form", metavar="[cs16|cf32|sigmf]", help="Kind of file.  [default: by the file's name]")
 @click.option("--rate", type=float, metavar="HZ", help="Samples per second, from 20e6 on.  [default: 20e6, or SigMF's]")
-@click.option("--estimator", default="ls", show_default=True, help="Channel estimator of the DATA symbols.")
-@click.option("--demapper", default="max-log", show_default=True, help="Demapper of the DATA symbols.")
-@click.option("--decoder", default="soft-viterbi", show_default=True, help="Decoder of the DATA symbols.")
+@click.option("--estimator", default="ls", show_default=True, help=f"For DATA symbols: {', '.join(ESTIMATORS)}.")
+@click.option("--demapper", default="max-log", show_default=True, help=f"For DATA symbols: {', '.join(DEMAPPERS)}.")
+@click.option("--decoder", default="soft-viterbi", show_default=True, help=f"For DATA symbols: {', '.join(DECODERS)}.")
 @click.option(
     "--passes", type=click.IntRange(0), default=0, show_default=True, help="Estimations from decided symbols."
 )
@@ -52,7 +57,7 @@ def decode(
     \b
     Example: qwedge decode capture.dat --format cs16 --rate 20e6
              qwedge decode capture.sigmf-meta --json
-             qwedge decode capture.cf32 --estimator lmmse-robust --passes 1
+             qwedge decode capture.cf32 --estimator neural --demapper neural
     """
     with extra_named("ofdm"):
         from wireless.ofdm.frames import frames

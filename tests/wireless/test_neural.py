@@ -7,9 +7,18 @@ import torch
 from wireless.ofdm.channels import ExponentialFading
 from wireless.ofdm.estimators import KnownCovarianceLMMSE, Observation, response
 from wireless.ofdm.link import Link
-from wireless.ofdm.neural import ContextNet, DelayGate, NeuralDecoder, NeuralDemapper, NeuralEstimator, SyndromeNet
-from wireless.ofdm.neural.decoder import GENERATORS, features, guess, inverse, product
-from wireless.ofdm.neural.estimator import delays, estimate
+from wireless.ofdm.neural import (
+    ContextNet,
+    DelayGate,
+    DenseEstimator,
+    DenseNet,
+    NeuralDecoder,
+    NeuralDemapper,
+    NeuralEstimator,
+    SyndromeNet,
+)
+from wireless.ofdm.neural.decoder import CODES, GENERATORS, features, guess, inverse, product
+from wireless.ofdm.neural.estimator import WIDE, delays, estimate
 from wireless.ofdm.phy.coding import encode
 from wireless.ofdm.phy.rates import RATES
 from wireless.ofdm.receiver import Receiver
@@ -56,7 +65,9 @@ def test_numpy_and_torch_make_the_same_estimate(rng):
     np.testing.assert_allclose(ours, scores.detach().numpy(), atol=1e-4)
 
 
-@pytest.mark.parametrize("net", [DelayGate(), ContextNet(), SyndromeNet()], ids=lambda net: type(net).__name__)
+@pytest.mark.parametrize(
+    "net", [DelayGate(), DelayGate(WIDE), ContextNet(), SyndromeNet()], ids=lambda net: type(net).__name__
+)
 def test_every_parameter_gets_a_gradient(net, rng):
     if isinstance(net, DelayGate):
         seen = burst(rng).seen
@@ -72,8 +83,40 @@ def test_every_parameter_gets_a_gradient(net, rng):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
 
 
-def test_the_smallest_delay_gate_has_832_parameters():
-    assert sum(p.numel() for p in DelayGate().parameters()) == 832
+@pytest.mark.parametrize(("net", "count"), [(DelayGate(), 832), (DelayGate(WIDE), 5542), (DenseNet(), 54416)])
+def test_estimators_have_the_parameters_that_the_docs_say(net, count):
+    assert sum(p.numel() for p in net.parameters()) == count
+
+
+@pytest.mark.parametrize("used", [52, 56])
+@pytest.mark.parametrize("looks", [1.0, 2.0])
+def test_an_untrained_dense_estimator_is_ls(used, looks, rng):
+    ls = (rng.standard_normal((3, used)) + 1j * rng.standard_normal((3, used))).astype(np.complex64)
+    noise = np.array([0.1, 0.2, 0.4], np.float32)
+    found = DenseEstimator(DenseNet()).estimate(Observation(ls, noise, looks))
+    np.testing.assert_allclose(found.h, ls, atol=1e-6)
+    edge = (used - 52) // 2
+    inner = found.variance[:, edge : used - edge]
+    np.testing.assert_allclose(inner, np.repeat(2 * noise[:, None] / looks, 52, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(found.variance[:, :edge], np.repeat(noise[:, None] / looks, edge, axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("length", CODES)
+def test_the_syndrome_of_every_code_of_the_curriculum_sees_errors_only(length, rng):
+    """Words coded by hand: bit k of a polynomial is what the input k steps ago adds."""
+    code, bits = CODES[length], rng.integers(0, 2, (4, 50))
+    late = [np.pad(bits, ((0, 0), (k, 0)))[:, :50] for k in range(length)]
+    coded = np.stack([sum(late[k] for k in range(length) if (g >> k) & 1) % 2 for g in code], -1).reshape(4, 100)
+    a, b = inverse(code)
+    assert product(a, code[0]) ^ product(b, code[1]) == 1
+    assert max(g.bit_length() for g in code) == length
+    right = torch.from_numpy(2.0 * coded - 1)
+    assert (features(right, code)[:, 2] == -1).all()
+    r = torch.from_numpy(coded.astype(np.uint8))
+    assert np.array_equal(guess(r[:, 0::2], r[:, 1::2], code).numpy(), bits)
+    wrong = right.clone()
+    wrong[:, 40] *= -1
+    assert (features(wrong, code)[:, 2] == 1).any()
 
 
 def test_a_tap_far_above_the_noise_is_believed_whatever_the_network_says():

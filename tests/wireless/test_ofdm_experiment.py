@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qwedge.experiments import ofdm
-from qwedge.experiments.ofdm import OFDM, OFDMSettings
+from qwedge.experiments.ofdm import CHANNELS, OFDM, OFDMSettings
 from shared.lab import Store, run
 from wireless.ofdm.channels import ExponentialFading
 from wireless.ofdm.complexity import table
@@ -15,6 +15,7 @@ from wireless.ofdm.figures import ber, cut, main_points, over_packets, over_seed
 from wireless.ofdm.link import Link
 from wireless.ofdm.neural import DelayGate
 from wireless.ofdm.receiver import Receiver
+from wireless.ofdm.report import FILES
 
 TINY = OFDMSettings(
     ebn0_db=(8.0,), packets=20, others=0, decoded=20, channels=("awgn",), training=0.001, passes=1, bytes=200
@@ -44,8 +45,9 @@ def test_a_cell_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(whole, t
         with pytest.raises(Killed):
             run(OFDM(), [TINY], Store(tmp_path))
     with monkeypatch.context() as patch:
-        for name in ("train_estimator", "train_demapper", "train_decoder", "compress"):
-            patch.setattr(ofdm, name, killed)  # what is trained is not trained again
+        for name in ("train_estimator", "train_dense", "train_demapper", "train_decoder", "compress", "prune_units"):
+            monkeypatched = "compress.compress" if name == "compress" else name
+            patch.setattr(f"wireless.ofdm.networks.{monkeypatched}", killed)  # what is trained is not trained again
         [row] = run(OFDM(), [TINY], Store(tmp_path))
     assert without_times(row.result) == without_times(whole[0].result)
     assert row.artefacts == whole[0].artefacts
@@ -57,11 +59,20 @@ def test_the_page_names_every_receiver_and_every_file(whole):
     assert "In distribution" in titles
     assert "Every block legacy or neural" in titles
     assert "What the blocks cost" in titles
-    assert set(whole[0].artefacts) == {
-        "estimator.safetensors", "estimator.packed", "demapper.safetensors", "decoder.safetensors",
-    }  # fmt: skip
+    assert set(whole[0].artefacts) == set(FILES)
+    assert "Average reduction of the bit error rate" in titles
     [matrix] = [block for block in page.blocks if getattr(block, "title", "") == "Every block legacy or neural"]
     assert len({line[:3] for line in matrix.lines}) == 8
+    [costs] = [block for block in page.blocks if getattr(block, "title", "") == "What the blocks cost"]
+    shown = {line[0] for line in costs.lines if line[-1]}
+    for block in ("estimator: delay gate", "decoder: syndrome network"):
+        assert {f"{block}, {what}" for what in ("float32", "fewer units", "8 bits", "pruned, 4 bits")} <= shown
+    assert {
+        "estimator: LS",
+        "estimator: dense",
+        "estimator: delay gate of 5.5k",
+        "decoder: Viterbi, additions",
+    } <= shown
 
 
 def test_every_seed_is_a_cell_of_its_own():
@@ -120,9 +131,29 @@ def test_pooling_adds_packets_of_all_seeds(whole):
     assert over_seeds(cut("ours", "hard"), whole, main_points).value == cut("ours", "hard")(ber, main_points(whole[0]))
 
 
-def test_the_cost_table_counts_the_networks_as_they_are():
-    lines = {line.block: line for line in table(199, 0.8)}
-    dense, small = (lines[f"estimator: delay gate, {kind}"] for kind in ("float32", "pruned and quantized"))
+def test_the_cost_table_counts_the_networks_as_they_are(whole):
+    made = whole[0].result["networks"]
+    lines = {line.block: line for line in table(made)}
+    dense, small = (lines[f"estimator: delay gate, {kind}"] for kind in ("float32", "pruned, 4 bits"))
     assert dense.parameters == sum(p.numel() for p in DelayGate().parameters())
-    assert small.bytes == 199
-    assert small.macs == round(0.2 * 792)
+    assert small.bytes == made["estimator, packed"]["bytes"]
+    assert small.macs == 792 - round(792 * made["estimator, packed"]["sparsity"])
+    fewer = lines["estimator: delay gate, fewer units"]
+    assert (fewer.macs, fewer.parameters) == (396, 17 * 12 + 12 + 12 * 16 + 16)
+    assert lines["decoder: syndrome network, fewer units"].macs == 37824 - 2 * 32 * 288
+
+
+def test_a_point_ends_once_every_receiver_has_lost_enough():
+    receivers = {"ls": Receiver("ls"), "perfect": Receiver("perfect")}
+    counted = errors(Link(ExponentialFading()), receivers, 8.0, 2000, np.random.default_rng(0), enough=10)
+    assert 10 <= min(counted["packet_errors"].values()) < 40
+    assert counted["packets"] == 20 * len(counted["bit_errors"]["ls"]) < 2000
+    assert counted["bits"] == 954 * counted["packets"]
+    again = errors(Link(ExponentialFading()), receivers, 8.0, counted["packets"], np.random.default_rng(0))
+    assert again == counted
+
+
+def test_every_channel_of_the_settings_is_known_by_the_name_that_tables_call_it():
+    assert {"cdl-a-30ns", "cdl-b-100ns", "cdl-c-300ns", "cdl-d-30ns", "cdl-e-30ns"} < set(CHANNELS)
+    for name, (channel, _) in CHANNELS.items():
+        assert channel.name == name or not name.startswith(("cdl", "tdl", "tgn"))

@@ -3,16 +3,21 @@
 import pytest
 import torch
 
-from wireless.ofdm.neural import ContextNet, DelayGate, NeuralEstimator, SyndromeNet
+from wireless.ofdm.neural import ContextNet, DelayGate, DenseNet, NeuralEstimator, SyndromeNet
+from wireless.ofdm.neural.decoder import CODES
 from wireless.ofdm.neural.weights import from_bytes, from_lists, to_bytes, to_lists
 from wireless.ofdm.train import (
+    GROWING,
     Schedule,
+    curriculum,
+    dense_loss,
     descend,
     estimator_loss,
     fading,
     noisy_code,
     train_decoder,
     train_demapper,
+    train_dense,
     train_estimator,
 )
 
@@ -27,11 +32,17 @@ def behind(generator, schedule):
     return train_demapper(NeuralEstimator.of(train_estimator(generator, SHORT)), generator, schedule)
 
 
+def growing(generator, schedule):
+    return train_decoder(generator, schedule, lessons=GROWING)
+
+
 def flat(net):
     return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
-@pytest.mark.parametrize("train", [train_estimator, train_decoder, behind], ids=lambda train: train.__name__)
+@pytest.mark.parametrize(
+    "train", [train_estimator, train_dense, train_decoder, growing, behind], ids=lambda train: train.__name__
+)
 def test_the_same_seed_trains_the_same_network_whatever_torch_did_before(train):
     first = flat(train(seeded(1), SHORT))
     torch.randn(7)
@@ -50,6 +61,26 @@ def test_training_lowers_the_loss():
     with torch.no_grad():
         trained, fresh = (float(estimator_loss(it, 2000, seeded(9))) for it in (net, DelayGate()))
     assert trained < 0.8 * fresh
+
+
+def test_training_the_dense_estimator_lowers_its_loss_and_learns_how_wrong_it_is():
+    net = train_dense(seeded(), Schedule(steps=200, batch=128))
+    h, ls, noise = fading(4000, seeded(9))
+    with torch.no_grad():
+        assert dense_loss(net, 2000, seeded(9)) < dense_loss(DenseNet(), 2000, seeded(9))
+        found, doubt = net(ls, noise)
+    error = (found - h).abs().square() / noise[:, None]
+    assert float((error / doubt.exp()).mean()) == pytest.approx(1, abs=0.2)
+
+
+def test_the_curriculum_grows_in_memory_and_from_few_errors_to_many_in_each_lesson():
+    plan = curriculum(GROWING, 50)
+    assert [sum(code == CODES[length] for code, _ in plan) for length, _ in GROWING] == [10, 10, 30]
+    assert [code for code, _ in plan] == sorted((code for code, _ in plan), key=list(CODES.values()).index)
+    lesson = [db for code, db in plan if code == CODES[7]]
+    assert lesson == sorted(lesson, reverse=True)
+    assert lesson[14] == lesson[-1] == 1.0 < lesson[0]
+    assert len(curriculum(GROWING, 3)) == 3
 
 
 def test_the_ls_of_training_has_half_the_noise_of_a_symbol():
@@ -76,7 +107,7 @@ def test_divergence_says_where():
         descend([x], lambda: (x * float("nan")).sum(), Schedule(steps=2))
 
 
-@pytest.mark.parametrize("kind", [DelayGate, ContextNet, SyndromeNet])
+@pytest.mark.parametrize("kind", [DelayGate, DenseNet, ContextNet, SyndromeNet])
 def test_weights_survive_files_and_json_exactly(kind):
     net = kind()
     for p in net.parameters():

@@ -64,13 +64,23 @@ def compress(
 
 
 def packed_price(net: nn.Module, word: int) -> PackedBytes:
-    """Matrices have a bitmap, vectors are biases."""
+    """What `mapped` names has a bitmap; the rest is there in full."""
     ranges, start = [], 0
-    for p in net.parameters():
-        if p.ndim > 1:
+    for p, may_go in zip(net.parameters(), mapped(net), strict=True):
+        if may_go:
             ranges.append((start, start + p.numel()))
         start += p.numel()
     return PackedBytes(word, tuple(ranges))
+
+
+def mapped(net: nn.Module) -> list[bool]:
+    """For each parameter of `net` whether its zeros are worth a bitmap: those of layers' weights, not of biases."""
+    return [name.endswith("weight") for name, _ in net.named_parameters()]
+
+
+def plain_bytes(net: nn.Module, word: int) -> int:
+    """Bytes of all parameters at `word` bits without a bitmap, with a binary point for each tensor."""
+    return -(-sum(p.numel() for p in net.parameters()) * word // 8) + HEADER * len(list(net.parameters()))
 
 
 def rounded(x: Tensor, menu: Product) -> Tensor:
@@ -84,17 +94,17 @@ def rounded(x: Tensor, menu: Product) -> Tensor:
 
 
 def pack(z: Tensor, menu: Product, net: nn.Module) -> bytes:
-    """The network as bytes: for each tensor its binary point, for matrices a bitmap, then the numbers, bit by bit.
+    """The network as bytes: for each tensor its binary point, for weights a bitmap, then the numbers, bit by bit.
 
     Every tensor's bits are followed by those of the next; only the end is filled up to a whole byte.
     """
     bits: list[np.ndarray] = []
     points = bytearray()
-    for part, rows, p in zip(menu.parts, torch.split(z, list(menu.blocks)), net.parameters(), strict=True):
+    for part, rows, may_go in zip(menu.parts, torch.split(z, list(menu.blocks)), mapped(net), strict=True):
         assert isinstance(part, FixedPoint)
         points += int(part.fraction).to_bytes(1, signed=True)
         steps = torch.round(rows[:, 0] * 2.0**part.fraction).long().numpy()
-        if p.ndim > 1:
+        if may_go:
             bits.append((steps != 0).astype(np.uint8))
             steps = steps[steps != 0]
         places = np.arange(part.word - 1, -1, -1)
@@ -108,8 +118,8 @@ def unpack(packed: bytes, word: int, net: nn.Module) -> Tensor:
     points = np.frombuffer(packed[: len(shapes)], np.int8)
     read = _Bits(np.unpackbits(np.frombuffer(packed[len(shapes) :], np.uint8)))
     parts = []
-    for p, point in zip(shapes, points, strict=True):
-        there = read.take(p.numel()) > 0 if p.ndim > 1 else np.ones(p.numel(), bool)
+    for p, may_go, point in zip(shapes, mapped(net), points, strict=True):
+        there = read.take(p.numel()) > 0 if may_go else np.ones(p.numel(), bool)
         codes = read.take(int(there.sum()) * word).reshape(-1, word) @ (1 << np.arange(word - 1, -1, -1))
         steps = np.zeros(p.numel())
         steps[there] = np.where(codes >= 2 ** (word - 1), codes - 2**word, codes)

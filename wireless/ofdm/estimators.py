@@ -53,7 +53,8 @@ class Channel(NamedTuple):
 class Estimator(Protocol):
     """Turns the preamble into a channel; `name` is what tables call it."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def estimate(self, seen: Observation) -> Channel: ...
 

@@ -24,9 +24,17 @@ Receivers = Mapping[str, Receives]
 
 
 def errors(
-    link: Link, receivers: Receivers, ebn0_db: float, packets: int, rng: Generator, radios: bool = False
+    link: Link,
+    receivers: Receivers,
+    ebn0_db: float,
+    packets: int,
+    rng: Generator,
+    radios: bool = False,
+    enough: int = 0,
 ) -> dict[str, Any]:
     """What every receiver got wrong in the same `packets` packets, a multiple of `GROUP`.
+
+    With `enough`, no further burst is sent once every receiver has lost so many packets; "packets" says how many were.
 
     `bit_errors[name]` has a count for every group, `packet_errors[name]` one for all; `nmse[name]` is the summed
     squared error of the channel over its summed power, where the truth is one channel per packet. With `radios`, every
@@ -36,7 +44,7 @@ def errors(
         raise ValueError(f"packets={packets}: must be a multiple of {GROUP}, the packets counted together")
     bit: dict[str, list[int]] = {name: [] for name in receivers}
     packet = dict.fromkeys(receivers, 0)
-    off, power = dict.fromkeys(receivers, 0.0), 0.0
+    off, power, sent = dict.fromkeys(receivers, 0.0), 0.0, 0
     size = GROUP if radios else BURST
     for start in range(0, packets, size):
         here = replace(link, impairments=drawn(rng)) if radios else link
@@ -50,7 +58,10 @@ def errors(
             packet[name] += int(np.count_nonzero(wrong))
             if truth is not None:
                 off[name] += float(np.sum(np.abs(received.channel.h - truth) ** 2))
-    counted = {"packets": packets, "bits": packets * link.bits_each, "bit_errors": bit, "packet_errors": packet}
+        sent += len(burst.bits)
+        if enough and min(packet.values()) >= enough:
+            break
+    counted = {"packets": sent, "bits": sent * link.bits_each, "bit_errors": bit, "packet_errors": packet}
     return counted | ({"nmse": {name: value / power for name, value in off.items()}} if power else {})
 
 

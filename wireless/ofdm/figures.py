@@ -91,6 +91,11 @@ def decoded_points(row: Row) -> Points:
     return [point["decoded"] for point in row.result["main"] if point["decoded"] is not None]
 
 
+def radio_points(row: Row) -> Points:
+    """The demappers' points on the impairment set, all rates."""
+    return [point for points in row.result["radios"].values() for point in points]
+
+
 def pooled(rows: Sequence[Row], points: Callable[[Row], Points]) -> list[dict[str, Any]]:
     """The points of all seeds, packets added up."""
     added = []

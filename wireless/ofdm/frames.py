@@ -123,6 +123,14 @@ def finish(burst: Burst, receiver: Receiver) -> Frame:
     return replace(burst.frame, psdu=psdu, mpdus=mpdus, error=error)
 
 
+def _levelled(seen: Observation, y: NDArray[np.complex64]) -> tuple[Observation, NDArray[np.complex64]]:
+    """Both scaled so that the channel has mean power one, on which priors and networks rely; the gain is unknown."""
+    error = float(seen.noise[0]) / seen.looks
+    power = float(np.mean(np.abs(seen.ls) ** 2))
+    gain = np.float32(1 / np.sqrt(max(power - error, error)))
+    return seen._replace(ls=seen.ls * gain, noise=seen.noise * gain**2), y * gain
+
+
 def _prepared(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """Samples scaled to a largest part of 1, without the constant that a receiver's own oscillator leaks."""
     samples = np.asarray(samples)
@@ -208,7 +216,8 @@ class _Reader:
         if self._at(offset + symbols * (grid.FFT + rate.guard)) > len(self.samples):
             return self._beyond(frame)
         y = self._symbols(offset, symbols, seen, 3 if rate.ht else 1, rate.guard, rate.ht)
-        return Burst(frame, seen, y[None], rate, 16 + 8 * frame.length + 6, aggregation)
+        seen, y = _levelled(seen, y[None])
+        return Burst(frame, seen, y, rate, 16 + 8 * frame.length + 6, aggregation)
 
     def _beyond(self, frame: Frame) -> Frame:
         return replace(frame, error=f"length goes {frame.stop - len(self.samples)} samples beyond the recording")

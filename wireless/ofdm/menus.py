@@ -16,8 +16,7 @@ def fraction(values: Tensor, word: int) -> int:
     >>> fraction(torch.tensor([0.5, -0.25]), word=4), fraction(torch.zeros(3), word=4)
     (2, 0)
     """
-    top = float(values.abs().max())
-    if top == 0:
+    if not values.any():
         return 0
     return min(range(-8, 16), key=lambda f: (float((_rounded(values, word, f) - values).square().sum()), f))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -26,11 +27,25 @@ from wireless.ofdm.phy.coding import depuncture
 from wireless.ofdm.phy.interleaver import deinterleave
 from wireless.ofdm.phy.rates import Rate
 
+
+def _trained(name: str) -> Callable[[], Any]:
+    """Makes a network of `pretrained`: torch is imported by who asks for one."""
+    return lambda: getattr(import_module("wireless.ofdm.pretrained"), name)()
+
+
 ESTIMATORS: dict[str, Callable[[], Estimator]] = {
     kind.name: kind for kind in (LS, DFT, RobustLMMSE, KnownCovarianceLMMSE, PerfectCSI)
+} | {
+    "neural": _trained("neural_estimator"),
+    "neural-5k": _trained("wide_estimator"),
+    "dense": _trained("dense_estimator"),
 }
-DEMAPPERS: dict[str, Callable[[], Demapper]] = {kind.name: kind for kind in (Hard, MaxLog, Exact)}
-DECODERS: dict[str, Callable[[], Decoder]] = {kind.name: kind for kind in (HardViterbi, SoftViterbi)}
+DEMAPPERS: dict[str, Callable[[], Demapper]] = {kind.name: kind for kind in (Hard, MaxLog, Exact)} | {
+    "neural": _trained("neural_demapper")
+}
+DECODERS: dict[str, Callable[[], Decoder]] = {kind.name: kind for kind in (HardViterbi, SoftViterbi)} | {
+    "neural": _trained("neural_decoder")
+}
 
 
 class Receives(Protocol):

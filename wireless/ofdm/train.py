@@ -14,8 +14,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from wireless.ofdm.channels import ExponentialFading
 from wireless.ofdm.estimators import TAPS, Estimator
 from wireless.ofdm.link import TAIL, Link
-from wireless.ofdm.neural.decoder import SyndromeNet, features, targets
+from wireless.ofdm.neural.decoder import CODES, Generators, SyndromeNet, features, targets
 from wireless.ofdm.neural.demapper import ContextNet
+from wireless.ofdm.neural.dense import DenseNet
 from wireless.ofdm.neural.estimator import TINY, DelayGate, delays, estimate
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.coding import encode, puncture
@@ -24,6 +25,7 @@ from wireless.ofdm.phy.rates import RATES
 from wireless.ofdm.radios import drawn
 
 Report = Callable[[int, int, str], None]
+Lessons = Sequence[tuple[int, float]]
 Net = TypeVar("Net", bound=nn.Module)
 
 EBN0_DB = (0.0, 20.0)
@@ -118,29 +120,71 @@ def gaussian(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     return torch.view_as_complex(parts)
 
 
+def train_dense(generator: torch.Generator, schedule: Schedule | None = None, report: Report | None = None) -> DenseNet:
+    """A dense estimator trained on the channels of `train_estimator`, its error's variance by maximum likelihood."""
+    schedule = schedule or Schedule()
+    net = seeded(DenseNet, generator)
+    parameters = list(net.parameters())
+    descend(parameters, lambda: dense_loss(net, schedule.batch, generator), schedule, report, "training the dense one")
+    return net.eval()
+
+
+def dense_loss(net: Callable[..., tuple[Tensor, Tensor]], batch: int, generator: torch.Generator) -> Tensor:
+    """`estimator_loss`, and the Gaussian likelihood of the error, which trains the variance alone."""
+    h, ls, noise = fading(batch, generator)
+    found, doubt = net(ls, noise)
+    error = found - h
+    squared = (error.real.square() + error.imag.square()) / noise[:, None]
+    return squared.mean() + (doubt + squared.detach() * torch.exp(-doubt)).mean()
+
+
 DECODER = Schedule(steps=400, batch=64, rate=3e-3)
 
 DECODER_STEPS = 192
 EASY, HARD = 14.0, 1.0
-"""Es/N0 in dB per code bit, where the curriculum of the decoder starts and where it ends."""
+"""Es/N0 in dB per code bit, where each lesson of the decoder's curriculum starts and where it ends."""
+
+AT_ONCE: Lessons = ((7, 1.0),)
+GROWING: Lessons = ((3, 0.2), (5, 0.2), (7, 0.6))
+"""Constraint lengths in the order of training, each with its share of the steps."""
 
 
 def train_decoder(
-    generator: torch.Generator, schedule: Schedule = DECODER, report: Report | None = None
+    generator: torch.Generator,
+    schedule: Schedule = DECODER,
+    report: Report | None = None,
+    lessons: Lessons = AT_ONCE,
 ) -> SyndromeNet:
     """A decoder trained from few errors to many: on single errors the syndrome shows each of them alone.
 
-    Every batch mixes all that the curriculum has reached. Code bits fade independently, as after the interleaver.
+    Every batch mixes all noise that its lesson has reached. Code bits fade independently, as after the interleaver.
+    With the lessons `GROWING` the network first reads codes of less memory, whose errors lie nearer to their syndrome.
+    In as many steps in all that is worse: fewer are left for K=7.
     """
-    net, reached = seeded(SyndromeNet, generator), iter(range(1, schedule.steps + 1))
+    net, plan = seeded(SyndromeNet, generator), iter(curriculum(lessons, schedule.steps))
 
     def loss() -> Tensor:
-        level = EASY + (HARD - EASY) * min(2 * next(reached) / schedule.steps, 1.0)
+        code, level = next(plan)
         llr, wrong = noisy_code(schedule.batch, level, generator)
-        return binary_cross_entropy_with_logits(net(features(llr)), targets(wrong))
+        return binary_cross_entropy_with_logits(net(features(llr, code)), targets(wrong, code))
 
     descend(list(net.parameters()), loss, schedule, report, "training the decoder")
     return net.eval()
+
+
+def curriculum(lessons: Lessons, steps: int) -> list[tuple[Generators, float]]:
+    """Code and hardest Es/N0 of every step: a lesson gets harder over its first half and stays so.
+
+    >>> [db for _, db in curriculum(((7, 1.0),), 4)]
+    [7.5, 1.0, 1.0, 1.0]
+    """
+    ends = np.cumsum([share for _, share in lessons])
+    lasts = np.round(ends / ends[-1] * steps).astype(int)
+    plan = []
+    for (length, _), first, last in zip(lessons, (0, *lasts[:-1]), lasts, strict=True):
+        done = (np.arange(first, last) + 1 - first) / max(last - first, 1)
+        plan += [(CODES[length], float(db)) for db in EASY + (HARD - EASY) * np.minimum(2 * done, 1.0)]
+    return plan
 
 
 def noisy_code(batch: int, hardest_db: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -164,26 +208,34 @@ IMPAIRED = {24: (6.0, 18.0), 54: (14.0, 28.0)}
 """Rates in Mb/s and ranges of Eb/N0 in dB of the impaired packets."""
 
 
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, int]
+"""What a demapper is given, y, h, noise, then the code bits that were sent, and how many a subcarrier carries."""
+
+
 def train_demapper(
     estimator: Estimator, generator: torch.Generator, schedule: Schedule = DEMAPPER, report: Report | None = None
 ) -> ContextNet:
     """A demapper trained behind `estimator` on exponential channels and radios drawn from the impairment set."""
-    rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-    pool = [_impaired(estimator, schedule.batch, k, rng) for k in range(POOL)]
+    pool = impaired(estimator, schedule.batch, generator)
     net, turn = seeded(ContextNet, generator), cycle(pool)
-
-    def loss() -> Tensor:
-        y, h, noise, sent, bits = next(turn)
-        return binary_cross_entropy_with_logits(net(y, h, noise, bits).clamp(-30, 30), sent)
-
-    descend(list(net.parameters()), loss, schedule, report, "training the demapper")
+    descend(list(net.parameters()), lambda: demapper_loss(net, next(turn)), schedule, report, "training the demapper")
     return net.eval()
 
 
-def _impaired(
-    estimator: Estimator, packets: int, turn: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
-    """What a demapper is given, and the code bits that were sent; every third batch comes from perfect radios."""
+def demapper_loss(net: Callable[..., Tensor], batch: Batch) -> Tensor:
+    """Cross entropy of the LLRs that `net` gives, bounded as a decoder would bound them."""
+    y, h, noise, sent, bits = batch
+    return binary_cross_entropy_with_logits(net(y, h, noise, bits).clamp(-30, 30), sent)
+
+
+def impaired(estimator: Estimator, packets: int, generator: torch.Generator, count: int = POOL) -> list[Batch]:
+    """`count` batches from radios of the impairment set, seen through `estimator`."""
+    rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    return [_impaired(estimator, packets, k, rng) for k in range(count)]
+
+
+def _impaired(estimator: Estimator, packets: int, turn: int, rng: np.random.Generator) -> Batch:
+    """Rates take turns; every third batch comes from perfect radios."""
     mbps = tuple(IMPAIRED)[turn % len(IMPAIRED)]
     rate, radio = RATES[mbps], drawn(rng) if turn % 3 else ()
     link = Link(ExponentialFading(), rate=rate, impairments=radio)

@@ -2,6 +2,16 @@
 
 from wireless.ofdm.neural.decoder import NeuralDecoder, SyndromeNet
 from wireless.ofdm.neural.demapper import ContextNet, NeuralDemapper
+from wireless.ofdm.neural.dense import DenseEstimator, DenseNet
 from wireless.ofdm.neural.estimator import DelayGate, NeuralEstimator
 
-__all__ = ["ContextNet", "DelayGate", "NeuralDecoder", "NeuralDemapper", "NeuralEstimator", "SyndromeNet"]
+__all__ = [
+    "ContextNet",
+    "DelayGate",
+    "DenseEstimator",
+    "DenseNet",
+    "NeuralDecoder",
+    "NeuralDemapper",
+    "NeuralEstimator",
+    "SyndromeNet",
+]

@@ -1,4 +1,4 @@
-"""A convolutional network that decodes the K=7 code from its syndrome and the confidence in every code bit.
+"""A convolutional network that decodes a convolutional code from its syndrome and the confidence in every code bit.
 
 A network that reads LLRs has to learn parities over seven steps, and mostly does not. The syndrome
 
@@ -6,10 +6,11 @@ A network that reads LLRs has to learn parities over seven steps, and mostly doe
 
 depends on the errors alone, whatever was sent (Bennatan, Choukroun, Kisilev 2018, *Deep learning for decoding of
 linear codes - a syndrome-based approach*). Because g0 and g1 have no common factor there are a, b with
-`a g0 + b g1 = 1`, and `a r0 + b r1` is a first guess of the bits; the network says where it is wrong.
+`a g0 + b g1 = 1`, and `a r0 + b r1` is a first guess of the bits; the network says where it is wrong. Nothing of that
+is special to K=7: the same network reads the syndromes of shorter codes, on which its training begins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,8 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-GENERATORS = (0b1101101, 0b1001111)
-"""133 and 171 octal as polynomials in the delay D: bit k is the coefficient of D^k."""
+Generators = tuple[int, int]
+"""g0 and g1 as polynomials in the delay D: bit k is the coefficient of D^k."""
+
+CODES: Mapping[int, Generators] = {3: (0b101, 0b111), 5: (0b11001, 0b10111), 7: (0b1101101, 0b1001111)}
+"""The usual codes of constraint length 3, 5 and 7: 5 and 7, 23 and 35, 133 and 171 octal (newest bit first)."""
+
+GENERATORS = CODES[7]
+"""Those of 802.11."""
 
 INPUTS, OUTPUTS = 3, 3
 
@@ -42,14 +49,14 @@ class SyndromeNet(nn.Module):
 
 
 @cache
-def inverse() -> tuple[int, int]:
+def inverse(code: Generators = GENERATORS) -> tuple[int, int]:
     """Polynomials a, b with `a g0 + b g1 = 1` over GF(2), by Euclid's algorithm.
 
     >>> a, b = inverse()
     >>> product(a, GENERATORS[0]) ^ product(b, GENERATORS[1])
     1
     """
-    r, s = GENERATORS, ((1, 0), (0, 1))
+    r, s = code, ((1, 0), (0, 1))
     while r[1]:
         shift = r[0].bit_length() - r[1].bit_length()
         if shift < 0:
@@ -80,24 +87,24 @@ def filtered(bits: Tensor, polynomial: int) -> Tensor:
     return result
 
 
-def guess(r0: Tensor, r1: Tensor) -> Tensor:
+def guess(r0: Tensor, r1: Tensor, code: Generators = GENERATORS) -> Tensor:
     """The bits of code bits without errors; with `e` for `r`, where that guess is wrong."""
-    a, b = inverse()
+    a, b = inverse(code)
     return filtered(r0, a) ^ filtered(r1, b)
 
 
-def features(llr: Tensor) -> Tensor:
+def features(llr: Tensor, code: Generators = GENERATORS) -> Tensor:
     """`(batch, 2 steps)` LLRs to the network's input; confidences are relative to the packet's mean."""
     pairs = llr.reshape(len(llr), -1, 2).transpose(1, 2)
     sign = (pairs > 0).to(torch.uint8)
-    syndrome = filtered(sign[:, 0], GENERATORS[1]) ^ filtered(sign[:, 1], GENERATORS[0])
+    syndrome = filtered(sign[:, 0], code[1]) ^ filtered(sign[:, 1], code[0])
     size = pairs.abs() / pairs.abs().mean((1, 2), keepdim=True).clamp_min(1e-9)
     return torch.cat((size.clamp_max(4.0), 2.0 * syndrome[:, None] - 1.0), 1)
 
 
-def targets(wrong: Tensor) -> Tensor:
+def targets(wrong: Tensor, code: Generators = GENERATORS) -> Tensor:
     """`(batch, 2, steps)` errors of the code bits to what the network's three outputs should say."""
-    return torch.cat((guess(wrong[:, 0], wrong[:, 1])[:, None], wrong), 1).float()
+    return torch.cat((guess(wrong[:, 0], wrong[:, 1], code)[:, None], wrong), 1).float()
 
 
 @dataclass(frozen=True, eq=False)

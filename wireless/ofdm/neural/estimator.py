@@ -16,6 +16,9 @@ from wireless.ofdm.wiener import Prior, wiener
 TINY = (24,)
 """Hidden widths of the smallest network that keeps up: 832 weights."""
 
+WIDE = (64, 54)
+"""Hidden widths of the larger one: 5542 weights."""
+
 PLAIN = 4.0
 """Noise alone makes a tap so many times stronger than itself in one of 55 cases: such a tap is there."""
 
@@ -81,11 +84,11 @@ class NeuralEstimator:
     """
 
     layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]
-    name = "neural"
+    name: str = "neural"
 
     @classmethod
-    def of(cls, net: DelayGate) -> "NeuralEstimator":
-        return cls([_arrays(layer) for layer in net.layers])
+    def of(cls, net: DelayGate, name: str = "neural") -> "NeuralEstimator":
+        return cls([_arrays(layer) for layer in net.layers], name)
 
     def estimate(self, seen: Observation) -> Channel:
         noise = np.repeat((seen.noise / seen.looks)[:, None], seen.ls.shape[1], axis=1)

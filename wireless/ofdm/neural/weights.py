@@ -1,5 +1,6 @@
 """Weights as safetensors: plain numbers, nothing that can run."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from safetensors.torch import load, save
@@ -8,9 +9,10 @@ from torch import Tensor, nn
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def to_bytes(net: nn.Module) -> bytes:
-    """Every parameter of a network, by name."""
-    return save({name: parameter.detach().contiguous() for name, parameter in net.named_parameters()})
+def to_bytes(net: nn.Module, about: Mapping[str, str] | None = None) -> bytes:
+    """Every parameter of a network, by name; `about` becomes the file's metadata."""
+    tensors = {name: parameter.detach().contiguous() for name, parameter in net.named_parameters()}
+    return save(tensors, dict(about) if about else None)
 
 
 def from_bytes(net: Net, data: bytes) -> Net:

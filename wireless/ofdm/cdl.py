@@ -1,0 +1,86 @@
+"""Clustered delay lines: 3GPP's channel models with a direction for every ray, as one antenna receives them."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from wireless.ofdm.channels import AbstractChannel, Paths
+from wireless.ofdm.phy.grid import SAMPLE_RATE
+
+MODELS = ("A", "B", "C", "D", "E")
+
+
+@dataclass(frozen=True)
+class CDL(AbstractChannel):
+    """The clustered delay lines A to E of 3GPP TR 38.901 (section 7.7.1), from Sionna's tables, at a scaled rms delay.
+
+    Twenty rays of equal power and random phase arrive in each cluster; D and E have a line of sight besides. Between
+    vertical antennas without direction a ray has no other gain than its phase (7.5-22), so that its polarisation and
+    direction of departure drop out. With `doppler_hz`, the receiver moves horizontally to a random side, and a ray from
+    the direction r turns by `doppler_hz` times the part of r along the way (7.5-25).
+
+    Sionna's delays, powers and angles, our draws: one generator decides everything. Raises ValueError for another
+    model and ImportError without Sionna.
+    """
+
+    model: str = "A"
+    rms_ns: float = 100.0
+    doppler_hz: float = 0.0
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        moving = f"-{self.doppler_hz:g}hz" if self.doppler_hz else ""
+        return f"cdl-{self.model.lower()}-{self.rms_ns:g}ns{moving}"
+
+    def draw(self, packets: int, rng: Generator) -> Paths:
+        rays = _rays(self.model)
+        phase = np.exp(2j * np.pi * rng.random((packets, *rays.power.shape)))
+        gain = (phase * np.sqrt(rays.power)).astype(np.complex64)
+        delay = (rays.delay * self.rms_ns * 1e-9 * SAMPLE_RATE).astype(np.float32)
+        power = np.repeat(rays.power.sum(1).astype(np.float32)[None], packets, axis=0)
+        if not self.doppler_hz:
+            return Paths(gain.sum(2), delay, power)
+        way = rng.uniform(0, 2 * np.pi, (packets, 1, 1))
+        along = rays.arrival[..., 0] * np.cos(way) + rays.arrival[..., 1] * np.sin(way)
+        return Paths(gain, delay, power, (self.doppler_hz * along).astype(np.float32))
+
+
+class _Rays(NamedTuple):
+    delay: NDArray[np.float64]
+    """(paths,), in units of the rms delay."""
+    power: NDArray[np.float64]
+    """(paths, rays); all together one."""
+    arrival: NDArray[np.float64]
+    """Unit vectors (paths, rays, 3) towards where each ray comes from."""
+
+
+@cache
+def _rays(model: str) -> _Rays:
+    if model not in MODELS:
+        raise ValueError(f"CDL model {model!r} is not one of {', '.join(MODELS)}")
+    try:
+        from sionna.phy.channel import tr38901
+    except ImportError as error:
+        raise ImportError("CDL channels need Sionna: pip install 'qwedge[wireless]'") from error
+    omni = tr38901.Antenna("single", "V", "omni", 5e9)
+    table = tr38901.CDL(model, 1.0, 5e9, omni, omni)
+    delay, cluster, azimuth, zenith = (
+        np.asarray(part, np.float64) for part in (table._delays, table._powers, table._aoa, table._zoa)
+    )
+    power = np.repeat(cluster[:, None] / azimuth.shape[1], azimuth.shape[1], axis=1)
+    if table._has_los:
+        k = float(table._k_factor)
+        power, sight = power / (1 + k), np.array([k / (1 + k)])
+        # A path of its own at delay zero, of one ray: its other places hold rays without power.
+        first = np.zeros((1, power.shape[1]))
+        first[0, 0] = sight[0]
+        power, delay = np.concatenate((first, power)), np.concatenate(([0.0], delay))
+        azimuth = np.concatenate((np.full_like(first, float(table._los_aoa)), azimuth))
+        zenith = np.concatenate((np.full_like(first, float(table._los_zoa)), zenith))
+    flat = np.sin(zenith)
+    arrival = np.stack((flat * np.cos(azimuth), flat * np.sin(azimuth), np.cos(zenith)), -1)
+    return _Rays(delay - delay.min(), power, arrival)

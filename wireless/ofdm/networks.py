@@ -1,0 +1,215 @@
+"""The networks of one run: trained, pruned, quantized, and read back from what was kept of each."""
+
+import time
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from shared import ADMM
+from shared.lab import JSON, Context
+from wireless.ofdm import compress, structured
+from wireless.ofdm.complexity import WORD
+from wireless.ofdm.menus import weight_grid
+from wireless.ofdm.neural import (
+    ContextNet,
+    DelayGate,
+    DenseEstimator,
+    DenseNet,
+    NeuralDecoder,
+    NeuralDemapper,
+    NeuralEstimator,
+    SyndromeNet,
+)
+from wireless.ofdm.neural.decoder import features, targets
+from wireless.ofdm.neural.estimator import WIDE
+from wireless.ofdm.neural.weights import from_lists, to_bytes, to_lists
+from wireless.ofdm.structured import Rows, present, prune_units, without_units
+from wireless.ofdm.tasks import Loss, Weights
+from wireless.ofdm.train import (
+    DECODER,
+    DEMAPPER,
+    HARD,
+    Schedule,
+    demapper_loss,
+    estimator_loss,
+    impaired,
+    noisy_code,
+    train_decoder,
+    train_demapper,
+    train_dense,
+    train_estimator,
+)
+
+Steps = TypeVar("Steps", Schedule, ADMM)
+
+UNITS = 0.5
+"""Share of the units' multiply-accumulates that structured pruning leaves."""
+
+KINDS: Mapping[str, Callable[[], nn.Module]] = {
+    "estimator": DelayGate,
+    "neural-5k": partial(DelayGate, WIDE),
+    "dense": DenseNet,
+    "demapper": ContextNet,
+    "decoder": SyndromeNet,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a block is compressed: bits of a weight, bytes of the file, and how long each part of the search may take."""
+
+    word: int
+    bytes: int
+    solver: ADMM
+    tuning: Schedule
+    fit: Schedule
+
+
+PLANS: Mapping[str, Plan] = {
+    "estimator": Plan(4, 200, compress.SOLVER, compress.TUNING, Schedule(60, rate=2e-3, floor=5e-4)),
+    "demapper": Plan(
+        4, 110, replace(compress.SOLVER, steps=12), replace(compress.TUNING, steps=200),
+        Schedule(10, rate=2e-3, floor=5e-4),
+    ),
+    "decoder": Plan(
+        4, 14_000, replace(compress.SOLVER, steps=12), replace(compress.TUNING, steps=150),
+        Schedule(10, rate=2e-3, floor=5e-4),
+    ),
+}  # fmt: skip
+"""The blocks that are compressed. The estimator's bytes are a setting of the experiment."""
+
+
+class Networks:
+    """`stages` by name, in their order; `kept` is to hold what each has returned before the next one starts."""
+
+    def __init__(self, context: Context, training: float, budget: int, say: Callable[[int, int, str], None]) -> None:
+        self.context, self.training, self.say = context, training, say
+        self.plans = dict(PLANS) | {"estimator": replace(PLANS["estimator"], bytes=budget)}
+        self.kept: dict[str, Any] = {}
+
+    @cached_property
+    def stages(self) -> Mapping[str, Callable[[], JSON]]:
+        def behind(generator: torch.Generator, schedule: Schedule, report: Any = None) -> nn.Module:
+            return train_demapper(self.estimator, generator, schedule, report)
+
+        trained: dict[str, tuple[Callable[..., nn.Module], Schedule]] = {
+            "estimator": (train_estimator, Schedule()),
+            "neural-5k": (partial(train_estimator, hidden=WIDE), Schedule()),
+            "dense": (train_dense, Schedule()),
+            "demapper": (behind, DEMAPPER),
+            "decoder": (train_decoder, DECODER),
+        }
+        stages: dict[str, Callable[[], JSON]] = {name: partial(self.train, name, *how) for name, how in trained.items()}
+        for name in self.plans:
+            stages[f"{name}, packed"] = partial(self.pack, name)
+            stages[f"{name}, fewer units"] = partial(self.prune, name)
+        return stages
+
+    def scaled(self, steps: Steps) -> Steps:
+        return replace(steps, steps=max(round(steps.steps * self.training), 1))
+
+    def generator(self) -> torch.Generator:
+        """Seeded by the cell's generator: call it inside a stage, so that the stage's record holds its draw."""
+        return torch.Generator().manual_seed(int(self.context.rng.integers(2**63)))
+
+    def train(self, name: str, trainer: Callable[..., nn.Module], schedule: Schedule) -> JSON:
+        started = time.process_time()
+        net = trainer(self.generator(), self.scaled(schedule), report=self.say)
+        self.context.artefact(f"{name}.safetensors", to_bytes(net))
+        parameters = sum(parameter.numel() for parameter in net.parameters())
+        return {"parameters": parameters, "cpu_s": time.process_time() - started, "weights": to_lists(net)}
+
+    def pack(self, name: str) -> JSON:
+        started, plan, generator = time.process_time(), self.plans[name], self.generator()
+        task = Weights(self.net(name), self.draw(name, generator), generator, 0, self.scaled(plan.fit))
+        solver, tuning = self.scaled(plan.solver), self.scaled(plan.tuning)
+        found = compress.compress(task, plan.bytes, plan.word, solver, tuning, report=self.say)
+        self.context.artefact(f"{name}.packed", found.packed)
+        return {
+            "bytes": len(found.packed),
+            "word": plan.word,
+            "sparsity": found.sparsity,
+            "loss": found.loss,
+            "dense_loss": found.dense_loss,
+            "status": found.status,
+            "cpu_s": time.process_time() - started,
+            "weights": found.packed.hex(),
+        }
+
+    def prune(self, name: str) -> JSON:
+        started, generator = time.process_time(), self.generator()
+        fit = self.scaled(self.plans[name].fit)
+        task = Rows(self.net(name), self.draw(name, generator), generator, 0, fit)
+        net, gone = prune_units(task, UNITS, self.scaled(structured.SOLVER), report=self.say)
+        kept = to_lists(net)
+        small = without_units(net)
+        self.context.artefact(f"{name}-units.safetensors", to_bytes(small))
+        return {
+            "macs_gone": gone,
+            "parameters": present(small),
+            "cpu_s": time.process_time() - started,
+            "weights": kept,
+        }
+
+    def draw(self, name: str, generator: torch.Generator) -> Loss:
+        """What a block is compressed for: the loss that it was trained on, at the curriculum's end."""
+        if name == "estimator":
+            return lambda net, g: estimator_loss(net, 512, g)
+        if name == "demapper":
+            pool = impaired(self.estimator, 32, generator, count=24)
+            return lambda net, g: demapper_loss(net, pool[int(torch.randint(len(pool), (), generator=g))])
+
+        def loss(net: Callable[..., Tensor], g: torch.Generator) -> Tensor:
+            llr, wrong = noisy_code(DECODER.batch, HARD, g)
+            return binary_cross_entropy_with_logits(net(features(llr)), targets(wrong))
+
+        return loss
+
+    def net(self, name: str) -> Any:
+        return from_lists(KINDS[name](), self.kept[name]["weights"])
+
+    def compressed(self, name: str) -> Mapping[str, Any]:
+        """The block of this name without some units, rounded to eight bits, and pruned in few bits."""
+        net, lists = self.net(name), self.kept[f"{name}, fewer units"]["weights"]
+        flat = parameters_to_vector(net.parameters()).detach()[:, None]
+        packed = bytes.fromhex(self.kept[f"{name}, packed"]["weights"])
+        nets = {
+            "fewer units": without_units(from_lists(KINDS[name](), lists)),
+            f"{WORD} bits": _with(net, compress.rounded(flat, weight_grid(net, WORD))),
+            "packed": _with(net, compress.unpack(packed, self.plans[name].word, net)),
+        }
+        return {f"{name}, {what}": block(name, it) for what, it in nets.items()}
+
+    @cached_property
+    def estimator(self) -> NeuralEstimator:
+        return NeuralEstimator.of(self.net("estimator"))
+
+    @cached_property
+    def packed(self) -> NeuralEstimator:
+        """The compressed estimator, read back from its bytes."""
+        found: NeuralEstimator = self.compressed("estimator")["estimator, packed"]
+        return found
+
+
+def block(name: str, net: Any) -> Any:
+    """A trained network as a block of the receiver."""
+    kinds: Mapping[str, Callable[[Any], Any]] = {
+        "dense": DenseEstimator,
+        "demapper": NeuralDemapper,
+        "decoder": NeuralDecoder,
+    }
+    return kinds[name](net) if name in kinds else NeuralEstimator.of(net)
+
+
+def _with(net: nn.Module, z: Tensor) -> nn.Module:
+    """Another network with the weights `z`, `(parameters, 1)`."""
+    other = deepcopy(net)
+    vector_to_parameters(z[:, 0], other.parameters())
+    return other

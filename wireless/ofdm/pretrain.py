@@ -1,0 +1,62 @@
+"""Trains the neural blocks that are known by name: `python -m wireless.ofdm.pretrain --seed 0 --out FOLDER`.
+
+The same seed gives the same weights on the same machine; each file says from which seed and commit it comes.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from shared.lab.lines import write_whole
+from shared.lab.provenance import provenance
+from wireless.ofdm.neural import NeuralEstimator
+from wireless.ofdm.neural.estimator import WIDE
+from wireless.ofdm.neural.weights import to_bytes
+from wireless.ofdm.train import DEMAPPER, Report, Schedule, train_decoder, train_demapper, train_dense, train_estimator
+
+LONG = Schedule(steps=2000, batch=64, rate=3e-3)
+"""The decoder's: it has not finished learning after the steps that an experiment gives it."""
+
+
+def networks(
+    seed: int,
+    estimator: Schedule | None = None,
+    demapper: Schedule = DEMAPPER,
+    decoder: Schedule = LONG,
+    report: Report | None = None,
+) -> Iterator[tuple[str, nn.Module]]:
+    """Every network with the name of its file, each from a generator of its own; the demapper behind the first."""
+
+    def generator() -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    gate = train_estimator(generator(), estimator, report=report)
+    yield "neural", gate
+    yield "neural-5k", train_estimator(generator(), estimator, WIDE, report)
+    yield "dense", train_dense(generator(), estimator, report)
+    yield "demapper", train_demapper(NeuralEstimator.of(gate), generator(), demapper, report)
+    yield "decoder", train_decoder(generator(), decoder, report)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train the neural blocks that are known by name.")
+    parser.add_argument("--seed", type=int, default=0, help="decides every weight (default 0)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the safetensors files")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    given.out.mkdir(parents=True, exist_ok=True)
+    about = {"seed": str(given.seed), "commit": str(provenance("")["commit"]), "torch": torch.__version__}
+    for name, net in networks(given.seed, report=_told):
+        write_whole(given.out / f"{name}.safetensors", to_bytes(net, about))
+
+
+def _told(done: int, total: int, note: str) -> None:
+    print(f"\r{note} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

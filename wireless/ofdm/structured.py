@@ -1,0 +1,154 @@
+"""Structured pruning: whole hidden units go, and what is left are smaller matrices without a single index."""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import pad
+
+from shared import ADMM, Grouping, Levels, NonzeroPrice, Product, Sparsity, penalty
+from wireless.ofdm.neural import ContextNet, DelayGate, SyndromeNet
+from wireless.ofdm.tasks import Loss
+from wireless.ofdm.train import Report, Schedule, descend
+
+SOLVER = ADMM(rho=1e-2, growth=1.2, steps=12, fine_tune=3)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A `shared.Task` over the rows of every tensor of `net`, `(rows, longest row)`; `draw` as in `tasks.Weights`.
+
+    A row is what makes one unit: the weights into it. A bias is a row of one number. Shorter rows end in zeros.
+    """
+
+    net: nn.Module
+    draw: Loss
+    generator: torch.Generator
+    seed: int
+    schedule: Schedule = field(default_factory=lambda: Schedule(steps=60, rate=2e-3, floor=5e-4))
+
+    @property
+    def groups(self) -> Mapping[str, Grouping]:
+        return {name: Grouping.channel(tuple(p.shape)) for name, p in self.net.named_parameters()}
+
+    @property
+    def x(self) -> Tensor:
+        rows = [self.groups[name].split(p.detach()) for name, p in self.net.named_parameters()]
+        longest = max(part.shape[1] for part in rows)
+        return torch.cat([pad(part, (0, longest - part.shape[1])) for part in rows])
+
+    def parameters(self, x: Tensor) -> dict[str, Tensor]:
+        """The tensors of a point, by name."""
+        sizes = [p.shape[0] for p in self.net.parameters()]
+        return {
+            name: group.join(part[:, : group.split(p).shape[1]])
+            for (name, p), group, part in zip(
+                self.net.named_parameters(), self.groups.values(), torch.split(x, sizes), strict=True
+            )
+        }
+
+    def forward(self, x: Tensor) -> Callable[..., Tensor]:
+        """The network with the rows `x`."""
+        parts = self.parameters(x)
+        return lambda *inputs: functional_call(self.net, parts, inputs)
+
+    def loss(self, x: Tensor) -> float:
+        with torch.no_grad():
+            return float(self.draw(self.forward(x), torch.Generator().manual_seed(self.seed)))
+
+    def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
+        latent, held = x.detach().clone().requires_grad_(), x.detach()
+
+        def loss() -> Tensor:
+            point = latent if free is None else torch.where(free, latent, held)
+            return self.draw(self.forward(point), self.generator) + penalty(point, anchor, rho)
+
+        descend([latent], loss, self.schedule)
+        return latent.detach()
+
+
+def unit_macs(net: nn.Module) -> dict[str, int]:
+    """Multiply-accumulates that one row of each prunable tensor costs, with what reads it where nothing else does.
+
+    A unit of a delay gate or of the demapper's judge has weights into it and out of it. A channel of the decoder is
+    added to what runs past it, so that the layer after it is read as before.
+    """
+    if isinstance(net, DelayGate):
+        pairs = zip(net.layers, list(net.layers)[1:], strict=False)
+        return {f"layers.{k}.weight": _width(one) + len(_weight(two)) for k, (one, two) in enumerate(pairs)}
+    if isinstance(net, ContextNet):
+        return {f"doubt.{k}.0.weight": _width(mlp[0]) + 1 for k, mlp in enumerate(net.doubt)}  # type: ignore[index]
+    if isinstance(net, SyndromeNet):
+        return {f"middle.{k}.weight": _width(layer) for k, layer in enumerate(net.middle)}
+    raise ValueError(f"no units of {type(net).__name__} are known: needs a DelayGate, a ContextNet or a SyndromeNet")
+
+
+def prune_units(task: Rows, share: float, solver: ADMM = SOLVER, report: Report | None = None) -> tuple[nn.Module, int]:
+    """The network of `task` with units worth at most `share` of their MACs, the others zero, and how many MACs went.
+
+    `without_units` makes smaller matrices of it. Raises ValueError for a share outside 0 to 1.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share={share:g} of the MACs: must be between 0 and 1")
+    each = unit_macs(task.net)
+    counts = [(name, p.shape[0]) for name, p in task.net.named_parameters()]
+    menu = Product([Sparsity() if name in each else Levels(()) for name, _ in counts], [n for _, n in counts])
+    price = NonzeroPrice(tuple(float(each.get(name, 0)) for name, n in counts for _ in range(n)), "MAC")
+    whole = price.measure(torch.ones_like(task.x))
+    found = solver.solve(task, on=menu, price=price, budget=share * whole, x=task.x, report=report)
+    net = deepcopy(task.net)
+    net.load_state_dict(task.parameters(found.z), strict=False)
+    return net.eval(), round(whole - found.measured)
+
+
+def without_units(net: nn.Module) -> nn.Module:
+    """The same function in smaller matrices: units whose weights are zero say the same always, which a bias can say.
+
+    Channels of a `SyndromeNet` stay where they are: what is added to them needs them in their places.
+    """
+    if isinstance(net, DelayGate):
+        for k in range(len(net.layers) - 1):
+            net.layers[k], net.layers[k + 1] = _smaller(net.layers[k], net.layers[k + 1])
+    if isinstance(net, ContextNet):
+        for mlp in net.doubt:
+            mlp[0], mlp[2] = _smaller(mlp[0], mlp[2])  # type: ignore[index,operator]
+    return net.eval()
+
+
+def present(net: nn.Module) -> int:
+    """Parameters of a network, without rows of weights that are zero."""
+    gone = sum(int((Grouping.channel(tuple(p.shape)).split(p) == 0).all(1).sum()) * p[0].numel() for p in _weights(net))
+    return sum(p.numel() for p in net.parameters()) - gone
+
+
+def _weights(net: nn.Module) -> list[Tensor]:
+    return [p for name, p in net.named_parameters() if name.endswith("weight") and len(p)]
+
+
+def _smaller(one: nn.Module, two: nn.Module) -> tuple[nn.Linear, nn.Linear]:
+    assert isinstance(one, nn.Linear)
+    assert isinstance(two, nn.Linear)
+    with torch.no_grad():
+        there = (one.weight != 0).any(1)
+        bias = two.bias + two.weight[:, ~there] @ torch.relu(one.bias[~there])
+        return _linear(one.weight[there], one.bias[there]), _linear(two.weight[:, there], bias)
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    layer = nn.Linear(1, 1)  # whose own weights are replaced: torch warns where there are none to draw
+    layer.out_features, layer.in_features = weight.shape
+    layer.weight, layer.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+    return layer
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    assert isinstance(layer, nn.Linear | nn.Conv1d)
+    return layer.weight
+
+
+def _width(layer: nn.Module) -> int:
+    """Weights into one unit."""
+    return _weight(layer)[0].numel()

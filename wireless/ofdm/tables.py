@@ -1,0 +1,246 @@
+"""The tables of an OFDM run's page; losing rows included."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from shared.lab import Block, Number, Row, Table, Text, cite, wilson
+from wireless.ofdm.complexity import table
+from wireless.ofdm.figures import (
+    Figure,
+    Points,
+    ber,
+    cut,
+    decoded_points,
+    main_points,
+    over_packets,
+    over_seeds,
+    pooled,
+    radio_points,
+    ratio,
+)
+
+NAMES = {
+    "hard": "LS, hard decisions, Viterbi",
+    "ls/max-log/soft-viterbi": "LS, max-log, soft Viterbi",
+    "dft": "DFT truncation",
+    "robust": "robust LMMSE",
+    "robust, hard feedback": "robust LMMSE, 2 passes of hard feedback",
+    "robust, soft feedback": "robust delays, soft feedback (control)",
+    "genie": "LMMSE, known covariance",
+    "perfect": "perfect channel knowledge, one pass",
+    "neural/max-log/soft-viterbi": "neural estimator",
+    "neural-5k": "neural estimator of 5.5k",
+    "dense": "dense neural estimator",
+    "estimator, packed": "neural estimator, pruned and quantized",
+    "ours": "neural estimator, soft feedback (ours)",
+    "ours, packed": "the same, pruned and quantized",
+}
+"""Receivers of the main table, in its order; max-log and soft Viterbi where nothing else is said."""
+
+
+def share(rows: Sequence[Row], figure: Any, points: Callable[[Row], Points] = main_points) -> Number:
+    return number(rows, figure, ".1%", "", points)
+
+
+def number(
+    rows: Sequence[Row], figure: Any, form: str, unit: str, points: Callable[[Row], Points] = main_points
+) -> Number:
+    it = over_seeds(figure, rows, points)
+    if math.isnan(it.value):
+        return cite("no errors", *rows)
+    return cite(it.value, *rows, form=form, unit=unit, low=it.low, high=it.high)
+
+
+def main_db(rows: Sequence[Row]) -> list[float]:
+    return [point["ebn0_db"] for point in rows[0].result["main"]]
+
+
+def in_distribution(rows: Sequence[Row]) -> Table:
+    points, decibels = pooled(rows, main_points), main_db(rows)
+    columns = (
+        "receiver",
+        *(f"BER at {db:g} dB" for db in decibels),
+        "NMSE, dB",
+        "below LS + hard",
+        "below LS + soft",
+        "below robust LMMSE",
+        "x genie LMMSE",
+    )
+    lines: list[Sequence[str | Number]] = [
+        (
+            label,
+            *(cite(ber(point, name), *rows, form=".2e") for point in points),
+            cite(_nmse(rows, name), *rows, form=".1f"),
+            share(rows, cut(name, "hard")),
+            share(rows, cut(name, "ls/max-log/soft-viterbi")),
+            share(rows, cut(name, "robust")),
+            number(rows, ratio(name, "genie"), ".3f", ""),
+        )
+        for name, label in NAMES.items()
+    ]
+    note = (
+        "Mean over Eb/N0 of 1 - BER / BER(reference). NMSE: of the last pass, mean over all Eb/N0, linear. Feedback "
+        "may pass perfect channel knowledge, which decodes once. The control says how much of ours is feedback."
+    )
+    return Table("In distribution", columns, lines, note=note, strong=[list(NAMES).index("ours")])
+
+
+def baselines(rows: Sequence[Row]) -> Table:
+    """The mean reduction of each of our receivers against each baseline."""
+    ours = ("neural/max-log/soft-viterbi", "neural-5k", "dense", "ours", "ours, packed")
+    baselines = ("hard", "ls/max-log/soft-viterbi", "dft", "robust", "robust, hard feedback", "genie", "perfect")
+    lines: list[Sequence[str | Number]] = [
+        (NAMES[name], *(share(rows, cut(one, name)) for one in ours)) for name in baselines
+    ]
+    note = "Mean over Eb/N0 of 1 - BER / BER(baseline), on the same packets; negative where the baseline is better."
+    return Table("Average reduction of the bit error rate", ("below", *(NAMES[it] for it in ours)), lines, note=note)
+
+
+def _section(section: str, name: str, row: Row) -> Points:
+    points: Points = row.result[section][name]
+    return points
+
+
+def _nmse(rows: Sequence[Row], name: str) -> float | None:
+    values = [point["nmse"][name] for row in rows for point in main_points(row)]
+    middle = sum(values) / len(values)
+    return 10 * math.log10(middle) if middle > 0 else None
+
+
+def matrix(rows: Sequence[Row]) -> list[Block]:
+    if not all(decoded_points(row) for row in rows):
+        return []
+    points, decibels = pooled(rows, decoded_points), main_db(rows)
+    reference = "ls/max-log/soft-viterbi"
+    lines = [
+        (
+            *name.split("/"),
+            *(cite(ber(point, name), *rows, form=".2e") for point in points),
+            share(rows, cut(name, reference), decoded_points),
+        )
+        for name in points[0]["bit_errors"]
+        if name.count("/") == 2
+    ]
+    columns = ("estimator", "demapper", "decoder", *(f"BER at {db:g} dB" for db in decibels), "below all legacy")
+    note = (
+        "One pass each. Viterbi finds the most likely sequence where LLRs are right: a network can win only where they "
+        "are wrong. As many packets for every cell of the matrix."
+    )
+    return [Table("Every block legacy or neural", columns, lines, note=note)]
+
+
+def outside(rows: Sequence[Row]) -> Table:
+    shown = {"neural": "neural", "neural-5k": "5.5k", "dense": "dense", "ours": "ours", "robust": "robust LMMSE"}
+    lines: list[Sequence[str | Number]] = []
+    for name in rows[0].result["outside"]:
+        if not rows[0].result["outside"][name]:
+            continue
+        points = pooled(rows, partial(_section, "outside", name))
+        ratios = [_ratio_of(rows, points, receiver) for receiver in shown]
+        lines.append((name, cite(sum(point["packets"] for point in points), *rows), *ratios))
+    columns = ("channel", "packets", *(f"{label} / LS" for label in shown.values()))
+    note = (
+        "BER against LS + soft Viterbi on channels that nothing was trained on; errors of all Eb/N0 added up. Ours and "
+        "the delay gates fall back to LS where their taps cannot hold the channel; the dense network cannot."
+    )
+    return Table("Out of distribution", columns, lines, note=note)
+
+
+def added(name: str) -> Figure:
+    """Errors of a receiver at all points over those of LS: weighs each point by its errors."""
+    return lambda rate, points: _quotient(
+        sum(rate(point, name) * point["bits"] for point in points),
+        sum(rate(point, "ls") * point["bits"] for point in points),
+    )
+
+
+def _quotient(ours: float, theirs: float) -> float:
+    return ours / theirs if theirs else math.nan
+
+
+def _ratio_of(rows: Sequence[Row], points: Points, name: str) -> Number:
+    it = over_packets(added(name), points)
+    if math.isnan(it.value):
+        return cite("no errors", *rows)
+    return cite(it.value, *rows, form=".3f", low=it.low, high=it.high)
+
+
+def radios(rows: Sequence[Row]) -> Table:
+    lines: list[Sequence[str | Number]] = []
+    for mbps in rows[0].result["radios"]:
+        if not rows[0].result["radios"][mbps]:
+            continue
+        decibels = [point["ebn0_db"] for point in rows[0].result["radios"][mbps]]
+        points = pooled(rows, partial(_section, "radios", mbps))
+        for db, point in zip(decibels, points, strict=True):
+            rates = [cite(ber(point, name), *rows, form=".2e") for name in ("ls", "max-log", "exact", "neural")]
+            gain = over_packets(cut("neural", "max-log"), [point])
+            lines.append(
+                (f"{mbps} Mb/s", f"{db:g}", *rates, cite(gain.value, *rows, form=".1%", low=gain.low, high=gain.high))
+            )
+    columns = ("rate", "Eb/N0, dB", "LS, max-log", "max-log", "exact", "neural", "neural below max-log")
+    note = (
+        "Impairment set, radios drawn anew: amplifier, phase noise, carrier offset, IQ imbalance, converter. The "
+        "neural estimator before all but the first column, soft Viterbi after."
+    )
+    return Table("Demappers on impaired radios", columns, lines, note=note)
+
+
+def recordings(rows: Sequence[Row]) -> list[Block]:
+    if not all(row.result["recordings"] for row in rows):
+        return [Text("Recordings: not run, no folder of recordings was named (`--set recordings=DIR`).")]
+    names = list(rows[0].result["recordings"][0]["lost"])
+    lines: list[Sequence[str | Number]] = []
+    for k, point in enumerate(rows[0].result["recordings"]):
+        lost = {name: [n for row in rows for n in row.result["recordings"][k]["lost"][name]] for name in names}
+        rates = [wilson(sum(lost[name]), len(lost[name])) for name in names]
+        lines.append(
+            (
+                f"{point['snr_db']:g}",
+                cite(len(lost[names[0]]), *rows),
+                *(cite(it.value, *rows, form=".1%", low=it.low, high=it.high) for it in rates),
+            )
+        )
+    note = "Frames of a real access point, with noise added. A frame that is not found is lost to all alike."
+    return [Table("Packet errors on recordings", ("SNR, dB", "frames", *names), lines, note=note)]
+
+
+def complexity(rows: Sequence[Row]) -> Table:
+    lines: list[Sequence[str | Number]] = [
+        (
+            it.block,
+            it.per,
+            *(cite(n, *rows[:1]) for n in (it.macs, it.parameters, it.bytes)),
+            *_measured(rows, it.block.partition(":")[0], it.measured),
+        )
+        for it in table(rows[0].result["networks"])
+    ]
+    note = (
+        "MACs and parameters are counted on paper, packed bytes are the length of the file: binary points, a bitmap of "
+        "the weights that are there, few bits for each of them and for the rest. Fewer units: structured pruning to "
+        "half of the units' MACs, trained again. 8 bits: rounded, not trained again. NMSE and BER on the packets of "
+        "the main curves; demappers on the impairment set, decoders on the packets that all of them decoded. Delay "
+        "gates come on top of the Wiener solve."
+    )
+    columns = ("block", "per", "MACs", "parameters", "bytes", "NMSE, dB", "BER / float32")
+    return Table("What the blocks cost", columns, lines, note=note)
+
+
+WHOLE = {
+    "estimator": ("neural/max-log/soft-viterbi", main_points),
+    "demapper": ("neural", radio_points),
+    "decoder": ("neural/max-log/neural", decoded_points),
+}
+"""The receiver with each block's uncompressed network, and the points on which its variants were counted."""
+
+
+def _measured(rows: Sequence[Row], block: str, name: str) -> tuple[str | Number, str | Number]:
+    """NMSE of an estimator, and the bit error rate over that of the block's uncompressed network."""
+    whole, points = WHOLE[block]
+    name = whole if name == f"{block}, float32" else name
+    if not name or not all(points(row) and name in points(row)[0]["bit_errors"] for row in rows):
+        return "", ""
+    off = cite(_nmse(rows, name), *rows, form=".1f") if block == "estimator" else ""
+    return off, number(rows, ratio(name, whole), ".3f", "", points)
