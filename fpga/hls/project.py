@@ -1,27 +1,21 @@
 """A project of hls4ml: written for a vendor's tool, compiled and run here, compared layer by layer."""
 
-import contextlib
 import math
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from io import StringIO
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fpga.hls.abstract import TOP, AbstractProject, quiet
 from fpga.hls.backends import BACKENDS, Backend
 from fpga.hls.layers import Layer, layers
-from fpga.hls.reports import read_reports
 from fpga.stream import ends
 from shared.fixedpoint import Integers
 from shared.integer import AbstractPool, Flatten, Linear, Program, Requantise, run
 
-TOP = "qwedge"
-"""The top function of every project."""
 STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
 
 
@@ -34,33 +28,18 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Project:
+class Project(AbstractProject):
     """A written project. The ports of its top function are flat, channels fastest, as in `fpga.stream`."""
 
     program: Program
-    folder: Path
-    backend: Backend
     layers: tuple[Layer, ...]
-    graph: Any = field(repr=False)
-    """hls4ml's `ModelGraph`."""
-
-    def compile(self) -> "Project":
-        """Compiles the project's C++ for this machine, for `predict`. Ten seconds or more. Returns itself.
-
-        Raises `OSError` without the backend's compiler, or if it fails.
-        """
-        self._require(self.backend.compiler, "compile()")
-        with _quiet(f"{self.folder} does not compile"):
-            self.graph.compile()
-        return self
 
     def predict(self, integers: Integers) -> NDArray[np.int64]:
         """The program's output `(B, *shape)` for its input `(B, *shape)`, computed by the compiled C++ (csim).
 
         Raises `ValueError` before `compile` or `check`, and for integers that the input's format does not hold.
         """
-        if self.graph._top_function_lib is None:
-            raise ValueError("this project is not compiled: call compile() or check(samples) first")
+        self.require_compiled()
         return self._integers(self.layers[-1], self.graph.predict(self._reals(integers)), len(integers))
 
     def check(self, integers: Integers) -> Comparison:
@@ -68,11 +47,11 @@ class Project:
 
         Raises `ValueError` naming the first value that differs, `OSError` as `compile`.
         """
-        self._require(self.backend.compiler, "check()")
+        self.require(self.backend.compiler, "check()")
         if not len(integers):
             raise ValueError("check() needs at least one sample, got none")
         reals, expected = self._reals(integers), run(self.program, integers)
-        with _quiet(f"{self.folder} does not compile"):
+        with quiet(f"{self.folder} does not compile"):
             result, traces = self.graph.trace(reals)
         traces[self.layers[-1].name] = result
         sources = {layer.name: layer for layer in self.layers}
@@ -83,27 +62,6 @@ class Project:
             elif layer.precision["result"] != sources[layer.attributes["inputs"][0]].precision["result"]:
                 raise ValueError(f"hls4ml dropped {layer.value!r}, which is no identity: do not use this project")
         return Comparison(len(integers), compared)
-
-    def build(self) -> dict[str, Any]:
-        """Synthesises the project with the vendor's tool and returns what `reports` reads.
-
-        Raises `OSError` if the tool is not on PATH, or fails.
-        """
-        self._require(self.backend.tool, "build()")
-        with _quiet(f"{self.backend.tool} failed on {self.folder}"):
-            self.graph.build(**self.backend.steps)
-        return self.reports()
-
-    def reports(self) -> dict[str, Any]:
-        """The vendor's reports as plain numbers, see `read_reports`."""
-        return read_reports(self.folder, self.backend.title.lower())
-
-    def _require(self, tool: str, verb: str) -> None:
-        if shutil.which(tool) is None:
-            raise OSError(
-                f"{verb} of a {self.backend.title} project needs {tool!r} on PATH: install it, or take {self.folder} "
-                "to a machine that has it"
-            )
 
     def _reals(self, integers: Integers) -> NDArray[np.float64]:
         given = self.program.inputs[0]
@@ -152,7 +110,7 @@ def lower(
 
     Raises `ValueError` for what the backend cannot compute, naming the operation and the way out; needs hls4ml.
     """
-    kind = _check(backend, part, clock_ns, reuse, strategy, io)
+    kind = check_options(backend, part, clock_ns, reuse, strategy, io)
     ends(program)  # one input, one output
     made = layers(program, divides=kind.divides)
     _check_layers(program, made, kind, io)
@@ -164,7 +122,7 @@ def lower(
         raise ModuleNotFoundError("lower needs hls4ml: pip install 'qwedge[fpga]'") from error
     folder = Path(folder).absolute()
     named = {} if part is None else {"part": part}
-    with _quiet(f"hls4ml cannot write {folder}"):
+    with quiet(f"hls4ml cannot write {folder}"):
         config = create_config(str(folder), TOP, kind.title, clock_period=clock_ns, io_type=io, **named, **kind.options)
         vendor = get_backend(kind.title)
         config["HLSConfig"] = {
@@ -174,7 +132,7 @@ def lower(
         described = [layer.attributes | {"name": layer.name} for layer in made]
         graph = ModelGraph.from_layer_list(config, described, [made[0].name], [made[-1].name])
         graph.write()
-    return Project(program, folder, kind, made, graph)
+    return Project(folder, kind, graph, program, made)
 
 
 def _settings(layer: Layer, vendor: Any, reuse: int, strategy: str) -> dict[str, Any]:
@@ -187,7 +145,8 @@ def _settings(layer: Layer, vendor: Any, reuse: int, strategy: str) -> dict[str,
     return common | {"ReuseFactor": possible, "Strategy": strategy.lower()}
 
 
-def _check(backend: str, part: str | None, clock_ns: float, reuse: int, strategy: str, io: str) -> Backend:
+def check_options(backend: str, part: str | None, clock_ns: float, reuse: int, strategy: str, io: str) -> Backend:
+    """The backend of a name. Raises `ValueError` naming the option that hls4ml or a vendor's script would misread."""
     if backend.lower() not in BACKENDS:
         raise ValueError(f"backend {backend!r} is unknown: it must be one of {', '.join(BACKENDS)}")
     if part is not None and not re.fullmatch(r"[\w.-]+", part):  # it goes into the vendor's scripts
@@ -219,16 +178,3 @@ def _check_layers(program: Program, made: tuple[Layer, ...], kind: Backend, io: 
                 f"hls4ml streams {name} only with the stride {operation.size} of its window, got {operation.stride}: "
                 "use io_parallel"
             )
-
-
-@contextlib.contextmanager
-def _quiet(what: str) -> Iterator[None]:
-    """Keeps what hls4ml prints for the error, which is one line."""
-    said = StringIO()
-    try:
-        with contextlib.redirect_stdout(said):
-            yield
-    except Exception as error:  # hls4ml raises nothing narrower
-        lines = [line for line in f"{said.getvalue()}\n{error}".splitlines() if line.strip()]
-        first = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else type(error).__name__)
-        raise OSError(f"{what}: {first.strip()}") from error

@@ -316,6 +316,21 @@ def test_a_report_becomes_numbers(backend, tmp_path):
 
 
 @hls4ml
+def test_a_vendors_tool_on_the_path_is_run_and_its_report_read(tmp_path, monkeypatch):
+    project, tool = lower(tiny(), tmp_path / "project"), tmp_path / "bin" / "vitis-run"
+    reported(tmp_path / "made", CSYNTH)
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\ncat build_opt.tcl >seen.txt; cp -r '{tmp_path}/made/qwedge_prj' .\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tool.parent), prepend=":")
+    assert project.build()["CSynthesisReport"]["LUT"] == 455
+    assert re.search(r"csim +0\s+synth +1", (tmp_path / "project" / "seen.txt").read_text())
+    tool.write_text("#!/bin/sh\nexit 3\n")
+    with pytest.raises(OSError, match=r"vitis-run failed on .*: Build failed for qwedge"):
+        project.build()
+
+
+@hls4ml
 @pytest.mark.parametrize("text", [CSYNTH[:300], "", CSYNTH.replace("AreaEstimates", "Area")])
 def test_a_broken_report_says_so(text, tmp_path):
     reported(tmp_path, text)
