@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from fpga import adders
 from fpga.design import Design, Part
+from fpga.formats import short
 from fpga.harness import Stage, harness
 from fpga.stream import Stream, ends
 from shared.fixedpoint import Format, Integers
-from shared.integer import AbstractWeighted, Constant, Input, Operation, Program, Value, bits, outputs
+from shared.integer import AbstractWeighted, Constant, Input, Operation, Program, bits, outputs
 from shared.integer.operations import SUM
 
 MOST: Final = 4000
@@ -148,12 +149,10 @@ def _check(program: Program) -> None:
 
 def _parts(program: Program) -> Iterator[Part]:
     for operation in program.operations:
-        value, kind = program.values[operation.output], type(operation).__name__
-        yield Part(operation.output, kind, _format(value), _macs(operation, program), lanes=0, cycles=1)
-
-
-def _format(value: Value) -> str:
-    return f"{'s' if value.low < 0 else 'u'}{bits(value)}.{value.format.fraction}"
+        value = program.values[operation.output]
+        form = short(Format(bits(value), value.format.fraction, signed=value.low < 0))
+        macs = _macs(operation, program)
+        yield Part(operation.output, type(operation).__name__, form, macs, lanes=0, cycles=1)
 
 
 def _macs(operation: Operation, program: Program) -> int:

@@ -106,7 +106,7 @@ class Rung:
 
 def plain(rung: Rung) -> dict[str, Any]:
     """A rung as JSON data, with its outcome as a word."""
-    outcome = "not run" if rung.skipped else "passed" if rung.passed else "FAILED"
+    outcome = {"passed": "passed", "failed": "FAILED", "skipped": "not run"}[rung.status]
     names = ("name", "wanted", "samples", "mismatches", "seconds", "note")
     return {name: getattr(rung, name) for name in names} | {"outcome": outcome}
 
@@ -208,21 +208,6 @@ def _origin(program: Program, trace: Trace, x: NDArray[np.int64]) -> str:
     expected = run(program, x)
     names = [operation.output for operation in program.operations if operation.output in told]
     return next((name for name in names if not np.array_equal(told[name], expected[name])), "")
-
-
-def standard(
-    design: Design, cells: Mapped | None = None, *, samples: int = 0, rtl: int = 0, stalls: Generator | None = None
-) -> list[Step]:
-    """The steps from RTL down: its simulation on `rtl` samples, those of cells and bits made of it on `samples`.
-
-    `cells` is what `fpga.synth.mapped` or `build` returned; a `Built` has a bitstream too. 0 samples are `usual`.
-    """
-    steps = [rtl_step(design, rtl, stalls)]
-    if cells is not None:
-        steps.append(netlist_step(design, cells, samples))
-    if isinstance(cells, Built):
-        steps.append(bitstream_step(design, cells, samples))
-    return steps
 
 
 def torch_step(net: "F8Net", program: Program, samples: int = 0) -> Step:
