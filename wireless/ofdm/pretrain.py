@@ -6,6 +6,7 @@ The same seed gives the same weights on the same machine; each file says from wh
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,9 +17,18 @@ from shared.lab.provenance import provenance
 from wireless.ofdm.neural import NeuralEstimator
 from wireless.ofdm.neural.estimator import WIDE
 from wireless.ofdm.neural.weights import to_bytes
-from wireless.ofdm.train import DEMAPPER, Report, Schedule, train_decoder, train_demapper, train_dense, train_estimator
+from wireless.ofdm.train import (
+    DECODER,
+    DEMAPPER,
+    Report,
+    Schedule,
+    train_decoder,
+    train_demapper,
+    train_dense,
+    train_estimator,
+)
 
-LONG = Schedule(steps=2000, batch=64, rate=3e-3)
+LONG = replace(DECODER, steps=1000)
 """The decoder's: it has not finished learning after the steps that an experiment gives it."""
 
 
@@ -49,7 +59,9 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     given.out.mkdir(parents=True, exist_ok=True)
-    about = {"seed": str(given.seed), "commit": str(provenance("")["commit"]), "torch": torch.__version__}
+    code = provenance("")
+    commit = f"{code['commit']}, changed" if code["dirty"] else str(code["commit"])
+    about = {"seed": str(given.seed), "commit": commit, "torch": torch.__version__}
     for name, net in networks(given.seed, report=_told):
         write_whole(given.out / f"{name}.safetensors", to_bytes(net, about))
 
