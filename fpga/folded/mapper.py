@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fpga.devices import Device
 from fpga.folded.choices import Choice, choices, reused
@@ -120,20 +120,14 @@ class _Search:
 
 
 def lacking(plan: Plan, device: Device) -> str:
-    """What a plan needs beyond the device, in words; empty if it fits. Without multiplier blocks, tables multiply."""
-    needs, holds = plan.resources, device.holds
-    short = []
-    if holds.dsp and needs.dsp > holds.dsp:
-        short.append(f"{needs.dsp - holds.dsp:.0f} multipliers")
-    if not holds.dsp and plan.tables > holds.lut * TABLES:
-        short.append(f"{plan.tables - holds.lut * TABLES:.0f} tables for multipliers")
-    if needs.bram > holds.bram:
-        short.append(f"{needs.bram - holds.bram:.0f} block RAMs")
-    return " and ".join(short)
+    """What a plan needs beyond the device, in words; empty if it fits."""
+    over = plan.needs(device.family).lacking(replace(device.holds, lut=device.holds.lut * TABLES))
+    short = ((over.dsp, "multipliers"), (over.lut, "tables to multiply with"), (over.bram, "block RAMs"))
+    return " and ".join(f"{count:.0f} {what}" for count, what in short if count)
 
 
 TABLES = 0.5
-"""The share of a device's tables that multipliers may be made of."""
+"""The share of a device's tables that may multiply, where there are no blocks for it."""
 
 
 def _first(count: int, holds: Callable[[int], bool]) -> int:

@@ -1,45 +1,67 @@
-"""How many block RAMs the memories of a folded design take, about: yosys makes small ones of tables."""
+"""Which memories of a folded design become block RAM, and how many: what yosys decides, told beforehand."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
+from fpga.devices import Family
 from fpga.folded.engines import Engine
 from fpga.folded.fifo import SHALLOW
 from fpga.folded.gather import queue_depth
-from fpga.folded.lower import Graph
+from fpga.folded.taps import Taps
 from shared.integer import bits
 
-# Depth and width that a block RAM of the ECP5 (DP16KD, Lattice FPGA-TN-02204) can be set to.
-SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-
-SMALL = 4096
-"""Bits up to which a memory is made of tables, as yosys decides for most shapes."""
-
-
-def block_rams(depth: int, width: int) -> int:
-    """Block RAMs of one memory.
-
-    >>> block_rams(512, 64), block_rams(51, 64), block_rams(3000, 8)
-    (2, 0, 2)
-    """
-    if depth * width <= SMALL:
-        return 0
-    return min(-(-depth // d) * -(-width // w) for d, w in SHAPES)
+# Depth and width that one block RAM can be set to: DP16KD (Lattice FPGA-TN-02204), SB_RAM40_4K (FPGA-TN-02002).
+SHAPES: Mapping[Family, tuple[tuple[int, int], ...]] = {
+    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
+}
 
 
-def memories(graph: Graph, engines: tuple[Engine, ...], queues: Mapping[tuple[str, int], int]) -> dict[str, int]:
-    """Block RAMs by memory: frames, weights, programs and biases of the engines, and deep queues."""
-    found: dict[str, int] = {}
+@dataclass(frozen=True)
+class Memory:
+    """A memory that is read a clock after its address; `written` ones are RAM, the others ROM."""
+
+    name: str
+    depth: int
+    width: int
+    written: bool
+
+    def block_rams(self, family: Family) -> int:
+        """Block RAMs, or 0 if yosys 0.70 makes it of tables.
+
+        Its `memory_libmap` takes the cheapest: a block RAM counts 128, a ROM's 16 bits in tables 1, and 16 cells of 4
+        bits in distributed RAM, which the ECP5 alone has, 6 (found by trying, and held by a test).
+
+        >>> Memory("weights", 512, 64, False).block_rams("ecp5"), Memory("frame", 64, 18, True).block_rams("ecp5")
+        (2, 0)
+        """
+        count = min(-(-self.depth // d) * -(-self.width // w) for d, w in SHAPES[family])
+        if not self.written:
+            return count if self.depth * self.width > 128 * 16 * count else 0
+        if family == "ecp5" and 6 * -(-self.depth // 16) * -(-self.width // 4) <= 128 * count:
+            return 0
+        return count
+
+
+def memories(engines: tuple[Engine, ...], queues: Mapping[tuple[str, int], int]) -> Iterator[Memory]:
+    """Frames, weights, programs and biases of the engines, and queues that are not shallow."""
     for engine in engines:
-        name, taps, out = engine.node.name, engine.taps, bits(engine.values[-1])
+        name = engine.node.name
         for i, x in enumerate(engine.inputs):
-            depth = queues.get((name, i), 0)
-            found[f"{name} queue {i}"] = block_rams(depth, bits(x)) if depth > SHALLOW else 0
-        if taps is None:
-            continue
-        cells, count, depth = taps.window.cells, len(taps.weights), queue_depth(taps, len(engine.node.tail))
-        found[f"{name} frame"] = block_rams(cells, taps.width * bits(engine.inputs[0]))
-        found[f"{name} program"] = block_rams(count, cells.bit_length() + 2)
-        found[f"{name} weights"] = block_rams(count, taps.multipliers * engine.word)
-        found[f"{name} biases"] = block_rams(0 if taps.bias is None else len(taps.bias), bits(engine.values[0]))
-        found[f"{name} queue"] = block_rams(depth, out) if depth > SHALLOW else 0
-    return {name: count for name, count in found.items() if count}
+            if queues.get((name, i), 0) > SHALLOW:
+                yield Memory(f"{name} queue {i}", queues[name, i], bits(x), True)
+        if engine.taps is not None:
+            yield from _gathering(engine, engine.taps)
+
+
+def _gathering(engine: Engine, taps: Taps) -> Iterator[Memory]:
+    name, count, depth = engine.node.name, len(taps.weights), queue_depth(taps, len(engine.node.tail))
+    offset = max(group[-1] for group in taps.offsets).bit_length()
+    yield Memory(f"{name} frame", taps.window.cells, taps.width * bits(engine.inputs[0]), True)
+    yield Memory(f"{name} program", count, offset + 2, False)
+    if taps.multipliers:
+        yield Memory(f"{name} weights", count, taps.multipliers * engine.word, False)
+    if taps.bias is not None:
+        yield Memory(f"{name} biases", len(taps.bias), bits(engine.values[0]), False)
+    if depth > SHALLOW:
+        yield Memory(f"{name} queue", depth, bits(engine.values[-1]), True)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from fpga.design import Part
-from fpga.devices import Resources
+from fpga.devices import Family, Resources
 from fpga.folded.choices import check
 from fpga.folded.engines import Engine, Fold, engines
 from fpga.folded.lower import Graph
@@ -73,23 +73,13 @@ class Plan:
         """Clocks between samples that come as fast as they can."""
         return self.timing.interval
 
-    @property
-    def multipliers(self) -> int:
-        """Multiplier blocks, if products are not made of tables."""
-        return sum(blocks(engine) for engine in self.made[1])
-
-    @property
-    def tables(self) -> int:
-        """4-input tables that its multipliers take where there are no blocks for them, about."""
-        return sum(
-            engine.taps.multipliers * bits(engine.inputs[0]) * engine.word for engine in self.made[1] if engine.taps
-        )
-
-    @cached_property
-    def resources(self) -> Resources:
-        """Multiplier blocks and, about, block RAMs: synthesis decides which memories become tables."""
-        graph, made = self.made
-        return Resources(dsp=self.multipliers, bram=sum(memories(graph, made, self.queues).values()))
+    def needs(self, family: Family) -> Resources:
+        """Block RAMs and multiplier blocks; where a family has none of these, the tables that multiply, about."""
+        made = self.made[1]
+        bram = sum(memory.block_rams(family) for memory in memories(made, self.queues))
+        if family == "ice40":
+            return Resources(lut=sum(_tables(engine) for engine in made), bram=bram)
+        return Resources(dsp=sum(blocks(engine) for engine in made), bram=bram)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -99,11 +89,18 @@ class Plan:
 
 def blocks(engine: Engine) -> int:
     """Multiplier blocks of an engine."""
-    if engine.taps is None or not engine.taps.multipliers:
-        return 0
-    (x,) = engine.inputs
+    x = engine.inputs[0]
     signed = bits(x) + (x.low >= 0)
-    return engine.taps.multipliers * math.ceil(signed / MULTIPLIER) * math.ceil(engine.word / MULTIPLIER)
+    return _products(engine) * math.ceil(signed / MULTIPLIER) * math.ceil(engine.word / MULTIPLIER)
+
+
+def _tables(engine: Engine) -> int:
+    """A table and its carry for each pair of bits."""
+    return _products(engine) * bits(engine.inputs[0]) * engine.word
+
+
+def _products(engine: Engine) -> int:
+    return engine.taps.multipliers if engine.taps is not None else 0
 
 
 def _part(engine: Engine) -> Part:
