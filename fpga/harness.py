@@ -56,25 +56,33 @@ module {top}(
     reg [{left_high}:0] left = 0; // bytes of the result that are still here
     reg [{last}:0] busy = 0; // stages whose register holds a sample
 {registers}
-    wire full = come == {bytes_in};
-    wire free = left == 0 || (left == 1 && out_ready);
+    // What all registers wait for is one table of registers, for the sake of the clock.
+    reg full = 0, sending = 0, ending = 0; // all bytes have come; some are left; one is left
+    wire free = !sending || (ending && out_ready);
     wire move = !busy[{last}] || free;
     assign in_ready = !full || move;
-    assign out_valid = left != 0;
+    assign out_valid = sending;
     assign out_byte = result[7:0];
 {modules}
     always @(posedge clk) begin
         if (in_valid && in_ready) begin
             sample <= {{in_byte, sample}} >> 8;
             come <= full ? 1 : come + 1;
-        end else if (full && move)
+            full <= (full ? 0 : come) == {bytes_in} - 1;
+        end else if (full && move) begin
             come <= 0;
+            full <= 0;
+        end
         if (busy[{last}] && free) begin
             result <= {result};
             left <= {bytes_out};
+            sending <= 1;
+            ending <= {bytes_out} == 1;
         end else if (out_valid && out_ready) begin
             result <= result >> 8;
             left <= left - 1;
+            sending <= !ending;
+            ending <= left == 2;
         end
         if (move) begin
             busy <= {{busy, full}};
