@@ -76,7 +76,16 @@ _IMPLIED = {"globalpool1d": {"output_size": 1}, "globalpool2d": {"output_size": 
 
 
 def from_plain(data: Any) -> Spec:
-    """The specification in JSON's objects.
+    """The specification in JSON's objects. `"word"` is 8 if not given; formats are those of `fpga.formats`.
+
+    >>> layers = [["linear", 17, 24], ["relu"], ["linear", 24, 16, {"bias": False}]]
+    >>> found = from_plain({"input": [17], "format": "s8.4", "layers": layers})
+    >>> found.format, build(found.layers)
+    (Format(word=8, fraction=4, signed=True), Sequential(
+      (0): Linear(in_features=17, out_features=24, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=24, out_features=16, bias=False)
+    ))
 
     Raises `ValueError` saying which entry is wrong.
     """

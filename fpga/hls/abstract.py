@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import StringIO
@@ -63,10 +64,11 @@ class AbstractProject:
 
 @contextlib.contextmanager
 def quiet(what: str) -> Iterator[None]:
-    """Keeps what hls4ml prints for the error, an `OSError` of one line."""
+    """Silences hls4ml, and keeps what it prints for the error, an `OSError` of one line."""
     said = StringIO()
     try:
-        with contextlib.redirect_stdout(said):
+        with contextlib.redirect_stdout(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of settings that its own passes override
             yield
     except Exception as error:  # hls4ml raises nothing narrower
         lines = [line for line in f"{said.getvalue()}\n{error}".splitlines() if line.strip()]

@@ -53,7 +53,7 @@ def model(last="Gemm", *, quantised=True):
     )
 
 
-@pytest.mark.filterwarnings("ignore:The GemmToMatMul transformation only offers")  # that of opset 13 is alike
+@pytest.mark.filterwarnings("error")
 def test_a_model_becomes_a_project_with_the_precisions_of_its_quant_nodes(tmp_path):
     project = from_qonnx(model(), tmp_path)
     kinds = [

@@ -229,6 +229,15 @@ def test_an_unknown_ending_is_refused(tmp_path):
         read(tmp_path / "net.txt")
 
 
+def test_a_layer_without_integers_is_named():
+    for layer, message in (
+        (nn.GELU(), "F8Net cannot convert GELU '1': use Linear, Conv1d"),
+        (nn.Conv1d(4, 4, 3, dilation=2), "F8Net cannot convert Conv1d '1' with dilation (2,): use stride or larger"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            from_torch(nn.Sequential(nn.Conv1d(2, 4, 3), layer), (2, 16), "s8.4", drawn((2, 16)))
+
+
 # Programs and ONNX
 
 
