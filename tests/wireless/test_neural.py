@@ -110,6 +110,8 @@ def test_the_syndrome_of_every_code_of_the_curriculum_sees_errors_only(length, r
     a, b = inverse(code)
     assert product(a, code[0]) ^ product(b, code[1]) == 1
     assert max(g.bit_length() for g in code) == length
+    octal = {3: ("5", "7"), 5: ("23", "35"), 7: ("133", "171")}[length]  # newest bit first, as tables print them
+    assert tuple(f"{int(f'{g:0{length}b}'[::-1], 2):o}" for g in code) == octal
     right = torch.from_numpy(2.0 * coded - 1)
     assert (features(right, code)[:, 2] == -1).all()
     r = torch.from_numpy(coded.astype(np.uint8))

@@ -6,7 +6,7 @@ import torch
 
 from shared import ADMM
 from wireless.ofdm.channels import ExponentialFading
-from wireless.ofdm.compress import pack, packed_price, rounded, unpack
+from wireless.ofdm.compress import mapped, pack, packed_price, rounded, unpack
 from wireless.ofdm.link import Link
 from wireless.ofdm.menus import weight_grid
 from wireless.ofdm.neural import ContextNet, DelayGate, NeuralDemapper, NeuralEstimator, SyndromeNet
@@ -115,6 +115,12 @@ def test_every_block_survives_packing(build, word):
     packed = pack(z, menu, net)
     assert torch.equal(unpack(packed, word, net), z)
     assert len(packed) == int(np.ceil(packed_price(net, word).measure(z))) + len(menu.parts)
+
+
+def test_bitmaps_cover_the_weights_of_layers_alone():
+    """A gain or a filter that is not learned to be zero is never worth a bit to say so."""
+    for net, count in ((DelayGate(), 792), (ContextNet(), 192), (SyndromeNet(), 37824)):
+        assert sum(p.numel() for p, may_go in zip(net.parameters(), mapped(net), strict=True) if may_go) == count
 
 
 def test_a_demapper_whose_judges_are_pruned_away_still_gives_finite_llrs(rng):

@@ -6,7 +6,6 @@ The same seed gives the same weights on the same machine; each file says from wh
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,15 +27,12 @@ from wireless.ofdm.train import (
     train_estimator,
 )
 
-LONG = replace(DECODER, steps=1000)
-"""The decoder's: it has not finished learning after the steps that an experiment gives it."""
-
 
 def networks(
     seed: int,
     estimator: Schedule | None = None,
     demapper: Schedule = DEMAPPER,
-    decoder: Schedule = LONG,
+    decoder: Schedule = DECODER,
     report: Report | None = None,
 ) -> Iterator[tuple[str, nn.Module]]:
     """Every network with the name of its file, each from a generator of its own; the demapper behind the first."""
