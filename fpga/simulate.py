@@ -7,6 +7,7 @@ program runs samples back to back. CXXRTL knows two states: what Verilog calls u
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -24,7 +25,7 @@ from fpga.devices import Family
 Bytes = NDArray[np.uint8]
 
 # An address beyond a memory's end reads 0 and writes nothing, as Verilog has it; CXXRTL would stop there.
-FLAGS: Final = ("-std=c++17", "-O2", "-DCXXRTL_NDEBUG")
+FLAGS: Final = ("-std=c++17", "-DCXXRTL_NDEBUG")
 FORMAT: Final = "1"
 """Of the kept programs: raise it where `_compile` makes others of the same sources."""
 
@@ -102,7 +103,9 @@ def compiled(verilog: str, cells: Family | None = None) -> Path:
     models, library = _CELLS[cells] if cells is not None else ((), ())
     ours = {name: _text(name) for name in (*models, "driver.cc")}
     versions = tools.version("yosys"), tools.version("g++")
-    key = sha256("\0".join((FORMAT, verilog, *ours.values(), *library, *versions, *FLAGS)).encode()).hexdigest()
+    # A netlist is a long list of small statements: optimising took twice as long, and what came out ran no faster.
+    flags = (*FLAGS, "-O2" if cells is None else "-O0")
+    key = sha256("\0".join((FORMAT, verilog, *ours.values(), *library, *versions, *flags)).encode()).hexdigest()
     program = tools.cache_folder().absolute() / "simulators" / key[:32]
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
@@ -110,13 +113,13 @@ def compiled(verilog: str, cells: Family | None = None) -> Path:
         folder = Path(tempfile.mkdtemp(prefix="build-", dir=program.parent))
         for file, text in {**ours, "design.v": verilog}.items():
             (folder / file).write_text(text)
-        _compile(folder, [*models, *library])
+        _compile(folder, [*models, *library], flags)
         os.replace(folder / "simulator", program)
         shutil.rmtree(folder)
     return program
 
 
-def _compile(folder: Path, library: list[str]) -> None:
+def _compile(folder: Path, library: Sequence[str], flags: Sequence[str]) -> None:
     """Makes `simulator` of the sources in `folder`."""
     read = [f"read_verilog -sv -defer {source}" for source in (*library, "design.v")]
     flat = [f"hierarchy -check -top {TOP}", "proc", "flatten", "opt_clean"]
@@ -124,7 +127,7 @@ def _compile(folder: Path, library: list[str]) -> None:
     simple = ["memory_share", "splitnets", "opt -full", "clean"] if library else []
     (folder / "script.ys").write_text("\n".join([*read, *flat, *simple, "write_cxxrtl -O6 -g0 design.cc", ""]))
     tools.run("yosys", ["-q", "-s", "script.ys"], folder)
-    tools.run("g++", [*FLAGS, f"-I{_headers()}", "driver.cc", "-o", "simulator"], folder)
+    tools.run("g++", [*flags, f"-I{_headers()}", "driver.cc", "-o", "simulator"], folder)
 
 
 def _headers() -> Path:

@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError
@@ -154,9 +154,10 @@ def cache_folder() -> Path:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends a process that still runs, and all that it started."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+    """Ends a process, and all that it started: a tool that was killed leaves children behind."""
+    if process.poll() != 0:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 

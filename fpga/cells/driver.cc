@@ -42,21 +42,26 @@ class Stalls {
 };
 constexpr unsigned Stalls::kOdds[4];
 
+[[noreturn]] void fail(const char *what) {
+    std::perror(what);
+    std::exit(1);
+}
+
 std::vector<std::uint8_t> read_all(const char *path) {
     std::vector<std::uint8_t> data;
     std::FILE *file = std::fopen(path, "rb");
-    if (!file) std::exit(3);
+    if (!file) fail(path);
     std::fseek(file, 0, SEEK_END);
     data.resize(std::ftell(file));
     std::rewind(file);
-    if (std::fread(data.data(), 1, data.size(), file) != data.size()) std::exit(3);
+    if (std::fread(data.data(), 1, data.size(), file) != data.size()) fail(path);
     std::fclose(file);
     return data;
 }
 
 template <class Item>
 void write_all(std::FILE *file, const std::vector<Item> &items) {
-    if (std::fwrite(items.data(), sizeof(Item), items.size(), file) != items.size()) std::exit(4);
+    if (std::fwrite(items.data(), sizeof(Item), items.size(), file) != items.size()) fail("results");
 }
 
 }  // namespace
@@ -108,10 +113,11 @@ int main(int, char **words) {
     }
 
     std::FILE *file = std::fopen(words[2], "wb");
-    if (!file) return 4;
+    if (!file) fail(words[2]);
     write_all(file, std::vector<Clock>{accepted, emitted, moved + 1, clock});
     write_all(file, first);
     write_all(file, last);
     write_all(file, output);
-    return std::fclose(file) == 0 ? 0 : 4;
+    if (std::fclose(file) != 0) fail(words[2]);
+    return 0;
 }
