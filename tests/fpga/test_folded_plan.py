@@ -1,6 +1,9 @@
 """The mapper finds the smallest design that is fast enough, or the fastest that fits, and says what is in the way."""
 
+import subprocess
+import sys
 from itertools import pairwise, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from fpga.folded.engines import engines
 from shared.fixedpoint import Format
 from shared.integer import Constant, Input, Linear, Program, Requantise
 
+ROOT = Path(__file__).parents[2]
 SMALL, LARGE, NO_MULTIPLIERS = device("ecp5-25k"), device("ecp5-85k"), device("ice40-hx8k")
 
 
@@ -84,6 +88,12 @@ def test_what_cannot_be_met_is_said_with_the_way_out() -> None:
     huge = Program((Input("x", (600,), Format(16, 0)),), tuple(steps), (x,))
     with pytest.raises(ValueError, match=r"^ecp5-25k lacks \d+ block RAMs even for one lane per layer: compress"):
         plan(huge, SMALL)
+
+
+def test_without_amaranth_the_way_to_install_it_is_said() -> None:
+    code = "import sys; sys.modules['amaranth'] = None; import fpga.folded"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: folded RTL needs Amaranth: pip install 'qwedge[fpga]'"
 
 
 def test_without_multiplier_blocks_tables_are_the_limit() -> None:
