@@ -45,6 +45,16 @@ def keras_to_torch(model: Any) -> tuple[nn.Module, tuple[int, ...]]:
     return graphs.Net(first, reader.nodes, last).eval(), plane
 
 
+def require_alike(model: Any, module: nn.Module, x: NDArray[Any]) -> None:
+    """Raises `ValueError` if a module computes otherwise than the Keras model that it was read from; `x` as Keras's."""
+    expected = np.asarray(model.predict_on_batch(x), np.float64)
+    with torch.no_grad():
+        found = module(torch.from_numpy(np.moveaxis(x, -1, 1).copy())).double().numpy()
+    error = float(np.abs(found - expected).max())
+    if not error <= 1e-3 * max(float(np.abs(expected).max()), 1e-6):  # NaN too
+        raise ValueError(f"the module read from Keras computes otherwise: it differs by {error:.3g}: do not use it")
+
+
 @dataclass(frozen=True)
 class _Known:
     """What is known of a value: its shape in torch, and where a flattened one has Keras's elements."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fpga import spec
 from fpga.formats import parse
-from fpga.keras_reader import keras_to_torch
+from fpga.keras_reader import keras_to_torch, require_alike
 from fpga.onnx_float import to_torch
 from shared.f8net import F8Net
 from shared.fixedpoint import Format
@@ -70,10 +70,14 @@ def from_torch(
 def from_keras(model: Any, input_format: Format | str, samples: NDArray[Any], word: int = 8) -> Program:
     """The integer program of a Keras model, calibrated on real inputs as Keras takes them, channels last.
 
-    The program is channels first: `numpy.moveaxis(x, -1, 1)`. Raises as `from_torch` and `keras_to_torch`.
+    The program is channels first: `numpy.moveaxis(x, -1, 1)`. What was read is compared with Keras on a few samples.
+    Raises as `from_torch` and `keras_to_torch`.
     """
     module, shape = keras_to_torch(model)
-    return from_torch(module, shape, input_format, np.moveaxis(np.asarray(samples), -1, 1), word)
+    given = np.asarray(samples, np.float32)
+    first = _samples(np.moveaxis(given, -1, 1), shape)
+    require_alike(model, module, given[:8])
+    return from_torch(module, shape, input_format, first, word)
 
 
 def write(

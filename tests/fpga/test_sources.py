@@ -384,33 +384,33 @@ def test_a_file_of_nonsense_is_refused(text, tmp_path):
 
 
 def keras_nets(keras):
+    """Models, and whether they have integers: a norm does not that stands behind anything but a layer of weights."""
     layers, start = keras.layers, keras.Input((12, 3))
     a = layers.Conv1D(4, 3, padding="same", activation="relu")(start)
     b = layers.Conv1D(4, 1, use_bias=False)(start)
     x = layers.ReLU()(layers.BatchNormalization()(layers.Add()([a, b])))
     x = layers.MaxPooling1D(2)(layers.DepthwiseConv1D(3, depth_multiplier=2)(x))
     x = layers.Dropout(0.5)(layers.BatchNormalization(scale=False)(layers.Flatten()(x)))
-    yield keras.Model(start, layers.Dense(5)(layers.Dense(7, activation="relu")(x)))
-    yield keras.Sequential(
-        [
-            keras.Input((10, 8, 2)),
-            layers.Conv2D(6, (3, 2), strides=(2, 1), groups=2),
-            layers.Activation("relu"),
-            layers.DepthwiseConv2D(3, padding="same"),
-            layers.AveragePooling2D((2, 1)),
-            layers.GlobalAveragePooling2D(),
-            layers.Dense(3),
-        ]
-    )
+    yield keras.Model(start, layers.Dense(5)(layers.Dense(7, activation="relu")(x))), False
+    plane = [
+        keras.Input((10, 8, 2)),
+        layers.Conv2D(6, (3, 2), strides=(2, 1), groups=2),
+        layers.BatchNormalization(),
+        layers.Activation("relu"),
+        layers.DepthwiseConv2D(3, padding="same"),
+        layers.AveragePooling2D((2, 1)),
+    ]
+    yield keras.Sequential([*plane, layers.GlobalAveragePooling2D(), layers.Dense(3)]), True
+    yield keras.Sequential([*plane, layers.Flatten(), layers.Dense(3)]), True
 
 
 @pytest.mark.slow
 def test_a_keras_model_is_computed_alike_and_calibrated():
     keras = pytest.importorskip("keras", reason="pip install 'qwedge[fpga]'")
-    from fpga.keras_reader import keras_to_torch
+    from fpga.keras_reader import keras_to_torch, require_alike
 
     rng = np.random.default_rng(0)
-    for model in keras_nets(keras):
+    for model, converts in keras_nets(keras):
         for weight in model.weights:
             weight.assign(
                 rng.uniform(0.1, 1, weight.shape)
@@ -420,8 +420,15 @@ def test_a_keras_model_is_computed_alike_and_calibrated():
         module, shape = keras_to_torch(model)
         found = module(torch.from_numpy(np.moveaxis(x, -1, 1).copy())).detach().numpy()
         np.testing.assert_allclose(found, np.asarray(model(x)), rtol=1e-3, atol=1e-3)
-        program = from_keras(model, "s8.5", x)
-        assert program.inputs[0].shape == shape
+        if converts:
+            assert from_keras(model, "s8.5", x).inputs[0].shape == shape
+        else:
+            with pytest.raises(ValueError, match="with no Linear or Conv of its own before it: move it behind one"):
+                from_keras(model, "s8.5", x)
+        weight = next(module.parameters())
+        weight.data += 1
+        with pytest.raises(ValueError, match="the module read from Keras computes otherwise: it differs by"):
+            require_alike(model, module, x)
 
 
 @pytest.mark.slow
