@@ -170,5 +170,7 @@ def _ending(code: int) -> str:
 def _reason(log: str) -> str:
     """The line of a log that says why: the last that speaks of an error, else the last."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower() or "no space left" in line.lower()]
+    words = ("error", "wasm trap", "no space left")
+    # A line that ends with a colon announces the reason and does not say it.
+    errors = [line for line in lines if any(word in line.lower() for word in words) and not line.endswith(":")]
     return next(iter((errors or lines)[-1:]), "it wrote nothing")

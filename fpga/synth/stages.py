@@ -73,7 +73,8 @@ def _finish(stage: Stage, folder: Path, seconds: float) -> None:
     for name in stage.outputs:
         if not (aside / name).exists():
             raise OSError(f"{stage.tool} ended without writing {name}; its log is {folder / f'{stage.name}.log'}")
-    _need_room(aside, max((aside / name).stat().st_size for name in stage.outputs))
+    # One byte more than the largest: a limit that cut it has been reached, and a full disk takes none.
+    _need_room(aside, 1 + max((aside / name).stat().st_size for name in stage.outputs))
     for name in stage.outputs:
         os.replace(aside / name, folder / name)
     record = {"inputs": _identity(stage, folder), "outputs": _hashes(stage.outputs, folder), "seconds": seconds}
@@ -85,7 +86,7 @@ def _need_room(folder: Path, size: int) -> None:
     path = folder / "room"
     with open(path, "wb") as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+            os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
             raise OSError(f"{folder.parent} has no room for {size} bytes more: a file may be cut short") from error
     path.unlink()
