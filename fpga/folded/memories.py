@@ -35,9 +35,10 @@ class Memory:
         >>> Memory("weights", 512, 64, False).block_rams("ecp5"), Memory("frame", 64, 18, True).block_rams("ecp5")
         (2, 0)
         """
-        count = min(-(-self.depth // d) * -(-self.width // w) for d, w in SHAPES[family])
-        if not self.written:
+        if not self.written:  # words that lie one behind the other may share a row of a block RAM
+            count = min(-(-(-(-self.depth // d) * self.width) // w) for d, w in SHAPES[family])
             return count if self.depth * self.width > 128 * 16 * count else 0
+        count = min(-(-self.depth // d) * -(-self.width // w) for d, w in SHAPES[family])
         if family == "ecp5" and 6 * -(-self.depth // 16) * -(-self.width // 4) <= 128 * count:
             return 0
         return count

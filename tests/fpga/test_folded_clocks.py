@@ -69,11 +69,12 @@ def perceptron():
     return Program((Input("x", (600,), Format(8, 5)),), steps, ("y",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "plan",
     [
         pytest.param(Plan(perceptron(), {"sum_a": Fold(10, 2), "sum_y": Fold(5)}), id="perceptron"),
-        pytest.param(plan(radar(), device("ecp5-85k"), interval=9000), id="radar", marks=pytest.mark.slow),
+        pytest.param(plan(radar(), device("ecp5-85k"), interval=9000), id="radar"),
     ],
 )
 def test_multipliers_and_block_rams_are_those_that_yosys_makes(plan: Plan, tmp_path) -> None:
