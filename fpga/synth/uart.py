@@ -16,7 +16,7 @@ def serial(verilog: str, clock_hz: int, baud: int = BAUD) -> str:
     A received byte waits in one register until the design takes it. `overrun` rises, and stays, when the next one comes
     first; a host that waits for the result of a sample before it sends another keeps clear of that, as long as the
     design takes a byte in less than the ten bits that the next one needs. Raises `ValueError` if a bit would be fewer
-    than eight clocks long: at both ends a bit is then cut up to a sixteenth of itself too early or too late.
+    than eight clocks long: its middle would be missed by too much.
     """
     divider = round(clock_hz / baud)
     if divider < 8:
