@@ -1,8 +1,5 @@
 """The networks that are known by name: there, small, of a stated seed, and as their command makes them."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -103,7 +100,7 @@ def test_the_command_makes_the_file_that_is_kept():
     assert np.mean(np.abs(one - two) ** 2) < 1e-3 * np.mean(np.abs(one - seen.truth.h) ** 2)
 
 
-def test_the_command_needs_a_folder():
-    done = subprocess.run([sys.executable, "-m", "wireless.ofdm.pretrain"], capture_output=True, text=True)
+def test_the_command_needs_a_folder(python):
+    done = python("-m", "wireless.ofdm.pretrain")
     assert done.returncode == 2
-    assert "--out" in done.stderr
+    assert "the following arguments are required: --out" in done.stderr
