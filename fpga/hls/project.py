@@ -76,8 +76,12 @@ class Project(AbstractProject):
 
     def _integers(self, layer: Layer, reals: Any, count: int) -> NDArray[np.int64]:
         value = self.program.values[layer.value]
-        scaled = np.rint(np.asarray(reals, np.float64) / value.format.step).astype(np.int64)
-        return layer.scatter(scaled.reshape(count, math.prod(value.shape)), value.shape)
+        scaled = np.asarray(reals, np.float64) / value.format.step
+        if (scaled != np.rint(scaled)).any():
+            raise ValueError(
+                f"hls4ml computes {layer.value!r} in finer steps than {value.format}: do not use this project"
+            )
+        return layer.scatter(scaled.astype(np.int64).reshape(count, math.prod(value.shape)), value.shape)
 
     def _compare(self, layer: Layer, reals: Any, expected: NDArray[np.int64]) -> int:
         found = self._integers(layer, reals, len(expected))

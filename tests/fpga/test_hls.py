@@ -235,6 +235,9 @@ def test_a_layer_that_computes_otherwise_is_named(tmp_path, monkeypatch):
     traces["s1_a"][2, 1] += 2**-10
     with pytest.raises(ValueError, match=r"computes 'a' otherwise: 1 of 10 integers differ .*do not use this project"):
         project.check(x)
+    traces["s1_a"][2, 1] += 2**-12
+    with pytest.raises(ValueError, match=r"hls4ml computes 'a' in finer steps than Format"):
+        project.check(x)
     del traces["s1_a"]
     with pytest.raises(ValueError, match="hls4ml dropped 'a', which is no identity"):
         project.check(x)
