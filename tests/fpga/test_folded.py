@@ -10,6 +10,7 @@ pytest.importorskip("amaranth", reason="needs Amaranth: pip install 'qwedge[fpga
 
 from folded_bench import run_rtl
 from folded_programs import draw, folding, samples
+from integer_programs import PROGRAMS
 
 from fpga.folded import Fold, Plan, utilisation
 from fpga.folded.timing import timing
@@ -48,6 +49,15 @@ def test_any_program_with_any_folding_is_bit_exact_and_on_time(seed: int) -> Non
     assert done.last[0] - done.first[0] == plan.latency
     assert done.last[-1] - done.last[-2] == plan.interval
     agrees(plan, x[:2], rng)  # stalls change the clocks and nothing else
+
+
+@pytest.mark.parametrize(("name", "output"), [("dense", "y"), ("line", "y"), ("image", "y"), ("image", "e")])
+def test_the_programs_of_all_implementations(name: str, output: str) -> None:
+    rng = np.random.default_rng(0)
+    program = replace(PROGRAMS[name](), outputs=(output,))
+    plan = folding(rng, program)
+    done = agrees(plan, samples(program, 4, rng))
+    assert (done.last[0] - done.first[0], done.last[-1] - done.last[-2]) == (plan.latency, plan.interval)
 
 
 def test_the_programs_above_use_every_operation() -> None:
