@@ -1,88 +1,320 @@
-"""Fixed point and FPGAs: how often the format rule is the best format.
+"""Fixed point and FPGAs: the format rule, nets on devices with every step compared, and how well prices foretell them.
 
 `python -m benchmarks.fpga [--quick] [--seed N] [--json FILE]`
 
-One cell is one seed. On drawn Gaussians of 120 spreads from 0.05 to 60, the fraction bits that the rule takes from the
-sample's own spread are compared with those that lose least, found by trying all from -8 to 16: 8 bits, signed, and
-unsigned behind a ReLU.
+Cells are parts, each with seeds of its own:
+- `rule`: how often the format rule is the best format, on drawn Gaussians of 120 spreads.
+- `estimator`: the OFDM estimator, `qwedge run ofdm_fpga`: trained, compressed, on an ECP5-25k, and its bit errors.
+- `radar`: a network of 9,709 weights that tells radar waveforms apart, trained, in fixed point, on an ECP5-85k.
+- `bits`: a tiny net on an iCE40, where the packed bitstream itself is simulated.
+- `prices`: random nets, estimated and built; none was among those that the constants were fitted to.
+F8Net's loss on images is in `benchmarks.f8net`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from pydantic import Field
 
+from benchmarks import estimate_fit, radar
+from fpga import estimate, verify
+from fpga.devices import device
+from fpga.example import example
+from fpga.flow import Wish, draw, verified, workshop
+from fpga.folded import plan, utilisation
+from fpga.synth import mapped
+from qwedge.experiments.ofdm_fpga import OFDMFPGA, OFDMFPGASettings
+from shared.f8net import F8Net
 from shared.fixedpoint import Format, fraction_for
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, wilson
+from shared.integer import audit, outputs
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, wilson
 from shared.lab.benchmark import Measure, main
+from wireless.ofdm.figures import over_seeds, ratio
+
+Part = Literal["rule", "estimator", "radar", "bits", "prices"]
 
 SPREADS = np.geomspace(0.05, 60, 120)
 FRACTIONS = range(-8, 17)
 KINDS = {"signed": True, "rectified": False}
+HELD_OUT = 100
+"""Seeds below this one are for development."""
+PER_SECOND = 10_000
+"""Radar recordings a second that are asked for; the mapper may take so many clocks at 100 MHz."""
 
 
-class RuleSettings(Settings):
-    """How much is drawn."""
+class FPGASettings(Settings):
+    """Which part, and how much of it."""
 
-    samples: int = Field(default=20_000, ge=100, description="numbers drawn from each Gaussian")
+    part: Part = Field(default="rule", description="what is measured")
+    size: float = Field(default=1.0, gt=0, le=1, description="how much is drawn, trained and compared")
+    csim: bool = Field(default=True, description="whether hls4ml's C++ is compiled and compared as well")
 
 
-class FormatRule(Experiment[RuleSettings]):
+class FPGA(Experiment[FPGASettings]):
     name = "fpga-benchmark"
-    version = 1
-    summary = "How often the format rule of F8Net takes the best number of fraction bits."
-    settings = RuleSettings
+    version = 2
+    summary = "Fixed point and FPGAs: formats, nets on devices compared bit for bit, prices against place and route."
+    settings = FPGASettings
 
-    def run(self, cell: RuleSettings, context: Context) -> Mapping[str, JSON]:
-        result: dict[str, JSON] = {}
-        for kind, signed in KINDS.items():
-            hits, ratios = 0, []
-            for done, sigma in enumerate(SPREADS):
-                values = context.rng.normal(0, sigma, cell.samples)
-                losses = {fraction: loss(values, fraction, signed) for fraction in FRACTIONS}
-                taken = fraction_for(float(values.std()), signed=signed)
-                hits += losses[taken] == min(losses.values())
-                ratios.append(losses[taken] / min(losses.values()))
-                context.progress(done + 1, len(SPREADS), kind)
-            result[kind] = {"hits": int(hits), "of": len(SPREADS), "mean_loss_ratio": float(np.mean(ratios))}
-        return result
+    def run(self, cell: FPGASettings, context: Context) -> Mapping[str, JSON]:
+        torch.set_num_threads(1)  # the networks are tiny: a second thread costs more than it brings
+        parts = {
+            "rule": rule,
+            "estimator": estimator,
+            "radar": radar_on_device,
+            "bits": bits_on_device,
+            "prices": prices,
+        }
+        return parts[cell.part](cell, context)
 
     def page(self, rows: Sequence[Row]) -> Page:
         lines = [
             (
-                kind,
+                row.settings["part"],
                 cite(row.seed, row),
-                cite(row.result[kind]["hits"], row),
-                cite(row.result[kind]["of"], row),
-                cite(100 * (row.result[kind]["mean_loss_ratio"] - 1), row, form=".2f", unit="%"),
+                rung["name"],
+                rung["outcome"],
+                cite(rung["samples"], row),
+                cite(rung["mismatches"], row),
             )
             for row in rows
-            for kind in KINDS
+            for rung in row.result.get("ladder", ())
         ]
-        header = ("numbers", "seed", "best taken", "of", "mean extra RMS error")
-        return Page("Format rule", self.summary, (Table("8 bits", header, lines),))
+        columns = ("part", "seed", "rung", "outcome", "samples", "mismatches")
+        return Page("Fixed point and FPGAs", self.summary, (Table("Every step compared", columns, lines),))
 
 
-def loss(values: NDArray[np.float64], fraction: int, signed: bool) -> float:
+def rule(cell: FPGASettings, context: Context) -> dict[str, JSON]:
+    """How often the rule takes the number of fraction bits that loses least, of all from -8 to 16."""
+    result: dict[str, JSON] = {}
+    for kind, signed in KINDS.items():
+        hits, ratios = 0, []
+        for done, sigma in enumerate(SPREADS):
+            values = context.rng.normal(0, sigma, round(20_000 * cell.size))
+            losses = {fraction: loss(values, fraction, signed) for fraction in FRACTIONS}
+            taken = fraction_for(float(values.std()), signed=signed)
+            hits += losses[taken] == min(losses.values())
+            ratios.append(losses[taken] / min(losses.values()))
+            context.progress(done + 1, len(SPREADS), kind)
+        result[kind] = {"hits": int(hits), "of": len(SPREADS), "mean_loss_ratio": float(np.mean(ratios))}
+    return result
+
+
+def loss(values: np.ndarray[Any, np.dtype[np.float64]], fraction: int, signed: bool) -> float:
     """The root mean square error of a format, behind a ReLU if unsigned."""
     wanted = values if signed else np.maximum(values, 0)
     return float(np.sqrt(np.mean((Format(8, fraction, signed).quantise(values) - wanted) ** 2)))
 
 
-def cells(quick: bool, seed: int) -> list[RuleSettings]:
-    return [RuleSettings(seed=seed + k, samples=2_000 if quick else 20_000) for k in range(1 if quick else 3)]
+def estimator(cell: FPGASettings, context: Context) -> Mapping[str, JSON]:
+    """The experiment `ofdm_fpga` at its defaults."""
+    full = OFDMFPGASettings(seed=cell.seed, csim=cell.csim)
+    small = {"training": cell.size, "packets": 40, "compared": compared(cell)} if cell.size < 1 else {}
+    return OFDMFPGA().run(full.model_copy(update=small), context)
+
+
+def compared(cell: FPGASettings) -> int:
+    """Samples of the RTL."""
+    return max(round(verify.usual(verify.RTL) * cell.size), 10)
+
+
+def radar_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
+    """Trained in float, then in fixed point; both counted on fresh recordings, the integer program for the latter."""
+    trained = context.checkpoint("trained", lambda: train_radar(cell, context))
+    net = F8Net(radar.network(), shape=(2, radar.SAMPLES), input=radar.FORMAT)
+    net.load_state_dict({name: torch.tensor(value) for name, value in trained["state"].items()})
+    program = net.eval().program()
+    audit(program).require(8)
+    x, y = radar.draw(max(round(2000 * cell.size), 100), np.random.default_rng((cell.seed, 1)))
+    integers = radar.FORMAT.to_integers(x.numpy())
+    (scores,) = outputs(program, integers)
+    target = device("ecp5-85k")
+    folding = plan(program, target, interval=round(100e6 / PER_SECOND))
+    wish = Wish("folded", interval=round(100e6 / PER_SECOND))
+    built = verified(
+        program, target, wish, context, compared=compared(cell), csim=cell.csim, given=integers,
+        before=[verify.torch_step(net, program, max(compared(cell) // 10, 1))],
+    )  # fmt: skip
+    return {
+        "net": "radar",
+        "weights": sum(parameter.numel() for parameter in radar.network().parameters()),
+        "float": trained["float"],
+        "fixed": int((scores.argmax(1) == y.numpy()).sum()),
+        "of": len(y),
+        "utilisation": [asdict(share) for share in utilisation(folding)],
+        **built,
+    }
+
+
+def train_radar(cell: FPGASettings, context: Context) -> dict[str, JSON]:
+    """The state of the fixed-point net, and how many recordings the float net names rightly."""
+    rng, examples, epochs = context.rng, max(round(20_000 * cell.size), 256), max(round(24 * cell.size), 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**63)))
+        net = radar.network()
+    for epoch in radar.train(net, examples, epochs, 8e-3, rng):
+        context.progress(epoch, epochs, "training the radar network")
+    x, y = radar.draw(max(round(2000 * cell.size), 100), np.random.default_rng((cell.seed, 1)))
+    with torch.no_grad():
+        right = int((net(x).argmax(1) == y).sum())
+    fixed = F8Net(net, shape=(2, radar.SAMPLES), input=radar.FORMAT)
+    fixed.calibrate(radar.draw(512, rng)[0])
+    for epoch in radar.train(fixed, examples, max(epochs // 6, 1), 1e-3, rng):
+        context.progress(epoch, max(epochs // 6, 1), "training in fixed point")
+    return {"float": right, "state": {name: value.tolist() for name, value in fixed.state_dict().items()}}
+
+
+def bits_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
+    """A net of 8-6-3 units with random weights of 4 bits: what the bitstream does is simulated."""
+    program = example(context.rng)
+    wish = Wish("unrolled", clock_mhz=50)
+    built = verified(program, device("ice40-hx8k"), wish, context, compared=compared(cell), csim=cell.csim)
+    return {"net": "8-6-3", **built}
+
+
+def prices(cell: FPGASettings, context: Context) -> dict[str, JSON]:
+    """One random net of each generator, estimated, and what nextpnr counts."""
+    target, nets = device("ecp5-85k"), []
+    for draw_net, style in ((estimate_fit.any_net, "folded"), (estimate_fit.sparse, "unrolled")):
+        program = draw_net(context.rng)
+        drawn = draw(program, target, Wish(style))  # type: ignore[arg-type]
+        found = mapped(drawn.design, target, workshop(drawn.design), report=lambda line: context.progress(0, 1, line))
+        nets.append({"estimate": asdict(estimate.total(drawn.estimate)), "used": asdict(found.used), "style": style})
+    return {"nets": nets}
+
+
+def cells(quick: bool, seed: int) -> list[FPGASettings]:
+    first = HELD_OUT + seed
+    if quick:
+        small = [FPGASettings(part="rule", seed=first, size=0.1), FPGASettings(part="bits", seed=first, size=0.1)]
+        return [cell.model_copy(update={"csim": False}) for cell in small]
+    counts: Mapping[Part, int] = {"rule": 3, "bits": 1, "estimator": 5, "radar": 5, "prices": 8}
+    return [FPGASettings(part=part, seed=first + k) for part, count in counts.items() for k in range(count)]
 
 
 def figures(rows: Sequence[Row]) -> dict[str, Measure]:
+    of: dict[str, list[Row]] = {}
+    for row in rows:
+        of.setdefault(row.settings["part"], []).append(row)
+    found = {"mismatches": _mismatches(rows), "rungs_not_passed": _not_passed(rows)}
+    found["f8net_rule_agreement"] = _rule(of.get("rule", []))
+    found |= _estimator(of.get("estimator", []))
+    found |= _radar(of.get("radar", []))
+    found["estimate_error"] = _estimate_error([*of.get("prices", []), *of.get("estimator", []), *of.get("radar", [])])
+    return found
+
+
+def _mismatches(rows: Sequence[Row]) -> Measure:
+    rungs = [rung for row in rows for rung in row.result.get("ladder", ())]
+    samples = sum(rung["samples"] for rung in rungs)
+    return Measure(sum(rung["mismatches"] for rung in rungs), unit=f"in {samples} samples of rungs", goal="<= 0")
+
+
+def _not_passed(rows: Sequence[Row]) -> Measure:
+    """Rungs that failed or could not run here."""
+    rungs = [rung for row in rows for rung in row.result.get("ladder", ())]
+    return Measure(sum(rung["outcome"] != "passed" for rung in rungs), unit=f"of {len(rungs)}", goal="<= 0")
+
+
+def _rule(rows: Sequence[Row]) -> Measure:
     """The share of the kind that agrees less often."""
 
     def count(kind: str, what: str) -> int:
         return sum(int(row.result[kind][what]) for row in rows)
 
     share = min(wilson(count(kind, "hits"), count(kind, "of")) for kind in KINDS)
-    return {"f8net_rule_agreement": Measure(*share, goal=">= 0.9")}
+    return Measure(*share, goal=">= 0.9")
+
+
+def _estimator(rows: Sequence[Row]) -> dict[str, Measure]:
+    if not rows:
+        return {}
+    clock = [fmax(row) for row in rows]
+    latency = [row.result["design"]["latency"] / mhz for row, mhz in zip(rows, clock, strict=True)]
+    minutes = [sum(row.result["built"]["seconds"].values()) / 60 for row in rows]
+    sizes = [row.result["sizes"] for row in rows]
+    losses = {name: over_seeds(ratio(name, "float"), rows, _errors) for name in ("fixed", "small")}
+    return {
+        "estimator_share_ecp5_25k": _worst([fullest(row) for row in rows], "of the fullest resource", "<= 1", max),
+        "estimator_fmax_mhz": _worst(clock, "MHz", ">= 100", min),
+        "estimator_latency_us": _worst(latency, "us", "<= 4", max),
+        "estimator_ber_ratio_8bit": Measure(*losses["fixed"], "x", "<= 1.02"),
+        "estimator_ber_ratio_pruned": Measure(*losses["small"], "x", "<= 1.02"),
+        "resource_cut": _ratio(
+            [s["wide, unrolled"]["used"]["lut"] / s["small, unrolled"]["used"]["lut"] for s in sizes]
+        ),
+        "flow_minutes": _worst(minutes, "minutes of a contended machine", "<= 4", max),
+    }
+
+
+def _errors(row: Row) -> Any:
+    return row.result["errors"]
+
+
+def _radar(rows: Sequence[Row]) -> dict[str, Measure]:
+    if not rows:
+        return {}
+    rate = [1e6 * fmax(row) / row.result["design"]["interval"] for row in rows]
+    busy = [next(s for s in row.result["utilisation"] if s["name"] == "net") for row in rows]
+    accuracy = {kind: mean([100 * row.result[kind] / row.result["of"] for row in rows]) for kind in ("float", "fixed")}
+    gap = mean([100 * (row.result["float"] - row.result["fixed"]) / row.result["of"] for row in rows])
+    return {
+        "radar_share_ecp5_85k": _worst([fullest(row) for row in rows], "of the fullest resource", "<= 1", max),
+        "radar_per_second": _worst(rate, "recordings a second", ">= 10000", min),
+        "radar_accuracy_float": Measure(*accuracy["float"], "%"),
+        "radar_accuracy_8bit": Measure(*accuracy["fixed"], "%"),
+        "radar_gap": Measure(*gap, "points", "<= 1"),
+        "fold_area_x_time": _worst([share["busy"] for share in busy], "of multipliers while busy", ">= 0.85", min),
+        "fold_area_x_time_interval": _worst(
+            [share["interval"] for share in busy], "of multipliers, all clocks", "", min
+        ),
+    }
+
+
+def fmax(row: Row) -> float:
+    """MHz, of the seed that was packed."""
+    built = row.result["built"]
+    return float(built["fmax_mhz"][str(built["seed"])])
+
+
+def fullest(row: Row) -> float:
+    """The share of the resource of which least is left."""
+    used, have = row.result["built"]["used"], row.result["built"]["available"]
+    return max(float(used[kind] / have[kind]) for kind in used if have[kind])
+
+
+def _worst(values: Sequence[float], unit: str, goal: str, worst: Any) -> Measure:
+    """The worst over seeds, between the best and itself."""
+    return Measure(worst(values), min(values), max(values), unit, goal)
+
+
+def _ratio(ratios: Sequence[float]) -> Measure:
+    it = mean(ratios)
+    return Measure(it.value, it.low, it.high, "x logic cells, 16-bit (estimated) / pruned 8-bit", ">= 8")
+
+
+def _estimate_error(rows: Sequence[Row]) -> Measure:
+    """Median over nets of |estimated - used| / used, in logic cells."""
+    pairs = [
+        (net["estimate"]["lut"], net["used"]["lut"])
+        for row in rows
+        for net in (*row.result.get("nets", ()), *row.result.get("sizes", {}).values(), *_built(row))
+        if net["used"]
+    ]
+    if not pairs:
+        return Measure(None, unit="%", goal="<= 15")
+    errors = sorted(100 * abs(estimated - used) / used for estimated, used in pairs)
+    return Measure(float(np.median(errors)), errors[0], errors[-1], f"% over {len(errors)} nets", "<= 15")
+
+
+def _built(row: Row) -> list[dict[str, Any]]:
+    if "built" not in row.result:
+        return []
+    return [{"estimate": row.result["estimate"], "used": row.result["built"]["used"]}]
 
 
 if __name__ == "__main__":
-    main(FormatRule(), cells, figures)
+    main(FPGA(), cells, figures)

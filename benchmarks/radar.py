@@ -13,8 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from shared.fixedpoint import Format
+
 SAMPLES: Final = 1024
 BATCH: Final = 128
+FORMAT: Final = Format(8, 6)
+"""Of the samples, as a converter gives them."""
 SNR_DB: Final = (-4.0, 14.0)
 """In the band of the receiver, uniform."""
 
@@ -63,17 +67,17 @@ WAVEFORMS: Final[dict[str, Callable[[Phases, np.random.Generator], Phases]]] = {
 
 
 def draw(count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """IQ samples float32 `(count, 2, 1024)` on the grid of 6 fraction bits in -2 .. 2 - 1/64, and labels `(count,)`.
+    """IQ samples float32 `(count, 2, 1024)` in `FORMAT`, and labels `(count,)`.
 
     The mean power of a recording is 0.25 at most: what a gain control in front of a converter of 8 bits leaves.
     """
     labels = rng.integers(len(WAVEFORMS), size=count)
     kinds = list(WAVEFORMS.values())
     signals = np.stack([_received(kinds[label], rng) for label in labels])
-    return torch.from_numpy(signals), torch.from_numpy(labels)
+    return torch.from_numpy(FORMAT.quantise(signals).astype(np.float32)), torch.from_numpy(labels)
 
 
-def _received(kind: Callable[[Phases, np.random.Generator], Phases], rng: np.random.Generator) -> NDArray[np.float32]:
+def _received(kind: Callable[[Phases, np.random.Generator], Phases], rng: np.random.Generator) -> NDArray[np.float64]:
     length = int(rng.integers(SAMPLES // 2, SAMPLES + 1))
     start = int(rng.integers(SAMPLES - length + 1))
     time = np.arange(length)
@@ -83,8 +87,7 @@ def _received(kind: Callable[[Phases, np.random.Generator], Phases], rng: np.ran
     noise = (rng.normal(size=SAMPLES) + 1j * rng.normal(size=SAMPLES)) / np.sqrt(2)
     signal += noise * 10 ** (-rng.uniform(*SNR_DB) / 20)
     signal *= 0.5 / np.sqrt(np.mean(np.abs(signal) ** 2))
-    iq = np.stack((signal.real, signal.imag))
-    return (np.clip(np.rint(iq * 64), -128, 127) / 64).astype(np.float32)
+    return np.stack((signal.real, signal.imag))
 
 
 def network() -> nn.Sequential:

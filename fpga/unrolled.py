@@ -34,7 +34,13 @@ class Core:
     """da4ml's `CombLogic`."""
 
     def predict(self, integers: Integers) -> NDArray[np.int64]:
-        """The output for integers `(B, *shape)`, by da4ml's own interpreter of the graph."""
+        """The output for integers `(B, *shape)`, by da4ml's own interpreter of the graph.
+
+        Raises `ValueError` for sums of more than 32 bits, which it cuts; the Verilog does not.
+        """
+        wide = [name for name, value in self.program.values.items() if value.format.word > SUM]
+        if wide:
+            raise ValueError(f"da4ml's interpreter cuts {wide[0]!r} to {SUM} bits: simulate the Verilog instead")
         shape = self.program.values[self.program.outputs[0]].shape
         rows = np.moveaxis(np.asarray(integers, np.float64), 1, -1).reshape(len(integers), -1)
         found = self.logic.predict(np.ascontiguousarray(rows)).astype(np.int64)
@@ -144,8 +150,6 @@ def _check(program: Program) -> None:
     for operation in program.operations:
         if isinstance(operation, AbstractWeighted) and operation.weight.format.word > FLOAT32:
             raise ValueError(f"{operation.output!r} has weights of more than {FLOAT32} bits, which da4ml would round")
-        if program.values[operation.output].format.word > SUM:
-            raise ValueError(f"the sums {operation.output!r} need more than {SUM} bits: fewer inputs or narrower words")
 
 
 def _parts(program: Program) -> Iterator[Part]:

@@ -40,6 +40,16 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere.",
         "wireless",
     ),
+    "ofdm_fpga": Entry(
+        "qwedge.experiments.ofdm_fpga:OFDMFPGA",
+        "Compress the receiver's estimator for an FPGA's price, build it, compare every step.",
+        "wireless,fpga",
+    ),
+    "synth": Entry(
+        "qwedge.experiments.synth:Synth",
+        "Bring a net onto an FPGA with open tools, and compare every step bit for bit.",
+        "fpga",
+    ),
 }
 
 _OURS: Final = ("qwedge", "shared", "quantum", "wireless", "vision", "fpga")

@@ -11,6 +11,7 @@ import click
 from qwedge.catalogue import EXPERIMENTS, extra_named, load
 from qwedge.decode import decode
 from qwedge.noise import noise
+from qwedge.synth import synth
 
 if TYPE_CHECKING:
     from shared.lab import Experiment, Page, Row, Store
@@ -202,6 +203,7 @@ def report(name: str, out: Path | None, as_json: bool) -> None:
 
 cli.add_command(decode)
 cli.add_command(noise)
+cli.add_command(synth)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -249,3 +249,17 @@ def test_without_da4ml_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(unrolled, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'qwedge\[fpga\]'"):
         unroll(line())
+
+
+@pytest.mark.synth
+@pytest.mark.slow
+def test_sums_beyond_32_bits_are_exact_in_hardware_only():
+    rng, word = np.random.default_rng(0), Format(16, 8)
+    weight = Constant(rng.integers(word.low, word.high + 1, (3, 9)), word)
+    program = Program((Input("x", (9,), word),), (Linear(("x",), "y", weight),), ("y",))
+    assert program.values["y"].format.word > 32
+    x, design = stimuli(program, 60, rng), unroll(program)
+    found = simulate(design.verilog, design.source.pack(x), design.sink.bytes)
+    np.testing.assert_array_equal(design.sink.unpack(found.output), outputs(program, x)[0])
+    with pytest.raises(ValueError, match="cuts 'y' to 32 bits: simulate the Verilog"):
+        trace(program).predict(x)

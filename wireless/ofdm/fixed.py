@@ -14,11 +14,13 @@ from shared.f8net import F8Net
 from shared.fixedpoint import Format
 from shared.integer import Program, outputs
 from wireless.ofdm.estimators import TAPS, Channel, Observation
-from wireless.ofdm.neural.estimator import FLOOR, DelayGate, judged, seen_by
-from wireless.ofdm.train import Report, Schedule, descend, estimator_loss
+from wireless.ofdm.neural.estimator import FLOOR, DelayGate, delays, judged, seen_by
+from wireless.ofdm.train import Report, Schedule, descend, estimator_loss, fading
 from wireless.ofdm.wiener import Prior, wiener
 
 TUNING = Schedule(steps=1500, rate=1e-3, floor=1e-5)
+BATCH = 4096
+"""Channels that formats are taken from."""
 INTEGER_BITS = 4
 """Logarithms of powers over N0 lie between -7 and 12: five bits before the point, one of them the sign."""
 
@@ -54,6 +56,14 @@ def train_fixed(
         "training in fixed point",
     )
     return fixed.eval()
+
+
+def calibrated(gate: DelayGate, generator: torch.Generator, word: int) -> F8Net:
+    """`gate` in `word` bits without training: formats from the spreads over one batch of fresh channels."""
+    _, ls, noise = fading(BATCH, generator)
+    t = (ls @ torch.from_numpy(delays(ls.shape[1])[1]).T).numpy()
+    x = torch.from_numpy(seen_by(t, noise.numpy()))
+    return F8Net(layers(gate), shape=(TAPS + 1,), input=input_format(word), word=word).calibrate(x).eval()
 
 
 def layers(gate: DelayGate, keep: Sequence[Tensor] | None = None) -> nn.Sequential:

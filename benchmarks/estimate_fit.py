@@ -1,0 +1,146 @@
+"""Fits the constants of `fpga.estimate` to what yosys and nextpnr make of random nets.
+
+`python -m benchmarks.estimate_fit [--nets N] [--seed N] [--out DIR]` prints the two tables of constants and how far the
+estimate is off on nets that were left out in turn. The nets of `benchmarks.fpga` are not among them.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import nnls
+
+from fpga import estimate
+from fpga.devices import DEVICES
+from fpga.folded import Plan, generate
+from fpga.folded.choices import choices
+from fpga.folded.engines import engines
+from fpga.synth import mapped
+from fpga.unrolled import cost, unroll
+from shared.fixedpoint import Format
+from shared.integer import (
+    AveragePool,
+    Constant,
+    Conv1d,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool,
+    Operation,
+    Program,
+    Requantise,
+)
+
+DEVICE = DEVICES["ecp5-85k"]
+
+
+def dense(rng: np.random.Generator, word: int, sparse: float) -> Program:
+    """Two to four layers of 8 to 40 units."""
+    widths = rng.integers(8, 41, rng.integers(3, 6)) // 4 * 4
+    steps: list[Operation] = []
+    at = "x"
+    for k, (taken, given) in enumerate(pairwise(widths)):
+        bias = Constant(rng.integers(-500, 500, given), Format(32, 8))
+        steps.append(Linear((at,), f"a{k}", _weights(rng, (given, taken), word, sparse), bias))
+        steps.append(Requantise((f"a{k}",), f"b{k}", Format(word, 4, signed=False)))
+        at = f"b{k}"
+    steps = [*steps[:-1]]
+    return Program((Input("x", (int(widths[0]),), Format(word, 4)),), tuple(steps), (steps[-1].output,))
+
+
+def convolutional(rng: np.random.Generator, word: int, sparse: float) -> Program:
+    """Two or three strided convolutions, a pool and a layer."""
+    channels, length = [2, *(rng.integers(4, 25, rng.integers(2, 4)) // 4 * 4)], int(rng.choice((64, 128, 256, 512)))
+    steps: list[Operation] = []
+    at = "x"
+    for k, (taken, given) in enumerate(pairwise(channels)):
+        kernel = int(rng.choice((3, 5, 7)))
+        weight = _weights(rng, (int(given), int(taken), kernel), word, sparse)
+        steps.append(Conv1d((at,), f"a{k}", weight, None, (2,), (kernel // 2,)))
+        steps.append(Requantise((f"a{k}",), f"b{k}", Format(word, 4, signed=False)))
+        at = f"b{k}"
+    left = length >> len(channels) - 1
+    pool = rng.choice((AveragePool, MaxPool))((at,), "pool", (left,))
+    steps += [pool, Requantise(("pool",), "mean", Format(word, 4)), Flatten(("mean",), "flat")]
+    steps.append(Linear(("flat",), "y", _weights(rng, (4, int(channels[-1])), word, sparse)))
+    return Program((Input("x", (2, length), Format(word, 4)),), tuple(steps), ("y",))
+
+
+def _weights(rng: np.random.Generator, shape: tuple[int, ...], word: int, sparse: float) -> Constant:
+    format = Format(word, 4)
+    drawn = np.clip(np.rint(rng.normal(0, 2.0 ** (word - 3.3), shape)), format.low, format.high).astype(int)
+    return Constant(drawn * (rng.random(shape) >= sparse), format)
+
+
+def any_net(rng: np.random.Generator) -> Program:
+    """Either kind, 6 to 16 bits, no weight pruned."""
+    kind, word = rng.choice((dense, convolutional)), int(rng.choice((6, 8, 8, 16)))
+    return kind(rng, word, 0.0)
+
+
+def sparse(rng: np.random.Generator) -> Program:
+    """Layers of 4 to 8 bits, half to nine tenths of the weights pruned."""
+    return dense(rng, int(rng.choice((4, 6, 8))), float(rng.uniform(0.5, 0.9)))
+
+
+def folded(rng: np.random.Generator, folder: Path) -> tuple[Counter[str], Mapping[str, float]]:
+    """What a random net with random folds is made of, and what it takes."""
+    program = any_net(rng)
+    made = [engine for engine in engines(program, {})[1] if engine.taps is not None]
+    folds = {engine.node.name: rng.choice([c for c in choices(engine) if c.size <= 32]).fold for engine in made}
+    plan = Plan(program, folds)
+    found = mapped(generate(program, plan), DEVICE, folder)
+    parts: Counter[str] = sum((estimate.of_engine(e, plan, DEVICE) for e in plan.made[1]), Counter(ends=1))
+    return parts, {"lut": found.used.lut, "ff": found.used.ff}
+
+
+def unrolled(rng: np.random.Generator, folder: Path) -> tuple[Counter[str], Mapping[str, float]]:
+    """What a random unrolled net is made of, and what it takes."""
+    program = sparse(rng)
+    found = mapped(unroll(program), DEVICE, folder)
+    parts = Counter({name: float(n) for name, n in estimate.of_bytes(program).items()})
+    parts["adders"] = sum(cost(program).values())
+    return parts, {"lut": found.used.lut, "ff": found.used.ff}
+
+
+def fitted(parts: list[Counter[str]], took: list[float]) -> dict[str, float]:
+    """Constants, none negative, of least squared relative error."""
+    names = sorted({name for made_of in parts for name in made_of})
+    rows = np.array([[made_of[name] for name in names] for made_of in parts], float) / np.array(took)[:, None]
+    return dict(zip(names, nnls(rows, np.ones(len(rows)))[0].tolist(), strict=True))
+
+
+def off(constants: Mapping[str, float], made_of: Counter[str], took: float) -> float:
+    """Relative error."""
+    return sum(constants.get(name, 0) * n for name, n in made_of.items()) / took - 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--nets", type=int, default=16, help="random nets of each generator")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("runs/estimate_fit"))
+    asked = parser.parse_args()
+    for draw in (folded, unrolled):
+        found = []
+        for k in range(asked.nets):
+            rng = np.random.default_rng((asked.seed, k))
+            found.append(draw(rng, asked.out / f"{draw.__name__}{k}"))
+            print(f"{draw.__name__} {k + 1}/{asked.nets}: {found[-1][1]} {dict(found[-1][0])}", flush=True)
+        for kind in ("lut", "ff"):
+            parts, took = [made_of for made_of, _ in found], [took[kind] for _, took in found]
+            errors = [
+                abs(off(fitted(parts[:k] + parts[k + 1 :], took[:k] + took[k + 1 :]), parts[k], took[k]))
+                for k in range(len(found))
+            ]
+            print(
+                f"{draw.__name__} {kind}: median error of nets left out {np.median(errors):.1%}, most {max(errors):.1%}"
+            )
+            print({name: round(each, 3) for name, each in fitted(parts, took).items() if each})
+
+
+if __name__ == "__main__":
+    main()

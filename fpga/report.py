@@ -1,0 +1,171 @@
+"""The page of a synthesised net: what it takes, how fast it is, and how often every step on the way was compared."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.lab import COLORS, Block, Download, KeyFigures, Page, Row, Table, Text, cite, plot
+
+KINDS = {"lut": "logic cells", "ff": "flip-flops", "dsp": "multipliers", "bram": "block RAMs"}
+
+FILES = {
+    "top.bit": "bitstream",
+    "top.bin": "bitstream",
+    "top.v": "Verilog",
+    "program.json": "integer program",
+    "net.h": "the same net in C",
+    "project.tar.gz": "project of hls4ml",
+}
+
+
+def page(rows: Sequence[Row]) -> Page:
+    """One section for each net and device, in the order of the rows."""
+    blocks: list[Block] = []
+    for row in rows:
+        if "built" in row.result:
+            blocks += [_key(row), _resources(row), _layers(row), _ladder(row), _timing(row), _drawn(row), _made(row)]
+        else:
+            blocks += [_precisions(row), _ladder(row), *_vendor(row)]
+        blocks += [Download(name, row, note) for name, note in FILES.items() if name in row.artefacts]
+    nets = ", ".join(dict.fromkeys(f"{row.result['net']} on {_target(row)}" for row in rows))
+    return Page(f"FPGA: {nets}", "From an integer program to hardware, every step compared bit for bit.", blocks)
+
+
+def _target(row: Row) -> str:
+    return str(row.result["built"]["device"] if "built" in row.result else row.result["backend"])
+
+
+def microseconds(row: Row) -> float:
+    """Latency at the clock that was reached, from the first byte in to the last byte out."""
+    return float(row.result["design"]["latency"] / fmax(row))
+
+
+def per_second(row: Row) -> float:
+    """Samples per second at the clock that was reached."""
+    return float(1e6 * fmax(row) / row.result["design"]["interval"])
+
+
+def fmax(row: Row) -> float:
+    """MHz, of the seed that was packed."""
+    built = row.result["built"]
+    return float(built["fmax_mhz"][str(built["seed"])])
+
+
+def _key(row: Row) -> KeyFigures:
+    compared = sum(rung["samples"] for rung in row.result["ladder"])
+    wrong = sum(rung["mismatches"] for rung in row.result["ladder"])
+    return KeyFigures(
+        (
+            ("clock", cite(fmax(row), row, form=".1f", unit="MHz")),
+            ("latency", cite(microseconds(row), row, form=".3g", unit="us")),
+            ("samples per second", cite(per_second(row), row, form=",.0f")),
+            ("mismatches", cite(f"{wrong} of {compared:,} samples", row)),
+        )
+    )
+
+
+def _resources(row: Row) -> Table:
+    used, have, estimate = row.result["built"]["used"], row.result["built"]["available"], row.result["estimate"]
+    lines = [
+        (
+            name,
+            cite(used[kind], row),
+            cite(have[kind] - used[kind], row),
+            cite(used[kind] / have[kind] if have[kind] else None, row, form=".1%"),
+            cite(estimate[kind], row, form=",.0f"),
+            cite((estimate[kind] - used[kind]) / used[kind] if used[kind] else None, row, form="+.1%"),
+        )
+        for kind, name in KINDS.items()
+    ]
+    columns = ("resource", "used", "free", "share", "estimated", "estimate off by")
+    note = "Used: after place and route, harness included. Estimated: fpga.prices, before any tool ran."
+    return Table(f"Resources on {row.result['built']['device']}", columns, lines, note)
+
+
+def _layers(row: Row) -> Table:
+    about = {count["name"]: count for count in row.result["program"]}
+    lines = [
+        (
+            part["name"],
+            part["kind"],
+            part["format"],
+            cite(" x ".join(map(str, about[part["name"]]["multiplier"])) if part["macs"] else None, row),
+            cite(part["macs"], row),
+            cite(part["lanes"] or None, row),
+            cite(part["macs"] / part["lanes"] if part["lanes"] else None, row, form=",.0f"),
+            cite(part["cycles"], row),
+            cite(part["lut"], row, form=",.0f"),
+        )
+        for part in row.result["design"]["parts"]
+    ]
+    columns = ("layer", "kind", "format", "bits", "MACs", "multipliers", "reuse factor", "clocks", "estimated cells")
+    design = row.result["design"]
+    note = (
+        f"{design['kind']}: {design['latency']} clocks from the first byte in to the last byte out, a sample every "
+        f"{design['interval']} (initiation interval). Format u8.5: unsigned, 8 bits, 5 of them behind the point."
+    )
+    return Table("Layers", columns, lines, note)
+
+
+def _ladder(row: Row) -> Table:
+    lines = [
+        (
+            rung["name"],
+            rung["outcome"],
+            cite(rung["samples"], row),
+            cite(rung["mismatches"], row),
+            cite(rung["seconds"], row, form=".1f", unit="s"),
+            rung["note"],
+        )
+        for rung in row.result["ladder"]
+    ]
+    note = "Each rung against the integer program, bit for bit. A rung that compared nothing does not pass."
+    return Table("Verification", ("rung", "outcome", "samples", "mismatches", "took", "note"), lines, note)
+
+
+def _timing(row: Row) -> Table:
+    built = row.result["built"]
+    lines = [
+        (seed, cite(mhz, row, form=".1f", unit="MHz"), "packed" if seed == str(built["seed"]) else "")
+        for seed, mhz in built["fmax_mhz"].items()
+    ]
+    return Table(f"Clock, of {built['frequency_mhz']:g} MHz asked for", ("placement seed", "reached", ""), lines)
+
+
+def _drawn(row: Row) -> Block:
+    parts = [part for part in row.result["design"]["parts"] if part["cycles"]]
+
+    def paint(axes: Any) -> None:
+        names = [part["name"] for part in parts]
+        axes.barh(names, [part["cycles"] for part in parts], color=COLORS["blue"])
+        axes.axvline(row.result["design"]["interval"], color=COLORS["orange"])
+        axes.invert_yaxis()
+        axes.set(xlabel="clocks per sample")
+
+    height = 1.2 + 0.3 * len(parts)
+    caption = "The line is the initiation interval: a layer that ends there is what limits the rate."
+    return plot(paint, row, title="Where the clocks go", caption=caption, size=(9.2, height))
+
+
+def _made(row: Row) -> Text:
+    built = row.result["built"]
+    seconds = ", ".join(f"{stage} {spent:.0f} s" for stage, spent in built["seconds"].items())
+    versions = ", ".join(f"{tool} {version}" for tool, version in built["versions"].items())
+    return Text(f"Stages: {seconds}. Tools: {versions}.", title="How it was made")
+
+
+def _precisions(row: Row) -> Table:
+    kinds = ("weight", "bias", "accum", "result")
+    lines = [(layer["value"], *(str(layer.get(kind, "-")) for kind in kinds)) for layer in row.result["layers"]]
+    return Table(f"Precisions for {row.result['backend']}", ("value", *kinds), lines)
+
+
+def _vendor(row: Row) -> list[Block]:
+    """The vendor's reports, section by section."""
+    told = row.result["vendor"]
+    if "missing" in told:
+        return [Text(told["missing"], title="Synthesis")]
+    return [
+        Table(section, ("quantity", "reported"), [(name, cite(value, row)) for name, value in numbers.items()])
+        for section, numbers in told["reports"].items()
+        if isinstance(numbers, dict)
+    ]

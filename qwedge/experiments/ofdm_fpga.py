@@ -1,0 +1,214 @@
+"""The receiver's channel estimator on an FPGA: compressed for the price that the flow sets, built, and counted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fpga import estimate, report
+from fpga.devices import DEVICES, device
+from fpga.flow import Wish, draw, verified, workshop
+from fpga.prices import AdderPrice
+from fpga.synth import mapped
+from fpga.unrolled import cost
+from shared import Sparsity
+from shared.integer import Program, audit
+from shared.integer.files import from_json, to_json
+from shared.lab import JSON, Context, Experiment, Number, Page, Row, Settings, Table, cite
+from wireless.ofdm.channels import ExponentialFading
+from wireless.ofdm.compress import SOLVER
+from wireless.ofdm.evaluate import GROUP, errors
+from wireless.ofdm.figures import over_packets, pooled, ratio
+from wireless.ofdm.fixed import TUNING, FixedEstimator, calibrated, train_fixed
+from wireless.ofdm.link import Link
+from wireless.ofdm.neural import DelayGate, NeuralEstimator
+from wireless.ofdm.neural.weights import from_lists, to_lists
+from wireless.ofdm.receiver import Receiver
+from wireless.ofdm.tasks import Weights
+from wireless.ofdm.train import Schedule, estimator_loss, train_estimator
+
+WIDE = 16
+"""Bits of hls4ml's default, `ap_fixed<16, 6>`: what a net costs that nobody has compressed."""
+
+SIZES = (("wide", "unrolled"), ("wide", "folded"), ("fixed", "folded"), ("small", "unrolled"), ("small", "folded"))
+
+NAMES = {
+    "float": "as trained, 32-bit floating point",
+    "wide": "16-bit, not retrained",
+    "fixed": "8-bit, F8Net",
+    "small": "8-bit, F8Net, pruned by ADMM for tables",
+}
+
+
+class OFDMFPGASettings(Settings):
+    """How far the estimator is compressed, where it goes, and on how many packets it is tried."""
+
+    device: str = Field(default="ecp5-25k", description=f"one of {', '.join(DEVICES)}")
+    latency_us: float = Field(default=4.0, gt=0, description="most time for one estimate; a symbol takes 4 us")
+    clock_mhz: float = Field(default=100.0, gt=0, le=500, description="clock that place and route aims at")
+    share: float = Field(default=0.2, gt=0, le=1, description="tables of the pruned net, relative to all its weights")
+    ebn0_db: tuple[float, ...] = Field(default=(6.0, 10.0, 14.0), min_length=1, description="Eb/N0 of the trial, in dB")
+    packets: int = Field(default=400, gt=0, multiple_of=GROUP, description="packets at each")
+    training: float = Field(default=1.0, gt=0, le=10, description="training steps relative to the usual number")
+    compared: int = Field(default=2000, ge=10, description="samples that the RTL computes; other steps a tenth")
+    csim: bool = Field(default=True, description="whether hls4ml's C++ is compiled and compared as well")
+    seeds: int = Field(default=1, gt=0, description="how many seeds, from --seed on; each trains networks of its own")
+
+
+class OFDMFPGA(Experiment[OFDMFPGASettings]):
+    """One cell is one seed: its networks, their errors, their hardware."""
+
+    name = "ofdm_fpga"
+    version = 1
+    summary = "Compress the receiver's estimator for an FPGA's price, build it, compare every step."
+    settings = OFDMFPGASettings
+
+    def cells(self, settings: OFDMFPGASettings) -> Sequence[OFDMFPGASettings]:
+        device(settings.device)
+        seeds = range(settings.seed, settings.seed + settings.seeds)
+        return [settings.model_copy(update={"seed": seed, "seeds": 1}) for seed in seeds]
+
+    def run(self, cell: OFDMFPGASettings, context: Context) -> Mapping[str, JSON]:
+        torch.set_num_threads(1)  # the networks are tiny: a second thread costs more than it brings
+        return _Cell(cell, context).result()
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        page = report.page(rows)
+        return replace(page, title="The OFDM estimator on an FPGA", blocks=[_errors(rows), _sizes(rows), *page.blocks])
+
+
+class _Cell:
+    """Stages that a killed run goes on from."""
+
+    def __init__(self, settings: OFDMFPGASettings, context: Context) -> None:
+        self.settings, self.context, self.device = settings, context, device(settings.device)
+
+    def result(self) -> Mapping[str, JSON]:
+        gate = from_lists(DelayGate(), self.stage("gate", self.train))
+        programs = {
+            "wide": from_json(self.stage("wide", partial(self.wide, gate))),
+            "fixed": from_json(self.stage("fixed", partial(self.fixed, gate))),
+        }
+        small = self.stage("small", partial(self.small, gate))
+        programs["small"] = from_json(small["program"])
+        estimators = {"float": NeuralEstimator.of(gate)} | {n: FixedEstimator(p) for n, p in programs.items()}
+        counted = [self.stage(f"{db:g} dB", partial(self.count, estimators, db)) for db in self.settings.ebn0_db]
+        sizes = {
+            f"{name}, {style}": self.stage(f"{name}, {style}", partial(self.size, programs[name], style))
+            for name, style in SIZES
+        }
+        wish = Wish("folded", self.settings.clock_mhz, latency=self.clocks)
+        compared, csim = self.settings.compared, self.settings.csim
+        built = verified(programs["fixed"], self.device, wish, self.context, compared=compared, csim=csim)
+        pruned = {name: value for name, value in small.items() if name != "program"}
+        return {"net": "delay gate", "pruned": pruned, "errors": counted, "sizes": sizes, **built}
+
+    @property
+    def clocks(self) -> int:
+        """The latency that is allowed."""
+        return int(self.settings.latency_us * self.settings.clock_mhz)
+
+    def stage(self, name: str, compute: Callable[[], JSON]) -> Any:
+        self.context.progress(0, 1, name)
+        return self.context.checkpoint(f"stage {name}", compute)
+
+    def generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(int(self.context.rng.integers(2**63)))
+
+    def scaled(self, schedule: Schedule) -> Schedule:
+        return replace(schedule, steps=max(round(schedule.steps * self.settings.training), 1))
+
+    def report(self, done: int, total: int, note: str) -> None:
+        self.context.progress(0, 1, f"{note} {done}/{total}")
+
+    def said(self, line: str) -> None:
+        self.context.progress(0, 1, line)
+
+    def train(self) -> JSON:
+        return to_lists(train_estimator(self.generator(), self.scaled(Schedule()), report=self.report))
+
+    def wide(self, gate: DelayGate) -> JSON:
+        return to_json(calibrated(gate, self.generator(), WIDE).program())
+
+    def fixed(self, gate: DelayGate) -> JSON:
+        net = train_fixed(gate, self.generator(), schedule=self.scaled(TUNING), report=self.report)
+        return to_json(net.program())
+
+    def small(self, gate: DelayGate) -> JSON:
+        """Which weights stay, by ADMM under the price of adders; then they are trained in fixed point."""
+        generator = self.generator()
+        task = Weights(gate, lambda net, g: estimator_loss(net, 512, g), generator, seed=0)
+        price = AdderPrice(lambda z: tables(gate, z), fraction=5)
+        whole = price.measure(task.x)
+        solver = replace(SOLVER, steps=max(round(SOLVER.steps * self.settings.training), 1))
+        found = solver.solve(
+            task, on=Sparsity(), price=price, budget=self.settings.share * whole, x=task.x, report=self.report
+        )
+        left = with_weights(gate, found.x)
+        keep = [weight != 0 for weight in with_weights(gate, found.z).parameters() if weight.ndim > 1]
+        net = train_fixed(left, generator, keep=keep, schedule=self.scaled(TUNING), report=self.report)
+        return {
+            "program": to_json(net.program()),
+            "weights": int(sum(mask.sum() for mask in keep)),
+            "of": int(sum(mask.numel() for mask in keep)),
+            "tables": found.measured,
+            "tables_of_all": whole,
+            "status": found.status,
+        }
+
+    def count(self, estimators: Mapping[str, Any], ebn0_db: float) -> JSON:
+        receivers = {name: Receiver(estimator) for name, estimator in estimators.items()}
+        found = errors(Link(ExponentialFading()), receivers, ebn0_db, self.settings.packets, self.context.rng)
+        return {"ebn0_db": ebn0_db, **found}
+
+    def size(self, program: Program, style: Any) -> JSON:
+        """What yosys and nextpnr make of a program on the largest ECP5; the widest net, an hour's work, is estimated."""
+        largest, weights = device("ecp5-85k"), audit(program).nonzero_macs
+        if (program.inputs[0].format.word, style) == (WIDE, "unrolled"):
+            return {"used": None, "estimate": asdict(estimate.total(estimate.unrolled(program))), "weights": weights}
+        wish = Wish(style, self.settings.clock_mhz, latency=self.clocks if style == "folded" else None)
+        drawn = draw(program, largest, wish)
+        found = mapped(drawn.design, largest, workshop(drawn.design), report=self.said)
+        return {"used": asdict(found.used), "estimate": asdict(estimate.total(drawn.estimate)), "weights": weights}
+
+
+def with_weights(gate: DelayGate, x: Tensor) -> DelayGate:
+    """The gate with other numbers, `(parameters, 1)`."""
+    copied = DelayGate()
+    torch.nn.utils.vector_to_parameters(x[:, 0], copied.parameters())
+    return copied
+
+
+def tables(gate: DelayGate, z: Tensor) -> float:
+    """What the gate takes unrolled with the weights `z`, in da4ml's count of tables, calibrated to 8 bits."""
+    net = calibrated(with_weights(gate, z), torch.Generator().manual_seed(0), 8)
+    return sum(cost(net.program()).values())
+
+
+def _errors(rows: Sequence[Row]) -> Table:
+    points = pooled(rows, lambda row: row.result["errors"])
+    lines: list[Sequence[str | Number]] = []
+    for name, words in NAMES.items():
+        it = over_packets(ratio(name, "float"), points)
+        lines.append((words, cite(it.value, *rows, form=".3f", unit="x", low=it.low, high=it.high)))
+    return Table("Bit errors against the estimator as it was trained", ("estimator", "bit error rate"), lines)
+
+
+def _sizes(rows: Sequence[Row]) -> Table:
+    lines: list[Sequence[str | Number]] = [
+        (
+            f"{NAMES[name.partition(',')[0]]},{name.partition(',')[2]}",
+            cite(size["weights"], row),
+            *(cite(size["used"][kind] if size["used"] else None, row) for kind in ("lut", "ff", "dsp", "bram")),
+            cite(size["estimate"]["lut"], row, form=",.0f"),
+        )
+        for row in rows
+        for name, size in row.result["sizes"].items()
+    ]
+    columns = ("network", "weights", "logic cells", "flip-flops", "multipliers", "block RAMs", "cells estimated")
+    note = "Harness included. Folded: as few multipliers as the latency allows. Unrolled: a sample at every clock."
+    return Table("What compression saves", columns, lines, note)
