@@ -191,7 +191,7 @@ def cells(quick: bool, seed: int) -> list[FPGASettings]:
     if quick:
         small = [FPGASettings(part="rule", seed=first, size=0.1), FPGASettings(part="bits", seed=first, size=0.1)]
         return [cell.model_copy(update={"csim": False}) for cell in small]
-    counts: Mapping[Part, int] = {"rule": 3, "bits": 1, "estimator": 5, "radar": 5, "prices": 8}
+    counts: Mapping[Part, int] = {"rule": 3, "bits": 1, "radar": 2, "prices": 4, "estimator": 5}
     return [FPGASettings(part=part, seed=first + k) for part, count in counts.items() for k in range(count)]
 
 

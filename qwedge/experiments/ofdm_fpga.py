@@ -166,7 +166,7 @@ class _Cell:
         return {"ebn0_db": ebn0_db, **found}
 
     def size(self, program: Program, style: Any) -> JSON:
-        """What yosys and nextpnr make of a program on the largest ECP5; the widest net, an hour's work, is estimated."""
+        """What yosys and nextpnr make of a program on the largest ECP5; the widest, an hour's work, is estimated."""
         largest, weights = device("ecp5-85k"), audit(program).nonzero_macs
         if (program.inputs[0].format.word, style) == (WIDE, "unrolled"):
             return {"used": None, "estimate": asdict(estimate.total(estimate.unrolled(program))), "weights": weights}
