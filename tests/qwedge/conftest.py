@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 # Some verbs need an extra; without it the rest of the command line is still tested.
-_NEEDS = {"test_noise_cli.py": "qiskit", "test_decode_cli.py": "numba"}
+_NEEDS = {"test_noise_cli.py": "qiskit", "test_decode_cli.py": "numba", "test_synth_cli.py": "da4ml"}
 collect_ignore = [name for name, module in _NEEDS.items() if not find_spec(module)]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
