@@ -101,7 +101,10 @@ CORES = {
         f"""module core(input clk, input go, input [111:0] x, output reg [143:0] y = 0);{FIELDS}
     wire signed [17:0] s = d[17:0], t = e[17:0];
     wire signed [8:0] small = d[8:0];
-    always @(posedge clk) if (go) y <= {{s * $signed({{1'b0, e[16:0]}}), small * t, d[17:0] * e[17:0], s * t}};
+    // In wires of their own: within braces a product would be as wide as its factors.
+    wire signed [35:0] mixed = s * $signed({{1'b0, e[16:0]}}), uneven = small * t, signed_ = s * t;
+    wire [35:0] unsigned_ = d[17:0] * e[17:0];
+    always @(posedge clk) if (go) y <= {{mixed, uneven, unsigned_, signed_}};
 endmodule
 """,
         ["MULT18X18D"],
