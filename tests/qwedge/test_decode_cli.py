@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qwedge.cli import main
 from wireless.ofdm.phy.mac import aggregate, fcs
 from wireless.ofdm.phy.rates import MCS, RATES
 from wireless.ofdm.phy.transmit import transmit
@@ -19,20 +18,8 @@ ACK += fcs(ACK)
 
 
 @pytest.fixture
-def decode(capsys, monkeypatch, tmp_path):
-    """Runs `qwedge decode` here, in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        try:
-            main(["decode", *words])
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+def decode(call):
+    return lambda *words: call("decode", *words)
 
 
 def record(*frames, name="a.cs16", tail=500):

@@ -6,25 +6,12 @@ import numpy as np
 import pytest
 
 from fpga.example import example
-from qwedge.cli import main
 from shared.integer.files import save
 
 
 @pytest.fixture
-def synth(capsys, monkeypatch, tmp_path):
-    """Runs `qwedge synth` here, in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        try:
-            main(["synth", *words])
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+def synth(call):
+    return lambda *words: call("synth", *words)
 
 
 @pytest.fixture

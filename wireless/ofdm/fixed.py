@@ -13,10 +13,9 @@ from torch.nn.utils import parametrize
 from shared.f8net import F8Net
 from shared.fixedpoint import Format
 from shared.integer import Program, outputs
-from wireless.ofdm.estimators import TAPS, Channel, Observation
-from wireless.ofdm.neural.estimator import FLOOR, DelayGate, delays, judged, seen_by
+from wireless.ofdm.estimators import TAPS
+from wireless.ofdm.neural.estimator import FLOOR, AbstractGateEstimator, DelayGate, delays, seen_by
 from wireless.ofdm.train import Report, Schedule, descend, estimator_loss, fading
-from wireless.ofdm.wiener import Prior, wiener
 
 TUNING = Schedule(steps=1500, rate=1e-3, floor=1e-5)
 BATCH = 4096
@@ -87,22 +86,13 @@ class _Mask(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class FixedEstimator:
-    """`NeuralEstimator` with the scores of an integer program: what the receiver computes with an FPGA beside it."""
+class FixedEstimator(AbstractGateEstimator):
+    """The gate as an integer program: what the receiver computes with an FPGA beside it."""
 
     program: Program
     name = "fixed"
 
-    def estimate(self, seen: Observation) -> Channel:
-        noise = np.repeat((seen.noise / seen.looks)[:, None], seen.ls.shape[1], axis=1)
-        return wiener(seen.ls, noise, self.prior(seen))
-
-    def prior(self, seen: Observation) -> Prior:
-        """As `judged`."""
-        return judged(seen, self.scores)
-
     def scores(self, t: NDArray[np.complex64], noise: NDArray[np.float32]) -> NDArray[np.float32]:
-        """As `DelayGate.forward`, of numbers rounded to the program's input format."""
         (given,), (result,) = self.program.inputs, self.program.outputs
         (integers,) = outputs(self.program, given.format.to_integers(seen_by(t, noise)))
         scores = self.program.values[result].format.from_integers(integers)

@@ -1,9 +1,11 @@
 """Channel estimation by a small network that judges taps: a noisy look at 16 delays in, the power of each out."""
 
+import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import final
 
 import numpy as np
 import torch
@@ -74,14 +76,38 @@ def delays(used: int) -> tuple[NDArray[np.complex64], NDArray[np.complex64], NDA
     return f.astype(np.complex64), inverse.astype(np.complex64), spread.astype(np.float32)
 
 
-@dataclass(frozen=True, eq=False)
-class NeuralEstimator:
-    """The delay gate inside a Wiener estimate, in NumPy: weights `(out, in)` and biases, layer by layer.
+class AbstractGateEstimator(abc.ABC):
+    """The delay gate inside a Wiener estimate, in NumPy; what computes the gate's scores, a subclass says.
 
     Two rules keep it right on channels that are nothing like the training. A tap far above the noise is believed,
     whatever the network says (`PLAIN`). And where the part of `ls` that no 16 taps can make is stronger than noise, by
     more than chance, the estimate leaves it in (`rest`), which goes back to LS.
     """
+
+    @abc.abstractmethod
+    def scores(self, t: NDArray[np.complex64], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `DelayGate.forward`, within -20 to 20."""
+
+    @final
+    def estimate(self, seen: Observation) -> Channel:
+        noise = np.repeat((seen.noise / seen.looks)[:, None], seen.ls.shape[1], axis=1)
+        return wiener(seen.ls, noise, self.prior(seen))
+
+    @final
+    def prior(self, seen: Observation) -> Prior:
+        """What the network makes of the preamble: a precision per tap, and the power outside the taps."""
+        f, inverse, spread = delays(seen.ls.shape[1])
+        t, error = seen.ls @ inverse.T, seen.noise / np.float32(seen.looks)
+        outside = (np.abs(seen.ls - t @ f.T) ** 2).sum(1) / (seen.ls.shape[1] - TAPS)
+        power, doubt = np.abs(t) ** 2, error[:, None] * spread
+        precision = np.exp(-self.scores(t, 2 * error)) / doubt
+        precision = np.where(power > PLAIN * doubt, np.minimum(precision, 1 / (power + doubt)), precision)
+        return Prior(precision, np.where(outside > 1.5 * error, outside - error, 0).astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class NeuralEstimator(AbstractGateEstimator):
+    """The gate in floating point: weights `(out, in)` and biases, layer by layer."""
 
     layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]
     name: str = "neural"
@@ -90,36 +116,13 @@ class NeuralEstimator:
     def of(cls, net: DelayGate, name: str = "neural") -> "NeuralEstimator":
         return cls([_arrays(layer) for layer in net.layers], name)
 
-    def estimate(self, seen: Observation) -> Channel:
-        noise = np.repeat((seen.noise / seen.looks)[:, None], seen.ls.shape[1], axis=1)
-        return wiener(seen.ls, noise, self.prior(seen))
-
-    def prior(self, seen: Observation) -> Prior:
-        """As `judged`."""
-        return judged(seen, self.scores)
-
     def scores(self, t: NDArray[np.complex64], noise: NDArray[np.float32]) -> NDArray[np.float32]:
-        """As `DelayGate.forward`."""
         x = seen_by(t, noise)
         for weight, bias in self.layers[:-1]:
             x = np.maximum(x @ weight.T + bias, 0)
         weight, bias = self.layers[-1]
         scores: NDArray[np.float32] = np.clip(x @ weight.T + bias, -20, 20)
         return scores
-
-
-def judged(seen: Observation, scores: Callable[..., NDArray[np.float32]]) -> Prior:
-    """What a delay gate makes of the preamble: a precision per tap, and the power outside the taps.
-
-    `scores` maps taps and N0 to scores, as `NeuralEstimator.scores` does.
-    """
-    f, inverse, spread = delays(seen.ls.shape[1])
-    t, error = seen.ls @ inverse.T, seen.noise / np.float32(seen.looks)
-    outside = (np.abs(seen.ls - t @ f.T) ** 2).sum(1) / (seen.ls.shape[1] - TAPS)
-    power, doubt = np.abs(t) ** 2, error[:, None] * spread
-    precision = np.exp(-scores(t, 2 * error)) / doubt
-    precision = np.where(power > PLAIN * doubt, np.minimum(precision, 1 / (power + doubt)), precision)
-    return Prior(precision, np.where(outside > 1.5 * error, outside - error, 0).astype(np.float32))
 
 
 def seen_by(t: NDArray[np.complex64], noise: NDArray[np.float32]) -> NDArray[np.float32]:
