@@ -40,12 +40,12 @@ def contents(width: int, depth: int) -> str:
     return "initial begin\n" + "".join(f"m[{i}] = {width}'d{word};\n" for i, word in enumerate(words)) + "end\n"
 
 
-def ram(width: int, depth: int, body: str, filled: int = 64) -> str:
-    """A core with a memory `m`; `body` says what happens at a clock with `go`, and `q` is what it gives."""
+def ram(width: int, depth: int, body: str, filled: int = 64, attribute: str = "") -> str:
+    """A core with a memory `m`; `body` says what happens at a clock with `go`, and `q` and `r` are what it gives."""
     bits = depth.bit_length() - 1
     body = body.replace("AA", f"a[{bits - 1}:0]").replace("BB", f"b[{bits - 1}:0]").replace("WIDE", f"[{width - 1}:0]")
     return f"""module core(input clk, input go, input [111:0] x, output [71:0] y);{FIELDS}
-    reg [{width - 1}:0] m [0:{depth - 1}];
+    {attribute} reg [{width - 1}:0] m [0:{depth - 1}];
     {contents(width, filled)}
     reg [{width - 1}:0] q = 0, r = 0;
     {body}
@@ -88,8 +88,10 @@ CORES = {
         ram(
             18,
             1024,
-            "always @(posedge clk) if (go) begin if (w[0]) m[AA] <= d; q <= m[AA]; end\n"
-            "always @(posedge clk) if (go) begin if (w[1] && !(w[0] && AA == BB)) m[BB] <= e; r <= m[BB]; end",
+            # Old words on both sides would need the memory as flip-flops: nobody reads what is being written.
+            "always @(posedge clk) if (go) if (w[0]) m[AA] <= d; else q <= m[AA];\n"
+            "always @(posedge clk) if (go && AA != BB) if (w[1]) m[BB] <= e; else r <= m[BB];",
+            attribute="(* no_rw_check *)",
         ),
         ["DP16KD"],
     ),
