@@ -69,4 +69,4 @@ def _synthesised(written: Project) -> dict[str, Any]:
     try:
         return {"reports": written.build()}
     except OSError as error:
-        return {"missing": str(error)}
+        return {"missing": str(error).replace(str(written.folder), ARCHIVE)}

@@ -77,3 +77,15 @@ def test_a_bitstream_comes_with_its_page(synth, program, tmp_path, monkeypatch):
         "top.v",
         "net.h",
     }
+
+
+@pytest.mark.synth
+@pytest.mark.slow
+def test_a_project_of_hls4ml_is_compared_and_unpacked(synth, program, tmp_path, monkeypatch):
+    monkeypatch.setenv("QWEDGE_CACHE", str(tmp_path / "cache"))
+    code, out, told = synth(program, "--flow", "hls4ml", "--out", "out", "--quiet", "--json")
+    assert code == 0, told
+    result = json.loads(out)["rows"][0]["result"]
+    assert [(rung["outcome"], rung["samples"]) for rung in result["ladder"]] == [("passed", 10), ("passed", 200)]
+    assert str(tmp_path) not in json.dumps(result)
+    assert (tmp_path / "out" / "project" / "firmware" / "qwedge.cpp").is_file()
