@@ -5,6 +5,7 @@ import json
 import click
 import pytest
 
+from qwedge.catalogue import EXPERIMENTS
 from qwedge.cli import cli, main
 from shared.lab import Row, Store
 
@@ -116,7 +117,7 @@ def test_help_has_an_example_on_each_verb(qwedge, verb):
     code, out, _ = qwedge(verb, "--help")
     assert code == 0
     assert f"Example: qwedge {verb}" in out
-    prints_data = verb in {"list", "run", "show", "compare", "report", "decode", "noise"}
+    prints_data = verb in {"list", "run", "show", "compare", "report", "decode", "noise", "synth"}
     assert ("--json" in out) == prints_data
 
 
@@ -127,7 +128,7 @@ def test_no_words_means_help(qwedge):
 
 
 BAD = [
-    (("run", "nothing"), "no experiment 'nothing': known are compvqc, noise, ofdm, or your own as module:Class"),
+    (("run", "nothing"), f"no experiment 'nothing': known are {', '.join(EXPERIMENTS)}, or your own as module:Class"),
     (("run", "no_module:Coin"), "no experiment at no_module:Coin: No module named 'no_module'"),
     (("run", "lab_toys:Dice"), "no experiment at lab_toys:Dice: module 'lab_toys' has no attribute 'Dice'"),
     (("run", COIN, "--set", "throw=3"), "unknown setting `throw`: did you mean `throws`?"),
