@@ -269,7 +269,7 @@ def _estimator(rows: Sequence[Row]) -> dict[str, Measure]:
         "estimator_ber_ratio_8bit": Measure(*losses["fixed"], "x", "<= 1.02"),
         "estimator_ber_ratio_pruned": Measure(*losses["small"], "x", "<= 1.02"),
         "resource_cut": _ratio(
-            [s["wide, unrolled"]["used"]["lut"] / s["small, unrolled"]["used"]["lut"] for s in sizes]
+            [s["wide, unrolled"]["estimate"]["lut"] / s["small, unrolled"]["used"]["lut"] for s in sizes]
         ),
         "flow_minutes": _worst(minutes, "minutes of a contended machine", "<= 4", max),
     }
