@@ -14,7 +14,7 @@ from shared.lab.benchmark import Measure
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "quantum.md", ROOT / "docs" / "noise.md", ROOT / "docs" / "wireless.md")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("quantum", "noise", "wireless", "fpga")))
 FIGURES = re.compile(
     r"(<!-- figures(?: of (?P<name>\w+))?: python -m benchmarks\.readme -->\n).*?(<!-- end of figures -->)", re.DOTALL
 )
