@@ -6,9 +6,10 @@ import torch
 
 from shared.integer import audit
 from wireless.ofdm.channels import ExponentialFading
-from wireless.ofdm.fixed import FixedEstimator, calibrated, train_fixed
+from wireless.ofdm.fixed import FixedEstimator, calibrated, input_format, train_fixed
 from wireless.ofdm.link import Link
 from wireless.ofdm.neural import DelayGate, NeuralEstimator
+from wireless.ofdm.neural.estimator import FLOOR
 from wireless.ofdm.pretrained import neural_estimator
 from wireless.ofdm.train import Schedule
 
@@ -31,6 +32,14 @@ def test_more_bits_come_closer_to_the_float_gate(gate, word):
     off = np.mean(np.abs(fixed.h - exact.h) ** 2) / np.mean(np.abs(exact.h - seen.ls) ** 2)
     assert off < {8: 0.1, 16: 0.002}[word]
     audit(program).require(word)
+
+
+@pytest.mark.parametrize("word", [8, 16])
+def test_the_input_format_holds_what_the_gate_reads_and_no_bit_more(word):
+    seen = np.log([FLOOR, 1e5])  # an absent tap, and one 50 dB above its noise
+    read = input_format(word)
+    assert read.low * read.step <= seen.min()
+    assert seen.max() <= read.high * read.step < 16
 
 
 def test_pruned_weights_stay_zero(gate):
