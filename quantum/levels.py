@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -64,7 +64,15 @@ class LevelTable:
         here = self.costs[gate, quarters]
         if edge is not None and edge in here:
             return here[edge]
-        return LevelCost(*map(median, zip(*map(astuple, here.values()), strict=True)))
+        return self._medians[gate, quarters]
+
+    # Taken once: a search asks for prices thousands of times, and a device has hundreds of edges.
+    @cached_property
+    def _medians(self) -> Mapping[tuple[str, int | None], LevelCost]:
+        return {
+            key: LevelCost(*map(median, zip(*map(astuple, here.values()), strict=True)))
+            for key, here in self.costs.items()
+        }
 
     def levels(self, gate: str) -> tuple[float, ...]:
         """The angles in radians, within one period, at which the gate vanishes or costs less than elsewhere."""
