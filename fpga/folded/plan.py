@@ -19,6 +19,9 @@ from shared.integer import Program, bits
 MULTIPLIER = 18
 """Bits of both inputs of a multiplier block; wider products take several."""
 
+PASSING = 2
+"""So many elements are in an endless queue that nothing waits in: one that leaves as the next comes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -43,20 +46,18 @@ class Plan:
     def queues(self) -> Mapping[tuple[str, int], int]:
         """Depths of the queues in front of additions, by (engine, input).
 
-        As deep as they get when they are endless: so they never hold anything up. They exist where a stream forks.
+        As deep as they get when they are endless: so they never hold anything up. They exist where a stream forks,
+        since its other readers must go on, and where a branch is ahead: its elements have to be somewhere, or the
+        stream that both branches come from stands still.
         """
         graph, made = self.made
-        endless = {
-            (engine.node.name, i): None
-            for engine in made
-            if engine.taps is None and len(engine.inputs) == 2
-            for i, name in enumerate(engine.node.inputs)
-            if len(graph.readers(name)) + (name == graph.sink) > 1
-        }
-        if not endless:
+        adding = [engine for engine in made if engine.taps is None and len(engine.inputs) == 2]
+        inputs = {(engine.node.name, i): name for engine in adding for i, name in enumerate(engine.node.inputs)}
+        if not inputs:
             return {}
-        waiting = timing(graph, made, endless).waiting
-        return {queue: 1 << max(waiting[queue] + 1, 15).bit_length() for queue in endless}
+        waiting = timing(graph, made, dict.fromkeys(inputs)).waiting
+        forks = {at for at, name in inputs.items() if len(graph.readers(name)) + (name == graph.sink) > 1}
+        return {at: 1 << max(n + 1, 15).bit_length() for at, n in waiting.items() if at in forks or n > PASSING}
 
     @cached_property
     def timing(self) -> Timing:

@@ -1,16 +1,16 @@
-"""When everything happens in a folded design: clocks of every element and every group of taps, by max-plus recurrences.
+"""When everything happens in a folded design: clocks of every element and every group of taps.
 
 Each event waits for a few others and a fixed number of clocks, so its time is the largest of theirs plus constants, and
 the hardware's run is the least solution of these equations (Baccelli et al., Synchronization and Linearity, 1992,
-section 2.5). A pass goes from the input to the output; what waits for something further down, for a free cell or a
-credit, uses the times of the pass before, until nothing changes. Nothing here is an estimate: a test holds latency and
-interval to the simulated hardware, clock by clock.
+section 2.5). Every event waits for earlier ones only: the lines of events are computed in turn, each as far as what it
+waits for is known. Nothing here is an estimate: a test holds latency and interval to the simulated hardware, clock by
+clock.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,16 @@ from fpga.folded.engines import Engine
 from fpga.folded.fifo import delay
 from fpga.folded.lower import Graph
 from fpga.folded.sequencer import STAGES
+from fpga.folded.taps import Taps
 from fpga.folded.window import Window
 from fpga.stream import Stream
 
 Clocks = NDArray[np.int64]
+Queues = Mapping[tuple[str, int], int | None]
+"""Depths of the queues in front of additions, by (engine, input); `None` is endless."""
 
 NEVER: Final = -(1 << 60)
 """The time that a wait for nothing ends."""
-PASSES: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -42,153 +44,208 @@ class Timing:
     """The most elements that queue in front of an addition, by (engine, input)."""
 
 
-def timing(graph: Graph, engines: tuple[Engine, ...], queues: Mapping[tuple[str, int], int | None]) -> Timing:
-    """Of engines as `Circuit` wires them; a queue of depth `None` is endless."""
+def timing(graph: Graph, engines: tuple[Engine, ...], queues: Queues) -> Timing:
+    """Of engines as `Circuit` wires them."""
     samples = 4
     while True:
         run = _Run(graph, engines, queues, samples)
         run.settle()
-        last = run.taken[graph.sink].reshape(samples, -1)[:, -1]
+        last = run.taken[graph.sink].times.reshape(samples, -1)[:, -1]
         steps = np.diff(last[samples // 2 - 1 :])
         if (steps == steps[0]).all() or samples >= 64:
-            return Timing(int(last[0]), math.ceil(steps.mean()), run.waiting)
+            return Timing(int(last[0]), math.ceil(steps.mean()), run.waiting())
         samples *= 2
 
 
-class _Run:
-    """`taken[stream]`: the clock in which each element of each sample is taken by all who read it."""
+class _Wait(NamedTuple):
+    """Event `k` comes at least `plus[k]` clocks after event `event[k]` of another line, if that is not negative."""
 
-    def __init__(
-        self, graph: Graph, engines: tuple[Engine, ...], queues: Mapping[tuple[str, int], int | None], samples: int
-    ) -> None:
+    line: "_Line"
+    event: Clocks
+    top: Clocks
+    """The largest index so far."""
+    plus: Clocks
+
+    def known(self) -> int:
+        """How many events have nothing left to wait for here."""
+        return int(np.searchsorted(self.top, self.line.known))
+
+    def times(self, start: int, end: int) -> Clocks:
+        index = self.event[start:end]
+        return np.where(index < 0, NEVER, self.line.times[np.maximum(index, 0)] + self.plus[start:end])
+
+
+class _Line:
+    """Events in order, each at least its gap after the one before; `known` of them have their `times`."""
+
+    def __init__(self, gaps: Clocks) -> None:
+        self.since = np.cumsum(gaps)
+        self.times = np.full(len(gaps), NEVER)
+        self.known = 0
+        self.waits: list[_Wait] = []
+
+    def wait(self, line: "_Line", index: Clocks, plus: int | Clocks = 0) -> None:
+        self.waits.append(_Wait(line, index, np.maximum.accumulate(index), np.broadcast_to(plus, index.shape)))
+
+    def advance(self) -> bool:
+        """Computes what can be; whether that was anything."""
+        start, end = self.known, min(wait.known() for wait in self.waits)
+        if end <= start:
+            return False
+        lower = np.maximum.reduce([wait.times(start, end) for wait in self.waits]) - self.since[start:end]
+        if start:
+            lower[0] = max(lower[0], self.times[start - 1] - self.since[start - 1])
+        self.times[start:end] = np.maximum.accumulate(lower) + self.since[start:end]
+        self.known = end
+        return True
+
+
+class _Run:
+    """The lines of events of a design in which `samples` follow each other.
+
+    `taken[stream]` are the clocks in which its elements are taken by all who read it, `moved[engine]` those in which an
+    addition takes its, `issued[engine]` those in which a group's last tap is read. An addition without queues takes its
+    inputs when they are taken from their streams, so these share a line.
+    """
+
+    def __init__(self, graph: Graph, engines: tuple[Engine, ...], queues: Queues, samples: int) -> None:
         self.graph, self.engines, self.queues, self.samples = graph, engines, queues, samples
-        sizes = {name: samples * math.prod(value.shape) for name, value in graph.streams.items()}
-        self.offered = {name: np.full(n, NEVER) for name, n in sizes.items()}
-        self.taken = {name: np.full(n, NEVER) for name, n in sizes.items()}
-        self.gaps = {name: np.ones(n, np.int64) for name, n in sizes.items()}
-        self.bounds: dict[tuple[str, int], Clocks | int] = {
-            (node.name, i): NEVER for node in graph.nodes for i in range(len(node.inputs))
-        }
-        self.inputs = {node.name: node.inputs for node in graph.nodes}
-        self.free: dict[str, Clocks] = {}
-        self.waiting: dict[tuple[str, int], int] = {}
+        self.start = _Line(np.ones(1, np.int64))
+        self.start.times[0], self.start.known = 0, 1
+        self.taken: dict[str, _Line] = {}
+        self.moved: dict[str, _Line] = {}
+        self.issued: dict[str, _Line] = {}
+        self.lines: list[_Line] = []
+        self._meet()
         for engine in engines:
-            if engine.taps is not None:
-                stream = engine.node.inputs[0]
-                self.gaps[stream] = np.maximum(self.gaps[stream], _gaps(engine, len(self.gaps[stream])))
-        source, sink = (Stream.of(graph.streams[name]) for name in (graph.source, graph.sink))
-        self.gaps[graph.source] = np.maximum(self.gaps[graph.source], source.width)
-        self.offered[graph.source][0] = source.width - 1
-        self.sink_width = sink.width
+            if engine.taps is None:
+                self._join(engine)
+            else:
+                self._gather(engine, engine.taps)
+        self._ends()
 
     def settle(self) -> None:
-        for _ in range(PASSES):
-            before = [taken.copy() for taken in self.taken.values()]
-            self._take(self.graph.source)
-            for engine in self.engines:
-                if engine.taps is None:
-                    self._join(engine)
-                else:
-                    self._gather(engine)
-                self._take(engine.node.output)
-            if all((b == t).all() for b, t in zip(before, self.taken.values(), strict=True)):
-                return
-        raise AssertionError("the design does not settle: one of its queues is too short")
+        while sum(line.advance() for line in self.lines):
+            pass
+        if any(line.known < len(line.times) for line in self.lines):
+            raise AssertionError("the design does not settle: one of its queues is too short")
 
-    def _take(self, name: str) -> None:
-        """An element is taken once it is offered, all readers have room, and the one before is dealt with."""
-        lower = self.offered[name]
-        gaps = self.gaps[name]
-        for (node, i), bound in self.bounds.items():
-            if self.inputs[node][i] == name:
-                lower = np.maximum(lower, bound)
-        if name == self.graph.sink:
-            lower, gaps = np.maximum(lower, self.offered[name] + self.sink_width - 1), np.maximum(gaps, self.sink_width)
-        since = np.cumsum(gaps)
-        self.taken[name] = np.maximum.accumulate(lower - since) + since
+    def waiting(self) -> dict[tuple[str, int], int]:
+        """The most elements that were in each queue."""
+        found = {}
+        for engine in self.engines:
+            for i, name in enumerate(engine.node.inputs):
+                if (engine.node.name, i) in self.queues:
+                    moved = self.moved[engine.node.name].times
+                    behind = np.searchsorted(self.taken[name].times, moved, side="right") - np.arange(len(moved))
+                    found[engine.node.name, i] = int(behind.max())
+        return found
 
-    def _offer(self, name: str, pushed: Clocks, depth: int) -> None:
-        self.offered[name] = pushed + delay(depth)
+    def _line(self, gaps: Clocks) -> _Line:
+        line = _Line(gaps)
+        self.lines.append(line)
+        return line
 
-    def _credit(self, name: str, depth: int, taken: int, starts: int) -> Clocks:
-        """When each of `starts` groups of `taken` elements has its places in the queue of stream `name`."""
-        needed = (np.arange(starts) + 1) * taken - depth - 1
-        return np.where(needed >= 0, self.taken[name][np.maximum(needed, 0)] + 1, NEVER)
+    def _meet(self) -> None:
+        """One line for all streams and additions that move together."""
+        groups = [({name}, set[str]()) for name in self.graph.streams]
+        for engine in self.engines:
+            if engine.taps is None:
+                name = engine.node.name
+                read = {s for i, s in enumerate(engine.node.inputs) if (name, i) not in self.queues}
+                met = [group for group in groups if group[0] & read]
+                groups = [group for group in groups if not group[0] & read]
+                groups.append((set().union(*(s for s, _ in met)), {name}.union(*(j for _, j in met))))
+        for streams, joins in groups:
+            some = next(iter(streams), None) or next(e.node.output for e in self.engines if e.node.name in joins)
+            line = self._line(np.maximum.reduce([self._gaps(name) for name in streams] or [self._ones(some)]))
+            self.taken.update(dict.fromkeys(streams, line))
+            self.moved.update(dict.fromkeys(joins, line))
+
+    def _ones(self, stream: str) -> Clocks:
+        return np.ones(self.samples * math.prod(self.graph.streams[stream].shape), np.int64)
+
+    def _gaps(self, stream: str) -> Clocks:
+        """Clocks from an element to the next: those of a byte stream, or of the zeros that a frame buffer writes."""
+        gaps = self._ones(stream)
+        for end in (self.graph.source, self.graph.sink):
+            if end == stream:
+                gaps = np.maximum(gaps, Stream.of(self.graph.streams[end]).width)
+        for engine in self.engines:
+            if engine.taps is not None and engine.node.inputs[0] == stream:
+                padded = np.ones_like(gaps)
+                padded[engine.taps.width :: engine.taps.width] = np.diff(_cells(engine.taps.window, self.samples))
+                gaps = np.maximum(gaps, padded)
+        return gaps
+
+    def _ends(self) -> None:
+        """The first byte comes at once, and the sink takes a byte in each clock."""
+        source = self.taken[self.graph.source]
+        first = np.where(np.arange(len(source.times)) == 0, 0, -1)
+        source.wait(self.start, first, Stream.of(self.graph.streams[self.graph.source]).width - 1)
+
+    def _offer(self, output: str, line: _Line, index: Clocks, plus: int | Clocks, depth: int) -> None:
+        """An element is there once it is through the queue behind an engine, and taken no sooner."""
+        last = Stream.of(self.graph.streams[output]).width - 1 if output == self.graph.sink else 0
+        self.taken[output].wait(line, index, plus + delay(depth) + last)
+
+    def _credit(self, line: _Line, output: str, depth: int, each: int) -> None:
+        """`each` elements at a time need as many places in a queue."""
+        line.wait(self.taken[output], (np.arange(len(line.times)) + 1) * each - depth - 1, 1)
 
     def _join(self, engine: Engine) -> None:
-        node, tail = engine.node, len(engine.node.tail)
-        lower = self._credit(node.output, join.DEPTH, 1, len(self.taken[node.output]))
+        node, moved = engine.node, self.moved[engine.node.name]
+        self._credit(moved, node.output, join.DEPTH, 1)
+        elements = np.arange(len(moved.times))
         for i, name in enumerate(node.inputs):
-            queue = (node.name, i) in self.queues
-            lower = np.maximum(lower, self.taken[name] + self._delay(node.name, i) if queue else self.taken[name])
-        clock = np.arange(len(lower))
-        moved = np.maximum.accumulate(lower - clock) + clock
-        for i, name in enumerate(node.inputs):
-            self.bounds[node.name, i] = self._queued(node.name, i, name, moved)
-        self._offer(node.output, moved + join.stages(tail), join.DEPTH)
+            if (node.name, i) in self.queues:
+                depth = self.queues[node.name, i]
+                moved.wait(self.taken[name], elements, 1 if depth is None else delay(depth))
+                if depth is not None:
+                    self.taken[name].wait(moved, elements - depth, 1)
+        self._offer(node.output, moved, elements, join.stages(len(node.tail)), join.DEPTH)
 
-    def _delay(self, node: str, i: int) -> int:
-        depth = self.queues[node, i]
-        return delay(depth) if depth is not None else 1
-
-    def _queued(self, node: str, i: int, name: str, moved: Clocks) -> Clocks:
-        """When a stream may go on to an addition, directly or through a queue that must have room."""
-        if (node, i) not in self.queues:
-            return moved
-        waiting = np.searchsorted(self.taken[name], moved, side="right") - np.arange(len(moved))
-        self.waiting[node, i] = int(waiting.max())
-        depth = self.queues[node, i]
-        if depth is None:
-            return np.full(len(moved), NEVER)
-        return np.concatenate([np.full(min(depth, len(moved)), NEVER), moved[:-depth] + 1])
-
-    def _gather(self, engine: Engine) -> None:
-        node, taps, tail = engine.node, engine.taps, len(engine.node.tail)
-        assert taps is not None
-        window, name, frames = taps.window, node.inputs[0], self.samples
-        cells = _cells(window, frames)
-        bases = _bases(window, frames)
-        free = self.bounds[node.name, 0]
-        written = np.full(frames * window.frame, NEVER) if isinstance(free, int) else self.free[node.name].copy()
-        written[cells - window.lead] = self.taken[name][taps.width - 1 :: taps.width]
-        clock = np.arange(len(written))
-        written = np.maximum.accumulate(written - clock) + clock
-
-        ends = np.array([group[-1] for group in taps.offsets])
-        address = (bases[:, None] + ends).ravel() - window.lead
-        lower = np.where(address < 0, NEVER, written[np.maximum(address, 0)] + 1)
-        depth = gather.queue_depth(taps, tail)
-        lower = np.maximum(lower, self._credit(node.output, depth, taps.lanes, len(lower)))
+    def _gather(self, engine: Engine, taps: Taps) -> None:
+        node, tail, taken = engine.node, len(engine.node.tail), self.taken[engine.node.inputs[0]]
+        bases, cells = _bases(taps.window, self.samples), _cells(taps.window, self.samples)
         steps = np.tile(np.maximum(taps.counts, taps.lanes), len(bases))
         steps[0] = taps.counts[0]
-        lower[0] = max(lower[0], STAGES + taps.counts[0] - 1)
-        since = np.cumsum(steps)
-        issued = np.maximum.accumulate(lower - since) + since
+        issued = self.issued[node.name] = self._line(steps)
+        ready, written = self._memory(taps.window, bases, issued, taps.groups)
+        taken.wait(ready, np.repeat(cells, taps.width))
+        words = np.full(len(written.times), -1)
+        words[cells] = np.arange(len(cells)) * taps.width + taps.width - 1
+        written.wait(taken, words)
 
-        pushed = (issued[:, None] + gather.stages(taps, tail) + np.arange(taps.lanes)).ravel()
-        self._offer(node.output, pushed, depth)
-        self._release(engine, bases, issued[taps.groups - 1 :: taps.groups], cells)
+        ends = np.array([group[-1] for group in taps.offsets])
+        issued.wait(written, (bases[:, None] + ends).ravel() - taps.window.lead, 1)
+        depth = gather.queue_depth(taps, tail)
+        self._credit(issued, node.output, depth, taps.lanes)
+        first = np.where(np.arange(len(steps)) == 0, 0, -1)
+        issued.wait(self.start, first, STAGES + int(taps.counts[0]) - 1)
+        lanes = np.tile(np.arange(taps.lanes), len(steps))
+        groups = np.repeat(np.arange(len(steps)), taps.lanes)
+        self._offer(node.output, issued, groups, gather.stages(taps, tail) + lanes, depth)
 
-    def _release(self, engine: Engine, bases: Clocks, done: Clocks, cells: Clocks) -> None:
-        """A cell is free once the window has left the one that is a ring's length behind."""
-        taps = engine.taps
-        assert taps is not None
-        window = taps.window
+    def _memory(self, window: Window, bases: Clocks, issued: _Line, groups: int) -> tuple[_Line, _Line]:
+        """When the cells of a ring may be written, and when they are: zeros of the padding at once, data as it comes.
+
+        A cell is free once the window has left the one that is a ring's length behind.
+        """
         every = np.arange(self.samples * window.frame) + window.lead
         position = np.searchsorted(bases, every - window.cells, side="right")  # the first whose window is beyond it
-        seen = np.concatenate([[NEVER], done + 1])
-        free = seen[np.minimum(position, len(done))]
-        self.free[engine.node.name] = free
-        clock = np.arange(len(free))
-        ready = (np.maximum.accumulate(free - clock) + clock)[cells - window.lead]
-        self.bounds[engine.node.name, 0] = np.repeat(ready, taps.width)
+        left = np.minimum(position, len(bases)) * groups - 1
+        ready, written = self._line(np.ones_like(every)), self._line(np.ones_like(every))
+        for line in (ready, written):
+            line.wait(issued, left, 1)
+        return ready, written
 
 
 def _cells(window: Window, frames: int) -> Clocks:
-    """The address of each word that is not padding, in order."""
+    """The place of each word that is not padding, in order, counted from the first word of the first frame."""
     words = window.pitch - window.side
     frame = np.arange(window.size[0])[:, None] * window.pitch + np.arange(words)
-    return (np.arange(frames)[:, None] * window.frame + frame.ravel()).ravel() + window.lead
+    return (np.arange(frames)[:, None] * window.frame + frame.ravel()).ravel()
 
 
 def _bases(window: Window, frames: int) -> Clocks:
@@ -197,13 +254,3 @@ def _bases(window: Window, frames: int) -> Clocks:
     columns = np.arange(window.columns) * window.stride[1] * window.words
     frame = (rows[:, None] + columns).ravel()
     return (np.arange(frames)[:, None] * window.frame + frame).ravel()
-
-
-def _gaps(engine: Engine, count: int) -> Clocks:
-    """Clocks from an element to the next, in which the frame buffer may have to write zeros."""
-    taps = engine.taps
-    assert taps is not None
-    cells = _cells(taps.window, count // (taps.width * taps.window.size[0] * (taps.window.pitch - taps.window.side)))
-    gaps = np.ones(count, np.int64)
-    gaps[taps.width :: taps.width] = np.diff(cells)
-    return gaps

@@ -15,7 +15,7 @@ from integer_programs import PROGRAMS
 from fpga.folded import Fold, Plan, utilisation
 from fpga.folded.timing import timing
 from shared.fixedpoint import Format
-from shared.integer import Add, Constant, Conv1d, Flatten, Input, Linear, MaxPool, Program, Requantise, outputs
+from shared.integer import Add, Constant, Conv1d, Conv2d, Flatten, Input, Linear, MaxPool, Program, Requantise, outputs
 
 S8, U8 = Format(8, 5), Format(8, 3, signed=False)
 
@@ -92,6 +92,37 @@ def test_a_shortcut_queues_as_deep_as_it_must_and_never_holds_anything_up() -> N
     x = samples(plan.program, 6, rng)
     assert np.diff(agrees(plan, x).last)[-1] == plan.interval
     agrees(plan, x[:3], rng)
+
+
+def downsampling(rng):
+    """A residual block as in a ResNet where the image shrinks: two convolutions beside one of a single pixel."""
+
+    def kernel(*shape):
+        return Constant(rng.integers(-128, 128, shape), S8)
+
+    steps = (
+        Conv2d(("x",), "a", kernel(4, 3, 3, 3), None, stride=(2, 2), padding=(1, 1)),
+        Requantise(("a",), "b", U8),
+        Conv2d(("b",), "c", kernel(4, 4, 3, 3), None, padding=(1, 1)),
+        Conv2d(("x",), "s", kernel(4, 3, 1, 1), None, stride=(2, 2)),
+        Requantise(("c",), "d", S8),
+        Requantise(("s",), "t", S8),
+        Add(("d", "t"), "e"),
+        Requantise(("e",), "y", U8),
+    )
+    return Program((Input("x", (3, 10, 10), S8),), steps, ("y",))
+
+
+def test_a_branch_that_is_ahead_waits_in_a_queue() -> None:
+    """Nothing forks in front of the sum: without a queue there, the branch of one pixel would stop the other."""
+    rng = np.random.default_rng(5)
+    plan = Plan(downsampling(rng), {"a": Fold(4, 3), "c": Fold(4, 1)})
+    assert list(plan.queues) == [("e", 1)]
+    graph, engines = plan.made
+    with pytest.raises(AssertionError, match="does not settle"):
+        timing(graph, engines, {})
+    done = agrees(plan, samples(plan.program, 5, rng))
+    assert (done.last[0] - done.first[0], done.last[-1] - done.last[-2]) == (plan.latency, plan.interval)
 
 
 def test_a_flattened_value_at_the_output_is_put_in_order() -> None:
