@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, Module
+from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fpga.folded.engines import Engine
 from fpga.folded.fifo import Queue
 from fpga.folded.gather import Gather
-from fpga.folded.harness import FromBytes, ToBytes
+from fpga.folded.harness import FromBytes, InTurn, ToBytes
 from fpga.folded.join import Join
 from fpga.folded.lower import Graph
 from fpga.folded.requantise import wire
@@ -18,10 +18,19 @@ from fpga.stream import Stream
 
 
 class Circuit(wiring.Component):
-    """`queues` holds the depths of the queues in front of additions, by (engine, input)."""
+    """`queues` holds the depths of the queues in front of additions, by (engine, input).
 
-    def __init__(self, graph: Graph, engines: tuple[Engine, ...], queues: Mapping[tuple[str, int], int]) -> None:
-        self.graph, self.engines, self.queues = graph, engines, queues
+    With `in_turn`, no result begins before its sample does.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        engines: tuple[Engine, ...],
+        queues: Mapping[tuple[str, int], int],
+        in_turn: bool = False,
+    ) -> None:
+        self.graph, self.engines, self.queues, self.in_turn = graph, engines, queues, in_turn
         self.clock = ClockDomain("sync", reset_less=True)
         super().__init__({"input": In(stream.Signature(8)), "output": Out(stream.Signature(8))})
 
@@ -32,7 +41,7 @@ class Circuit(wiring.Component):
         m.submodules.from_bytes = source = FromBytes(Stream.of(graph.streams[graph.source]))
         m.submodules.to_bytes = sink = ToBytes(Stream.of(graph.streams[graph.sink]))
         wiring.connect(m, wiring.flipped(self.input), source.input)
-        wiring.connect(m, sink.output, wiring.flipped(self.output))
+        wiring.connect(m, self._in_turn(m, sink.output) if self.in_turn else sink.output, wiring.flipped(self.output))
         writers: dict[str, Any] = {graph.source: source.output}
         readers: dict[str, list[Any]] = {name: [] for name in graph.streams}
         for engine in self.engines:
@@ -46,6 +55,16 @@ class Circuit(wiring.Component):
         for name, writer in writers.items():
             _fork(m, writer, readers[name])
         return m
+
+    def _in_turn(self, m: Module, results: Any) -> Any:
+        source, sink = (Stream.of(self.graph.streams[name]) for name in (self.graph.source, self.graph.sink))
+        m.submodules.in_turn = gate = InTurn(sink.bytes)
+        count, taken = Signal(range(source.bytes)), self.input.valid & self.input.ready
+        with m.If(taken):
+            m.d.sync += count.eq(Mux(count == source.bytes - 1, 0, count + 1))
+        m.d.comb += gate.begins.eq(taken & (count == 0))
+        wiring.connect(m, results, gate.input)
+        return gate.output
 
     def _queued(self, m: Module, engine: Engine, i: int, port: Any) -> Any:
         depth = self.queues.get((engine.node.name, i))

@@ -28,7 +28,7 @@ def generate(program: Program, plan: Plan) -> Design:
         raise ValueError("the plan is that of another program: plan this one")
     from amaranth.back.verilog import convert
 
-    circuit = Circuit(*plan.made, plan.queues)
+    circuit = Circuit(*plan.made, plan.queues, plan.in_turn)
     ports = {
         "clk": circuit.clock.clk,
         "in_valid": circuit.input.valid,

@@ -8,6 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from fpga.stream import Stream
 
+SAMPLES = 16
+"""Bits of a count of the samples in a design: no device holds as many as that counts."""
+
 
 def shape_at(end: Stream) -> Shape:
     """The type of an element on a wire."""
@@ -58,4 +61,29 @@ class ToBytes(wiring.Component):
         if width > 1:
             with m.If(self.output.valid & self.output.ready):
                 m.d.sync += count.eq(Mux(last, 0, count + 1))
+        return m
+
+
+class InTurn(wiring.Component):
+    """Holds a result back until the first byte of its sample is in; `output` follows `input`, both of results.
+
+    `begins` says that a sample's first byte is taken now; `bytes` are those of a result.
+    """
+
+    def __init__(self, bytes: int) -> None:
+        self.bytes = bytes
+        super().__init__({"input": In(stream.Signature(8)), "output": Out(stream.Signature(8)), "begins": In(1)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        begun, count = Signal(SAMPLES), Signal(range(self.bytes))
+        ends = self.output.valid & self.output.ready & (count == self.bytes - 1)
+        m.d.comb += [
+            self.output.payload.eq(self.input.payload),
+            self.output.valid.eq(self.input.valid & begun.any()),
+            self.input.ready.eq(self.output.ready & begun.any()),
+        ]
+        m.d.sync += begun.eq(begun + self.begins - ends)
+        with m.If(self.output.valid & self.output.ready):
+            m.d.sync += count.eq(Mux(ends, 0, count + 1))
         return m

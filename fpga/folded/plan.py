@@ -13,7 +13,7 @@ from fpga.folded.choices import check
 from fpga.folded.engines import Engine, Fold, engines
 from fpga.folded.lower import Graph
 from fpga.folded.memories import memories
-from fpga.folded.timing import Timing, timing
+from fpga.folded.timing import Timing, runs_ahead, timing
 from shared.integer import Program, bits
 
 MULTIPLIER = 18
@@ -60,9 +60,14 @@ class Plan:
         return {at: 1 << max(n + 1, 15).bit_length() for at, n in waiting.items() if at in forks or n > PASSING}
 
     @cached_property
+    def in_turn(self) -> bool:
+        """Whether results have to be held back until their samples begin."""
+        return runs_ahead(*self.made, self.queues)
+
+    @cached_property
     def timing(self) -> Timing:
         """When results come."""
-        return timing(*self.made, self.queues)
+        return timing(*self.made, self.queues, self.in_turn)
 
     @property
     def latency(self) -> int:

@@ -44,17 +44,29 @@ class Timing:
     """The most elements that queue in front of an addition, by (engine, input)."""
 
 
-def timing(graph: Graph, engines: tuple[Engine, ...], queues: Queues) -> Timing:
-    """Of engines as `Circuit` wires them."""
+def timing(graph: Graph, engines: tuple[Engine, ...], queues: Queues, in_turn: bool = False) -> Timing:
+    """Of engines as `Circuit` wires them; `in_turn` as `runs_ahead` asks for it."""
     samples = 4
     while True:
         run = _Run(graph, engines, queues, samples)
+        if in_turn:
+            run.hold_back()
         run.settle()
         last = run.taken[graph.sink].times.reshape(samples, -1)[:, -1]
         steps = np.diff(last[samples // 2 - 1 :])
         if (steps == steps[0]).all() or samples >= 64:
             return Timing(int(last[0]), math.ceil(steps.mean()), run.waiting())
         samples *= 2
+
+
+def runs_ahead(graph: Graph, engines: tuple[Engine, ...], queues: Queues) -> bool:
+    """Whether results begin before their samples do: what lies in the padding, or is a zero, waits for nothing."""
+    run = _Run(graph, engines, queues, samples=2)
+    source, sink = run.taken[graph.source], run.taken[graph.sink]
+    never = _Line(np.ones(1, np.int64))
+    source.wait(never, np.arange(len(source.times)) // (len(source.times) // 2) - 1)
+    run.advance()
+    return sink.known > len(sink.times) // 2
 
 
 class _Wait(NamedTuple):
@@ -125,10 +137,25 @@ class _Run:
         self._ends()
 
     def settle(self) -> None:
-        while sum(line.advance() for line in self.lines):
-            pass
+        self.advance()
         if any(line.known < len(line.times) for line in self.lines):
             raise AssertionError("the design does not settle: one of its queues is too short")
+
+    def advance(self) -> None:
+        """Computes all that waits for nothing unknown."""
+        while sum(line.advance() for line in self.lines):
+            pass
+
+    def hold_back(self) -> None:
+        """Lets no result begin before the first byte of its sample is in (`harness.InTurn`)."""
+        source, sink = self.taken[self.graph.source], self.taken[self.graph.sink]
+        taken, given = (len(line.times) // self.samples for line in (source, sink))
+        first = np.arange(len(sink.times)) % given == 0
+        sample = np.arange(len(sink.times)) // given
+        width = Stream.of(self.graph.streams[self.graph.sink]).width
+        # The byte comes in the clock after the element before it is taken.
+        sink.wait(source, np.where(first, sample * taken - 1, -1), 1 + width)
+        sink.wait(self.start, np.where(first & (sample == 0), 0, -1), width)
 
     def waiting(self) -> dict[tuple[str, int], int]:
         """The most elements that were in each queue."""

@@ -12,10 +12,11 @@ HANG = 3000  # clocks without a byte
 
 @dataclass
 class Run:
-    """Results `(B, *shape)`, and the clocks of each sample's first byte in and last byte out."""
+    """Results `(B, *shape)`, and the clocks of each sample's first byte in, first byte out and last byte out."""
 
     results: np.ndarray
     first: np.ndarray
+    began: np.ndarray
     last: np.ndarray
 
 
@@ -29,7 +30,7 @@ def run_rtl(plan, samples, stalls=None, pause=0):
     source, sink = ends(plan.program)
     data = source.pack(samples).ravel().tolist()
     due = len(samples) * sink.bytes
-    circuit = Circuit(*plan.made, plan.queues)
+    circuit = Circuit(*plan.made, plan.queues, plan.in_turn)
     result, taken, given = [], [], []
 
     async def bench(ctx):
@@ -57,4 +58,5 @@ def run_rtl(plan, samples, stalls=None, pause=0):
     simulator.add_testbench(bench)
     simulator.run()
     results = sink.unpack(np.array(result, np.uint8).reshape(len(samples), -1))
-    return Run(results, np.array(taken)[:: source.bytes], np.array(given)[sink.bytes - 1 :: sink.bytes])
+    clocks_in, clocks_out = np.array(taken), np.array(given)
+    return Run(results, clocks_in[:: source.bytes], clocks_out[:: sink.bytes], clocks_out[sink.bytes - 1 :: sink.bytes])

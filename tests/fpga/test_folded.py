@@ -125,6 +125,29 @@ def test_a_branch_that_is_ahead_waits_in_a_queue() -> None:
     assert (done.last[0] - done.first[0], done.last[-1] - done.last[-2]) == (plan.latency, plan.interval)
 
 
+@pytest.mark.parametrize("word", [8, 12])
+def test_no_result_begins_before_its_sample(word: int) -> None:
+    """The first position of the window lies in the padding, so the hardware could give its sum at any time."""
+    rng = np.random.default_rng(6)
+    weight = Constant(rng.integers(-128, 128, (2, 3, 1)), S8)
+    steps = (Conv1d(("x",), "a", weight, None, stride=(2,), padding=(2,)), Requantise(("a",), "y", Format(word, 5)))
+    program = Program((Input("x", (3, 4), Format(word, 5)),), steps, ("y",))
+    plan = Plan(program, {"a": Fold(2, 3)})
+    assert plan.in_turn
+    done = agrees(plan, samples(program, 4, rng))
+    assert (done.last[0] - done.first[0], done.last[-1] - done.last[-2]) == (plan.latency, plan.interval)
+    apart = run_rtl(plan, samples(program, 3, rng), pause=200)
+    assert (apart.began > apart.first).all()
+    ahead = run_rtl(Held(program, plan.folds), samples(program, 3, rng), pause=200)
+    assert not (ahead.began > ahead.first).all()
+
+
+class Held(Plan):
+    """A plan that holds nothing back."""
+
+    in_turn = False
+
+
 def test_a_flattened_value_at_the_output_is_put_in_order() -> None:
     rng = np.random.default_rng(2)
     program = Program(
