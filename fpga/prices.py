@@ -35,7 +35,8 @@ class AdderPrice:
     `fpga.synth.mapped` do. What it counts at `z = 0`, the activations, is `base`. Shared terms make adders cheaper than
     their digits say, so `each` is set anew around every point that is measured.
 
-    `digits` are those of the canonical form: 7 = 8 - 1 has two (Reitwiesner 1960, *Binary arithmetic*).
+    `digits` are those of the canonical form: 7 = 8 - 1 has two (Reitwiesner 1960, *Binary arithmetic*). A weight that
+    rounds to zero has one nevertheless: the net that is built may have a finer grid.
     """
 
     compile: Callable[[Tensor], float]
@@ -45,19 +46,23 @@ class AdderPrice:
     unit: str = "LUT"
 
     def price(self, values: Tensor) -> Tensor:
-        found = digits(values.detach().cpu().double().numpy() * 2.0**self.fraction).sum(-1)
         share = self.base / len(values)
-        return torch.from_numpy(share + self.each * found).to(values.device)
+        return torch.from_numpy(share + self.each * self._digits(values)).to(values.device)
 
     def measure(self, z: Tensor) -> float:
         return float(self.compile(z))
 
     def reprice(self, z: Tensor) -> "AdderPrice":
         measured = self.measure(z)
-        total = float(digits(z.detach().cpu().double().numpy() * 2.0**self.fraction).sum())
+        total = float(self._digits(z).sum())
         if total == 0 or measured <= self.base:
             return replace(self, base=measured, each=self.each if total == 0 else 0.0)
         return replace(self, each=(measured - self.base) / total)
+
+    def _digits(self, values: Tensor) -> NDArray[np.float64]:
+        w = values.detach().cpu().double().numpy()
+        found: NDArray[np.float64] = np.maximum(digits(w * 2.0**self.fraction), w != 0).sum(-1)
+        return found
 
 
 def digits(numbers: NDArray[np.float64]) -> NDArray[np.float64]:

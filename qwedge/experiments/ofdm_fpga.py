@@ -50,7 +50,7 @@ class OFDMFPGASettings(Settings):
     device: str = Field(default="ecp5-25k", description=f"one of {', '.join(DEVICES)}")
     latency_us: float = Field(default=4.0, gt=0, description="most time for one estimate; a symbol takes 4 us")
     clock_mhz: float = Field(default=100.0, gt=0, le=500, description="clock that place and route aims at")
-    share: float = Field(default=0.2, gt=0, le=1, description="tables of the pruned net, relative to all its weights")
+    share: float = Field(default=0.3, gt=0, le=1, description="tables of the pruned net, relative to all its weights")
     ebn0_db: tuple[float, ...] = Field(default=(6.0, 10.0, 14.0), min_length=1, description="Eb/N0 of the trial, in dB")
     packets: int = Field(default=400, gt=0, multiple_of=GROUP, description="packets at each")
     training: float = Field(default=1.0, gt=0, le=10, description="training steps relative to the usual number")
@@ -63,7 +63,7 @@ class OFDMFPGA(Experiment[OFDMFPGASettings]):
     """One cell is one seed: its networks, their errors, their hardware."""
 
     name = "ofdm_fpga"
-    version = 1
+    version = 2
     summary = "Compress the receiver's estimator for an FPGA's price, build it, compare every step."
     settings = OFDMFPGASettings
 

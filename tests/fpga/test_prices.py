@@ -32,6 +32,15 @@ def test_digits_are_the_fewest():
     assert digits(numbers).tolist() == [least[n] for n in numbers]
 
 
+def test_no_weight_that_stays_is_free():
+    """A net may be built on a finer grid than the price's: what rounds to zero on this one is still an adder there."""
+    price = AdderPrice(sums, fraction=2)
+    prices = price.price(torch.tensor([[[0.0], [0.01], [-0.1], [0.25]]]))
+    assert prices.tolist() == [[0.0, 10.0, 10.0, 10.0]]
+    tiny = torch.full((8, 1), 0.01)
+    assert price.reprice(tiny).each == pytest.approx(sums(tiny) / 8)
+
+
 def test_admm_meets_a_budget_of_measured_tables():
     generator = torch.Generator().manual_seed(0)
     task = Quadratic(torch.eye(12), optimum=torch.randn(12, 1, generator=generator))
