@@ -59,7 +59,7 @@ class FPGASettings(Settings):
 
 class FPGA(Experiment[FPGASettings]):
     name = "fpga-benchmark"
-    version = 2
+    version = 3
     summary = "Fixed point and FPGAs: formats, nets on devices compared bit for bit, prices against place and route."
     settings = FPGASettings
 
