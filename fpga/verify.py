@@ -264,7 +264,7 @@ def bitstream_step(design: Design, built: Built, samples: int = 0) -> Step:
         _need_bytes(built)
         if built.device.family != "ice40":
             raise CannotRunError(f"no open tool reads a bitstream of the {built.device.part} as logic")
-        return _simulated(design, bitstream_verilog(built), x)
+        return _simulated(design, bitstream_verilog(built), x, cells=built.device.family)
 
     return Step("bitstream simulation", simulated, samples)
 

@@ -1,7 +1,8 @@
 // Stands around a design between two byte streams: offers it every byte of a file, takes what it emits, and writes
-// down when. `design.cc` is the design as CXXRTL wrote it. Called and read by fpga/simulate.py.
+// down when. `design.h` is the design: words.h around what CXXRTL wrote, or what fpga/gates.py wrote. Called and read
+// by fpga/simulate.py.
 
-#include "design.cc"
+#include "design.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -79,28 +80,22 @@ int main(int, char **words) {
     Clock accepted = 0, emitted = 0, moved = 0, clock = 0, end = -1;
     bool offering = false;
 
-    cxxrtl_design::p_top top;
-    top.p_clk.set(false);
-    top.step();
+    Design design;
     for (; clock - moved <= limit && clock != end; clock++) {
         stalls.next(clock);
         // A byte once offered stays until it is taken: the sender's half of the protocol.
         offering = accepted < offered && (offering || !stalls.source());
         const bool ready = !stalls.sink();
-        top.p_in__valid.set(offering);
-        top.p_in__byte.set(offering ? input[accepted] : stalls.noise());
-        top.p_out__ready.set(ready);
-        top.p_clk.set(false);
-        top.step();
-        if (offering && top.p_in__ready) {
+        design.settle(offering, offering ? input[accepted] : stalls.noise(), ready);
+        if (offering && design.in_ready()) {
             if (accepted % per_input == 0) first[accepted / per_input] = clock;
             accepted++;
             moved = clock;
             offering = false;
         }
-        if (ready && top.p_out__valid) {
+        if (ready && design.out_valid()) {
             if (emitted < expected) {
-                output[emitted] = top.p_out__byte.get<std::uint8_t>();
+                output[emitted] = design.out_byte();
                 last[emitted / per_output] = clock;
             }
             emitted++;
@@ -108,8 +103,7 @@ int main(int, char **words) {
             // All is there: wait as long as the first sample took, lest another byte comes.
             if (emitted == expected) end = clock + 64 + std::min(limit, last[0] - first[0]);
         }
-        top.p_clk.set(true);
-        top.step();
+        design.clock();
     }
 
     std::FILE *file = std::fopen(words[2], "wb");

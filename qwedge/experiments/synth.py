@@ -33,7 +33,6 @@ class SynthSettings(Settings):
     pins: Literal["bytes", "uart"] = Field(default="bytes", description="what stands at the pins of the device")
     seeds: int = Field(default=3, ge=1, le=32, description="placements tried until one reaches the clock")
     compared: int = Field(default=2000, ge=10, description="samples that the RTL computes; C++ a tenth")
-    behind: int = Field(default=0, ge=0, description="samples of the steps behind the RTL; 0: a tenth of its")
     csim: bool = Field(default=True, description="whether hls4ml's C++ is compiled and compared as well")
 
 
@@ -74,7 +73,6 @@ class Synth(Experiment[SynthSettings]):
             wish,
             context,
             compared=cell.compared,
-            behind=cell.behind,
             csim=cell.csim,
             given=given,
         )

@@ -1,0 +1,252 @@
+"""A design of gates as C++ that computes each of them once per clock, in the order in which they wait for each other.
+
+CXXRTL, which runs the RTL, is made for words: for a netlist, whose wires are single bits, it writes so much around each
+of them that ten thousand cells run at some hundred clocks a second. Here a wire is a byte and a gate an expression.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Final
+
+from fpga.design import TOP
+
+Bit = int | str
+"""A wire by its number, or a constant: "0", "1" or "x", which is 0."""
+
+SCRIPT: Final = (
+    f"hierarchy -check -top {TOP}",
+    "proc -noopt",
+    "opt_expr",
+    "opt_clean",
+    "memory_share",
+    "memory_collect",
+    "select -set words t:$mul t:$mem_v2",
+    "techmap */* @words %d",
+    "simplemap",
+    "flatten -noscopeinfo",
+    "opt -purge",
+    "dfflegalize -cell $_DFF_P_ 01",
+    "opt_clean -purge",
+    "write_json gates.json",
+)
+"""What makes yosys write a design as the cells that `design` knows: each module simplified, then all made one."""
+
+_GATES: Final = {
+    "$_BUF_": "{A}",
+    "$_NOT_": "!{A}",
+    "$_AND_": "{A} & {B}",
+    "$_OR_": "{A} | {B}",
+    "$_XOR_": "{A} ^ {B}",
+    "$_XNOR_": "!({A} ^ {B})",
+    "$_MUX_": "{S} ? {B} : {A}",
+}
+CHUNK: Final = 400
+"""Statements of one function: a compiler's time grows faster than a function's length."""
+NOTHING: Final = "0"
+WORD: Final = 64
+"""Bits of the widest number that the C++ has."""
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """Computes some wires from others."""
+
+    text: str
+    reads: tuple[Bit, ...]
+    writes: tuple[Bit, ...]
+
+
+@dataclass
+class _Design:
+    """What is written so far."""
+
+    clock: Bit
+    wires: dict[Bit, int] = field(default_factory=dict)
+    logic: list[_Statement] = field(default_factory=list)
+    flipflops: list[tuple[Bit, Bit]] = field(default_factory=list)
+    """Output and input of each. Their outputs are the first wires."""
+    memories: list[str] = field(default_factory=list)
+    stores: list[str] = field(default_factory=list)
+
+    def wire(self, bit: Bit) -> str:
+        if isinstance(bit, str):
+            return "1" if bit == "1" else NOTHING
+        return f"v[{self.wires.setdefault(bit, len(self.wires))}]"
+
+    def number(self, bits: Sequence[Bit]) -> str:
+        """The number of some bits, the lowest first."""
+        terms = [f"(u64){self.wire(bit)} << {i}" for i, bit in enumerate(bits) if self.wire(bit) != NOTHING]
+        return " | ".join(terms) or NOTHING
+
+    def spread(self, bits: Sequence[Bit], number: str) -> str:
+        return " ".join(f"{self.wire(bit)} = {number} >> {i} & 1;" for i, bit in enumerate(bits))
+
+
+def design(top: Mapping[str, Any]) -> str:
+    """The C++ of a module as `SCRIPT` leaves it in JSON: a `struct Design` as `cells/driver.cc` wants it.
+
+    Raises `ValueError` for a cell of another kind, a second clock, or gates that wait for themselves.
+    """
+    cells, ports = top["cells"].values(), {name: port["bits"] for name, port in top["ports"].items()}
+    made = _Design(clock=ports["clk"][0])
+    for cell in cells:
+        if cell["type"] == "$_DFF_P_":
+            _flipflop(made, cell)
+    for cell in cells:
+        if cell["type"] == "$mul":
+            _multiplier(made, cell)
+        elif cell["type"] == "$mem_v2":
+            _memory(made, cell)
+        elif cell["type"] in _GATES:
+            _gate(made, cell)
+        elif cell["type"] != "$_DFF_P_":
+            raise ValueError(f"no gate simulation of a cell {cell['type']}: it knows {', '.join(_GATES)} and memories")
+    return _text(made, ports, _initial(top))
+
+
+def _pins(cell: Mapping[str, Any]) -> dict[str, list[Bit]]:
+    return dict(cell["connections"])
+
+
+def _whole(cell: Mapping[str, Any], name: str) -> int:
+    return int(cell["parameters"][name], 2)
+
+
+def _flipflop(made: _Design, cell: Mapping[str, Any]) -> None:
+    pins = _pins(cell)
+    _need_clock(made, pins["C"])
+    made.wire(pins["Q"][0])
+    made.flipflops.append((pins["Q"][0], pins["D"][0]))
+
+
+def _need_clock(made: _Design, clocks: Sequence[Bit]) -> None:
+    if any(clock != made.clock for clock in clocks):
+        raise ValueError("a cell runs on another clock than clk: only designs of one clock are simulated as gates")
+
+
+def _gate(made: _Design, cell: Mapping[str, Any]) -> None:
+    pins = {name: bits[0] for name, bits in _pins(cell).items()}
+    given = pins.pop("Y")
+    formula = _GATES[cell["type"]].format(**{name: made.wire(bit) for name, bit in pins.items()})
+    made.logic.append(_Statement(f"{made.wire(given)} = {formula};", tuple(pins.values()), (given,)))
+
+
+def _multiplier(made: _Design, cell: Mapping[str, Any]) -> None:
+    pins = _pins(cell)
+    if len(pins["Y"]) > WORD:
+        raise ValueError(f"a product of {len(pins['Y'])} bits: {WORD} are the most that is simulated as gates")
+    left, right = (_extended(made, cell, name) for name in "AB")
+    text = f"{{ u64 y = ({left}) * ({right}); {made.spread(pins['Y'], 'y')} }}"
+    made.logic.append(_Statement(text, (*pins["A"], *pins["B"]), tuple(pins["Y"])))
+
+
+def _extended(made: _Design, cell: Mapping[str, Any], name: str) -> str:
+    """An operand in 64 bits."""
+    bits = _pins(cell)[name]
+    number, above = made.number(bits), WORD - len(bits)
+    return f"(u64)((i64)(({number}) << {above}) >> {above})" if _whole(cell, f"{name}_SIGNED") else number
+
+
+def _memory(made: _Design, cell: Mapping[str, Any]) -> None:
+    pins, width, size, bits = _pins(cell), _whole(cell, "WIDTH"), _whole(cell, "SIZE"), _whole(cell, "ABITS")
+    if width > WORD or _whole(cell, "OFFSET") or _whole(cell, "RD_CLK_ENABLE"):
+        raise ValueError(f"a memory of {width} bits with offsets or clocked reads is not simulated as gates")
+    name = f"m{len(made.memories)}"
+    words = [f"{word}u" for word in _contents(cell["parameters"]["INIT"], width, 1 << bits)]
+    made.memories.append(f"static u64 {name}[{1 << bits}] = {{{', '.join(words)}}};")
+    for k in range(_whole(cell, "RD_PORTS")):
+        address, data = _part(pins["RD_ADDR"], k, bits), _part(pins["RD_DATA"], k, width)
+        text = f"{{ u64 y = {name}[{made.number(address)}]; {made.spread(data, 'y')} }}"
+        made.logic.append(_Statement(text, tuple(address), tuple(data)))
+    for k in range(_whole(cell, "WR_PORTS")):
+        enable, data = (made.number(_part(pins[pin], k, width)) for pin in ("WR_EN", "WR_DATA"))
+        if enable != NOTHING:  # the other port of a table that is only read has no clock either
+            _need_clock(made, _part(pins["WR_CLK"], k, 1))
+            place = made.number(_part(pins["WR_ADDR"], k, bits))
+            made.stores.append(f"store({name}, {place}, {size}, {enable}, {data});")
+
+
+def _part(bits: Sequence[Bit], k: int, width: int) -> Sequence[Bit]:
+    return bits[k * width : (k + 1) * width]
+
+
+def _contents(init: str, width: int, size: int) -> Iterator[int]:
+    """The words of a memory from their bits, the highest of the last word first."""
+    known = init.replace("x", "0").rjust(width * size, "0")[-width * size :]
+    return (int(known[at - width : at], 2) for at in range(width * size, 0, -width))
+
+
+def _initial(top: Mapping[str, Any]) -> dict[Bit, str]:
+    """What wires are at the start, where it is said."""
+    found: dict[Bit, str] = {}
+    for net in top["netnames"].values():
+        found.update(zip(net["bits"], reversed(net["attributes"].get("init", "")), strict=False))
+    return found
+
+
+def _ordered(logic: Sequence[_Statement]) -> Iterator[str]:
+    source = {bit: n for n, statement in enumerate(logic) for bit in statement.writes}
+    waits = {n: {source[bit] for bit in statement.reads if bit in source} for n, statement in enumerate(logic)}
+    try:
+        yield from (logic[n].text for n in TopologicalSorter(waits).static_order())
+    except CycleError:
+        raise ValueError("the gates of the design wait for each other in a circle") from None
+
+
+def _functions(name: str, statements: Sequence[str]) -> str:
+    parts = [statements[at : at + CHUNK] for at in range(0, len(statements), CHUNK)]
+    bodies = [f"static void {name}{k}() {{\n" + "\n".join(part) + "\n}\n" for k, part in enumerate(parts)]
+    return "".join(bodies) + f"static void {name}() {{ {' '.join(f'{name}{k}();' for k in range(len(parts)))} }}\n"
+
+
+def _text(made: _Design, ports: Mapping[str, Sequence[Bit]], initial: Mapping[Bit, str]) -> str:
+    logic = list(_ordered(made.logic))
+    kept = [f"next[{n}] = {made.wire(d)};" for n, (_, d) in enumerate(made.flipflops)]
+    taken = " ".join(made.spread(ports[name], name) for name in ("in_valid", "in_byte", "out_ready"))
+    ones = [f"{made.wire(q)} = 1;" for q, _ in made.flipflops if initial.get(q) == "1"]
+    given = {name: made.number(ports[name]) for name in ("in_ready", "out_valid", "out_byte")}
+    return _TEMPLATE.format(
+        wires=len(made.wires) or 1,
+        flipflops=len(made.flipflops),
+        memories="\n".join(made.memories),
+        functions="".join(_functions(*part) for part in (("logic", logic), ("keep", kept), ("stores", made.stores))),
+        ones=" ".join(ones),
+        taken=taken,
+        **given,
+    )
+
+
+_TEMPLATE: Final = """\
+#include <cstdint>
+#include <cstring>
+
+using u64 = std::uint64_t;
+using i64 = std::int64_t;
+
+// Every wire, the outputs of the flip-flops first, and what those will be.
+static std::uint8_t v[{wires}], next[{flipflops} + 1];
+{memories}
+
+static void store(u64 *memory, u64 address, u64 size, u64 enable, u64 data) {{
+    if (address < size) memory[address] = (memory[address] & ~enable) | (data & enable);
+}}
+
+{functions}
+struct Design {{
+    Design() {{ {ones} }}
+
+    void settle(bool in_valid, std::uint8_t in_byte, bool out_ready) {{
+        {taken}
+        logic();
+    }}
+    void clock() {{
+        keep();
+        stores();
+        std::memcpy(v, next, {flipflops});
+    }}
+    bool in_ready() const {{ return {in_ready}; }}
+    bool out_valid() const {{ return {out_valid}; }}
+    std::uint8_t out_byte() const {{ return {out_byte}; }}
+}};
+"""
