@@ -116,8 +116,8 @@ class _Run:
     """The lines of events of a design in which `samples` follow each other.
 
     `taken[stream]` are the clocks in which its elements are taken by all who read it, `moved[engine]` those in which an
-    addition takes its, `issued[engine]` those in which a group's last tap is read. An addition without queues takes its
-    inputs when they are taken from their streams, so these share a line.
+    addition takes its. An addition without queues takes its inputs when they are taken from their streams, so these
+    share a line.
     """
 
     def __init__(self, graph: Graph, engines: tuple[Engine, ...], queues: Queues, samples: int) -> None:
@@ -126,15 +126,14 @@ class _Run:
         self.start.times[0], self.start.known = 0, 1
         self.taken: dict[str, _Line] = {}
         self.moved: dict[str, _Line] = {}
-        self.issued: dict[str, _Line] = {}
         self.lines: list[_Line] = []
         self._meet()
+        self._begin()
         for engine in engines:
             if engine.taps is None:
                 self._join(engine)
             else:
                 self._gather(engine, engine.taps)
-        self._ends()
 
     def settle(self) -> None:
         self.advance()
@@ -150,12 +149,11 @@ class _Run:
         """Lets no result begin before the first byte of its sample is in (`harness.InTurn`)."""
         source, sink = self.taken[self.graph.source], self.taken[self.graph.sink]
         taken, given = (len(line.times) // self.samples for line in (source, sink))
-        first = np.arange(len(sink.times)) % given == 0
-        sample = np.arange(len(sink.times)) // given
+        sample, element = np.divmod(np.arange(len(sink.times)), given)
         width = Stream.of(self.graph.streams[self.graph.sink]).width
         # The byte comes in the clock after the element before it is taken.
-        sink.wait(source, np.where(first, sample * taken - 1, -1), 1 + width)
-        sink.wait(self.start, np.where(first & (sample == 0), 0, -1), width)
+        sink.wait(source, np.where(element == 0, sample * taken - 1, -1), 1 + width)
+        sink.wait(self.start, _first(sink), width)
 
     def waiting(self) -> dict[tuple[str, int], int]:
         """The most elements that were in each queue."""
@@ -205,14 +203,13 @@ class _Run:
                 gaps = np.maximum(gaps, padded)
         return gaps
 
-    def _ends(self) -> None:
-        """The first byte comes at once, and the sink takes a byte in each clock."""
+    def _begin(self) -> None:
+        """The first byte comes at once."""
         source = self.taken[self.graph.source]
-        first = np.where(np.arange(len(source.times)) == 0, 0, -1)
-        source.wait(self.start, first, Stream.of(self.graph.streams[self.graph.source]).width - 1)
+        source.wait(self.start, _first(source), Stream.of(self.graph.streams[self.graph.source]).width - 1)
 
     def _offer(self, output: str, line: _Line, index: Clocks, plus: int | Clocks, depth: int) -> None:
-        """An element is there once it is through the queue behind an engine, and taken no sooner."""
+        """An element is there once it is through the queue behind an engine; a result's bytes are then given out."""
         last = Stream.of(self.graph.streams[output]).width - 1 if output == self.graph.sink else 0
         self.taken[output].wait(line, index, plus + delay(depth) + last)
 
@@ -237,7 +234,7 @@ class _Run:
         bases, cells = _bases(taps.window, self.samples), _cells(taps.window, self.samples)
         steps = np.tile(np.maximum(taps.counts, taps.lanes), len(bases))
         steps[0] = taps.counts[0]
-        issued = self.issued[node.name] = self._line(steps)
+        issued = self._line(steps)
         ready, written = self._memory(taps.window, bases, issued, taps.groups)
         taken.wait(ready, np.repeat(cells, taps.width))
         words = np.full(len(written.times), -1)
@@ -248,8 +245,7 @@ class _Run:
         issued.wait(written, (bases[:, None] + ends).ravel() - taps.window.lead, 1)
         depth = gather.queue_depth(taps, tail)
         self._credit(issued, node.output, depth, taps.lanes)
-        first = np.where(np.arange(len(steps)) == 0, 0, -1)
-        issued.wait(self.start, first, STAGES + int(taps.counts[0]) - 1)
+        issued.wait(self.start, _first(issued), STAGES + int(taps.counts[0]) - 1)
         lanes = np.tile(np.arange(taps.lanes), len(steps))
         groups = np.repeat(np.arange(len(steps)), taps.lanes)
         self._offer(node.output, issued, groups, gather.stages(taps, tail) + lanes, depth)
@@ -266,6 +262,11 @@ class _Run:
         for line in (ready, written):
             line.wait(issued, left, 1)
         return ready, written
+
+
+def _first(line: _Line) -> Clocks:
+    """What makes only the first event of a line wait."""
+    return np.where(np.arange(len(line.times)) == 0, 0, -1)
 
 
 def _cells(window: Window, frames: int) -> Clocks:
