@@ -107,7 +107,7 @@ def test_what_is_no_verilog_is_named_by_its_line() -> None:
 
 def test_a_simulator_is_built_once(adder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = compiled(adder)
-    monkeypatch.setattr("fpga.simulate._compile", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr("fpga.simulate._yosys", lambda *_: pytest.fail("built again"))
     assert compiled(adder) == program
 
 
