@@ -45,7 +45,8 @@ def test_a_bitstream_is_compared_at_every_step(tmp_path):
     assert outcomes.pop("bitstream simulation") in ("passed", "not run")
     assert set(outcomes.values()) == {"passed"}
     assert set(context.artefacts) == {"top.bin", "top.v", "program.json", "net.h"}
-    row = Row("0" * 64, "synth", 1, {}, 0, {"net": "example", **result}, context.artefacts)
+    made = {"started": "2026-11-25T12:00:00+00:00", "commit": "", "cpu": "any"}
+    row = Row("0" * 64, "synth", 1, {}, 0, {"net": "example", **result}, context.artefacts, made)
     shown = render(page([row]), [row], store)
     assert "off by one" in shown
     assert "ice40-hx8k" in shown
