@@ -79,6 +79,9 @@ class _Search:
         """Few multipliers within the limits; the fewest there are if only the interval is limited."""
 
         def meets(plan: Plan) -> bool:
+            # An engine that is busy for longer than an interval answers without the clocks of every element.
+            if interval is not None and max(part.cycles for part in plan.parts) > interval:
+                return False
             return (interval is None or plan.interval <= interval) and (latency is None or plan.latency <= latency)
 
         best = self.at(self.paces[0])
