@@ -6,7 +6,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import Field
 
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
@@ -18,6 +17,7 @@ from wireless.ofdm.networks import Networks, block
 from wireless.ofdm.phy.rates import RATES
 from wireless.ofdm.receiver import Receiver
 from wireless.ofdm.report import page
+from wireless.ofdm.threads import train_on_one_thread
 from wireless.ofdm.turbo import FixedDelays, TurboReceiver
 
 CHANNELS: Mapping[str, tuple[AbstractChannel, tuple[float, ...]]] = {
@@ -112,7 +112,7 @@ class OFDM(Experiment[OFDMSettings]):
         return {path.name: hash_file(path) for path in sorted(_folder(cell.recordings).glob("*.dat"))}
 
     def run(self, cell: OFDMSettings, context: Context) -> Mapping[str, JSON]:
-        torch.set_num_threads(1)  # the networks are tiny: a second thread costs more than it brings
+        train_on_one_thread()
         return _Cell(cell, context).result()
 
     def page(self, rows: Sequence[Row]) -> Page:

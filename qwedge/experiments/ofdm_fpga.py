@@ -29,6 +29,7 @@ from wireless.ofdm.neural import DelayGate, NeuralEstimator
 from wireless.ofdm.neural.weights import from_lists, to_lists
 from wireless.ofdm.receiver import Receiver
 from wireless.ofdm.tasks import Weights
+from wireless.ofdm.threads import train_on_one_thread
 from wireless.ofdm.train import Schedule, estimator_loss, train_estimator
 
 WIDE = 16
@@ -73,7 +74,7 @@ class OFDMFPGA(Experiment[OFDMFPGASettings]):
         return [settings.model_copy(update={"seed": seed, "seeds": 1}) for seed in seeds]
 
     def run(self, cell: OFDMFPGASettings, context: Context) -> Mapping[str, JSON]:
-        torch.set_num_threads(1)  # the networks are tiny: a second thread costs more than it brings
+        train_on_one_thread()
         return _Cell(cell, context).result()
 
     def page(self, rows: Sequence[Row]) -> Page:

@@ -16,6 +16,7 @@ from shared.lab.provenance import provenance
 from wireless.ofdm.neural import NeuralEstimator
 from wireless.ofdm.neural.estimator import WIDE
 from wireless.ofdm.neural.weights import to_bytes
+from wireless.ofdm.threads import train_on_one_thread
 from wireless.ofdm.train import (
     DECODER,
     DEMAPPER,
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="decides every weight (default 0)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the safetensors files")
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    train_on_one_thread()
     given.out.mkdir(parents=True, exist_ok=True)
     code = provenance("")
     commit = f"{code['commit']}, changed" if code["dirty"] else str(code["commit"])
