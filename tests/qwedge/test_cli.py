@@ -6,27 +6,16 @@ import click
 import pytest
 
 from qwedge.catalogue import EXPERIMENTS
-from qwedge.cli import cli, main
+from qwedge.cli import cli
 from shared.lab import Row, Store
 
 COIN = "lab_toys:Coin"
 
 
 @pytest.fixture
-def qwedge(capsys, monkeypatch, tmp_path):
-    """Runs the command line here, in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
+def qwedge(call, monkeypatch):
+    """The command line, on a terminal so wide that no table wraps."""
     monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words):
-        try:
-            main(words)
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
     return call
 
 

@@ -27,9 +27,8 @@ QUICK = ("--no-zne", "--set", "transpiler_seeds=1", "--set", "repeats=2", "--qui
 
 
 @pytest.fixture
-def noise(capsys, monkeypatch, tmp_path):
+def noise(call, monkeypatch, tmp_path):
     """Runs `qwedge noise` here, in a folder with some circuits: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     for name, layers, version in (("dense", 2, 3), ("small", 1, 2)):
         circuit = ansatz("line", layers=layers)
@@ -38,17 +37,7 @@ def noise(capsys, monkeypatch, tmp_path):
     whole = angle(4, 16) + ansatz("line", layers=1)
     (tmp_path / "own.qpy").write_bytes(qpy.dumps(whole, [0.3] * whole.weights))
     (tmp_path / "own.qasm").write_text(openqasm.dumps(whole, [0.3] * whole.weights))
-
-    def call(*words):
-        try:
-            main(["noise", *words])
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return lambda *words: call("noise", *words)
 
 
 def test_one_circuit_gives_tables_page_rows_and_plots(noise, tmp_path):
