@@ -103,11 +103,7 @@ def verified(
     about = _About(program, device, wish, context)
     compared = compared or verify.usual(verify.RTL)
     built = about.build()
-    steps = [
-        *before,
-        *([about.csim(compared // 10)] if csim else []),
-        *about.steps(built, compared),
-    ]
+    steps = [*before, *([about.csim(compared // 10)] if csim else []), *about.steps(built, compared)]
     rungs = [about.climb(step, k, len(steps), given) for k, step in enumerate(steps)]
     for name, data in about.files(built).items():
         context.artefact(name, data)
@@ -148,10 +144,10 @@ class _About:
         return verify.Step("hls4ml C simulation", run, samples)
 
     def steps(self, built: Built, compared: int) -> list[verify.Step]:
+        tenth = compared // 10
         cells = mapped(self.design, self.device, self.folder) if built.pins != "bytes" else built
-        found = [verify.rtl_step(self.design, compared), verify.netlist_step(self.design, cells, compared // 10)]
-        ice40 = self.device.family == "ice40"
-        return [*found, verify.bitstream_step(self.design, built, compared // 10)] if ice40 else found
+        found = [verify.rtl_step(self.design, compared), verify.netlist_step(self.design, cells, tenth)]
+        return [*found, verify.bitstream_step(self.design, built, tenth)] if self.device.family == "ice40" else found
 
     def climb(self, step: verify.Step, done: int, total: int, given: Integers | None) -> dict[str, Any]:
         self.context.progress(done, total, step.name)

@@ -1,7 +1,7 @@
 """A design of gates as C++ that computes each of them once per clock, in the order in which they wait for each other.
 
-CXXRTL, which runs the RTL, is made for words: for a netlist, whose wires are single bits, it writes so much around each
-of them that ten thousand cells run at some hundred clocks a second. Here a wire is a byte and a gate an expression.
+CXXRTL, which runs the RTL, is made for words: of a netlist, whose wires are single bits, it makes an object of each,
+and large ones crawl. Here a wire is a byte and a gate an expression.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +44,9 @@ _GATES: Final = {
 CHUNK: Final = 400
 """Statements of one function: a compiler's time grows faster than a function's length."""
 NOTHING: Final = "0"
+"""In C++, a wire that is always low, and the number of such wires."""
+OTHERWISE: Final = "; simulate it without cells=, as RTL"
+"""The way out where a design is more than gates of one clock."""
 WORD: Final = 64
 """Bits of the widest number that the C++ has."""
 
@@ -101,7 +104,8 @@ def design(top: Mapping[str, Any]) -> str:
         elif cell["type"] in _GATES:
             _gate(made, cell)
         elif cell["type"] != "$_DFF_P_":
-            raise ValueError(f"no gate simulation of a cell {cell['type']}: it knows {', '.join(_GATES)} and memories")
+            known = ", ".join((*_GATES, "$_DFF_P_", "$mul", "$mem_v2"))
+            raise ValueError(f"no gate simulation of a cell {cell['type']}: it needs {known}{OTHERWISE}")
     return _text(made, ports, _initial(top))
 
 
@@ -122,7 +126,7 @@ def _flipflop(made: _Design, cell: Mapping[str, Any]) -> None:
 
 def _need_clock(made: _Design, clocks: Sequence[Bit]) -> None:
     if any(clock != made.clock for clock in clocks):
-        raise ValueError("a cell runs on another clock than clk: only designs of one clock are simulated as gates")
+        raise ValueError(f"a cell runs on another clock than clk: gates need one clock, its rising edge{OTHERWISE}")
 
 
 def _gate(made: _Design, cell: Mapping[str, Any]) -> None:
@@ -134,8 +138,8 @@ def _gate(made: _Design, cell: Mapping[str, Any]) -> None:
 
 def _multiplier(made: _Design, cell: Mapping[str, Any]) -> None:
     pins = _pins(cell)
-    if len(pins["Y"]) > WORD:
-        raise ValueError(f"a product of {len(pins['Y'])} bits: {WORD} are the most that is simulated as gates")
+    if (widest := max(map(len, pins.values()))) > WORD:
+        raise ValueError(f"a multiplier of {widest} bits: gates need {WORD} or fewer{OTHERWISE}")
     left, right = (_extended(made, cell, name) for name in "AB")
     text = f"{{ u64 y = ({left}) * ({right}); {made.spread(pins['Y'], 'y')} }}"
     made.logic.append(_Statement(text, (*pins["A"], *pins["B"]), tuple(pins["Y"])))
@@ -151,7 +155,10 @@ def _extended(made: _Design, cell: Mapping[str, Any], name: str) -> str:
 def _memory(made: _Design, cell: Mapping[str, Any]) -> None:
     pins, width, size, bits = _pins(cell), _whole(cell, "WIDTH"), _whole(cell, "SIZE"), _whole(cell, "ABITS")
     if width > WORD or _whole(cell, "OFFSET") or _whole(cell, "RD_CLK_ENABLE"):
-        raise ValueError(f"a memory of {width} bits with offsets or clocked reads is not simulated as gates")
+        raise ValueError(
+            f"a memory of {width} bits: gates need {WORD} or fewer, the first address 0, and reads without a clock"
+            f"{OTHERWISE}"
+        )
     name = f"m{len(made.memories)}"
     words = [f"{word}u" for word in _contents(cell["parameters"]["INIT"], width, 1 << bits)]
     made.memories.append(f"static u64 {name}[{1 << bits}] = {{{', '.join(words)}}};")
@@ -191,7 +198,7 @@ def _ordered(logic: Sequence[_Statement]) -> Iterator[str]:
     try:
         yield from (logic[n].text for n in TopologicalSorter(waits).static_order())
     except CycleError:
-        raise ValueError("the gates of the design wait for each other in a circle") from None
+        raise ValueError(f"gates wait for each other in a circle: they need an order{OTHERWISE}") from None
 
 
 def _functions(name: str, statements: Sequence[str]) -> str:

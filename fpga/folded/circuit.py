@@ -28,7 +28,7 @@ class Circuit(wiring.Component):
         graph: Graph,
         engines: tuple[Engine, ...],
         queues: Mapping[tuple[str, int], int],
-        in_turn: bool = False,
+        in_turn: bool,
     ) -> None:
         self.graph, self.engines, self.queues, self.in_turn = graph, engines, queues, in_turn
         self.clock = ClockDomain("sync", reset_less=True)

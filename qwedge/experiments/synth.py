@@ -32,7 +32,7 @@ class SynthSettings(Settings):
     interval: int | None = Field(default=None, gt=0, description="most clocks between samples")
     pins: Literal["bytes", "uart"] = Field(default="bytes", description="what stands at the pins of the device")
     seeds: int = Field(default=3, ge=1, le=32, description="placements tried until one reaches the clock")
-    compared: int = Field(default=2000, ge=10, description="samples that the RTL computes; C++ a tenth")
+    compared: int = Field(default=2000, ge=10, description="samples that the RTL computes; other steps a tenth")
     csim: bool = Field(default=True, description="whether hls4ml's C++ is compiled and compared as well")
 
 
@@ -68,13 +68,7 @@ class Synth(Experiment[SynthSettings]):
         seeds = tuple(range(1, cell.seeds + 1))
         wish = Wish(cell.style, cell.clock_mhz, cell.latency, cell.interval, cell.pins, seeds)
         built = verified(
-            program,
-            device(cell.device),
-            wish,
-            context,
-            compared=cell.compared,
-            csim=cell.csim,
-            given=given,
+            program, device(cell.device), wish, context, compared=cell.compared, csim=cell.csim, given=given
         )
         return net | built
 
