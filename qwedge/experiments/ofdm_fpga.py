@@ -64,7 +64,7 @@ class OFDMFPGA(Experiment[OFDMFPGASettings]):
     """One cell is one seed: its networks, their errors, their hardware."""
 
     name = "ofdm_fpga"
-    version = 2
+    version = 3
     summary = "Compress the receiver's estimator for an FPGA's price, build it, compare every step."
     settings = OFDMFPGASettings
 
@@ -167,14 +167,16 @@ class _Cell:
         return {"ebn0_db": ebn0_db, **found}
 
     def size(self, program: Program, style: Any) -> JSON:
-        """What yosys and nextpnr make of a program on the largest ECP5; the widest, an hour's work, is estimated."""
-        largest, weights = device("ecp5-85k"), audit(program).nonzero_macs
-        if (program.inputs[0].format.word, style) == (WIDE, "unrolled"):
-            return {"used": None, "estimate": asdict(estimate.total(estimate.unrolled(program))), "weights": weights}
+        """What yosys and nextpnr make of a program on the largest ECP5."""
+        largest = device("ecp5-85k")
         wish = Wish(style, self.settings.clock_mhz, latency=self.clocks if style == "folded" else None)
         drawn = draw(program, largest, wish)
         found = mapped(drawn.design, largest, workshop(drawn.design), report=self.said)
-        return {"used": asdict(found.used), "estimate": asdict(estimate.total(drawn.estimate)), "weights": weights}
+        return {
+            "used": asdict(found.used),
+            "estimate": asdict(estimate.total(drawn.estimate)),
+            "weights": audit(program).nonzero_macs,
+        }
 
 
 def with_weights(gate: DelayGate, x: Tensor) -> DelayGate:
@@ -204,7 +206,7 @@ def _sizes(rows: Sequence[Row]) -> Table:
         (
             f"{NAMES[name.partition(',')[0]]},{name.partition(',')[2]}",
             cite(size["weights"], row),
-            *(cite(size["used"][kind] if size["used"] else None, row) for kind in ("lut", "ff", "dsp", "bram")),
+            *(cite(size["used"][kind], row) for kind in ("lut", "ff", "dsp", "bram")),
             cite(size["estimate"]["lut"], row, form=",.0f"),
         )
         for row in rows
