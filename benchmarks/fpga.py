@@ -6,6 +6,7 @@ Cells are parts, each with seeds of its own:
 - `rule`: how often the format rule is the best format, on drawn Gaussians of 120 spreads.
 - `estimator`: the OFDM estimator, `qwedge run ofdm_fpga`: trained, compressed, on an ECP5-25k, and its bit errors.
 - `radar`: a network of 9,709 weights that tells radar waveforms apart, trained, in fixed point, on an ECP5-85k.
+- `sparse`: that network with fewer weights, on one multiplier per layer, beside its controls (`benchmarks.sparse`).
 - `bits`: a tiny net on an iCE40, where the packed bitstream itself is simulated.
 - `prices`: random nets, estimated and built; none was among those that the constants were fitted to.
 F8Net's loss on images is in `benchmarks.f8net`.
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from benchmarks import estimate_fit, radar
+from benchmarks import estimate_fit, radar, sparse
 from fpga import estimate, verify
 from fpga.devices import device
 from fpga.example import example
@@ -34,7 +35,7 @@ from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, ci
 from shared.lab.benchmark import Measure, main
 from wireless.ofdm.figures import over_seeds, ratio
 
-Part = Literal["rule", "estimator", "radar", "bits", "prices"]
+Part = Literal["rule", "estimator", "radar", "sparse", "bits", "prices"]
 
 SPREADS = np.geomspace(0.05, 60, 120)
 FRACTIONS = range(-8, 17)
@@ -66,6 +67,7 @@ class FPGA(Experiment[FPGASettings]):
             "rule": rule,
             "estimator": estimator,
             "radar": radar_on_device,
+            "sparse": sparse_nets,
             "bits": bits_on_device,
             "prices": prices,
         }
@@ -127,8 +129,8 @@ def radar_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
     net, right, (x, y) = radar_net(cell, context)
     program, target, interval = net.program(), device("ecp5-85k"), round(100e6 / PER_SECOND)
     audit(program).require(8)
-    recordings = radar.FORMAT.to_integers(x.numpy())
-    (scores,) = outputs(program, recordings)
+    samples = radar.FORMAT.to_integers(x.numpy())
+    (scores,) = outputs(program, samples)
     built = verified(
         program,
         target,
@@ -136,7 +138,7 @@ def radar_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
         context,
         compared=compared(cell),
         csim=cell.csim,
-        given=recordings,
+        given=samples,
         before=[verify.torch_step(net, program, max(compared(cell) // 10, 1))],
     )
     shares = utilisation(plan(program, target, interval=interval))
@@ -155,27 +157,34 @@ def radar_net(cell: FPGASettings, context: Context) -> tuple[F8Net, int, tuple[t
     """The trained fixed-point net, how many the float net named rightly, and the recordings that both are tried on."""
     trained = context.checkpoint("trained", lambda: train_radar(cell, context))
     net = F8Net(radar.network(), shape=(2, radar.SAMPLES), input=radar.FORMAT)
-    net.load_state_dict({name: torch.tensor(value) for name, value in trained["state"].items()})
-    tried = radar.draw(max(round(2000 * cell.size), 100), np.random.default_rng((cell.seed, 1)))
-    return net.eval(), trained["float"], tried
+    return radar.restored(net, trained["state"]).eval(), trained["float"], recordings(cell)
+
+
+def recordings(cell: FPGASettings) -> tuple[torch.Tensor, torch.Tensor]:
+    """Those that nets are tried on, and what they are."""
+    return radar.draw(max(round(2000 * cell.size), 100), np.random.default_rng((cell.seed, 1)))
 
 
 def train_radar(cell: FPGASettings, context: Context) -> dict[str, JSON]:
     """The state of the fixed-point net, and how many recordings the float net names rightly."""
     rng, examples, epochs = context.rng, max(round(20_000 * cell.size), 256), max(round(24 * cell.size), 1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng.integers(2**63)))
-        net = radar.network()
+    net = radar.fresh(rng)
     for epoch in radar.train(net, examples, epochs, 8e-3, rng):
         context.progress(epoch, epochs, "training the radar network")
-    x, y = radar.draw(max(round(2000 * cell.size), 100), np.random.default_rng((cell.seed, 1)))
+    x, y = recordings(cell)
     with torch.no_grad():
         right = int((net(x).argmax(1) == y).sum())
     fixed = F8Net(net, shape=(2, radar.SAMPLES), input=radar.FORMAT)
     fixed.calibrate(radar.draw(512, rng)[0])
     for epoch in radar.train(fixed, examples, max(epochs // 6, 1), 1e-3, rng):
         context.progress(epoch, max(epochs // 6, 1), "training in fixed point")
-    return {"float": right, "state": {name: value.tolist() for name, value in fixed.state_dict().items()}}
+    return {"float": right, "state": radar.state(fixed)}
+
+
+def sparse_nets(cell: FPGASettings, context: Context) -> dict[str, JSON]:
+    """Multipliers that the radar network needs at 1,250 recordings a second, pruned and not."""
+    examples, epochs = max(round(20_000 * cell.size), 256), max(round(24 * cell.size), 1)
+    return {"radar_nets": sparse.Comparison(context, recordings(cell), examples, epochs).result()}
 
 
 def bits_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
@@ -202,7 +211,14 @@ def cells(quick: bool, seed: int) -> list[FPGASettings]:
     if quick:
         small = [FPGASettings(part="rule", seed=first, size=0.1), FPGASettings(part="bits", seed=first, size=0.1)]
         return [cell.model_copy(update={"csim": False}) for cell in small]
-    counts: Mapping[Part, int] = {"rule": 3, "bits": 1, "prices": 4, "estimator": SEEDS, "radar": SEEDS}
+    counts: Mapping[Part, int] = {
+        "rule": 3,
+        "bits": 1,
+        "prices": 4,
+        "estimator": SEEDS,
+        "radar": SEEDS,
+        "sparse": SEEDS,
+    }
     return [FPGASettings(part=part, seed=first + k) for part, count in counts.items() for k in range(count)]
 
 
@@ -214,6 +230,7 @@ def figures(rows: Sequence[Row]) -> dict[str, Measure]:
     found["f8net_rule_agreement"] = _rule(of.get("rule", []))
     found |= _estimator(of.get("estimator", []))
     found |= _radar(of.get("radar", []))
+    found |= _sparse(of.get("sparse", []))
     found["estimate_error"] = _estimate_error([*of.get("prices", []), *of.get("estimator", []), *of.get("radar", [])])
     return found
 
@@ -283,6 +300,19 @@ def _radar(rows: Sequence[Row]) -> dict[str, Measure]:
             [share["interval"] for share in busy], "of multipliers, all clocks", "", min
         ),
     }
+
+
+def _sparse(rows: Sequence[Row]) -> dict[str, Measure]:
+    """Multipliers saved by the search, and what each way to save as many loses in accuracy."""
+    if not rows:
+        return {}
+    nets = [row.result["radar_nets"] for row in rows]
+    cut = mean([each["whole"]["multipliers"] / each["admm"]["multipliers"] for each in nets])
+    found = {"sparse_multiplier_cut": Measure(*cut, "x multiplier blocks, whole / pruned by ADMM")}
+    for name in ("admm", "magnitude", "small"):
+        lost = mean([100 * (each["whole"]["right"] - each[name]["right"]) / each[name]["of"] for each in nets])
+        found[f"sparse_gap_{name}"] = Measure(*lost, "points, the whole net's lead")
+    return found
 
 
 def fmax(row: Row) -> float:

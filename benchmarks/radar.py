@@ -5,8 +5,8 @@ an unmodulated pulse, a linear chirp, a 13-chip Barker code, a Frank code of ord
 frequencies. Carrier, phase, start, length, code rate and signal-to-noise ratio are drawn anew for every example.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from shared.fixedpoint import Format
 
 SAMPLES: Final = 1024
 BATCH: Final = 128
+CHANNELS: Final = (12, 24, 32, 40)
 FORMAT: Final = Format(8, 6)
 """Of the samples, as a converter gives them."""
 SNR_DB: Final = (-4.0, 14.0)
@@ -26,6 +27,7 @@ BARKER: Final = np.array([1, 1, 1, 1, 1, -1, -1, 1, 1, -1, 1, -1, 1])
 COSTAS: Final = ((3, 1, 4, 2, 0), (1, 0, 4, 5, 3, 2)[::-1], (2, 0, 5, 6, 4, 1, 3))
 
 Phases = NDArray[np.float64]
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def pulse(t: Phases, rng: np.random.Generator) -> Phases:
@@ -90,17 +92,39 @@ def _received(kind: Callable[[Phases, np.random.Generator], Phases], rng: np.ran
     return np.stack((signal.real, signal.imag))
 
 
-def network() -> nn.Sequential:
-    """Four convolutions and a linear layer, 9,709 weights and biases. Their work is alike, so that folding balances."""
+def network(channels: Sequence[int] = CHANNELS) -> nn.Sequential:
+    """Four convolutions of so many outputs, and a linear layer.
+
+    Unless told otherwise, 9,709 weights and biases, and the work of the layers is alike, so that folding balances.
+    """
+    first, second, third, last = channels
     return nn.Sequential(
-        *_block(2, 12, 7, 4),
-        *_block(12, 24, 5, 2),
-        *_block(24, 32, 5, 2),
-        *_block(32, 40, 3, 2),
+        *_block(2, first, 7, 4),
+        *_block(first, second, 5, 2),
+        *_block(second, third, 5, 2),
+        *_block(third, last, 3, 2),
         nn.AvgPool1d(32),
         nn.Flatten(),
-        nn.Linear(40, len(WAVEFORMS)),
+        nn.Linear(last, len(WAVEFORMS)),
     )
+
+
+def fresh(rng: np.random.Generator, channels: Sequence[int] = CHANNELS) -> nn.Sequential:
+    """A network with weights of its own."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**63)))
+        return network(channels)
+
+
+def state(net: nn.Module) -> dict[str, Any]:
+    """Parameters and statistics of `net` by name, as JSON has them."""
+    return {name: value.tolist() for name, value in net.state_dict().items()}
+
+
+def restored(net: Net, state: Mapping[str, Any]) -> Net:
+    """`net` with the `state` of one like it."""
+    net.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+    return net
 
 
 def _block(taken: int, given: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:

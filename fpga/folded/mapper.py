@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from fpga.devices import Device
+from fpga.devices import Device, Resources
 from fpga.folded.choices import Choice, choices, reused
 from fpga.folded.engines import Fold, engines
 from fpga.folded.plan import Plan
@@ -72,8 +72,11 @@ class _Search:
         slowest = self.at(self.paces[-1])
         if short := lacking(slowest, self.device):
             raise ValueError(f"{self.device.name} lacks {short} even for one lane per layer: compress the net further")
-        index = _first(len(self.paces), lambda i: not lacking(self.at(self.paces[i]), self.device))
-        return self.at(self.paces[index])
+        return self.at(self.paces[_first(len(self.paces), lambda i: self._fits(self.at(self.paces[i])))])
+
+    def _fits(self, plan: Plan) -> bool:
+        """Multipliers are counted first: the depths of queues take the clocks of every element."""
+        return not _excess(plan.multiplying(self.device.family), self.device) and not lacking(plan, self.device)
 
     def smallest(self, interval: int | None, latency: int | None) -> Plan:
         """Few multipliers within the limits; the fewest there are if only the interval is limited."""
@@ -85,6 +88,9 @@ class _Search:
             return (interval is None or plan.interval <= interval) and (latency is None or plan.latency <= latency)
 
         best = self.at(self.paces[0])
+        slow = [pace for pace in self.paces if interval is not None and pace <= interval]
+        if slow and (short := _excess(self.at(slow[-1]).multiplying(self.device.family), self.device)):
+            raise ValueError(self._too_large(short, interval, latency))
         if not meets(best):
             raise ValueError(self._too_slow(best, interval, latency))
         index = _first(len(self.paces), lambda i: not meets(self.at(self.paces[i])))
@@ -125,7 +131,11 @@ class _Search:
 
 def lacking(plan: Plan, device: Device) -> str:
     """What a plan needs beyond the device, in words; empty if it fits."""
-    over = plan.needs(device.family).lacking(replace(device.holds, lut=device.holds.lut * TABLES))
+    return _excess(plan.needs(device.family), device)
+
+
+def _excess(needs: Resources, device: Device) -> str:
+    over = needs.lacking(replace(device.holds, lut=device.holds.lut * TABLES))
     short = ((over.dsp, "multipliers"), (over.lut, "tables to multiply with"), (over.bram, "block RAMs"))
     return " and ".join(f"{count:.0f} {what}" for count, what in short if count)
 

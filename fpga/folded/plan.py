@@ -80,12 +80,16 @@ class Plan:
         return self.timing.interval
 
     def needs(self, family: Family) -> Resources:
-        """Block RAMs and multiplier blocks; where a family has none of these, the tables that multiply, about."""
+        """Block RAMs, and what multiplies."""
+        bram = sum(memory.block_rams(family) for memory in memories(self.made[1], self.queues))
+        return self.multiplying(family) + Resources(bram=bram)
+
+    def multiplying(self, family: Family) -> Resources:
+        """Multiplier blocks; where a family has none of these, the tables that multiply, about."""
         made = self.made[1]
-        bram = sum(memory.block_rams(family) for memory in memories(made, self.queues))
         if family == "ice40":
-            return Resources(lut=sum(_tables(engine) for engine in made), bram=bram)
-        return Resources(dsp=sum(blocks(engine) for engine in made), bram=bram)
+            return Resources(lut=sum(_tables(engine) for engine in made))
+        return Resources(dsp=sum(blocks(engine) for engine in made))
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:

@@ -8,6 +8,7 @@ clock.
 """
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -95,8 +96,10 @@ class _Line:
         self.times = np.full(len(gaps), NEVER)
         self.known = 0
         self.waits: list[_Wait] = []
+        self.readers: list[_Line] = []
 
     def wait(self, line: "_Line", index: Clocks, plus: int | Clocks = 0) -> None:
+        line.readers.append(self)
         self.waits.append(_Wait(line, index, np.maximum.accumulate(index), np.broadcast_to(plus, index.shape)))
 
     def advance(self) -> bool:
@@ -142,8 +145,11 @@ class _Run:
 
     def advance(self) -> None:
         """Computes all that waits for nothing unknown."""
-        while sum(line.advance() for line in self.lines):
-            pass
+        todo = deque(self.lines)
+        while todo:
+            line = todo.popleft()
+            if line.advance():
+                todo.extend(reader for reader in line.readers if reader not in todo)
 
     def hold_back(self) -> None:
         """Lets no result begin before the first byte of its sample is in (`harness.InTurn`)."""

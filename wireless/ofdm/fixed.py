@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
-from shared.f8net import F8Net
+from shared.f8net import F8Net, keep_zeros
 from shared.fixedpoint import Format
 from shared.integer import Program, outputs
 from wireless.ofdm.estimators import TAPS
@@ -70,19 +69,9 @@ def layers(gate: DelayGate, keep: Sequence[Tensor] | None = None) -> nn.Sequenti
     found: list[nn.Module] = []
     for index, layer in enumerate(copy.deepcopy(gate.layers)):
         if keep is not None:
-            parametrize.register_parametrization(layer, "weight", _Mask(keep[index]))
+            keep_zeros(layer, keep[index])
         found += [nn.ReLU(), layer] if found else [layer]
     return nn.Sequential(*found)
-
-
-class _Mask(nn.Module):
-    def __init__(self, keep: Tensor) -> None:
-        super().__init__()
-        self.keep: Tensor
-        self.register_buffer("keep", keep.to(torch.get_default_dtype()))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight * self.keep
 
 
 @dataclass(frozen=True, eq=False)
