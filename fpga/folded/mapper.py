@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from fpga.devices import Device, Resources
 from fpga.folded.choices import Choice, choices, reused
@@ -10,6 +11,9 @@ from fpga.folded.engines import Fold, engines
 from fpga.folded.plan import Plan
 from fpga.stream import ends
 from shared.integer import Program
+
+TABLES: Final = 0.5
+"""The share of a device's tables that may multiply, where there are no blocks for it."""
 
 
 def plan(
@@ -70,13 +74,9 @@ class _Search:
     def fastest(self) -> Plan:
         """The shortest interval that fits."""
         slowest = self.at(self.paces[-1])
-        if short := lacking(slowest, self.device):
+        if short := self._lacking(slowest):
             raise ValueError(f"{self.device.name} lacks {short} even for one lane per layer: compress the net further")
         return self.at(self.paces[_first(len(self.paces), lambda i: self._fits(self.at(self.paces[i])))])
-
-    def _fits(self, plan: Plan) -> bool:
-        """Multipliers are counted first: the depths of queues take the clocks of every element."""
-        return not _excess(plan.multiplying(self.device.family), self.device) and not lacking(plan, self.device)
 
     def smallest(self, interval: int | None, latency: int | None) -> Plan:
         """Few multipliers within the limits; the fewest there are if only the interval is limited."""
@@ -87,15 +87,14 @@ class _Search:
                 return False
             return (interval is None or plan.interval <= interval) and (latency is None or plan.latency <= latency)
 
-        best = self.at(self.paces[0])
-        slow = [pace for pace in self.paces if interval is not None and pace <= interval]
-        if slow and (short := _excess(self.at(slow[-1]).multiplying(self.device.family), self.device)):
+        if short := self._multipliers_short(interval):
             raise ValueError(self._too_large(short, interval, latency))
+        best = self.at(self.paces[0])
         if not meets(best):
             raise ValueError(self._too_slow(best, interval, latency))
         index = _first(len(self.paces), lambda i: not meets(self.at(self.paces[i])))
         found = self._shaved(self.at(self.paces[max(index - 1, 0)]), meets)
-        if short := lacking(found, self.device):
+        if short := self._lacking(found):
             raise ValueError(self._too_large(short, interval, latency))
         return found
 
@@ -108,6 +107,25 @@ class _Search:
                     found = smaller
                     break
         return found
+
+    def _fits(self, plan: Plan) -> bool:
+        """Multipliers are counted first: the depths of queues take the clocks of every element."""
+        return not self._excess(plan.multiplying(self.device.family)) and not self._lacking(plan)
+
+    def _multipliers_short(self, interval: int | None) -> str:
+        """What any folding lacks that is busy for `interval` clocks at most."""
+        enough = [pace for pace in self.paces if interval is not None and pace <= interval]
+        return self._excess(self.at(enough[-1]).multiplying(self.device.family)) if enough else ""
+
+    def _lacking(self, plan: Plan) -> str:
+        """What a plan needs beyond the device, in words; empty if it fits."""
+        return self._excess(plan.needs(self.device.family))
+
+    def _excess(self, needs: Resources) -> str:
+        holds = self.device.holds
+        over = needs.lacking(replace(holds, lut=holds.lut * TABLES))
+        short = ((over.dsp, "multipliers"), (over.lut, "tables to multiply with"), (over.bram, "block RAMs"))
+        return " and ".join(f"{count:.0f} {what}" for count, what in short if count)
 
     def _too_slow(self, best: Plan, interval: int | None, latency: int | None) -> str:
         wanted = [f"{what}={n}" for what, n in (("interval", interval), ("latency", latency)) if n is not None]
@@ -127,21 +145,6 @@ class _Search:
             f"{' and '.join(wanted)} clocks need more than {self.device.name} holds: {short} too many; prune blocks, "
             f"or allow interval={fits.interval} and latency={fits.latency}, which fit"
         )
-
-
-def lacking(plan: Plan, device: Device) -> str:
-    """What a plan needs beyond the device, in words; empty if it fits."""
-    return _excess(plan.needs(device.family), device)
-
-
-def _excess(needs: Resources, device: Device) -> str:
-    over = needs.lacking(replace(device.holds, lut=device.holds.lut * TABLES))
-    short = ((over.dsp, "multipliers"), (over.lut, "tables to multiply with"), (over.bram, "block RAMs"))
-    return " and ".join(f"{count:.0f} {what}" for count, what in short if count)
-
-
-TABLES = 0.5
-"""The share of a device's tables that may multiply, where there are no blocks for it."""
 
 
 def _first(count: int, holds: Callable[[int], bool]) -> int:

@@ -71,7 +71,14 @@ def test_what_is_not_simulated_is_an_error(body: str, text: str) -> None:
         simulate(f"module top({PORTS}); {body} endmodule", bytes_of(2, 1), 1, cells="ice40")
 
 
-def test_a_cell_of_another_kind_is_named() -> None:
-    top = {"cells": {"c": {"type": "$anyseq"}}, "ports": {"clk": {"bits": [2]}}, "netnames": {}}
-    with pytest.raises(ValueError, match=r"no gate simulation of a cell \$anyseq"):
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ({"type": "$anyseq"}, r"no gate simulation of a cell \$anyseq"),
+        ({"type": "$mul", "connections": {"A": [3], "B": [4], "Y": [*range(5, 70)]}}, "a multiplier of 65 bits"),
+    ],
+)
+def test_a_cell_that_is_not_simulated_is_named(cell: dict, text: str) -> None:
+    top = {"cells": {"c": cell}, "ports": {"clk": {"bits": [2]}}, "netnames": {}}
+    with pytest.raises(ValueError, match=text):
         gates.design(top)

@@ -10,7 +10,7 @@ from qwedge.experiments.ofdm import CHANNELS, OFDM, OFDMSettings
 from shared.lab import Store, run
 from wireless.ofdm.channels import ExponentialFading
 from wireless.ofdm.complexity import table
-from wireless.ofdm.evaluate import errors
+from wireless.ofdm.evaluate import BURST, errors
 from wireless.ofdm.figures import ber, cut, main_points, over_packets, over_seeds, pooled, ratio
 from wireless.ofdm.link import Link
 from wireless.ofdm.neural import DelayGate
@@ -145,12 +145,14 @@ def test_the_cost_table_counts_the_networks_as_they_are(whole):
 
 def test_a_point_ends_once_every_receiver_has_lost_enough():
     receivers = {"ls": Receiver("ls"), "perfect": Receiver("perfect")}
-    counted = errors(Link(ExponentialFading()), receivers, 8.0, 2000, np.random.default_rng(0), enough=10)
-    assert 10 <= min(counted["packet_errors"].values()) < 40
+    counted = errors(Link(ExponentialFading()), receivers, 8.0, 2000, np.random.default_rng(0), enough=30)
+    assert 30 <= min(counted["packet_errors"].values()) < 60
     assert counted["packets"] == 20 * len(counted["bit_errors"]["ls"]) < 2000
     assert counted["bits"] == 954 * counted["packets"]
     again = errors(Link(ExponentialFading()), receivers, 8.0, counted["packets"], np.random.default_rng(0))
     assert again == counted
+    before = errors(Link(ExponentialFading()), receivers, 8.0, counted["packets"] - BURST, np.random.default_rng(0))
+    assert before["packet_errors"]["perfect"] < 30 <= before["packet_errors"]["ls"]
 
 
 def test_every_channel_of_the_settings_is_known_by_the_name_that_tables_call_it():
