@@ -26,6 +26,7 @@ from fpga.devices import device
 from fpga.example import example
 from fpga.flow import Wish, draw, verified, workshop
 from fpga.folded import plan, utilisation
+from fpga.report import fmax, microseconds, per_second
 from fpga.synth import mapped
 from qwedge.experiments.ofdm_fpga import OFDMFPGA, OFDMFPGASettings
 from shared.f8net import F8Net
@@ -260,22 +261,23 @@ def _rule(rows: Sequence[Row]) -> Measure:
 def _estimator(rows: Sequence[Row]) -> dict[str, Measure]:
     if not rows:
         return {}
-    clock = [fmax(row) for row in rows]
-    latency = [row.result["design"]["latency"] / mhz for row, mhz in zip(rows, clock, strict=True)]
     minutes = [sum(row.result["built"]["seconds"].values()) / 60 for row in rows]
-    sizes = [row.result["sizes"] for row in rows]
+    cut = mean([lut(row, "wide, unrolled") / lut(row, "small, unrolled") for row in rows])
     losses = {name: over_seeds(ratio(name, "float"), rows, _errors) for name in ("fixed", "small")}
     return {
         "estimator_share_ecp5_25k": _worst([fullest(row) for row in rows], "of the fullest resource", "<= 1", max),
-        "estimator_fmax_mhz": _worst(clock, "MHz", ">= 100", min),
-        "estimator_latency_us": _worst(latency, "us", "<= 4", max),
+        "estimator_fmax_mhz": _worst([fmax(row) for row in rows], "MHz", ">= 100", min),
+        "estimator_latency_us": _worst([microseconds(row) for row in rows], "us", "<= 4", max),
         "estimator_ber_ratio_8bit": Measure(*losses["fixed"], "x", "<= 1.02"),
         "estimator_ber_ratio_pruned": Measure(*losses["small"], "x", "<= 1.02"),
-        "resource_cut": _ratio(
-            [s["wide, unrolled"]["used"]["lut"] / s["small, unrolled"]["used"]["lut"] for s in sizes]
-        ),
+        "resource_cut": Measure(*cut, "x logic cells, 16-bit / pruned 8-bit", ">= 8"),
         "flow_minutes": _worst(minutes, "minutes of a contended machine", "<= 4", max),
     }
+
+
+def lut(row: Row, net: str) -> float:
+    """Logic cells of a net of the estimator as mapped."""
+    return float(row.result["sizes"][net]["used"]["lut"])
 
 
 def _errors(row: Row) -> Any:
@@ -285,13 +287,12 @@ def _errors(row: Row) -> Any:
 def _radar(rows: Sequence[Row]) -> dict[str, Measure]:
     if not rows:
         return {}
-    rate = [1e6 * fmax(row) / row.result["design"]["interval"] for row in rows]
     busy = [next(s for s in row.result["utilisation"] if s["name"] == "net") for row in rows]
     accuracy = {kind: mean([100 * row.result[kind] / row.result["of"] for row in rows]) for kind in ("float", "fixed")}
     gap = mean([100 * (row.result["float"] - row.result["fixed"]) / row.result["of"] for row in rows])
     return {
         "radar_share_ecp5_85k": _worst([fullest(row) for row in rows], "of the fullest resource", "<= 1", max),
-        "radar_per_second": _worst(rate, "recordings a second", ">= 10000", min),
+        "radar_per_second": _worst([per_second(row) for row in rows], "recordings a second", ">= 10000", min),
         "radar_accuracy_float": Measure(*accuracy["float"], "%"),
         "radar_accuracy_8bit": Measure(*accuracy["fixed"], "%"),
         "radar_gap": Measure(*gap, "points", "<= 1"),
@@ -315,12 +316,6 @@ def _sparse(rows: Sequence[Row]) -> dict[str, Measure]:
     return found
 
 
-def fmax(row: Row) -> float:
-    """MHz, of the seed that was packed."""
-    built = row.result["built"]
-    return float(built["fmax_mhz"][str(built["seed"])])
-
-
 def fullest(row: Row) -> float:
     """The share of the resource of which least is left."""
     used, have = row.result["built"]["used"], row.result["built"]["available"]
@@ -330,11 +325,6 @@ def fullest(row: Row) -> float:
 def _worst(values: Sequence[float], unit: str, goal: str, worst: Any) -> Measure:
     """The worst over seeds, between the best and itself."""
     return Measure(worst(values), min(values), max(values), unit, goal)
-
-
-def _ratio(ratios: Sequence[float]) -> Measure:
-    it = mean(ratios)
-    return Measure(it.value, it.low, it.high, "x logic cells, 16-bit / pruned 8-bit", ">= 8")
 
 
 def _estimate_error(rows: Sequence[Row]) -> Measure:
