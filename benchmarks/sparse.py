@@ -5,7 +5,7 @@ the multipliers that they need for it, and how often they are right. Beside ADMM
 largest magnitude kept without a search, and a net that was small from the start.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -36,6 +36,9 @@ BATCHES: Final = Schedule(steps=40, rate=2e-3, floor=2e-3, batch=radar.BATCH)
 LARGEST: Final = ADMM(steps=0, fine_tune=0)
 """Keeps the weights of largest magnitude."""
 
+FIRST, FURTHER, IN_FIXED_POINT = 8e-3, 4e-3, 1e-3
+"""Learning rates."""
+
 
 class Comparison:
     """Nets of one seed, trained on so many examples and for so many epochs, in stages that a killed run goes on from.
@@ -47,12 +50,16 @@ class Comparison:
         self.context, self.tried, self.examples, self.epochs = context, tried, examples, epochs
 
     def result(self) -> dict[str, JSON]:
-        whole = self.context.checkpoint("trained", lambda: radar.state(self.trained(radar.fresh(self.context.rng))))
+        whole = self.context.checkpoint("trained", lambda: radar.state(self.new(radar.CHANNELS)))
+
+        def again() -> nn.Module:
+            return radar.restored(radar.network(), whole)
+
         nets: Mapping[str, Callable[[], nn.Module]] = {
-            "whole": lambda: self.trained(restored(whole), self.searched),
-            "small": lambda: self.trained(self.trained(radar.fresh(self.context.rng, SMALL)), self.searched),
-            "magnitude": lambda: self.trained(self.pruned(restored(whole), LARGEST), self.searched),
-            "admm": lambda: self.pruned(restored(whole), SEARCH),
+            "whole": lambda: self.trained(again(), self.searched, FURTHER),
+            "small": lambda: self.trained(self.new(SMALL), self.searched, FURTHER),
+            "magnitude": lambda: self.trained(self.pruned(again(), LARGEST), self.searched, FURTHER),
+            "admm": lambda: self.pruned(again(), SEARCH),
         }
         return {name: self.context.checkpoint(name, partial(self.finished, net)) for name, net in nets.items()}
 
@@ -61,9 +68,10 @@ class Comparison:
         """Epochs that the search takes: the other nets are trained for as many more."""
         return len(POSITIONS) * SEARCH.steps * BATCHES.steps * BATCHES.batch // self.examples
 
-    def trained(self, net: nn.Module, epochs: int | None = None, rate: float | None = None) -> nn.Module:
-        """From the start unless told otherwise."""
-        epochs, rate = (self.epochs, 8e-3) if epochs is None else (epochs, rate or 4e-3)
+    def new(self, channels: Sequence[int]) -> nn.Module:
+        return self.trained(radar.fresh(self.context.rng, channels), self.epochs, FIRST)
+
+    def trained(self, net: nn.Module, epochs: int, rate: float) -> nn.Module:
         for epoch in radar.train(net, self.examples, epochs, rate, self.context.rng):
             self.context.progress(epoch, epochs, "training radar networks")
         return net
@@ -90,14 +98,12 @@ class Comparison:
 
     def finished(self, net: Callable[[], nn.Module]) -> dict[str, JSON]:
         """What a net that was trained further, and then in fixed point, is worth, and what it takes of an ECP5-85k."""
-        fixed = F8Net(self.trained(net(), max(self.epochs // 3, 1)), shape=(2, radar.SAMPLES), input=radar.FORMAT)
+        fixed = F8Net(
+            self.trained(net(), max(self.epochs // 3, 1), FURTHER), shape=(2, radar.SAMPLES), input=radar.FORMAT
+        )
         fixed.calibrate(radar.draw(512, self.context.rng)[0])
-        self.trained(fixed, max(self.epochs // 6, 1), 1e-3)
+        self.trained(fixed, max(self.epochs // 6, 1), IN_FIXED_POINT)
         return described(fixed.eval().program(), *self.tried)
-
-
-def restored(state: Mapping[str, Any]) -> nn.Module:
-    return radar.restored(radar.network(), state)
 
 
 def only(net: nn.Module, weight: Tensor, price: NonzeroPrice) -> NonzeroPrice:
