@@ -24,13 +24,18 @@ SCRIPT: Final = (
     "select -set words t:$mul t:$mem_v2",
     "techmap */* @words %d",
     "simplemap",
+    "opt_expr",
+    "opt_clean -purge",
     "flatten -noscopeinfo",
     "opt -purge",
     "dfflegalize -cell $_DFF_P_ 01",
     "opt_clean -purge",
     "write_json gates.json",
 )
-"""What makes yosys write a design as the cells that `design` knows: each module simplified, then all made one."""
+"""What makes yosys write a design as the cells that `design` knows: each module simplified, then all made one.
+
+A block RAM's model knows every width. Unless all but its own goes before, a hundred are more than yosys can hold.
+"""
 
 _GATES: Final = {
     "$_BUF_": "{A}",
