@@ -34,7 +34,7 @@ SCRIPT: Final = (
 )
 """What makes yosys write a design as the cells that `design` knows: each module simplified, then all made one.
 
-A block RAM's model knows every width. Unless all but its own goes before, a hundred are more than yosys can hold.
+A block RAM's model knows every width. Unless all but its own goes before, ninety of them are more than yosys can hold.
 """
 
 _GATES: Final = {
