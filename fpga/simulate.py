@@ -26,7 +26,7 @@ from fpga.devices import Family
 
 Bytes = NDArray[np.uint8]
 
-FORMAT: Final = "2"
+FORMAT: Final = "3"
 """Of the kept programs: raise it where others are made of the same sources."""
 
 HANG: Final = 10_000_000

@@ -76,7 +76,8 @@ class _Search:
         slowest = self.at(self.paces[-1])
         if short := self._lacking(slowest):
             raise ValueError(f"{self.device.name} lacks {short} even for one lane per layer: compress the net further")
-        return self.at(self.paces[_first(len(self.paces), lambda i: self._fits(self.at(self.paces[i])))])
+        index = _first(len(self.paces), lambda i: self._fits(self.at(self.paces[i])))
+        return self.at(self.paces[index])
 
     def smallest(self, interval: int | None, latency: int | None) -> Plan:
         """Few multipliers within the limits; the fewest there are if only the interval is limited."""

@@ -6,13 +6,21 @@ from torch.nn.utils import parametrize
 
 
 def keep_zeros(layer: nn.Module, keep: Tensor) -> None:
-    """Holds `layer.weight` at zero where `keep`, of its shape, is False. `F8Net` sees the weights that are left.
+    """Holds `layer.weight` at zero where `keep` is False. `F8Net` sees the weights that are left.
+
+    Raises `ValueError` unless `keep` has the weight's shape.
 
     >>> layer = nn.Linear(2, 1)
     >>> keep_zeros(layer, torch.tensor([[True, False]]))
     >>> (layer.weight != 0).tolist()
     [[True, False]]
     """
+    assert isinstance(layer.weight, Tensor)
+    shape = tuple(layer.weight.shape)
+    if tuple(keep.shape) != shape:
+        raise ValueError(
+            f"a mask of shape {tuple(keep.shape)} for a weight of shape {shape}: give a bool for each weight"
+        )
     parametrize.register_parametrization(layer, "weight", _Mask(keep))
 
 

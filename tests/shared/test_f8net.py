@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils import parametrize, prune
+from torch.nn.utils import prune
 
-from shared.f8net import F8Net, fix_quant
+from shared.f8net import F8Net, fix_quant, keep_zeros
 from shared.f8net.scales import REAL, Ties
 from shared.f8net.steps import _Statistics
 from shared.fixedpoint import Format
@@ -29,7 +29,7 @@ from shared.integer import Linear, MaxPool, Requantise, audit, run
 S8, U8 = Format(8, 6), Format(8, 8, signed=False)
 
 
-@pytest.mark.parametrize("module", ["net", "scales", "steps", "graph"])
+@pytest.mark.parametrize("module", ["masks", "net", "scales", "steps", "graph"])
 def test_examples_in_docstrings(module):
     assert doctest.testmod(importlib.import_module(f"shared.f8net.{module}")).failed == 0
 
@@ -347,19 +347,10 @@ def test_the_program_is_lean():
     assert program.values[next(s.output for s in program.operations if isinstance(s, MaxPool))].format.word == 8
 
 
-class Mask(nn.Module):
-    def __init__(self, mask):
-        super().__init__()
-        self.register_buffer("mask", mask)
-
-    def forward(self, weight):
-        return weight * self.mask
-
-
 def test_pruned_weights_stay_zero_integers_while_the_others_train():
     net = Residual()
-    mask = (torch.rand(net.down.weight.shape, generator=torch.Generator().manual_seed(0)) < 0.3).float()
-    parametrize.register_parametrization(net.down, "weight", Mask(mask))
+    mask = torch.rand(net.down.weight.shape, generator=torch.Generator().manual_seed(0)) < 0.3
+    keep_zeros(net.down, mask)
     net = F8Net(net, shape=Residual.shape, input=S8)
     for seed in range(5):
         net(batch(Residual, 20, seed)).square().sum().backward()
@@ -370,6 +361,11 @@ def test_pruned_weights_stay_zero_integers_while_the_others_train():
     down = next(step for step in same(net, Residual, 200).operations if step.output == "down")
     assert not down.weight.integers[mask.numpy() == 0].any()
     assert 0 < np.count_nonzero(down.weight.integers) <= mask.sum()
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"mask of shape \(2,\).* weight of shape \(3, 2\)"):
+        keep_zeros(nn.Linear(2, 3), torch.ones(2, dtype=torch.bool))
 
 
 def test_hooks_that_would_be_skipped_are_refused():
