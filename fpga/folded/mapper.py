@@ -76,8 +76,9 @@ class _Search:
         slowest = self.at(self.paces[-1])
         if short := self._lacking(slowest):
             raise ValueError(f"{self.device.name} lacks {short} even for one lane per layer: compress the net further")
-        index = _first(len(self.paces), lambda i: self._fits(self.at(self.paces[i])))
-        return self.at(self.paces[index])
+        # A slower pace needs no more multipliers, but maybe more block RAMs, and these take the clocks of all elements.
+        index = _first(len(self.paces), lambda i: not self._multipliers_lacking(self.paces[i]))
+        return next(found for pace in self.paces[index:] if not self._lacking(found := self.at(pace)))
 
     def smallest(self, interval: int | None, latency: int | None) -> Plan:
         """Few multipliers within the limits; the fewest there are if only the interval is limited."""
@@ -109,14 +110,13 @@ class _Search:
                     break
         return found
 
-    def _fits(self, plan: Plan) -> bool:
-        """Multipliers are counted first: the depths of queues take the clocks of every element."""
-        return not self._excess(plan.multiplying(self.device.family)) and not self._lacking(plan)
-
     def _multipliers_short(self, interval: int | None) -> str:
         """What any folding lacks that is busy for `interval` clocks at most."""
         enough = [pace for pace in self.paces if interval is not None and pace <= interval]
-        return self._excess(self.at(enough[-1]).multiplying(self.device.family)) if enough else ""
+        return self._multipliers_lacking(enough[-1]) if enough else ""
+
+    def _multipliers_lacking(self, pace: int) -> str:
+        return self._excess(self.at(pace).multiplying(self.device.family))
 
     def _lacking(self, plan: Plan) -> str:
         """What a plan needs beyond the device, in words; empty if it fits."""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def test_the_smallest_within_an_interval_is_the_smallest_of_all() -> None:
         assert (found.needs("ecp5").dsp, found.interval <= interval) == (best, True)
     fits = [p for p in every if p.needs("ecp5").dsp <= SMALL.holds.dsp]
     assert plan(program, SMALL).interval == min(p.interval for p in fits)
+
+
+@pytest.mark.parametrize("block_rams", [17, 20, 22])
+def test_the_fastest_that_fits_is_found_where_block_rams_are_few(block_rams: int) -> None:
+    """A faster folding may need fewer of them than a slower one."""
+    few = replace(LARGE, holds=replace(LARGE.holds, bram=block_rams))
+    found = plan(radar(), few)
+    assert found.needs("ecp5").bram <= block_rams
+    faster = [plan(radar(), LARGE, interval=n) for n in (6144, 7680, 10752, 12288, 15360) if n < found.interval]
+    assert all(other.needs("ecp5").bram > block_rams for other in faster)
 
 
 def test_choices_are_larger_and_faster_one_after_the_other() -> None:
