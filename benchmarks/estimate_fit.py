@@ -1,4 +1,4 @@
-"""Fits the constants of `fpga.estimate` to what yosys and nextpnr make of random nets.
+"""Fits the constants of `fpga.pricing.estimate` to what yosys and nextpnr make of random nets.
 
 `python -m benchmarks.estimate_fit [--nets N] [--seed N] [--out DIR]` prints the two tables of constants and how far the
 estimate is off on nets that were left out in turn. The nets of `benchmarks.fpga` are not among them.
@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from fpga import estimate
-from fpga.devices import DEVICES
+from fpga.design.devices import DEVICES
 from fpga.folded import Plan, generate
-from fpga.folded.choices import choices
-from fpga.folded.engines import engines
+from fpga.folded.graph.engines import engines
+from fpga.folded.planning.choices import choices
+from fpga.pricing import estimate
 from fpga.synth import mapped
-from fpga.unrolled import cost, unroll
+from fpga.unrolled.generate import cost, unroll
 from shared.fixedpoint import Format
 from shared.integer import (
     AveragePool,

@@ -21,12 +21,14 @@ import torch
 from pydantic import Field
 
 from benchmarks import estimate_fit, radar, sparse
-from fpga import estimate, verify
-from fpga.devices import device
-from fpga.example import example
-from fpga.flow import Wish, draw, verified, workshop
-from fpga.folded import plan, utilisation
-from fpga.report import fmax, microseconds, per_second
+from fpga.build import verify
+from fpga.build.example import example
+from fpga.build.flow import Wish, draw, verified, workshop
+from fpga.build.page import fmax, microseconds, per_second
+from fpga.design.devices import device
+from fpga.folded import utilisation
+from fpga.folded.planning import plan
+from fpga.pricing import estimate
 from fpga.synth import mapped
 from qwedge.experiments.ofdm_fpga import OFDMFPGA, OFDMFPGASettings
 from shared.f8net import F8Net

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import radar
-from fpga.devices import device
-from fpga.folded import plan
-from fpga.prices import clocks
+from fpga.design.devices import device
+from fpga.folded.planning import plan
+from fpga.pricing.prices import clocks
 from shared import ADMM, NonzeroPrice, Sparsity
 from shared.f8net import F8Net, keep_zeros
 from shared.integer import Program, audit, outputs

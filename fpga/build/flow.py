@@ -7,11 +7,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from fpga import estimate, folded, tools, unrolled, verify
-from fpga.design import Design
-from fpga.devices import Device, Resources
+from fpga import folded, tools
+from fpga.build import verify
+from fpga.design.devices import Device, Resources
+from fpga.design.interface import Design
+from fpga.pricing import estimate
 from fpga.synth import Built, build, mapped
 from fpga.synth.flow import Pins
+from fpga.unrolled import generate as unrolled
 from shared.fixedpoint import Integers
 from shared.integer import Program, audit
 from shared.integer.c_header import c_header
@@ -92,7 +95,7 @@ def verified(
     given: Integers | None = None,
     before: Sequence[verify.Step] = (),
 ) -> dict[str, Any]:
-    """Builds the bitstream of a program and compares every step; what `fpga.report` shows, as JSON data.
+    """Builds the bitstream of a program and compares every step; what `fpga.build.page` shows, as JSON data.
 
     The RTL computes `compared` samples, 2,000 unless told, every other step a tenth of them. `given` are samples of the
     task, `before` further implementations to compare, such as the net it came from. Artefacts: the bitstream, the

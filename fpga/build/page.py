@@ -77,7 +77,7 @@ def _resources(row: Row) -> Table:
         for kind, name in KINDS.items()
     ]
     columns = ("resource", "used", "free", "share", "estimated", "estimate off by")
-    note = "Used: after place and route, harness included. Estimated: fpga.estimate, before any tool ran."
+    note = "Used: after place and route, harness included. Estimated: fpga.pricing.estimate, before any tool ran."
     return Table(f"Resources on {row.result['built']['device']}", columns, lines, note)
 
 

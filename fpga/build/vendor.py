@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fpga import tools, verify
+from fpga import tools
+from fpga.build import verify
 from fpga.hls import Project, lower
 from shared.fixedpoint import Integers
 from shared.integer import Program

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fpga.design import Design
-from fpga.devices import Family
-from fpga.simulate import simulate
-from fpga.stream import ends
+from fpga.design.devices import Family
+from fpga.design.interface import Design
+from fpga.design.stream import ends
+from fpga.simulation.simulate import simulate
 from fpga.synth import Built, Mapped, bitstream_verilog, netlist_verilog
 from shared.fixedpoint import Integers
 from shared.integer import Program, outputs, run

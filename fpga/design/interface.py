@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from fpga.stream import Stream, ends
+from fpga.design.stream import Stream, ends
 from shared.integer import Program
 
 TOP = "top"
@@ -32,7 +32,7 @@ class Design:
 
     The module `top` has the ports `clk`, `in_valid`, `in_byte[7:0]`, `in_ready`, `out_valid`, `out_byte[7:0]`,
     `out_ready`. A byte moves at a rising edge where valid and ready are both 1; valid does not wait for ready. Samples
-    follow each other without gaps in the order of `fpga.stream.Stream`. There is no reset: registers have initial
+    follow each other without gaps in the order of `fpga.design.stream.Stream`. There is no reset: registers have initial
     values.
     """
 

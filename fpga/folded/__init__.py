@@ -5,9 +5,9 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("folded RTL needs Amaranth: pip install 'qwedge[fpga]'") from error
 
-from fpga.folded.engines import Fold
 from fpga.folded.generate import generate
-from fpga.folded.mapper import plan
-from fpga.folded.plan import Plan, Utilisation, utilisation
+from fpga.folded.graph.engines import Fold
+from fpga.folded.planning.mapper import plan
+from fpga.folded.planning.plan import Plan, Utilisation, utilisation
 
 __all__ = ["Fold", "Plan", "Utilisation", "generate", "plan", "utilisation"]

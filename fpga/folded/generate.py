@@ -1,8 +1,8 @@
 """Folded RTL: the Verilog of a plan."""
 
-from fpga.design import TOP, Design
-from fpga.folded.circuit import Circuit
-from fpga.folded.plan import Plan
+from fpga.design.interface import TOP, Design
+from fpga.folded.planning.plan import Plan
+from fpga.folded.rtl.circuit import Circuit
 from shared.integer import Program
 
 

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fpga.design.stream import ends
 from fpga.hls.abstract import TOP, AbstractProject, quiet
 from fpga.hls.backends import BACKENDS, Backend
 from fpga.hls.layers import Layer, layers
-from fpga.stream import ends
 from shared.fixedpoint import Integers
 from shared.integer import AbstractPool, Flatten, Linear, Program, Requantise, run
 
@@ -29,7 +29,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Project(AbstractProject):
-    """A written project. The ports of its top function are flat, channels fastest, as in `fpga.stream`."""
+    """A written project. The ports of its top function are flat, channels fastest, as in `fpga.design.stream`."""
 
     program: Program
     layers: tuple[Layer, ...]

@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from fpga.devices import Device, Resources
-from fpga.folded.engines import Engine
-from fpga.folded.fifo import SHALLOW
-from fpga.folded.gather import queue_depth
-from fpga.folded.join import DEPTH
-from fpga.folded.memories import Memory, memories
-from fpga.folded.plan import Plan, blocks
-from fpga.unrolled import cost
+from fpga.design.devices import Device, Resources
+from fpga.folded.graph.engines import Engine
+from fpga.folded.planning.memories import Memory, memories
+from fpga.folded.planning.plan import Plan, blocks
+from fpga.folded.rtl.fifo import SHALLOW
+from fpga.folded.rtl.gather import queue_depth
+from fpga.folded.rtl.join import DEPTH
+from fpga.unrolled.generate import cost
 from shared.integer import Program, bits
 
 ENDS: Final = "streams"

@@ -12,7 +12,7 @@ from shared import NonzeroPrice
 
 
 def clocks(shape: tuple[int, ...], lanes: int, positions: int = 1) -> NonzeroPrice:
-    """Clocks per sample of a folded weight `(out, in, *kernel)`, for the blocks of `fpga.menus.lane_blocks`.
+    """Clocks per sample of a folded weight `(out, in, *kernel)`, for the blocks of `fpga.pricing.menus.lane_blocks`.
 
     A block costs one clock at each position of the output. Exact as long as every group of lanes keeps at least as many
     blocks as it has lanes: it needs that long to hand its sums on.
@@ -31,7 +31,7 @@ class AdderPrice:
 
         price(w) = each * digits(w * 2**fraction)        measure(z) = compile(z)
 
-    `compile` builds the net with the weights `z` and counts, as `sum(fpga.unrolled.cost(program).values())` or
+    `compile` builds the net with the weights `z` and counts, as `sum(fpga.unrolled.generate.cost(program).values())` or
     `fpga.synth.mapped` do. What it counts at `z = 0`, the activations, is `base`. Shared terms make adders cheaper than
     their digits say, so `each` is set anew around every point that is measured.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
-from fpga.design import TOP
+from fpga.design.interface import TOP
 
 Bit = int | str
 """A wire by its number, or a constant: "0", "1" or "x", which is 0."""

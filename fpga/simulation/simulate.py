@@ -1,6 +1,6 @@
 """Cycle-accurate simulation of Verilog between two byte streams: RTL, a synthesised netlist, or a read-back bitstream.
 
-Yosys writes RTL as C++ (CXXRTL) and takes a netlist apart into gates (`fpga.gates`); the system's compiler makes a
+Yosys writes RTL as C++ (CXXRTL) and takes a netlist apart into gates (`fpga.simulation.gates`); the system's compiler makes a
 program of that and of `cells/driver.cc`, and the program runs samples back to back. There are two states: what Verilog
 calls unknown is 0.
 """
@@ -20,9 +20,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fpga import gates, tools
-from fpga.design import TOP
-from fpga.devices import Family
+from fpga import tools
+from fpga.design.devices import Family
+from fpga.design.interface import TOP
+from fpga.simulation import gates
 
 Bytes = NDArray[np.uint8]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from fpga import tools
-from fpga.design import TOP, Design
-from fpga.devices import Device, Resources
+from fpga.design.devices import Device, Resources
+from fpga.design.interface import TOP, Design
 from fpga.synth.pins import BOARDS, constraints
 from fpga.synth.stages import OUT, Stage, carry_out
 from fpga.synth.uart import BOARD, serial

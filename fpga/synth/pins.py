@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from fpga.devices import Device, Family
+from fpga.design.devices import Device, Family
 
 
 @dataclass(frozen=True)

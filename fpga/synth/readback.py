@@ -1,10 +1,10 @@
-"""A built design as Verilog again, between the same byte streams, so that `fpga.simulate` can run it."""
+"""A built design as Verilog again, between the same byte streams, so that `fpga.simulation.simulate` can run it."""
 
 import re
 from typing import Final
 
 from fpga import tools
-from fpga.design import TOP
+from fpga.design.interface import TOP
 from fpga.synth.flow import Built, Mapped
 
 CHIP: Final = "chip"

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fpga.design import TOP
+from fpga.design.interface import TOP
 
 BOARD: Final = "board"
 """The module around `top`."""

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fpga import adders
-from fpga.design import Design, Part
+from fpga.design.interface import Design, Part
+from fpga.design.stream import Stream, ends
 from fpga.formats import short
-from fpga.harness import Stage, harness
-from fpga.stream import Stream, ends
+from fpga.unrolled import adders
+from fpga.unrolled.harness import Stage, harness
 from shared.fixedpoint import Format, Integers
 from shared.integer import AbstractWeighted, Constant, Input, Operation, Program, bits, outputs
 from shared.integer.operations import SUM

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fpga.design import TOP
+from fpga.design.interface import TOP
 
 
 @dataclass(frozen=True)

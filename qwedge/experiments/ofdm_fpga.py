@@ -9,12 +9,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fpga import estimate, report
-from fpga.devices import DEVICES, device
-from fpga.flow import Wish, draw, verified, workshop
-from fpga.prices import AdderPrice
+from fpga.build import page as report
+from fpga.build.flow import Wish, draw, verified, workshop
+from fpga.design.devices import DEVICES, device
+from fpga.pricing import estimate
+from fpga.pricing.prices import AdderPrice
 from fpga.synth import mapped
-from fpga.unrolled import cost
+from fpga.unrolled.generate import cost
 from shared import Sparsity
 from shared.integer import Program, audit
 from shared.integer.files import from_json, to_json

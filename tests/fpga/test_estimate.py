@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from fpga.devices import device
-from fpga.estimate import ENDS, folded, total, unrolled
+from fpga.design.devices import device
 from fpga.folded import Fold, Plan, generate
+from fpga.pricing.estimate import ENDS, folded, total, unrolled
 from fpga.synth import mapped
-from fpga.unrolled import unroll
+from fpga.unrolled.generate import unroll
 from shared.fixedpoint import Format
 from shared.integer import Constant, Input, Linear, Program, Requantise
 

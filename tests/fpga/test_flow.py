@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from fpga.devices import device
-from fpga.example import example
-from fpga.flow import Wish, draw, suited, verified
-from fpga.report import page
-from fpga.verify import Step
+from fpga.build.example import example
+from fpga.build.flow import Wish, draw, suited, verified
+from fpga.build.page import page
+from fpga.build.verify import Step
+from fpga.design.devices import device
 from shared.fixedpoint import Format
 from shared.integer import Constant, Input, Linear, Program, outputs
 from shared.lab import Context, Row, Store, render

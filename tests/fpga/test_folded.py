@@ -13,7 +13,7 @@ from folded_programs import draw, folding, samples
 from integer_programs import PROGRAMS
 
 from fpga.folded import Fold, Plan, utilisation
-from fpga.folded.timing import timing
+from fpga.folded.planning.timing import timing
 from shared.fixedpoint import Format
 from shared.integer import Add, Constant, Conv1d, Conv2d, Flatten, Input, Linear, MaxPool, Program, Requantise, outputs
 

@@ -13,9 +13,10 @@ from folded_nets import estimator, layer, radar
 from folded_programs import draw, folding, samples
 
 from fpga import tools
-from fpga.devices import device
-from fpga.folded import Fold, Plan, generate, plan
-from fpga.simulate import simulate
+from fpga.design.devices import device
+from fpga.folded import Fold, Plan, generate
+from fpga.folded.planning import plan
+from fpga.simulation.simulate import simulate
 from shared.fixedpoint import Format
 from shared.integer import Input, Program, outputs
 

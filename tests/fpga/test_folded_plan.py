@@ -14,10 +14,11 @@ pytest.importorskip("amaranth", reason="needs Amaranth: pip install 'qwedge[fpga
 from folded_nets import estimator, radar
 from folded_programs import draw
 
-from fpga.devices import device
-from fpga.folded import Fold, Plan, generate, plan, utilisation
-from fpga.folded.choices import choices, ways
-from fpga.folded.engines import engines
+from fpga.design.devices import device
+from fpga.folded import Fold, Plan, generate, utilisation
+from fpga.folded.graph.engines import engines
+from fpga.folded.planning import plan
+from fpga.folded.planning.choices import choices, ways
 from shared.fixedpoint import Format
 from shared.integer import Constant, Input, Linear, Program, Requantise
 

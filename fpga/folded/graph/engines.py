@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fpga.folded.lower import Graph, Node, lower
-from fpga.folded.taps import Taps, taps
+from fpga.folded.graph.lower import Graph, Node, lower
+from fpga.folded.graph.taps import Taps, taps
 from shared.integer import Add, Program, Value
 from shared.integer.operations import AbstractWeighted
 

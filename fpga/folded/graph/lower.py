@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fpga.stream import ends
+from fpga.design.stream import ends
 from shared.integer import Flatten, Operation, Program, Requantise, Value
 
 

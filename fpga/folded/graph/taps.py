@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fpga.folded.lower import Node
-from fpga.folded.window import Window
+from fpga.folded.graph.lower import Node
+from fpga.folded.graph.window import Window
 from shared.integer import Linear, Operation, Value
 from shared.integer.operations import AbstractConvolution, AbstractPool, AbstractWeighted, MaxPool
 

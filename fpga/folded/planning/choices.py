@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fpga.folded.engines import Engine, Fold
-from fpga.folded.taps import side_by_side, taps
+from fpga.folded.graph.engines import Engine, Fold
+from fpga.folded.graph.taps import side_by_side, taps
 from shared.integer.operations import AbstractWeighted
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from fpga.devices import Device, Resources
-from fpga.folded.choices import Choice, choices, reused
-from fpga.folded.engines import Fold, engines
-from fpga.folded.plan import Plan
-from fpga.stream import ends
+from fpga.design.devices import Device, Resources
+from fpga.design.stream import ends
+from fpga.folded.graph.engines import Fold, engines
+from fpga.folded.planning.choices import Choice, choices, reused
+from fpga.folded.planning.plan import Plan
 from shared.integer import Program
 
 TABLES: Final = 0.5

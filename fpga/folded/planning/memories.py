@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from fpga.devices import Family
-from fpga.folded.engines import Engine
-from fpga.folded.fifo import SHALLOW
-from fpga.folded.gather import queue_depth
-from fpga.folded.taps import Taps
+from fpga.design.devices import Family
+from fpga.folded.graph.engines import Engine
+from fpga.folded.graph.taps import Taps
+from fpga.folded.rtl.fifo import SHALLOW
+from fpga.folded.rtl.gather import queue_depth
 from shared.integer import bits
 
 # Depth and width that one block RAM can be set to: DP16KD (Lattice FPGA-TN-02204), SB_RAM40_4K (FPGA-TN-02002).

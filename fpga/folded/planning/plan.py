@@ -7,13 +7,13 @@ from functools import cached_property
 
 import numpy as np
 
-from fpga.design import Part
-from fpga.devices import Family, Resources
-from fpga.folded.choices import check
-from fpga.folded.engines import Engine, Fold, engines
-from fpga.folded.lower import Graph
-from fpga.folded.memories import memories
-from fpga.folded.timing import Timing, runs_ahead, timing
+from fpga.design.devices import Family, Resources
+from fpga.design.interface import Part
+from fpga.folded.graph.engines import Engine, Fold, engines
+from fpga.folded.graph.lower import Graph
+from fpga.folded.planning.choices import check
+from fpga.folded.planning.memories import memories
+from fpga.folded.planning.timing import Timing, runs_ahead, timing
 from shared.integer import Program, bits
 
 MULTIPLIER = 18

@@ -16,14 +16,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fpga.folded import gather, join
-from fpga.folded.engines import Engine
-from fpga.folded.fifo import delay
-from fpga.folded.lower import Graph
-from fpga.folded.sequencer import STAGES
-from fpga.folded.taps import Taps
-from fpga.folded.window import Window
-from fpga.stream import Stream
+from fpga.design.stream import Stream
+from fpga.folded.graph.engines import Engine
+from fpga.folded.graph.lower import Graph
+from fpga.folded.graph.taps import Taps
+from fpga.folded.graph.window import Window
+from fpga.folded.rtl import gather, join
+from fpga.folded.rtl.fifo import delay
+from fpga.folded.rtl.sequencer import STAGES
 
 Clocks = NDArray[np.int64]
 Queues = Mapping[tuple[str, int], int | None]

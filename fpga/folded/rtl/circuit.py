@@ -7,14 +7,14 @@ from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fpga.folded.engines import Engine
-from fpga.folded.fifo import Queue
-from fpga.folded.gather import Gather
-from fpga.folded.harness import FromBytes, InTurn, ToBytes
-from fpga.folded.join import Join
-from fpga.folded.lower import Graph
-from fpga.folded.requantise import wire
-from fpga.stream import Stream
+from fpga.design.stream import Stream
+from fpga.folded.graph.engines import Engine
+from fpga.folded.graph.lower import Graph
+from fpga.folded.rtl.fifo import Queue
+from fpga.folded.rtl.gather import Gather
+from fpga.folded.rtl.harness import FromBytes, InTurn, ToBytes
+from fpga.folded.rtl.join import Join
+from fpga.folded.rtl.requantise import wire
 
 
 class Circuit(wiring.Component):

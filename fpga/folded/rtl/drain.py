@@ -7,8 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fpga.folded.frame import element
-from fpga.folded.taps import Taps
+from fpga.folded.graph.taps import Taps
+from fpga.folded.rtl.frame import element
 
 
 class Drain(wiring.Component):

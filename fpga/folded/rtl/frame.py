@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fpga.folded.window import Window
+from fpga.folded.graph.window import Window
 
 
 class FrameBuffer(wiring.Component):

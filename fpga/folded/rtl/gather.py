@@ -13,14 +13,14 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fpga.folded import drain, lanes
-from fpga.folded.drain import Drain
-from fpga.folded.fifo import Credits, Queue
-from fpga.folded.frame import FrameBuffer, shape_of
-from fpga.folded.lanes import Lanes
-from fpga.folded.requantise import Requantiser, wire
-from fpga.folded.sequencer import Sequencer
-from fpga.folded.taps import Taps
+from fpga.folded.graph.taps import Taps
+from fpga.folded.rtl import drain, lanes
+from fpga.folded.rtl.drain import Drain
+from fpga.folded.rtl.fifo import Credits, Queue
+from fpga.folded.rtl.frame import FrameBuffer, shape_of
+from fpga.folded.rtl.lanes import Lanes
+from fpga.folded.rtl.requantise import Requantiser, wire
+from fpga.folded.rtl.sequencer import Sequencer
 from shared.integer import Value
 
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Shape, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fpga.stream import Stream
+from fpga.design.stream import Stream
 
 SAMPLES = 16
 """Bits of a count of the samples in a design: no device holds as many as that counts."""

@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fpga.folded.fifo import Credits, Queue
-from fpga.folded.requantise import Requantiser, wire
+from fpga.folded.rtl.fifo import Credits, Queue
+from fpga.folded.rtl.requantise import Requantiser, wire
 from shared.integer import Value
 
 DEPTH = 16

@@ -9,8 +9,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
-from fpga.folded.frame import element
-from fpga.folded.taps import Taps
+from fpga.folded.graph.taps import Taps
+from fpga.folded.rtl.frame import element
 
 
 class Lanes(wiring.Component):

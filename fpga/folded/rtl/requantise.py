@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from fpga.folded.frame import shape_of
+from fpga.folded.rtl.frame import shape_of
 from shared.fixedpoint import Format
 from shared.integer import Value, bits
 

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fpga.folded.taps import Taps
+from fpga.folded.graph.taps import Taps
 
 STAGES = 3
 """Clocks before the first tap can be read; hidden, because the sequencer runs ahead of its data."""
