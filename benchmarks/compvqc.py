@@ -10,7 +10,7 @@ ansatz, which a user who wants the fewest gates would compress; the seismic figu
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from quantum.report import accuracy, exact_ratio, grouped, scores
+from quantum.compvqc.page import accuracy, exact_ratio, grouped, scores
 from qwedge.experiments.compvqc import CompVQC, CompVQCSettings
 from shared.lab import Row, mean
 from shared.lab.benchmark import Measure, main

@@ -17,26 +17,26 @@ import torch
 from pydantic import Field
 from qiskit_aer import AerSimulator
 
-from quantum.ansatz import ansatz
-from quantum.baselines import random_starts, train_small
-from quantum.budget import parse
-from quantum.candidates import Candidate, Rule, candidate
-from quantum.circuit import Circuit, Gate
-from quantum.compvqc import CompVQC
-from quantum.data import Data, load
-from quantum.data import Part as Samples
-from quantum.energy import Energy, energy_task, hamiltonian
-from quantum.energy import subject as energy_subject
-from quantum.noise import trajectories
-from quantum.noise.channels import Noise
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.circuits.readout import per_class
+from quantum.compvqc.baselines import random_starts, train_small
+from quantum.compvqc.budget import parse
+from quantum.compvqc.candidates import Candidate, Rule, candidate
+from quantum.compvqc.search import CompVQC
+from quantum.devices.target import Device, device
+from quantum.noise.engine import trajectories
+from quantum.noise.engine.channels import Noise
+from quantum.noise.engine.schedule import padded
 from quantum.noise.robustness import REPEATS, SCALES, SHOTS, counts, curve, robustness
-from quantum.noise.schedule import padded
 from quantum.noise.subject import Subject, classifier, measure, on_part
 from quantum.noise.tuning import NoiseAware, set_angles
 from quantum.noise.zne import ZNE
-from quantum.readout import per_class
-from quantum.target import Device, device
-from quantum.tasks import Classification, classification
+from quantum.tasks.classification import Classification, classification
+from quantum.tasks.data import Data, load
+from quantum.tasks.data import Part as Samples
+from quantum.tasks.energy import Energy, energy_task, hamiltonian
+from quantum.tasks.energy import subject as energy_subject
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, plain
 from shared.lab.benchmark import Measure, main
 

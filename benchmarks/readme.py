@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from quantum.report import accuracy, scores
+from quantum.compvqc.page import accuracy, scores
 from shared.lab import COLORS, Row, plot, write_whole
 from shared.lab.benchmark import Measure
 

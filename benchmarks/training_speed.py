@@ -20,12 +20,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from quantum.ansatz import ansatz
-from quantum.baselines import random_starts
-from quantum.circuit import Circuit
-from quantum.data import load
-from quantum.encode import angle
-from quantum.tasks import Classification, classification
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.encode import angle
+from quantum.compvqc.baselines import random_starts
+from quantum.tasks.classification import Classification, classification
+from quantum.tasks.data import load
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite
 from shared.lab.benchmark import Measure, main
 

@@ -60,7 +60,7 @@ def noise(
     words = [*(f"{key}={json.dumps(value)}" for key, value in given.items()), *assignments]
     try:
         with extra_named("noise"):
-            from quantum.noise.report import save_figures
+            from quantum.noise.page import save_figures
 
             settings = read_settings(experiment.settings, None, words, seed)
             rows = run(experiment, experiment.cells(settings), store, quiet=quiet, invocation="qwedge run noise")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from itertools import count
 
-from quantum.circuit import Circuit, Gate
+from quantum.circuits.circuit import Circuit, Gate
 
 
 def _rotations(names: str, wires: int, index: "count[int]") -> list[Gate]:

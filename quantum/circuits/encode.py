@@ -6,7 +6,7 @@ from itertools import cycle, islice
 import torch
 from torch import Tensor
 
-from quantum.circuit import Circuit, Gate
+from quantum.circuits.circuit import Circuit, Gate
 
 
 def angle(wires: int, features: int) -> Circuit:

@@ -20,8 +20,8 @@ A parity over more wires also meets more readout errors, which the success proba
 import math
 from collections.abc import Iterable
 
-from quantum.circuit import ROTATIONS, Circuit, Gate
-from quantum.readout import Readout
+from quantum.circuits.circuit import ROTATIONS, Circuit, Gate
+from quantum.circuits.readout import Readout
 
 _TOLERANCE = 1e-11
 """How close in radians an angle is to a special one to be taken for it; expectations move by no more than this."""
@@ -60,7 +60,7 @@ def lossless(circuit: Circuit, readout: Readout, *, from_zero: bool = False) -> 
     the rules that hold at every angle apply. `from_zero` says that the circuit starts in |0...0>, as it does when its
     encoder is part of it; leave it out for a trainable body that follows a separate encoder.
 
-    >>> from quantum.readout import per_class
+    >>> from quantum.circuits.readout import per_class
     >>> body = Circuit(2, (Gate("ry", (0,), weight=0), Gate("cx", (0, 1)), Gate("rzz", (0, 1), weight=1)))
     >>> shorter, parities = lossless(body, per_class(2, 2))
     >>> [gate.name for gate in shorter.gates], parities.strings

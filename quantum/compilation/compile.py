@@ -10,11 +10,11 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction
 from qiskit.transpiler import InstructionProperties, PassManager, Target, generate_preset_pass_manager
 
-from quantum.circuit import Circuit
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.lossless import lossless
+from quantum.circuits.readout import Readout
+from quantum.devices.target import Device
 from quantum.interop.qiskit import to_qiskit
-from quantum.lossless import lossless
-from quantum.readout import Readout
-from quantum.target import Device
 
 NOMINAL_ERROR = {1: 3e-4, 2: 1e-2}
 """Error of a one- and a two-qubit gate on a device that states none: the order of today's superconducting devices."""

@@ -13,10 +13,10 @@ from itertools import groupby
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector
 
-from quantum.circuit import Circuit
-from quantum.compile import Compiled, compile_circuit
+from quantum.circuits.circuit import Circuit
+from quantum.compilation.compile import Compiled, compile_circuit
+from quantum.devices.target import Device
 from quantum.interop.qiskit import to_qiskit
-from quantum.target import Device
 
 SEEDS = range(20)
 """Transpiler seeds that every control tries; the dense seismic block varies by 15 CX between seeds on Torino."""

@@ -3,7 +3,7 @@
 Edges that offer the same gates, faster in the same direction, compile alike, so one of each kind is transpiled; the
 errors and durations are then each edge's own. It is transpiled with the device's median errors: a transpiler that knows
 none counts virtual gates as pulses. A gate that is no gate, or another one, at its angle is first rewritten as
-`quantum.lossless` does it: Qiskit's O3 does not see that CRZ(2 pi) is a Z.
+`quantum.circuits.lossless` does it: Qiskit's O3 does not see that CRZ(2 pi) is a Z.
 """
 
 import json
@@ -19,11 +19,11 @@ from statistics import median
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import InstructionProperties, Target, generate_preset_pass_manager
 
-from quantum.circuit import ROTATIONS, Circuit, Gate
-from quantum.compile import VIRTUAL, gate_cost
+from quantum.circuits.circuit import ROTATIONS, Circuit, Gate
+from quantum.circuits.lossless import special_angle
+from quantum.compilation.compile import VIRTUAL, gate_cost
+from quantum.devices.target import Device
 from quantum.interop.qiskit import to_qiskit
-from quantum.lossless import special_angle
-from quantum.target import Device
 
 OPTIMIZATION_LEVEL = 3
 GENERIC = 0.7713

@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from quantum.ansatz import line_cx
-from quantum.circuit import Circuit, Gate
-from quantum.tasks import Classification
-from quantum.training import CircuitTask
+from quantum.circuits.ansatz import line_cx
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.tasks.classification import Classification
+from quantum.tasks.training import CircuitTask
 
 
 def random_starts(task: CircuitTask, starts: int, generator: torch.Generator) -> Tensor:

@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from quantum.compile import Compiled
+from quantum.compilation.compile import Compiled
 
 METRICS = ("twoq", "depth", "depth_no_rz", "twoq_depth", "duration_ns")
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quantum.budget import Budget
-from quantum.compile import Compiled, deploy
-from quantum.readout import Readout
-from quantum.target import Device
-from quantum.training import CircuitTask
+from quantum.circuits.readout import Readout
+from quantum.compilation.compile import Compiled, deploy
+from quantum.compvqc.budget import Budget
+from quantum.devices.target import Device
+from quantum.tasks.training import CircuitTask
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from quantum.compile import Compiled
-from quantum.noise.noisy import NoisyCircuit
-from quantum.readout import Readout
-from quantum.target import Device
-from quantum.tasks import Classification
+from quantum.circuits.readout import Readout
+from quantum.compilation.compile import Compiled
+from quantum.devices.target import Device
+from quantum.noise.engine.noisy import NoisyCircuit
+from quantum.tasks.classification import Classification
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Collection
 
-from quantum.circuit import Circuit
-from quantum.levels import LevelTable
+from quantum.circuits.circuit import Circuit
+from quantum.compilation.levels import LevelTable
 from shared import Levels
 
 MODES = ("all", "prune", "snap")

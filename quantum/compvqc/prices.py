@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from quantum.circuit import Circuit
-from quantum.compile import deploy
-from quantum.levels import LevelTable, quarters
-from quantum.readout import Readout
-from quantum.target import Device
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.readout import Readout
+from quantum.compilation.compile import deploy
+from quantum.compilation.levels import LevelTable, quarters
+from quantum.devices.target import Device
 
 NEAR = 1e-5  # radians: float rounding of a level a few periods away
 

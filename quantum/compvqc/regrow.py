@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from quantum.circuit import Circuit, Gate
+from quantum.circuits.circuit import Circuit, Gate
 
 _AS_ROTATIONS = {
     "cx": (("crx", math.pi), ("rz", math.pi / 2)),

@@ -6,7 +6,7 @@ other levels) are one operation at different prices, and the prices are the tran
 the algorithm is our reconstruction from the abstract, and what surrounds ADMM is ours:
 
 - lossless rewriting by what is measured, before anything is priced;
-- slots at angle 0 around the entanglers (`quantum.regrow`), so that one-qubit gates can grow where entanglers go;
+- slots at angle 0 around the entanglers (`quantum.compvqc.regrow`), so that one-qubit gates can grow where entanglers go;
 - a ladder of falling budgets, each solved by ADMM from the point before it, with prices rebuilt around that point;
   every angle is trainable again on each rung, so gates that were dropped can grow back;
 - single moves at the end: of the cheaper levels that are left, try those that hurt least, keep what validation allows.
@@ -18,15 +18,15 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from quantum.baselines import random_starts
-from quantum.budget import Budget
-from quantum.candidates import Candidate, Rule, candidate
-from quantum.levels import level_table
-from quantum.menus import angle_levels
-from quantum.prices import CompiledPrice
-from quantum.regrow import with_slots
-from quantum.target import Device
-from quantum.tasks import Classification
+from quantum.compilation.levels import level_table
+from quantum.compvqc.baselines import random_starts
+from quantum.compvqc.budget import Budget
+from quantum.compvqc.candidates import Candidate, Rule, candidate
+from quantum.compvqc.menus import angle_levels
+from quantum.compvqc.prices import CompiledPrice
+from quantum.compvqc.regrow import with_slots
+from quantum.devices.target import Device
+from quantum.tasks.classification import Classification
 from shared import ADMM, Menu
 
 FAR = 0.1

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from quantum.snapshot import known_gate, number
+from quantum.devices.snapshot import known_gate, number
 
 _NOT_GATES = frozenset({"measure", "measure_2", "reset", "reset_2", "delay"})
 _UNITS = MappingProxyType(
@@ -34,7 +34,7 @@ def is_properties(data: object) -> bool:
 
 
 def plain(data: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"qubits": [[{name, unit, value}]], "gates": [{gate, qubits, parameters}]}` in the form of `quantum.snapshot`.
+    """`{"qubits": [[{name, unit, value}]], "gates": [{gate, qubits, parameters}]}` in the form of `quantum.devices.snapshot`.
 
     The basis is every gate in the list. IBM's fractional RZZ takes angles in [0, pi/2] only, so it is folded into them.
     """

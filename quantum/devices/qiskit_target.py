@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from qiskit.circuit import Delay, Measure, Parameter, Reset
 from qiskit.transpiler import InstructionProperties, QubitProperties, Target
 
-from quantum.snapshot import GATES, READOUT, GateOn, Qubit, Snapshot, cut_t2
+from quantum.devices.snapshot import GATES, READOUT, GateOn, Qubit, Snapshot, cut_t2
 
 
 def to_target(snapshot: Snapshot) -> Target:

@@ -9,9 +9,9 @@ from pathlib import Path
 from qiskit.providers import BackendV2
 from qiskit.transpiler import CouplingMap, Target
 
-from quantum import properties
-from quantum.qiskit_target import from_target, to_target
-from quantum.snapshot import GATES, GateOn, Qubit, Snapshot, from_plain
+from quantum.devices import properties
+from quantum.devices.qiskit_target import from_target, to_target
+from quantum.devices.snapshot import GATES, GateOn, Qubit, Snapshot, from_plain
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def device(spec: "str | Path | Target | BackendV2 | Device") -> Device:
     """The device that `spec` names or holds.
 
     - a fake backend of qiskit-ibm-runtime in any spelling: `nairobi`, `fake_torino`, `FakeSherbrooke`;
-    - a JSON file: our snapshot (see `quantum.snapshot`) or backend properties as IBM publishes them;
+    - a JSON file: our snapshot (see `quantum.devices.snapshot`) or backend properties as IBM publishes them;
     - gates and coupling: `cz,rz,sx,x@line:5`, `@ring:4`, `@full:3` or edges, `@0-1,1-2,1-3`. All gates are ideal and
       work both ways. RZZ takes any angle, unless X is there too: then it is IBM's fractional gate, kept in [0, pi/2];
     - a Qiskit `Target` or `BackendV2`.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quantum.circuit import Circuit
+from quantum.circuits.circuit import Circuit
 
 __all__ = ["KINDS", "Model", "read", "write"]
 

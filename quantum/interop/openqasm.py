@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from quantum.circuit import ROTATIONS, Circuit, Gate
+from quantum.circuits.circuit import ROTATIONS, Circuit, Gate
 from quantum.interop.limits import MOST_CONTROLS, MOST_GATES, MOST_WIRES
 
 if TYPE_CHECKING:

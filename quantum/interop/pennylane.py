@@ -14,7 +14,7 @@ from pennylane.operation import Operator
 from pennylane.tape import QuantumScript, QuantumScriptBatch
 from pennylane.typing import PostprocessingFn
 
-from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
+from quantum.circuits.circuit import FIXED, ROTATIONS, Circuit, Gate
 from quantum.interop.limits import MOST_GATES
 
 _CLASSES: dict[str, Callable[..., Operator]] = {

@@ -23,7 +23,7 @@ from qiskit.circuit import Gate as QiskitGate
 from qiskit.circuit.library import CPhaseGate, PhaseGate, get_standard_gate_name_mapping
 from qiskit.quantum_info import Operator
 
-from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
+from quantum.circuits.circuit import FIXED, ROTATIONS, Circuit, Gate
 from quantum.interop.limits import MOST_GATES
 
 _GATES: dict[str, QiskitGate] = get_standard_gate_name_mapping()

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from quantum.circuit import Circuit
+from quantum.circuits.circuit import Circuit
 
 if TYPE_CHECKING:
     from quantum.interop.qiskit import Weights

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import torch
 from torch import Tensor
 
-from quantum.circuit import Circuit
-from quantum.encode import amplitude
-from quantum.readout import Readout
-from quantum.simulate import expectations
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.encode import amplitude
+from quantum.circuits.readout import Readout
+from quantum.simulation.simulate import expectations
 
 if TYPE_CHECKING:
     import pennylane as qml
@@ -22,9 +22,9 @@ class VQCLayer(torch.nn.Module):
     and differentiable, in double precision. `circuit` holds the encoder's gates too: `angle(4, 16) + ansatz("line")`.
     With `amplitudes` the rows are the amplitudes of the state that the circuit starts from, instead.
 
-    >>> from quantum.ansatz import line
-    >>> from quantum.encode import angle
-    >>> from quantum.readout import per_class
+    >>> from quantum.circuits.ansatz import line
+    >>> from quantum.circuits.encode import angle
+    >>> from quantum.circuits.readout import per_class
     >>> circuit = angle(2, 3) + line(2, 1)
     >>> layer = VQCLayer(circuit, per_class(2, 2), torch.zeros(circuit.weights))
     >>> layer(torch.zeros(5, 3)).shape

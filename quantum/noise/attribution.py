@@ -16,9 +16,9 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from quantum.noise import heisenberg
-from quantum.noise.heisenberg import Plan
-from quantum.noise.noisy import EXACT_NUMBERS, NoisyCircuit, Part
+from quantum.noise.engine import heisenberg
+from quantum.noise.engine.heisenberg import Plan
+from quantum.noise.engine.noisy import EXACT_NUMBERS, NoisyCircuit, Part
 from quantum.noise.subject import Setting, Subject
 
 MEMORY = 2**28

@@ -9,11 +9,11 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from quantum.devices.qiskit_target import from_target, to_target
+from quantum.devices.snapshot import GateOn, Snapshot, cut_t2
+from quantum.devices.target import Device, device
 from quantum.noise.robustness import curve
 from quantum.noise.subject import Subject
-from quantum.qiskit_target import from_target, to_target
-from quantum.snapshot import GateOn, Snapshot, cut_t2
-from quantum.target import Device, device
 
 THRESHOLDS = (0.8, 0.7, 0.5)
 """Shares of samples right above which days are counted, as in QuCAD's tables."""
@@ -25,7 +25,7 @@ THRESHOLDS = (0.8, 0.7, 0.5)
 def history(folder: Path) -> list[Device]:
     """The snapshots in a folder, `*.json`, in the order of their names: name them by date.
 
-    Raises `ValueError` for a folder without any, and what `quantum.target.device` raises for a bad one.
+    Raises `ValueError` for a folder without any, and what `quantum.devices.target.device` raises for a bad one.
     """
     files = sorted(folder.glob("*.json"))
     if not files:

@@ -16,9 +16,9 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from quantum.devices.target import Device
 from quantum.noise.drift import drift
 from quantum.noise.subject import Subject
-from quantum.target import Device
 
 
 def kept_days(days: Sequence[Device]) -> tuple[Sequence[Device], Sequence[Device]]:

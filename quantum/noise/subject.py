@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from quantum.circuit import Circuit
-from quantum.compile import Compiled, compile_circuit
-from quantum.controls import CONTROLS
-from quantum.data import Part
-from quantum.encode import amplitude, angle
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.encode import amplitude, angle
+from quantum.circuits.lossless import lossless
+from quantum.circuits.readout import Readout, per_class
+from quantum.compilation.compile import Compiled, compile_circuit
+from quantum.compilation.controls import CONTROLS
+from quantum.devices.target import Device
 from quantum.interop.qiskit import to_qiskit
-from quantum.lossless import lossless
-from quantum.noise.noisy import NoisyCircuit, sample_expectations
-from quantum.readout import Readout, per_class
-from quantum.target import Device
-from quantum.tasks import LOGIT_SCALE
+from quantum.noise.engine.noisy import NoisyCircuit, sample_expectations
+from quantum.tasks.classification import LOGIT_SCALE
+from quantum.tasks.data import Part
 
 ENCODINGS = ("auto", "angle", "amplitude", "own")
 SEEDS = tuple(range(8))
@@ -66,7 +66,7 @@ class Accuracy:
         return float((self.readout.logits(expectations).argmax(-1) == self.labels).sum())
 
     def loss(self, expectations: Tensor) -> Tensor:
-        """Mean cross-entropy, with logits as `quantum.tasks` trains them."""
+        """Mean cross-entropy, with logits as `quantum.tasks.classification` trains them."""
         logits = self.readout.logits(expectations) * (LOGIT_SCALE / self.readout.scale)
         return torch.nn.functional.cross_entropy(logits, self.labels)
 
@@ -159,8 +159,8 @@ def classifier(
     The features stay symbolic in the compiled circuit, as a circuit that is sent once with all its inputs has them.
     `encoding` is `angle` or `amplitude` before the circuit, or `own` where it reads its features itself; `auto` is
     `own` if it does and `angle` if not. Amplitudes are prepared without noise. `simplify` rewrites the circuit exactly
-    by what is measured (`quantum.lossless`) before it is compiled; without it, the compiler alone decides. `compiler`
-    is `o3` with the best of `seeds`, or a compile-only control of `quantum.controls`.
+    by what is measured (`quantum.circuits.lossless`) before it is compiled; without it, the compiler alone decides. `compiler`
+    is `o3` with the best of `seeds`, or a compile-only control of `quantum.compilation.controls`.
 
     Raises `ValueError` for a circuit that does not fit the data or the device.
     """

@@ -18,10 +18,10 @@ from qiskit.circuit import CircuitInstruction, ParameterExpression
 from torch import Tensor
 
 from quantum.noise.attribution import evaluate, is_too_wide
-from quantum.noise.noisy import NoisyCircuit, Part
-from quantum.noise.pauli import gate_transfer
+from quantum.noise.engine.noisy import NoisyCircuit, Part
+from quantum.noise.engine.pauli import gate_transfer
 from quantum.noise.subject import Setting, Subject
-from quantum.training import descend
+from quantum.tasks.training import descend
 
 _NO_GATES = ("barrier", "delay", "measure")
 

@@ -19,8 +19,8 @@ from qiskit.circuit import Instruction
 from qiskit.circuit.library import RZGate, SXGate, XGate
 from torch import Tensor
 
+from quantum.devices.target import Device
 from quantum.noise.subject import Setting, Subject, measure
-from quantum.target import Device
 
 INFERENCE = ("richardson", "linear")
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from quantum.circuit import Circuit, Gate
+from quantum.circuits.circuit import Circuit, Gate
 
 _HALF = math.pi / 2
 _FIXED: dict[str, tuple[tuple[str, tuple[int, ...], float], ...]] = {

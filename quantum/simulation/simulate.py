@@ -15,9 +15,9 @@ import torch
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from torch import Tensor
 
-from quantum import kernel
-from quantum.circuit import ROTATIONS, Circuit, Gate
-from quantum.readout import Readout
+from quantum.circuits.circuit import ROTATIONS, Circuit, Gate
+from quantum.circuits.readout import Readout
+from quantum.simulation import kernel
 
 MATRIX_WIRES = 6
 """Up to how many wires the matrix of a circuit is cheaper than sending some hundred samples through its gates."""

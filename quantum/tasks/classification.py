@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from quantum.circuit import Circuit
-from quantum.data import PARTS, Data
-from quantum.encode import amplitude, angle
-from quantum.lossless import lossless
-from quantum.readout import Readout, per_class
-from quantum.simulate import evolve, expectations, zero_state
-from quantum.training import CircuitTask, Training
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.encode import amplitude, angle
+from quantum.circuits.lossless import lossless
+from quantum.circuits.readout import Readout, per_class
+from quantum.simulation.simulate import evolve, expectations, zero_state
+from quantum.tasks.data import PARTS, Data
+from quantum.tasks.training import CircuitTask, Training
 
 LOGIT_SCALE = 4.0
 """Logits are this times <Z>. With 1, cross-entropy still pulls on samples that are long since right, and accuracy

@@ -2,7 +2,7 @@
 
 A Hamiltonian is a sum of Pauli products. On the device, terms that agree wire by wire on the axis are measured
 together, so one circuit runs for each such basis. The compressor takes an `Energy` like a
-`quantum.tasks.Classification`: both are a `quantum.training.CircuitTask`.
+`quantum.tasks.classification.Classification`: both are a `quantum.tasks.training.CircuitTask`.
 """
 
 import math
@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from quantum import kernel
-from quantum.circuit import Circuit, Gate
-from quantum.lossless import lossless
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.circuits.lossless import lossless
+from quantum.circuits.readout import Readout
+from quantum.devices.target import Device
 from quantum.noise.subject import O3, SEEDS, Setting, Subject, by_compiler
-from quantum.readout import Readout
-from quantum.target import Device
-from quantum.training import CircuitTask, Training
+from quantum.simulation import kernel
+from quantum.tasks.training import CircuitTask, Training
 
 _PAULI = {
     "I": np.eye(2, dtype=complex),

@@ -8,8 +8,8 @@ from typing import Self, final
 import torch
 from torch import Tensor
 
-from quantum.circuit import Circuit
-from quantum.readout import Readout
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.readout import Readout
 from shared import penalty
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from quantum.ansatz import ANSAETZE, ansatz
-from quantum.circuit import Circuit
+from quantum.circuits.ansatz import ANSAETZE, ansatz
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.readout import Readout
 from quantum.interop import openqasm, qpy
-from quantum.readout import Readout
 from shared.lab import Row, Store, hash_bytes
 
 ORDER = ("dense", "magnitude", "small", "compressed")

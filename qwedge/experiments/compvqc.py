@@ -12,23 +12,23 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from quantum.ansatz import ANSAETZE, ansatz
-from quantum.baselines import magnitude_prune, random_starts, train_small
-from quantum.budget import parse
-from quantum.candidates import Candidate, Rule, candidate
-from quantum.circuit import Circuit
-from quantum.compile import Compiled, compile_circuit, deploy
-from quantum.compvqc import CompVQC as Compressor
-from quantum.controls import CONTROLS, SEEDS, exact_floor
-from quantum.data import PARTS, SETS, Data, load
-from quantum.encode import angle
-from quantum.evaluate import Evaluation
+from quantum.circuits.ansatz import ANSAETZE, ansatz
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.encode import angle
+from quantum.circuits.lossless import lossless
+from quantum.compilation.compile import Compiled, compile_circuit, deploy
+from quantum.compilation.controls import CONTROLS, SEEDS, exact_floor
+from quantum.compvqc.baselines import magnitude_prune, random_starts, train_small
+from quantum.compvqc.budget import parse
+from quantum.compvqc.candidates import Candidate, Rule, candidate
+from quantum.compvqc.evaluate import Evaluation
+from quantum.compvqc.page import page
+from quantum.compvqc.search import CompVQC as Compressor
+from quantum.devices.target import Device, device
 from quantum.interop import openqasm, qpy, read
 from quantum.interop.qiskit import to_qiskit
-from quantum.lossless import lossless
-from quantum.report import page
-from quantum.target import Device, device
-from quantum.tasks import Classification, classification
+from quantum.tasks.classification import Classification, classification
+from quantum.tasks.data import PARTS, SETS, Data, load
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
 
 SMALL_LAYERS = range(1, 7)

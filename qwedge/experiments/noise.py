@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from quantum.ansatz import ANSAETZE
-from quantum.controls import CONTROLS
-from quantum.data import SETS, load
-from quantum.energy import HAMILTONIANS, hamiltonian
-from quantum.energy import subject as energy_subject
+from quantum.circuits.ansatz import ANSAETZE
+from quantum.compilation.controls import CONTROLS
+from quantum.devices.target import Device, device
 from quantum.noise.drift import Drift, drift, history
-from quantum.noise.report import page
+from quantum.noise.page import page
 from quantum.noise.repository import kept_days, repository
 from quantum.noise.robustness import REPEATS, SCALES, SHOTS, robustness
 from quantum.noise.subject import ENCODINGS, O3, SEEDS, Subject, classifier, on_part, prepared
 from quantum.noise.tuning import NoiseAware, Tunable, set_angles
 from quantum.noise.zne import ZNE
-from quantum.target import Device, device
+from quantum.tasks.data import SETS, load
+from quantum.tasks.energy import HAMILTONIANS, hamiltonian
+from quantum.tasks.energy import subject as energy_subject
 from qwedge.experiments.circuits import Source, kept_circuits
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, plain
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from qiskit.quantum_info import Operator
 from torch import Tensor
 
-from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
+from quantum.circuits.circuit import FIXED, ROTATIONS, Circuit, Gate
 from quantum.interop.qiskit import to_qiskit
 
 GATES = (*ROTATIONS, *FIXED)

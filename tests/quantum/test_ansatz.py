@@ -7,11 +7,11 @@ from qiskit import QuantumCircuit
 from qiskit.circuit.library import efficient_su2, real_amplitudes
 from qiskit.quantum_info import Operator
 
-from quantum.ansatz import ANSAETZE, ansatz
-from quantum.circuit import Circuit, Gate
-from quantum.compile import compile_circuit
+from quantum.circuits.ansatz import ANSAETZE, ansatz
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.compilation.compile import compile_circuit
+from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
-from quantum.target import device
 
 SIZES = [(wires, layers) for wires in (2, 3, 4) for layers in (1, 2, 3)]
 

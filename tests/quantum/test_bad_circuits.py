@@ -14,15 +14,15 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Gate as QiskitGate
 from qiskit.circuit import Parameter, ParameterVector
 
-from quantum.ansatz import ansatz
-from quantum.circuit import Circuit, Gate
-from quantum.encode import angle
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.circuits.encode import angle
+from quantum.circuits.readout import per_class
 from quantum.interop import openqasm, qpy, read, write
 from quantum.interop.limits import MOST_GATES
 from quantum.interop.pennylane import from_pennylane, to_pennylane
 from quantum.interop.qiskit import from_qiskit
 from quantum.interop.torch import VQCLayer, from_torch, to_torch
-from quantum.readout import per_class
 
 V2 = """OPENQASM 2.0;
 include "qelib1.inc";

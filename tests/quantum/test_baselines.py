@@ -7,13 +7,13 @@ import pytest
 import torch
 from circuit_cases import draw_weights
 
-from quantum.ansatz import ansatz, line_cx
-from quantum.baselines import magnitude_prune, random_starts, train_small
-from quantum.circuit import Circuit, Gate
-from quantum.data import load
-from quantum.encode import angle
-from quantum.tasks import Classification, classification
-from quantum.training import Training
+from quantum.circuits.ansatz import ansatz, line_cx
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.circuits.encode import angle
+from quantum.compvqc.baselines import magnitude_prune, random_starts, train_small
+from quantum.tasks.classification import Classification, classification
+from quantum.tasks.data import load
+from quantum.tasks.training import Training
 
 QUICK = Training(steps=15, nudge=5)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantum.budget import METRICS, Budget, parse
+from quantum.compvqc.budget import METRICS, Budget, parse
 
 limits = st.floats(0, 1e9, allow_nan=False)
 

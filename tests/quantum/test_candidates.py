@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
 
-from quantum.ansatz import ansatz
-from quantum.budget import Budget, parse
-from quantum.candidates import Candidate, Rule, candidate
-from quantum.compile import Compiled, compile_circuit, deploy
-from quantum.data import load
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.lossless import lossless
+from quantum.circuits.readout import per_class
+from quantum.compilation.compile import Compiled, compile_circuit, deploy
+from quantum.compvqc.budget import Budget, parse
+from quantum.compvqc.candidates import Candidate, Rule, candidate
+from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
-from quantum.lossless import lossless
-from quantum.readout import per_class
-from quantum.target import device
-from quantum.tasks import Classification, classification
+from quantum.tasks.classification import Classification, classification
+from quantum.tasks.data import load
 
 
 def made(twoq: int = 5, depth: int = 20, accuracy: float = 0.9, loss: float = 0.3, right: float = 0.0) -> Candidate:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.quantum_info import Operator
 
-from quantum.ansatz import ansatz
-from quantum.circuit import ROTATIONS, Circuit, Gate
-from quantum.encode import amplitude, angle
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import ROTATIONS, Circuit, Gate
+from quantum.circuits.encode import amplitude, angle
 
 CONTROLLED = ("crx", "cry", "crz")
 NO_WEIGHTS = torch.zeros(0, dtype=torch.float64)

@@ -10,10 +10,10 @@ from qiskit import QuantumCircuit
 from qiskit.circuit.random import random_circuit
 from qiskit.quantum_info import Operator
 
-from quantum.ansatz import ansatz
-from quantum.compile import NOMINAL_ERROR, Compiled, compile_circuit, count
+from quantum.circuits.ansatz import ansatz
+from quantum.compilation.compile import NOMINAL_ERROR, Compiled, compile_circuit, count
+from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
-from quantum.target import device
 
 NAIROBI = device("nairobi")
 IDEAL = device("cz,rz,sx,x@line:4")

@@ -8,21 +8,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from quantum.ansatz import ansatz
-from quantum.baselines import random_starts
-from quantum.budget import parse
-from quantum.candidates import Rule
-from quantum.circuit import Circuit, Gate
-from quantum.compile import deploy
-from quantum.compvqc import Compression, CompVQC
-from quantum.data import PARTS, Data, Part
-from quantum.levels import level_table
-from quantum.menus import angle_levels
-from quantum.noise.noisy import NoisyCircuit
-from quantum.regrow import with_slots
-from quantum.target import device
-from quantum.tasks import Classification, classification
-from quantum.training import Training
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.compilation.compile import deploy
+from quantum.compilation.levels import level_table
+from quantum.compvqc.baselines import random_starts
+from quantum.compvqc.budget import parse
+from quantum.compvqc.candidates import Rule
+from quantum.compvqc.menus import angle_levels
+from quantum.compvqc.regrow import with_slots
+from quantum.compvqc.search import Compression, CompVQC
+from quantum.devices.target import device
+from quantum.noise.engine.noisy import NoisyCircuit
+from quantum.tasks.classification import Classification, classification
+from quantum.tasks.data import PARTS, Data, Part
+from quantum.tasks.training import Training
 from shared import ADMM
 
 QUICK = CompVQC(

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from quantum import controls
-from quantum.ansatz import ansatz
-from quantum.circuit import Circuit
-from quantum.compvqc import CompVQC as Compressor
-from quantum.data import load
-from quantum.encode import angle
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.encode import angle
+from quantum.circuits.readout import Readout, per_class
+from quantum.compilation import controls
+from quantum.compvqc.page import METHODS
+from quantum.compvqc.search import CompVQC as Compressor
 from quantum.interop import openqasm
-from quantum.readout import Readout, per_class
-from quantum.report import METHODS
-from quantum.simulate import expectations
-from quantum.tasks import LOGIT_SCALE
-from quantum.training import Training
+from quantum.simulation.simulate import expectations
+from quantum.tasks.classification import LOGIT_SCALE
+from quantum.tasks.data import load
+from quantum.tasks.training import Training
 from qwedge.experiments import compvqc
 from qwedge.experiments.compvqc import CompVQC, CompVQCSettings
 from shared import ADMM

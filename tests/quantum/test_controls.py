@@ -8,13 +8,13 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector, random_statevector
 
-from quantum import controls
-from quantum.ansatz import ansatz
-from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
-from quantum.compile import Compiled
-from quantum.controls import CONTROLS
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import FIXED, ROTATIONS, Circuit, Gate
+from quantum.compilation import controls
+from quantum.compilation.compile import Compiled
+from quantum.compilation.controls import CONTROLS
+from quantum.devices.target import Device, device
 from quantum.interop.qiskit import to_qiskit
-from quantum.target import Device, device
 
 DEVICES = ("nairobi", "torino", "cz,rzz,rx,rz@line:5")
 EXACT = [name for name, control in CONTROLS.items() if control.exact]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantum import data
-from quantum.data import PARTS, SETS, load, read
+from quantum.tasks import data
+from quantum.tasks.data import PARTS, SETS, load, read
 
 HOW = r": save numbers x \(samples, features\) and labels y \(samples,\) with numpy.savez"
 

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from quantum.ansatz import ansatz
-from quantum.circuit import Circuit, Gate
-from quantum.data import Part
-from quantum.energy import subject as energy_subject
-from quantum.energy import tfim
-from quantum.noise.channels import Noise
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.devices.target import device, to_json
 from quantum.noise.drift import Drift, drift, history, summary
-from quantum.noise.pauli import choi
+from quantum.noise.engine.channels import Noise
+from quantum.noise.engine.pauli import choi
 from quantum.noise.repository import Repository, calibration, kept_days, repository
 from quantum.noise.subject import Subject, classifier
-from quantum.target import device, to_json
+from quantum.tasks.data import Part
+from quantum.tasks.energy import subject as energy_subject
+from quantum.tasks.energy import tfim
 
 DAYS = 30
 
@@ -119,7 +119,7 @@ def one_wire(wire: int) -> Subject:
 
 
 def per_wire(wire: int):
-    from quantum.readout import Readout
+    from quantum.circuits.readout import Readout
 
     return Readout(((wire,), ()), ((-1.0, 0.0), (0.0, 0.8)))  # class 0 while <Z> < -0.8
 
@@ -147,8 +147,8 @@ def test_the_repository_picks_the_model_whose_qubit_is_good_today():
 
 
 def _from_plain(plain):
-    from quantum.qiskit_target import to_target
-    from quantum.snapshot import from_plain
+    from quantum.devices.qiskit_target import to_target
+    from quantum.devices.snapshot import from_plain
 
     return device(to_target(from_plain(plain, "day")))
 

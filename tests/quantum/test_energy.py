@@ -7,17 +7,28 @@ import pytest
 import torch
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
-from quantum.ansatz import ansatz, efficient_su2
-from quantum.baselines import random_starts
-from quantum.budget import parse
-from quantum.circuit import Circuit, Gate
-from quantum.compvqc import CompVQC
-from quantum.energy import HAMILTONIANS, Energy, Hamiltonian, energy_task, h2, hamiltonian, maxcut, qaoa, subject, tfim
+from quantum.circuits.ansatz import ansatz, efficient_su2
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.compvqc.baselines import random_starts
+from quantum.compvqc.budget import parse
+from quantum.compvqc.search import CompVQC
+from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
 from quantum.noise.attribution import attribution
 from quantum.noise.robustness import curve, robustness
-from quantum.target import device
-from quantum.training import Training
+from quantum.tasks.energy import (
+    HAMILTONIANS,
+    Energy,
+    Hamiltonian,
+    energy_task,
+    h2,
+    hamiltonian,
+    maxcut,
+    qaoa,
+    subject,
+    tfim,
+)
+from quantum.tasks.training import Training
 from shared.testing import check_task
 
 

@@ -9,16 +9,16 @@ import pytest
 import torch
 from circuit_cases import draw_weights
 
-from quantum.ansatz import ansatz
-from quantum.circuit import Circuit
-from quantum.compile import deploy
-from quantum.controls import CONTROLS
-from quantum.data import PARTS, Data, Part
-from quantum.encode import angle
-from quantum.evaluate import Evaluation
-from quantum.noise.noisy import NoisyCircuit
-from quantum.target import device
-from quantum.tasks import Classification, classification
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.encode import angle
+from quantum.compilation.compile import deploy
+from quantum.compilation.controls import CONTROLS
+from quantum.compvqc.evaluate import Evaluation
+from quantum.devices.target import device
+from quantum.noise.engine.noisy import NoisyCircuit
+from quantum.tasks.classification import Classification, classification
+from quantum.tasks.data import PARTS, Data, Part
 
 IDEAL = "cz,rz,sx,x@line:3"
 

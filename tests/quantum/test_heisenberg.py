@@ -16,17 +16,17 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 from qiskit_ibm_runtime.fake_provider import FakeNairobiV2, FakeTorino
 
-from quantum import simulate
-from quantum.ansatz import ANSAETZE, ansatz
-from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
-from quantum.compile import compile_circuit
-from quantum.encode import amplitude, angle
+from quantum.circuits.ansatz import ANSAETZE, ansatz
+from quantum.circuits.circuit import FIXED, ROTATIONS, Circuit, Gate
+from quantum.circuits.encode import amplitude, angle
+from quantum.circuits.readout import Readout, per_class
+from quantum.compilation.compile import compile_circuit
+from quantum.devices.target import Device, device
 from quantum.interop.qiskit import to_qiskit
-from quantum.noise import heisenberg, trajectories
-from quantum.noise.noisy import NoisyCircuit, sample_expectations
-from quantum.noise.schedule import padded
-from quantum.readout import Readout, per_class
-from quantum.target import Device, device
+from quantum.noise.engine import heisenberg, trajectories
+from quantum.noise.engine.noisy import NoisyCircuit, sample_expectations
+from quantum.noise.engine.schedule import padded
+from quantum.simulation import simulate
 
 ATOL = 1e-7  # Aer rounds here, not we: it drops Kraus operators whose weight is below 1e-8; the goal is 1e-6
 STANDARD = get_standard_gate_name_mapping()
@@ -294,7 +294,7 @@ def test_too_wide_a_circuit_goes_to_aer_and_says_so(by, monkeypatch):
     given = {"x": torch.tensor(data)} if by == "x" else {"states": amplitude(torch.tensor(data), 4)}
     readout = Readout(((0,), (1, 3)), ())
     exact = noisy.expectations(readout, **given)
-    monkeypatch.setattr("quantum.noise.noisy.EXACT_NUMBERS", 16)
+    monkeypatch.setattr("quantum.noise.engine.noisy.EXACT_NUMBERS", 16)
     with pytest.warns(UserWarning, match=r"2 observables that reach \d qubits are too wide .* 4000 trajectories"):
         estimated = noisy.expectations(readout, **given)
     assert ((estimated - exact).abs() < 5 * 4000**-0.5).all()

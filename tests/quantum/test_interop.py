@@ -28,14 +28,14 @@ from qiskit.circuit.library import (
 from qiskit.quantum_info import Operator, random_unitary
 
 from quantum import interop
-from quantum.ansatz import ANSAETZE, ansatz
-from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
-from quantum.encode import angle
+from quantum.circuits.ansatz import ANSAETZE, ansatz
+from quantum.circuits.circuit import FIXED, ROTATIONS, Circuit, Gate
+from quantum.circuits.encode import angle
+from quantum.circuits.readout import per_class
 from quantum.interop import openqasm, qpy, read, write
 from quantum.interop.pennylane import from_pennylane, rewritten, to_pennylane
 from quantum.interop.qiskit import from_qiskit, to_qiskit
 from quantum.interop.torch import VQCLayer, from_torch, to_torch
-from quantum.readout import per_class
 
 ARITY = {name: 1 if name in ("rx", "ry", "rz", "p") else 2 for name in ROTATIONS} | dict(FIXED)
 WIRES, FEATURES = 3, 3

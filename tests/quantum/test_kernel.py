@@ -9,10 +9,10 @@ from circuit_cases import ARITY, GATES, bound, circuits, draw_weights, same_up_t
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantum import kernel, simulate
-from quantum.ansatz import ANSAETZE, ansatz
-from quantum.circuit import FIXED, Circuit, Gate
-from quantum.readout import Readout
+from quantum.circuits.ansatz import ANSAETZE, ansatz
+from quantum.circuits.circuit import FIXED, Circuit, Gate
+from quantum.circuits.readout import Readout
+from quantum.simulation import kernel, simulate
 
 WIRES = 3
 IDENTITY = torch.eye(2**WIRES, dtype=torch.complex128)

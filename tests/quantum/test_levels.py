@@ -8,15 +8,15 @@ from typing import NamedTuple
 import pytest
 from qiskit.transpiler import Target, generate_preset_pass_manager
 
-from quantum import levels
-from quantum.ansatz import ansatz
-from quantum.circuit import ROTATIONS, Circuit, Gate
-from quantum.compile import count
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import ROTATIONS, Circuit, Gate
+from quantum.circuits.lossless import special_angle
+from quantum.compilation import levels
+from quantum.compilation.compile import count
+from quantum.compilation.levels import GENERIC, LevelTable, build, level_table, quarters
+from quantum.compvqc.menus import angle_levels
+from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
-from quantum.levels import GENERIC, LevelTable, build, level_table, quarters
-from quantum.lossless import special_angle
-from quantum.menus import angle_levels
-from quantum.target import device
 
 SUPERCONDUCTING = ("nairobi", "sherbrooke", "torino")
 FRACTIONAL = "cz,rzz,rx,rz@line:5"

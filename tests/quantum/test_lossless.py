@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit.quantum_info import Statevector, random_statevector
 
-from quantum.ansatz import ANSAETZE, ansatz, seismic
-from quantum.circuit import FIXED, ROTATIONS, Circuit, Gate
-from quantum.compile import compile_circuit
-from quantum.encode import angle
+from quantum.circuits.ansatz import ANSAETZE, ansatz, seismic
+from quantum.circuits.circuit import FIXED, ROTATIONS, Circuit, Gate
+from quantum.circuits.encode import angle
+from quantum.circuits.lossless import lossless
+from quantum.circuits.readout import Readout, per_class
+from quantum.compilation.compile import compile_circuit
+from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
-from quantum.lossless import lossless
-from quantum.readout import Readout, per_class
-from quantum.target import device
 
 WEIGHTS, FEATURES = 3, 2
 PI = math.pi

@@ -15,10 +15,10 @@ from qiskit.transpiler import InstructionProperties, QubitProperties, Target
 from qiskit_aer.noise.device import basic_device_gate_errors, basic_device_readout_errors
 from qiskit_ibm_runtime.fake_provider import FakeNairobiV2, FakeTorino
 
-from quantum.noise.channels import Noise, depolarization, relaxation
-from quantum.noise.pauli import basis, choi, transfer
-from quantum.noise.trajectories import part_of
-from quantum.target import Device, device
+from quantum.devices.target import Device, device
+from quantum.noise.engine.channels import Noise, depolarization, relaxation
+from quantum.noise.engine.pauli import basis, choi, transfer
+from quantum.noise.engine.trajectories import part_of
 
 SCALES = st.one_of(st.sampled_from([0.0, 0.5, 1.0, 2.0, 4.0, 1e3]), st.floats(0, 100))
 PROBABILITIES = st.floats(0, 1)

@@ -9,7 +9,7 @@ from qiskit.circuit import Gate
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.quantum_info import Operator, random_statevector, random_unitary
 
-from quantum.noise.pauli import basis, choi, gate_transfer, pauli_vectors, transfer
+from quantum.noise.engine.pauli import basis, choi, gate_transfer, pauli_vectors, transfer
 
 GATES = {
     name: gate

@@ -9,9 +9,9 @@ from qiskit.transpiler import PassManager
 from qiskit.transpiler.passes import ALAPScheduleAnalysis, PadDelay
 from qiskit_ibm_runtime.fake_provider import FakeNairobiV2
 
-from quantum.compile import compile_circuit
-from quantum.noise.schedule import padded, schedule
-from quantum.target import device
+from quantum.compilation.compile import compile_circuit
+from quantum.devices.target import device
+from quantum.noise.engine.schedule import padded, schedule
 
 
 def random_circuit(seed: int, wires: int = 4, gates: int = 25) -> QuantumCircuit:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from circuit_cases import draw_weights
 
-from quantum.ansatz import ansatz
-from quantum.encode import angle
-from quantum.readout import per_class
-from quantum.simulate import evolve, expectations, zero_state
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.encode import angle
+from quantum.circuits.readout import per_class
+from quantum.simulation.simulate import evolve, expectations, zero_state
 
 qml = pytest.importorskip("pennylane")
 

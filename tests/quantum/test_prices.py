@@ -8,17 +8,17 @@ import torch
 from circuit_cases import draw_weights
 from torch import Tensor
 
-from quantum.ansatz import ansatz
-from quantum.circuit import Circuit, Gate
-from quantum.compile import compile_circuit, deploy
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.circuits.lossless import lossless
+from quantum.circuits.readout import Readout, per_class
+from quantum.compilation.compile import compile_circuit, deploy
+from quantum.compilation.levels import level_table
+from quantum.compvqc.menus import angle_levels
+from quantum.compvqc.prices import CompiledPrice
+from quantum.compvqc.regrow import with_slots
+from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
-from quantum.levels import level_table
-from quantum.lossless import lossless
-from quantum.menus import angle_levels
-from quantum.prices import CompiledPrice
-from quantum.readout import Readout, per_class
-from quantum.regrow import with_slots
-from quantum.target import device
 from shared.testing import check_price
 
 DEVICES = ("nairobi", "torino", "cz,rzz,rx,rz@line:5")

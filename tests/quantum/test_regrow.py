@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from qiskit.quantum_info import Operator
 
-from quantum.ansatz import ANSAETZE, ansatz
-from quantum.circuit import ROTATIONS, Circuit, Gate
+from quantum.circuits.ansatz import ANSAETZE, ansatz
+from quantum.circuits.circuit import ROTATIONS, Circuit, Gate
+from quantum.compvqc.regrow import with_slots
 from quantum.interop.qiskit import to_qiskit
-from quantum.regrow import with_slots
 
 
 @pytest.mark.parametrize("name", ANSAETZE)

@@ -5,7 +5,7 @@ from math import sqrt
 
 import pytest
 
-from quantum.report import FILES, METHODS, OTHERS, exact_ratio, grouped, page
+from quantum.compvqc.page import FILES, METHODS, OTHERS, exact_ratio, grouped, page
 from shared.lab import Download, KeyFigures, Page, Row, Store, Table, Text, render
 
 TEST = 50

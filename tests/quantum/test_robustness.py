@@ -12,19 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit_aer import AerSimulator
 
-from quantum.ansatz import ansatz
-from quantum.circuit import Circuit, Gate
-from quantum.compile import compile_circuit
-from quantum.data import Part
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.circuits.readout import Readout, per_class
+from quantum.compilation.compile import compile_circuit
+from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
-from quantum.noise import trajectories
 from quantum.noise.attribution import KINDS, attribution
-from quantum.noise.heisenberg import expectations, plan
+from quantum.noise.engine import trajectories
+from quantum.noise.engine.heisenberg import expectations, plan
+from quantum.noise.engine.schedule import padded
 from quantum.noise.robustness import SCALES, curve, robustness
-from quantum.noise.schedule import padded
 from quantum.noise.subject import Accuracy, Setting, Subject, classifier, measure, prepared
-from quantum.readout import Readout, per_class
-from quantum.target import device
+from quantum.tasks.data import Part
 
 
 def samples(count: int = 6, columns: int = 8, seed: int = 0) -> Part:

@@ -8,11 +8,11 @@ import torch
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
-from quantum.data import Part
+from quantum.devices.target import device
 from quantum.interop import read
 from quantum.noise.robustness import robustness
 from quantum.noise.subject import classifier
-from quantum.target import device
+from quantum.tasks.data import Part
 
 qml = pytest.importorskip("pennylane")
 

@@ -17,12 +17,12 @@ from qiskit.transpiler import InstructionProperties, QubitProperties, Target, ge
 from qiskit_ibm_runtime import fake_provider
 from qiskit_ibm_runtime.fake_provider import FakeNairobiV2, FakeTorino
 
-from quantum.ansatz import ansatz
+from quantum.circuits.ansatz import ansatz
+from quantum.devices.snapshot import from_plain
+from quantum.devices.target import device, to_json
 from quantum.interop.qiskit import to_qiskit
-from quantum.noise.channels import Noise
 from quantum.noise.drift import Drift
-from quantum.snapshot import from_plain
-from quantum.target import device, to_json
+from quantum.noise.engine.channels import Noise
 
 SPECS = (
     "nairobi",
@@ -88,7 +88,7 @@ def test_the_target_is_the_backend_itself() -> None:
 
 
 def test_the_hash_is_the_same_in_another_process(python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    code = "from quantum.target import device; print(*(device(s).sha256 for s in ('nairobi', 'cz,rzz,rx,rz@line:5')))"
+    code = "from quantum.devices.target import device; print(*(device(s).sha256 for s in ('nairobi', 'cz,rzz,rx,rz@line:5')))"
     here = f"{device('nairobi').sha256} {device('cz,rzz,rx,rz@line:5').sha256}\n"
     assert {python("-c", code, PYTHONHASHSEED=seed).stdout for seed in "12"} == {here}
 

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy, log_softmax
 
-from quantum.ansatz import ansatz
-from quantum.circuit import Circuit
-from quantum.data import PARTS, Data, Part, load
-from quantum.encode import angle
-from quantum.lossless import lossless
-from quantum.readout import per_class
-from quantum.simulate import evolve, expectations, zero_state
-from quantum.tasks import LOGIT_SCALE, Classification, classification
-from quantum.training import Training
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.encode import angle
+from quantum.circuits.lossless import lossless
+from quantum.circuits.readout import per_class
+from quantum.simulation.simulate import evolve, expectations, zero_state
+from quantum.tasks.classification import LOGIT_SCALE, Classification, classification
+from quantum.tasks.data import PARTS, Data, Part, load
+from quantum.tasks.training import Training
 from shared.testing import check_task
 
 QUICK = Training(steps=12, nudge=12)

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from quantum.ansatz import ansatz
-from quantum.circuit import Circuit, Gate
-from quantum.compile import count
-from quantum.data import Part
-from quantum.energy import maxcut, tfim
-from quantum.energy import subject as energy_subject
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.compilation.compile import count
+from quantum.devices.target import device
 from quantum.noise.subject import Subject, classifier, on_part, prepared
 from quantum.noise.tuning import NoiseAware, Tunable, set_angles
-from quantum.target import device
-from quantum.tasks import LOGIT_SCALE
+from quantum.tasks.classification import LOGIT_SCALE
+from quantum.tasks.data import Part
+from quantum.tasks.energy import maxcut, tfim
+from quantum.tasks.energy import subject as energy_subject
 
 
 def samples(count: int, seed: int, columns: int = 4) -> Part:

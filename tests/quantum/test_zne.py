@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from quantum.ansatz import ansatz
-from quantum.circuit import Circuit, Gate
-from quantum.data import Part
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.devices.target import device
 from quantum.noise.subject import Subject, classifier, prepared
 from quantum.noise.zne import ZNE, fold
-from quantum.target import device
+from quantum.tasks.data import Part
 
 needs_mitiq = pytest.mark.skipif(find_spec("mitiq") is None, reason="mitiq is not installed")
 

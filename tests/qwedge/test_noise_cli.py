@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from quantum.ansatz import ansatz
-from quantum.circuit import Circuit, Gate
-from quantum.encode import angle
-from quantum.energy import energy_task, hamiltonian
+from quantum.circuits.ansatz import ansatz
+from quantum.circuits.circuit import Circuit, Gate
+from quantum.circuits.encode import angle
+from quantum.circuits.lossless import lossless
+from quantum.circuits.readout import per_class
+from quantum.devices.target import device, to_json
 from quantum.interop import openqasm, qpy
-from quantum.lossless import lossless
 from quantum.noise.drift import Drift
 from quantum.noise.repository import Repository
-from quantum.readout import per_class
-from quantum.target import device, to_json
+from quantum.tasks.energy import energy_task, hamiltonian
 from qwedge.cli import main
 from shared.lab import Row, Store
 

@@ -18,7 +18,7 @@ from qiskit.circuit import Gate
 from qiskit.transpiler import InstructionProperties, QubitProperties
 from torch import Tensor
 
-from quantum.target import Device
+from quantum.devices.target import Device
 
 
 def relaxation(seconds: Tensor, t1: Tensor, t2: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def scaled(error: float, scale: float, worst: float) -> float:
 
 @dataclass(frozen=True)
 class Noise:
-    """The channels of `device` with its noise scaled by `scale`, as transfer matrices of `quantum.noise.pauli`.
+    """The channels of `device` with its noise scaled by `scale`, as transfer matrices of `quantum.noise.engine.pauli`.
 
     A gate error grows until the gate depolarizes completely, a readout error until 1/2. Where a T2 > 2 T1 is reported,
     2 T1 is used. A figure that the device does not give counts as noiseless.

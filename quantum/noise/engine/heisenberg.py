@@ -6,7 +6,7 @@ up to there (as small independent states, while nothing entangles them), and bot
 
     <O>(x) = Tr(O E_m ... E_{k+1} E_k(x) ... E_1(x) (rho)) = (R_{k+1}^T ... R_m^T w) . (R_k(x) ... R_1(x) r)
 
-Everything is a real vector or matrix over Pauli products (`quantum.noise.pauli`), in double precision. Only qubits that
+Everything is a real vector or matrix over Pauli products (`quantum.noise.engine.pauli`), in double precision. Only qubits that
 influence the observables are followed, from the last gate that does to the first one, and the result is
 differentiable in every channel. N inputs cost N times the encoding, not N circuits.
 """
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from quantum.noise.pauli import ZERO, pauli_vectors
+from quantum.noise.engine.pauli import ZERO, pauli_vectors
 
 CHUNK = 2**24
 """About how many numbers (8 bytes each) one product may hold; more inputs or observables are taken in turns."""

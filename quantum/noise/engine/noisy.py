@@ -12,14 +12,14 @@ import torch
 from qiskit import QuantumCircuit
 from torch import Tensor
 
-from quantum.noise import heisenberg
-from quantum.noise.angles import Angles, feature, symbols
-from quantum.noise.channels import Noise
-from quantum.noise.heisenberg import Encoding, Step
-from quantum.noise.pauli import gate_transfer
-from quantum.noise.schedule import Timed, schedule
-from quantum.readout import Readout
-from quantum.target import Device
+from quantum.circuits.readout import Readout
+from quantum.devices.target import Device
+from quantum.noise.engine import heisenberg
+from quantum.noise.engine.angles import Angles, feature, symbols
+from quantum.noise.engine.channels import Noise
+from quantum.noise.engine.heisenberg import Encoding, Step
+from quantum.noise.engine.pauli import gate_transfer
+from quantum.noise.engine.schedule import Timed, schedule
 
 EXACT_NUMBERS = 2**28
 """Largest `observables x 4**qubits` that the exact engine takes on (16 observables of 12 qubits): then Aer samples."""
@@ -37,7 +37,7 @@ class NoisyCircuit:
     Qiskit's layout of the circuit says both, or give them. The noise is that of `quantum.noise` on every gate,
     on every wait of an as-late-as-possible schedule, and on the readout.
 
-    >>> from quantum.target import device
+    >>> from quantum.devices.target import device
     >>> circuit = QuantumCircuit(7)
     >>> _ = circuit.x(0)
     >>> flipped = NoisyCircuit(circuit, device("nairobi"), measured=(0,))
@@ -132,7 +132,7 @@ class NoisyCircuit:
         return None
 
     def _sampled(self, wires: Sequence[int], x: Tensor, states: Tensor | None) -> Tensor:
-        from quantum.noise import trajectories
+        from quantum.noise.engine import trajectories
 
         return trajectories.probabilities(
             self.circuit,

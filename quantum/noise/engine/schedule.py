@@ -10,7 +10,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Delay, Operation, ParameterExpression
 from qiskit.utils.units import apply_prefix
 
-from quantum.target import Device
+from quantum.devices.target import Device
 
 
 class Timed(NamedTuple):

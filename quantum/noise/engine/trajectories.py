@@ -12,10 +12,10 @@ from qiskit_aer.noise import NoiseModel, ReadoutError, RelaxationNoisePass
 from qiskit_aer.noise.device import basic_device_gate_errors
 from torch import Tensor
 
-from quantum.noise.angles import feature
-from quantum.noise.channels import Noise, relaxation_times, scaled
-from quantum.noise.schedule import padded
-from quantum.target import Device
+from quantum.devices.target import Device
+from quantum.noise.engine.angles import feature
+from quantum.noise.engine.channels import Noise, relaxation_times, scaled
+from quantum.noise.engine.schedule import padded
 
 WIDEST = 24
 """Qubits of the largest state vector that is tried (256 MiB)."""
