@@ -36,7 +36,7 @@ from shared.fixedpoint import Format, fraction_for
 from shared.integer import audit, outputs
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, wilson
 from shared.lab.benchmark import Measure, main
-from wireless.ofdm.figures import over_seeds, ratio
+from wireless.ofdm.link.rates import over_seeds, ratio
 
 Part = Literal["rule", "estimator", "radar", "sparse", "bits", "prices"]
 

@@ -31,13 +31,13 @@ from torch import Tensor
 
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite
 from shared.lab.benchmark import Measure, main
-from wireless.ofdm import viterbi
-from wireless.ofdm.channels import ExponentialFading
-from wireless.ofdm.link import Link, noise_variance, random_bits
-from wireless.ofdm.noise import gaussian
+from wireless.ofdm.channel.models import ExponentialFading
+from wireless.ofdm.channel.noise import gaussian
+from wireless.ofdm.link.link import Link, noise_variance, random_bits
 from wireless.ofdm.phy.coding import encode
 from wireless.ofdm.phy.interleaver import permutation
 from wireless.ofdm.phy.rates import MCS, RATES
+from wireless.ofdm.receiver import viterbi
 
 RATE = RATES[24]
 OURS = "ours"

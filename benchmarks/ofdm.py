@@ -14,8 +14,8 @@ from pathlib import Path
 from qwedge.experiments.ofdm import CHANNELS, OFDM, RADIOS, OFDMSettings
 from shared.lab import Interval, Row
 from shared.lab.benchmark import Measure, main
-from wireless.ofdm.figures import Figure, Points, cut, main_points, over_packets, over_seeds, pooled, ratio
-from wireless.ofdm.tables import WHOLE, added
+from wireless.ofdm.experiment.tables import WHOLE, added
+from wireless.ofdm.link.rates import Figure, Points, cut, main_points, over_packets, over_seeds, pooled, ratio
 
 SEEDS = 5
 HELD_OUT = 300

@@ -21,7 +21,7 @@ from shared.f8net import F8Net, keep_zeros
 from shared.integer import Program, audit, outputs
 from shared.lab import JSON, Context
 from wireless.ofdm.tasks import Weights
-from wireless.ofdm.train import Schedule
+from wireless.ofdm.training.blocks import Schedule
 
 INTERVAL: Final = 80_000
 """Clocks for a recording, 1,250 a second at 100 MHz: the net as it is needs up to four multipliers in a layer."""

@@ -11,8 +11,8 @@ import click
 from qwedge.catalogue import extra_named
 
 if TYPE_CHECKING:
-    from wireless.ofdm.frames import Frame
-    from wireless.ofdm.recording import Recording
+    from wireless.ofdm.recordings.files import Recording
+    from wireless.ofdm.recordings.frames import Frame
 
 _SECONDS_BETWEEN_LINES = 2.0
 _COLUMNS = ("time ms", "format", "rate", "bytes", "SNR dB", "CFO kHz", "type", "to", "from", "FCS")
@@ -60,9 +60,9 @@ def decode(
              qwedge decode capture.cf32 --estimator neural --demapper neural
     """
     with extra_named("ofdm"):
-        from wireless.ofdm.frames import frames
-        from wireless.ofdm.receiver import Receiver
-        from wireless.ofdm.recording import read
+        from wireless.ofdm.receiver.receiver import Receiver
+        from wireless.ofdm.recordings.files import read
+        from wireless.ofdm.recordings.frames import frames
 
     recording = read(capture, form, rate)
     if not quiet:

@@ -9,16 +9,16 @@ from typing import Any
 from pydantic import Field
 
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
-from wireless.ofdm.cdl import CDL
-from wireless.ofdm.channels import AWGN, TDL, AbstractChannel, ExponentialFading, Moving, Rician, TGn, TwoTap
-from wireless.ofdm.evaluate import GROUP, Receivers, errors, recorded
-from wireless.ofdm.link import Link
-from wireless.ofdm.networks import Networks, block
+from wireless.ofdm.channel.cdl import CDL
+from wireless.ofdm.channel.models import AWGN, TDL, AbstractChannel, ExponentialFading, Moving, Rician, TGn, TwoTap
+from wireless.ofdm.experiment.networks import Networks, block
+from wireless.ofdm.experiment.page import page
+from wireless.ofdm.link.errors import GROUP, Receivers, errors, recorded
+from wireless.ofdm.link.link import Link
 from wireless.ofdm.phy.rates import RATES
-from wireless.ofdm.receiver import Receiver
-from wireless.ofdm.report import page
-from wireless.ofdm.threads import train_on_one_thread
-from wireless.ofdm.turbo import FixedDelays, TurboReceiver
+from wireless.ofdm.receiver.receiver import Receiver
+from wireless.ofdm.receiver.soft_feedback import FixedDelays, TurboReceiver
+from wireless.ofdm.training.threads import train_on_one_thread
 
 CHANNELS: Mapping[str, tuple[AbstractChannel, tuple[float, ...]]] = {
     "awgn": (AWGN(), (2.0, 4.0)),

@@ -7,7 +7,6 @@ check sequence, da5799ed, than later editions print, 67 33 21 b6; the latter is 
 import numpy as np
 import pytest
 
-from wireless.ofdm.frames import decode
 from wireless.ofdm.phy.coding import encode, puncture
 from wireless.ofdm.phy.constellation import modulate
 from wireless.ofdm.phy.interleaver import interleave
@@ -16,6 +15,7 @@ from wireless.ofdm.phy.rates import RATES
 from wireless.ofdm.phy.scrambler import sequence
 from wireless.ofdm.phy.signal import read_signal, signal_bits
 from wireless.ofdm.phy.transmit import SEED, data_bits, transmit
+from wireless.ofdm.recordings.frames import decode
 
 BODY = (
     bytes.fromhex("0402002e006008cd37a60020d6013cf1006008ad3baf0000")

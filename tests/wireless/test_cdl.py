@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wireless.ofdm.cdl import CDL, MODELS, _rays
+from wireless.ofdm.channel.cdl import CDL, MODELS, _rays
 
 pytest.importorskip("sionna")
 
@@ -92,7 +92,7 @@ def test_without_sionna_it_says_what_to_install(python):
     code = (
         "import sys; sys.modules['sionna'] = None\n"
         "import numpy as np\n"
-        "from wireless.ofdm.cdl import CDL\n"
+        "from wireless.ofdm.channel.cdl import CDL\n"
         "CDL().draw(1, np.random.default_rng(0))"
     )
     assert "CDL channels need Sionna: pip install 'qwedge[wireless]'" in python("-c", code).stderr

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wireless.ofdm.channels import AWGN, TDL, AbstractChannel, ExponentialFading, Moving, Rician, TGn, TwoTap
-from wireless.ofdm.estimators import response
+from wireless.ofdm.channel.models import AWGN, TDL, AbstractChannel, ExponentialFading, Moving, Rician, TGn, TwoTap
+from wireless.ofdm.receiver.estimators import response
 
 FADING = (
     ExponentialFading(),
@@ -132,7 +132,7 @@ def test_tdl_without_sionna_says_what_to_install(python):
     code = (
         "import sys; sys.modules['sionna'] = None\n"
         "import numpy as np\n"
-        "from wireless.ofdm.channels import TDL\n"
+        "from wireless.ofdm.channel.models import TDL\n"
         "TDL().draw(1, np.random.default_rng(0))"
     )
     assert "TDL channels need Sionna: pip install 'qwedge[wireless]'" in python("-c", code).stderr

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wireless.ofdm.demappers import Exact, Hard, MaxLog
 from wireless.ofdm.phy.constellation import modulate, points
+from wireless.ofdm.receiver.demappers import Exact, Hard, MaxLog
 
 MODULATIONS = (1, 2, 4, 6)
 SHAPE = (3, 4, 48)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wireless.ofdm.channels import ExponentialFading
-from wireless.ofdm.estimators import (
+from wireless.ofdm.channel.models import ExponentialFading
+from wireless.ofdm.receiver.estimators import (
     DFT,
     LS,
     KnownCovarianceLMMSE,

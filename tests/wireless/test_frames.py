@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from radio import EVERY, on_air, psdu, sent
 
-from wireless.ofdm.frames import Burst, bursts, decode, finish
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.coding import encode
 from wireless.ofdm.phy.interleaver import interleave
@@ -12,7 +11,8 @@ from wireless.ofdm.phy.mac import aggregate, fcs
 from wireless.ofdm.phy.rates import MCS, RATES
 from wireless.ofdm.phy.signal import HTSignal, ht_signal_bits, signal_bits
 from wireless.ofdm.phy.transmit import header, transmit
-from wireless.ofdm.receiver import Receiver
+from wireless.ofdm.receiver.receiver import Receiver
+from wireless.ofdm.recordings.frames import Burst, bursts, decode, finish
 
 
 @pytest.mark.parametrize("rate", EVERY, ids=lambda rate: rate.name)

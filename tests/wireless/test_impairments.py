@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from wireless.ofdm.impairments import ADC, CarrierOffset, IQImbalance, PhaseNoise, RappAmplifier, SamplingOffset
+from wireless.ofdm.channel.impairments import ADC, CarrierOffset, IQImbalance, PhaseNoise, RappAmplifier, SamplingOffset
 
 IMPAIRMENTS = (RappAmplifier(), CarrierOffset(), SamplingOffset(), PhaseNoise(), IQImbalance(), ADC())
 NONE = (

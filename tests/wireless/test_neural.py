@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from wireless.ofdm.channels import ExponentialFading
-from wireless.ofdm.estimators import KnownCovarianceLMMSE, Observation, response
-from wireless.ofdm.link import Link
+from wireless.ofdm.channel.models import ExponentialFading
+from wireless.ofdm.link.link import Link
 from wireless.ofdm.neural import (
     ContextNet,
     DelayGate,
@@ -21,10 +20,11 @@ from wireless.ofdm.neural.decoder import CODES, GENERATORS, features, guess, inv
 from wireless.ofdm.neural.estimator import WIDE, delays, estimate
 from wireless.ofdm.phy.coding import encode
 from wireless.ofdm.phy.rates import RATES
-from wireless.ofdm.receiver import Receiver
-from wireless.ofdm.siso import posteriors
-from wireless.ofdm.turbo import FixedDelays, TurboReceiver, demap
-from wireless.ofdm.wiener import Prior, wiener
+from wireless.ofdm.receiver.estimators import KnownCovarianceLMMSE, Observation, response
+from wireless.ofdm.receiver.receiver import Receiver
+from wireless.ofdm.receiver.siso import posteriors
+from wireless.ofdm.receiver.soft_feedback import FixedDelays, TurboReceiver, demap
+from wireless.ofdm.receiver.wiener import Prior, wiener
 
 
 @pytest.fixture
@@ -138,8 +138,8 @@ def test_a_channel_that_no_taps_can_make_falls_back_to_ls(rng):
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 6])
 def test_an_untrained_context_demapper_agrees_with_exact_llrs_where_radios_are_perfect(bits, rng):
-    from wireless.ofdm.demappers import Exact
     from wireless.ofdm.phy.constellation import points
+    from wireless.ofdm.receiver.demappers import Exact
 
     h = (rng.standard_normal((8, 48)) + 1j * rng.standard_normal((8, 48))).astype(np.complex64)
     x = points(bits)[rng.integers(2**bits, size=(8, 10, 48))]
@@ -150,7 +150,7 @@ def test_an_untrained_context_demapper_agrees_with_exact_llrs_where_radios_are_p
 
 
 def test_the_demapper_of_feedback_is_exact_without_prior_knowledge_and_extrinsic_with_it(rng):
-    from wireless.ofdm.demappers import Exact
+    from wireless.ofdm.receiver.demappers import Exact
 
     b = burst(rng, packets=4)
     y, h, noise = b.y[..., :48], b.seen.ls[:, :48], np.repeat(b.seen.noise[:, None], 48, axis=1)

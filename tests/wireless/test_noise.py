@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from wireless.ofdm.noise import gaussian
+from wireless.ofdm.channel.noise import gaussian
 
 SAMPLES = 2_000_000
 

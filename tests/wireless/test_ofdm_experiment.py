@@ -8,14 +8,14 @@ import pytest
 from qwedge.experiments import ofdm
 from qwedge.experiments.ofdm import CHANNELS, OFDM, OFDMSettings
 from shared.lab import Store, run
-from wireless.ofdm.channels import ExponentialFading
-from wireless.ofdm.complexity import table
-from wireless.ofdm.evaluate import BURST, errors
-from wireless.ofdm.figures import ber, cut, main_points, over_packets, over_seeds, pooled, ratio
-from wireless.ofdm.link import Link
+from wireless.ofdm.channel.models import ExponentialFading
+from wireless.ofdm.compression.complexity import table
+from wireless.ofdm.experiment.page import FILES
+from wireless.ofdm.link.errors import BURST, errors
+from wireless.ofdm.link.link import Link
+from wireless.ofdm.link.rates import ber, cut, main_points, over_packets, over_seeds, pooled, ratio
 from wireless.ofdm.neural import DelayGate
-from wireless.ofdm.receiver import Receiver
-from wireless.ofdm.report import FILES
+from wireless.ofdm.receiver.receiver import Receiver
 
 TINY = OFDMSettings(
     ebn0_db=(8.0,), packets=20, others=0, decoded=20, channels=("awgn",), training=0.001, passes=1, bytes=200
@@ -47,7 +47,9 @@ def test_a_cell_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(whole, t
     with monkeypatch.context() as patch:
         for name in ("train_estimator", "train_dense", "train_demapper", "train_decoder", "compress", "prune_units"):
             monkeypatched = "compress.compress" if name == "compress" else name
-            patch.setattr(f"wireless.ofdm.networks.{monkeypatched}", killed)  # what is trained is not trained again
+            patch.setattr(
+                f"wireless.ofdm.experiment.networks.{monkeypatched}", killed
+            )  # what is trained is not trained again
         [row] = run(OFDM(), [TINY], Store(tmp_path))
     assert without_times(row.result) == without_times(whole[0].result)
     assert row.artefacts == whole[0].artefacts

@@ -6,15 +6,15 @@ import torch
 from radio import sent
 from safetensors import safe_open
 
-from wireless.ofdm import pretrain, pretrained
-from wireless.ofdm.channels import ExponentialFading
-from wireless.ofdm.frames import decode
-from wireless.ofdm.link import Link, compare
-from wireless.ofdm.neural import DelayGate, NeuralEstimator
+from wireless.ofdm.channel.models import ExponentialFading
+from wireless.ofdm.link.link import Link, compare
+from wireless.ofdm.neural import DelayGate, NeuralEstimator, pretrained
 from wireless.ofdm.neural.weights import from_bytes
 from wireless.ofdm.phy.rates import MCS, RATES
-from wireless.ofdm.receiver import DECODERS, DEMAPPERS, ESTIMATORS, Receiver
-from wireless.ofdm.train import Schedule, train_estimator
+from wireless.ofdm.receiver.receiver import DECODERS, DEMAPPERS, ESTIMATORS, Receiver
+from wireless.ofdm.recordings.frames import decode
+from wireless.ofdm.training import pretrain
+from wireless.ofdm.training.blocks import Schedule, train_estimator
 
 NAMES = ("neural", "neural-5k", "dense", "demapper", "decoder")
 TRAINED = [
@@ -63,7 +63,7 @@ def test_the_help_of_decode_lists_every_block_that_needs_no_simulation(python):
 
 
 def test_importing_the_receiver_loads_no_torch(python):
-    code = "import sys, wireless.ofdm.receiver; print('torch' in sys.modules)"
+    code = "import sys, wireless.ofdm.receiver.receiver; print('torch' in sys.modules)"
     assert python("-c", code).stdout.strip() == "False"
 
 
@@ -101,6 +101,6 @@ def test_the_command_makes_the_file_that_is_kept():
 
 
 def test_the_command_needs_a_folder(python):
-    done = python("-m", "wireless.ofdm.pretrain")
+    done = python("-m", "wireless.ofdm.training.pretrain")
     assert done.returncode == 2
     assert "the following arguments are required: --out" in done.stderr

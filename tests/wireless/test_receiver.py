@@ -5,16 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from wireless.ofdm import chain
-from wireless.ofdm.channels import ExponentialFading
-from wireless.ofdm.decoders import HardViterbi, SoftViterbi
-from wireless.ofdm.demappers import Exact, Hard, MaxLog
-from wireless.ofdm.estimators import LS, Channel, Observation, PerfectCSI, RobustLMMSE
-from wireless.ofdm.feedback import observe_again, remap
-from wireless.ofdm.link import Link
+from wireless.ofdm.channel.models import ExponentialFading
+from wireless.ofdm.link.link import Link
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.rates import MCS, RATES
-from wireless.ofdm.receiver import DECODERS, DEMAPPERS, ESTIMATORS, Receiver
+from wireless.ofdm.receiver import fused as chain
+from wireless.ofdm.receiver.decoders import HardViterbi, SoftViterbi
+from wireless.ofdm.receiver.demappers import Exact, Hard, MaxLog
+from wireless.ofdm.receiver.estimators import LS, Channel, Observation, PerfectCSI, RobustLMMSE
+from wireless.ofdm.receiver.feedback import observe_again, remap
+from wireless.ofdm.receiver.receiver import DECODERS, DEMAPPERS, ESTIMATORS, Receiver
 
 EVERY_RATE = (*RATES.values(), *MCS)
 LEGACY_ESTIMATORS = ("ls", "dft", "lmmse-robust", "lmmse-genie", "perfect")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from radio import on_air, psdu, sent
 
-from wireless.ofdm.frames import decode
 from wireless.ofdm.phy.rates import RATES
 from wireless.ofdm.phy.transmit import transmit
-from wireless.ofdm.recording import read, resample
+from wireless.ofdm.recordings.files import read, resample
+from wireless.ofdm.recordings.frames import decode
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 from radio import on_air
 
 from wireless.ofdm.phy import grid
-from wireless.ofdm.synchronise import EARLY, find, turned
-from wireless.ofdm.tracking import track
+from wireless.ofdm.recordings.synchronisation import EARLY, find, turned
+from wireless.ofdm.recordings.tracking import track
 
 
 def preambles(samples):

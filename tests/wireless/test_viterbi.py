@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from wireless.ofdm import viterbi
-from wireless.ofdm.channels import ExponentialFading
-from wireless.ofdm.decoders import HardViterbi, SoftViterbi
-from wireless.ofdm.link import Link
+from wireless.ofdm.channel.models import ExponentialFading
+from wireless.ofdm.link.link import Link
 from wireless.ofdm.phy.coding import depuncture, encode, puncture
 from wireless.ofdm.phy.rates import MCS
-from wireless.ofdm.receiver import Receiver
+from wireless.ofdm.receiver import viterbi
+from wireless.ofdm.receiver.decoders import HardViterbi, SoftViterbi
+from wireless.ofdm.receiver.receiver import Receiver
 
 
 def plain_viterbi(llr):

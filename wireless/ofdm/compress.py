@@ -10,7 +10,7 @@ from shared import ADMM, FixedPoint, Product
 from wireless.ofdm.menus import weight_grid
 from wireless.ofdm.prices import PackedBytes
 from wireless.ofdm.tasks import Weights
-from wireless.ofdm.train import Report, Schedule
+from wireless.ofdm.training.blocks import Report, Schedule
 
 HEADER = 1
 """Bytes before each tensor: its binary point."""

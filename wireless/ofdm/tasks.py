@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from shared import penalty
-from wireless.ofdm.train import Schedule, descend
+from wireless.ofdm.training.blocks import Schedule, descend
 
 Loss = Callable[[Callable[..., Tensor], torch.Generator], Tensor]
 

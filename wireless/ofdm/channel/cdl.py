@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from wireless.ofdm.channels import AbstractChannel, Paths
+from wireless.ofdm.channel.models import AbstractChannel, Paths
 from wireless.ofdm.phy.grid import SAMPLE_RATE
 
 MODELS = ("A", "B", "C", "D", "E")

@@ -4,7 +4,7 @@ from typing import cast
 
 from numpy.random import Generator
 
-from wireless.ofdm.impairments import ADC, CarrierOffset, Impairment, IQImbalance, PhaseNoise, RappAmplifier
+from wireless.ofdm.channel.impairments import ADC, CarrierOffset, Impairment, IQImbalance, PhaseNoise, RappAmplifier
 
 BACKOFF_DB = (5.0, 7.0)
 LINEWIDTH_HZ = (50.0, 400.0)

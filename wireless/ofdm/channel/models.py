@@ -14,9 +14,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from wireless.ofdm.estimators import TAPS, exponential_profile
-from wireless.ofdm.noise import gaussian
+from wireless.ofdm.channel.noise import gaussian
 from wireless.ofdm.phy.grid import SAMPLE_RATE
+from wireless.ofdm.receiver.estimators import TAPS, exponential_profile
 
 
 class Paths(NamedTuple):

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from shared.f8net import F8Net, keep_zeros
 from shared.fixedpoint import Format
 from shared.integer import Program, outputs
-from wireless.ofdm.estimators import TAPS
 from wireless.ofdm.neural.estimator import FLOOR, AbstractGateEstimator, DelayGate, delays, seen_by
-from wireless.ofdm.train import Report, Schedule, descend, estimator_loss, fading
+from wireless.ofdm.receiver.estimators import TAPS
+from wireless.ofdm.training.blocks import Report, Schedule, descend, estimator_loss, fading
 
 TUNING = Schedule(steps=1500, rate=1e-3, floor=1e-5)
 BATCH = 4096

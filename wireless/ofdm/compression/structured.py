@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from shared import ADMM, Grouping, Levels, NonzeroPrice, Product, Sparsity, penalty
 from wireless.ofdm.neural import ContextNet, DelayGate, SyndromeNet
 from wireless.ofdm.tasks import Loss
-from wireless.ofdm.train import Report, Schedule, descend
+from wireless.ofdm.training.blocks import Report, Schedule, descend
 
 SOLVER = ADMM(rho=1e-2, growth=1.2, steps=12, fine_tune=3)
 

@@ -14,8 +14,10 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from shared import ADMM
 from shared.lab import JSON, Context
-from wireless.ofdm import compress, structured
-from wireless.ofdm.complexity import WORD
+from wireless.ofdm import compress
+from wireless.ofdm.compression import structured
+from wireless.ofdm.compression.complexity import WORD
+from wireless.ofdm.compression.structured import Rows, present, prune_units, without_units
 from wireless.ofdm.menus import weight_grid
 from wireless.ofdm.neural import (
     ContextNet,
@@ -30,9 +32,8 @@ from wireless.ofdm.neural import (
 from wireless.ofdm.neural.decoder import features, targets
 from wireless.ofdm.neural.estimator import WIDE
 from wireless.ofdm.neural.weights import from_lists, to_bytes, to_lists
-from wireless.ofdm.structured import Rows, present, prune_units, without_units
 from wireless.ofdm.tasks import Loss, Weights
-from wireless.ofdm.train import (
+from wireless.ofdm.training.blocks import (
     DECODER,
     DEMAPPER,
     HARD,

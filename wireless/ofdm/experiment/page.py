@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.lab import COLORS, Block, Download, KeyFigures, Page, Row, Table, Text, cite, plot, wilson
-from wireless.ofdm.figures import cut, main_points, over_packets, pooled, rate_of, ratio
-from wireless.ofdm.tables import (
+from wireless.ofdm.experiment.tables import (
     NAMES,
     baselines,
     complexity,
@@ -18,6 +17,7 @@ from wireless.ofdm.tables import (
     recordings,
     share,
 )
+from wireless.ofdm.link.rates import cut, main_points, over_packets, pooled, rate_of, ratio
 
 DRAWN = {
     "hard": "grey",

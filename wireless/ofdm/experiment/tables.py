@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from shared.lab import Block, Number, Row, Table, Text, cite, wilson
-from wireless.ofdm.complexity import table
-from wireless.ofdm.figures import (
+from wireless.ofdm.compression.complexity import table
+from wireless.ofdm.link.rates import (
     Figure,
     Points,
     ber,

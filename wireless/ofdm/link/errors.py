@@ -9,11 +9,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from wireless.ofdm.frames import Burst, bursts
-from wireless.ofdm.link import Link
-from wireless.ofdm.radios import drawn
-from wireless.ofdm.receiver import Receives
-from wireless.ofdm.recording import read
+from wireless.ofdm.channel.impairment_set import drawn
+from wireless.ofdm.link.link import Link
+from wireless.ofdm.receiver.receiver import Receives
+from wireless.ofdm.recordings.files import read
+from wireless.ofdm.recordings.frames import Burst, bursts
 
 GROUP = 20
 """Packets whose errors are counted together; groups are what a bootstrap draws."""
@@ -83,8 +83,8 @@ def recorded(folder: Path, receivers: Receivers, snr_db: float, draws: int, rng:
 
 def _frames(folder: Path) -> Iterator[tuple[NDArray[np.complex64], Burst, NDArray[np.uint8]]]:
     """The samples around each sound frame, the frame, and its bits."""
-    from wireless.ofdm.frames import finish
-    from wireless.ofdm.receiver import Receiver
+    from wireless.ofdm.receiver.receiver import Receiver
+    from wireless.ofdm.recordings.frames import finish
 
     for path in sorted(folder.glob("*.dat")):
         samples = read(path, "cs16").samples

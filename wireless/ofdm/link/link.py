@@ -9,16 +9,16 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from wireless.ofdm import chain
-from wireless.ofdm.channels import AbstractChannel, Paths
-from wireless.ofdm.estimators import Observation, Truth, response
-from wireless.ofdm.feedback import remap
-from wireless.ofdm.impairments import Impairment
-from wireless.ofdm.noise import gaussian
+from wireless.ofdm.channel.impairments import Impairment
+from wireless.ofdm.channel.models import AbstractChannel, Paths
+from wireless.ofdm.channel.noise import gaussian
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.rates import RATES, Rate
-from wireless.ofdm.receiver import Receiver, Receives
-from wireless.ofdm.tracking import track
+from wireless.ofdm.receiver import fused as chain
+from wireless.ofdm.receiver.estimators import Observation, Truth, response
+from wireless.ofdm.receiver.feedback import remap
+from wireless.ofdm.receiver.receiver import Receiver, Receives
+from wireless.ofdm.recordings.tracking import track
 
 TAIL = 6
 
@@ -78,7 +78,7 @@ class Link:
         rate. Noise: `N0 = 1 / (Eb/N0 * bits per subcarrier * code rate)`; cyclic prefix, pilots and preamble are not
         charged.
 
-    >>> from wireless.ofdm.channels import ExponentialFading
+    >>> from wireless.ofdm.channel.models import ExponentialFading
         >>> Link(ExponentialFading()).simulate(30.0, 64, np.random.default_rng(0)).packets
         64
     """

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wireless.ofdm.estimators import Channel, Observation
+from wireless.ofdm.receiver.estimators import Channel, Observation
 
 USED = 52
 HIDDEN = 128

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wireless.ofdm.estimators import TAPS, Channel, Observation, response
-from wireless.ofdm.wiener import Prior, wiener
+from wireless.ofdm.receiver.estimators import TAPS, Channel, Observation, response
+from wireless.ofdm.receiver.wiener import Prior, wiener
 
 TINY = (24,)
 """Hidden widths of the smallest network that keeps up: 832 weights."""

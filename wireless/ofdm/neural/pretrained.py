@@ -1,4 +1,4 @@
-"""The neural blocks by name: trained once by `wireless.ofdm.pretrain`, kept as safetensors beside the code."""
+"""The neural blocks by name: trained once by `wireless.ofdm.training.pretrain`, kept as safetensors beside the code."""
 
 from functools import cache
 from importlib.resources import files

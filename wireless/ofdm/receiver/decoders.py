@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wireless.ofdm import viterbi
+from wireless.ofdm.receiver import viterbi
 
 
 class Decoder(Protocol):

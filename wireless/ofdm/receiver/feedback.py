@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wireless.ofdm.estimators import Observation
 from wireless.ofdm.phy.coding import encode, puncture
 from wireless.ofdm.phy.constellation import modulate
 from wireless.ofdm.phy.interleaver import interleave
 from wireless.ofdm.phy.rates import Rate
+from wireless.ofdm.receiver.estimators import Observation
 
 
 def remap(bits: NDArray[np.uint8], rate: Rate) -> NDArray[np.complex64]:

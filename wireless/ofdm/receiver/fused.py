@@ -12,14 +12,14 @@ from numba import njit
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from wireless.ofdm import viterbi
-from wireless.ofdm.demappers import soft_packets
-from wireless.ofdm.noise import gaussian
+from wireless.ofdm.channel.noise import gaussian
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.coding import PUNCTURING, depuncture, encode
 from wireless.ofdm.phy.constellation import levels, points
 from wireless.ofdm.phy.interleaver import deinterleave, interleave
 from wireless.ofdm.phy.rates import Rate
+from wireless.ofdm.receiver import viterbi
+from wireless.ofdm.receiver.demappers import soft_packets
 
 WIDTH = 64
 """Subcarriers of a row of LLRs, the unused ones zero: whole vectors, without a remainder."""

@@ -8,10 +8,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wireless.ofdm import chain
-from wireless.ofdm.decoders import Decoder, HardViterbi, SoftViterbi
-from wireless.ofdm.demappers import Demapper, Exact, Hard, MaxLog
-from wireless.ofdm.estimators import (
+from wireless.ofdm.phy import grid
+from wireless.ofdm.phy.coding import depuncture
+from wireless.ofdm.phy.interleaver import deinterleave
+from wireless.ofdm.phy.rates import Rate
+from wireless.ofdm.receiver import fused as chain
+from wireless.ofdm.receiver.decoders import Decoder, HardViterbi, SoftViterbi
+from wireless.ofdm.receiver.demappers import Demapper, Exact, Hard, MaxLog
+from wireless.ofdm.receiver.estimators import (
     DFT,
     LS,
     Channel,
@@ -21,16 +25,12 @@ from wireless.ofdm.estimators import (
     PerfectCSI,
     RobustLMMSE,
 )
-from wireless.ofdm.feedback import observe_again, remap
-from wireless.ofdm.phy import grid
-from wireless.ofdm.phy.coding import depuncture
-from wireless.ofdm.phy.interleaver import deinterleave
-from wireless.ofdm.phy.rates import Rate
+from wireless.ofdm.receiver.feedback import observe_again, remap
 
 
 def _trained(name: str) -> Callable[[], Any]:
     """Makes a network of `pretrained`: torch is imported by who asks for one."""
-    return lambda: getattr(import_module("wireless.ofdm.pretrained"), name)()
+    return lambda: getattr(import_module("wireless.ofdm.neural.pretrained"), name)()
 
 
 ESTIMATORS: dict[str, Callable[[], Estimator]] = {

@@ -9,15 +9,15 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from wireless.ofdm.estimators import Channel, Observation, exponential_profile
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.coding import depuncture
 from wireless.ofdm.phy.constellation import levels
 from wireless.ofdm.phy.interleaver import deinterleave, interleave
 from wireless.ofdm.phy.rates import Rate
-from wireless.ofdm.receiver import Received
-from wireless.ofdm.siso import CLIP, posteriors
-from wireless.ofdm.wiener import Prior, wiener
+from wireless.ofdm.receiver.estimators import Channel, Observation, exponential_profile
+from wireless.ofdm.receiver.receiver import Received
+from wireless.ofdm.receiver.siso import CLIP, posteriors
+from wireless.ofdm.receiver.wiener import Prior, wiener
 
 TINY = 1e-30
 

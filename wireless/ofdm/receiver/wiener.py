@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from wireless.ofdm.estimators import Channel, response
+from wireless.ofdm.receiver.estimators import Channel, response
 
 
 class Prior(NamedTuple):

@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wireless.ofdm.estimators import DFT, Observation
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.mac import MPDU, deaggregate, mpdu
 from wireless.ofdm.phy.rates import RATES, Rate
 from wireless.ofdm.phy.scrambler import descramble
 from wireless.ofdm.phy.signal import crc_right, read_ht_signal, read_signal
-from wireless.ofdm.receiver import Receiver
-from wireless.ofdm.synchronise import FLOOR, Preamble, find, turned
-from wireless.ofdm.tracking import track
+from wireless.ofdm.receiver.estimators import DFT, Observation
+from wireless.ofdm.receiver.receiver import Receiver
+from wireless.ofdm.recordings.synchronisation import FLOOR, Preamble, find, turned
+from wireless.ofdm.recordings.tracking import track
 
 SYMBOL = 80
 # Where fields begin, in samples after the first long training symbol.

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from wireless.ofdm.channels import ExponentialFading
-from wireless.ofdm.estimators import TAPS, Estimator
-from wireless.ofdm.link import TAIL, Link
+from wireless.ofdm.channel.impairment_set import drawn
+from wireless.ofdm.channel.models import ExponentialFading
+from wireless.ofdm.link.link import TAIL, Link
 from wireless.ofdm.neural.decoder import CODES, Generators, SyndromeNet, features, targets
 from wireless.ofdm.neural.demapper import ContextNet
 from wireless.ofdm.neural.dense import DenseNet
@@ -22,7 +22,7 @@ from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.coding import encode, puncture
 from wireless.ofdm.phy.interleaver import interleave
 from wireless.ofdm.phy.rates import RATES
-from wireless.ofdm.radios import drawn
+from wireless.ofdm.receiver.estimators import TAPS, Estimator
 
 Report = Callable[[int, int, str], None]
 Lessons = Sequence[tuple[int, float]]

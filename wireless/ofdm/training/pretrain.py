@@ -1,4 +1,4 @@
-"""Trains the neural blocks that are known by name: `python -m wireless.ofdm.pretrain --seed 0 --out FOLDER`.
+"""Trains the neural blocks that are known by name: `python -m wireless.ofdm.training.pretrain --seed 0 --out FOLDER`.
 
 The same seed gives the same weights on the same machine; each file says from which seed and commit it comes.
 """
@@ -16,8 +16,7 @@ from shared.lab.provenance import provenance
 from wireless.ofdm.neural import NeuralEstimator
 from wireless.ofdm.neural.estimator import WIDE
 from wireless.ofdm.neural.weights import to_bytes
-from wireless.ofdm.threads import train_on_one_thread
-from wireless.ofdm.train import (
+from wireless.ofdm.training.blocks import (
     DECODER,
     DEMAPPER,
     Report,
@@ -27,6 +26,7 @@ from wireless.ofdm.train import (
     train_dense,
     train_estimator,
 )
+from wireless.ofdm.training.threads import train_on_one_thread
 
 
 def networks(
