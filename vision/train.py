@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from vision.augment import as_input, flipped_and_cropped
-from vision.data import Images
+from vision.data.augment import as_input, flipped_and_cropped
+from vision.data.cifar10 import Images
 
 Report = Callable[[int, int, str], None]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vision.data import Images
+from vision.data.cifar10 import Images
 
 CLASSES = [f"class{k}" for k in range(10)]
 

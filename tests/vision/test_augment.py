@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from pictures import drawn
 
-from vision.augment import PAD, PIXEL, as_input, flipped_and_cropped
+from vision.data.augment import PAD, PIXEL, as_input, flipped_and_cropped
 
 
 def test_every_varied_picture_is_a_moved_and_maybe_mirrored_one():

@@ -8,8 +8,8 @@ import pytest
 from pictures import CLASSES, drawn, write_archive
 from PIL import Image
 
-from vision import data
-from vision.data import ARCHIVE, load
+from vision.data import cifar10 as data
+from vision.data.cifar10 import ARCHIVE, load
 
 
 @pytest.fixture

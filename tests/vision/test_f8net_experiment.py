@@ -12,9 +12,9 @@ from safetensors.torch import load
 from qwedge.experiments.f8net import F8NetGap, F8NetSettings
 from shared.integer.files import from_json
 from shared.lab import Store, run
-from vision.data import ARCHIVE
-from vision.figures import accuracy, gap, reference
-from vision.report import page, widest
+from vision.data.cifar10 import ARCHIVE
+from vision.f8net.figures import accuracy, gap, reference
+from vision.f8net.page import page, widest
 from vision.train import Trainer
 
 

@@ -7,10 +7,10 @@ from pictures import drawn as pictures
 
 from shared.f8net import F8Net
 from shared.integer import audit, run
-from vision.augment import PIXEL, as_input
-from vision.data import SHAPE
-from vision.evaluate import correct, logits, program_logits, right
-from vision.resnet import ResNet8, drawn
+from vision.data.augment import PIXEL, as_input
+from vision.data.cifar10 import SHAPE
+from vision.f8net.evaluate import correct, logits, program_logits, right
+from vision.nets.resnet import ResNet8, drawn
 from vision.train import Schedule, Trainer
 
 

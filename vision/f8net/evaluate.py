@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.integer import Program, outputs
-from vision.augment import as_input
-from vision.data import Images
+from vision.data.augment import as_input
+from vision.data.cifar10 import Images
 
 BATCH = 100
 """Images at a time; few, so that what one layer hands to the next stays in the processor's cache."""

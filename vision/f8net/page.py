@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from shared.lab import Block, Download, KeyFigures, Number, Page, Row, Table, Text, cite
-from vision.figures import accuracy, gap, reference
+from vision.f8net.figures import accuracy, gap, reference
 
 NETS = {
     "float": "float",
