@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from quantum.compvqc.page import accuracy, exact_ratio, grouped, scores
 from qwedge.experiments.compvqc import CompVQC, CompVQCSettings
 from shared.lab import Row, mean
-from shared.lab.benchmark import Measure, main
+from shared.lab.running.benchmark import Measure, main
 
 TASKS = ("digits36", "digits4", "iris", "wine", "cancer")
 TARGETS = ("nairobi", "torino")

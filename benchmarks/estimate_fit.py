@@ -20,7 +20,6 @@ from fpga.folded.planning.choices import choices
 from fpga.pricing import estimate
 from fpga.synth import mapped
 from fpga.unrolled.generate import cost, unroll
-from shared.fixedpoint import Format
 from shared.integer import (
     AveragePool,
     Constant,
@@ -33,6 +32,7 @@ from shared.integer import (
     Program,
     Requantise,
 )
+from shared.integer.format import Format
 
 DEVICE = DEVICES["ecp5-85k"]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from qwedge.experiments.f8net import F8NetGap, F8NetSettings, archive
 from shared.lab import Row
-from shared.lab.benchmark import Measure, main
+from shared.lab.running.benchmark import Measure, main
 from vision.f8net.figures import Estimate, accuracy, gap
 from vision.f8net.page import NETS, widest
 

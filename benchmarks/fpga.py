@@ -32,10 +32,10 @@ from fpga.pricing import estimate
 from fpga.synth import mapped
 from qwedge.experiments.ofdm_fpga import OFDMFPGA, OFDMFPGASettings
 from shared.f8net import F8Net
-from shared.fixedpoint import Format, fraction_for
 from shared.integer import audit, outputs
+from shared.integer.format import Format, fraction_for
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, wilson
-from shared.lab.benchmark import Measure, main
+from shared.lab.running.benchmark import Measure, main
 from wireless.ofdm.link.rates import over_seeds, ratio
 
 Part = Literal["rule", "estimator", "radar", "sparse", "bits", "prices"]

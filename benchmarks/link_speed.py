@@ -30,7 +30,7 @@ from sionna.phy.ofdm import LMMSEEqualizer, LSChannelEstimator, ResourceGrid, Re
 from torch import Tensor
 
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite
-from shared.lab.benchmark import Measure, main
+from shared.lab.running.benchmark import Measure, main
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.channel.noise import gaussian
 from wireless.ofdm.link.link import Link, noise_variance, random_bits

@@ -38,7 +38,7 @@ from quantum.tasks.data import Part as Samples
 from quantum.tasks.energy import Energy, energy_task, hamiltonian
 from quantum.tasks.energy import subject as energy_subject
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, plain
-from shared.lab.benchmark import Measure, main
+from shared.lab.running.benchmark import Measure, main
 
 PROBLEMS = ("tfim4", "h2")
 WIDTHS = (4, 6, 8, 10)

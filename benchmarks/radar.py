@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shared.fixedpoint import Format
+from shared.integer.format import Format
 
 SAMPLES: Final = 1024
 BATCH: Final = 128

@@ -20,7 +20,7 @@ from shared import ADMM, NonzeroPrice, Sparsity
 from shared.f8net import F8Net, keep_zeros
 from shared.integer import Program, audit, outputs
 from shared.lab import JSON, Context
-from wireless.ofdm.tasks import Weights
+from shared.weights.task import Weights
 from wireless.ofdm.training.blocks import Schedule
 
 INTERVAL: Final = 80_000

@@ -27,7 +27,7 @@ from quantum.compvqc.baselines import random_starts
 from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import load
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite
-from shared.lab.benchmark import Measure, main
+from shared.lab.running.benchmark import Measure, main
 
 Loss = Callable[[Tensor], Tensor]
 OURS = "ours"

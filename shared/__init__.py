@@ -2,7 +2,7 @@
 
 >>> import torch
 >>> from shared import ADMM, NonzeroPrice, Sparsity
->>> from shared.testing import Quadratic
+>>> from shared.core.testing import Quadratic
 >>> task = Quadratic(torch.eye(3), optimum=torch.tensor([[3.0], [1.0], [2.0]]))
 >>> ADMM().solve(task, on=Sparsity(), price=NonzeroPrice(), budget=2, x=task.optimum).z.T
 tensor([[3., 0., 2.]])
@@ -12,11 +12,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shared.admm import ADMM, Solution
-    from shared.menu import Choices, Menu, Point
-    from shared.menus import FixedPoint, Grouping, Levels, Product, Sparsity
-    from shared.price import AbstractAdditivePrice, BitPrice, LevelPrice, NonzeroPrice, Price
-    from shared.task import Task, penalty
+    from shared.core.admm import ADMM, Solution
+    from shared.core.menu import Choices, Menu, Point
+    from shared.core.menus import FixedPoint, Grouping, Levels, Product, Sparsity
+    from shared.core.price import AbstractAdditivePrice, BitPrice, LevelPrice, NonzeroPrice, Price
+    from shared.core.task import Task, penalty
 
 __all__ = [
     "ADMM",
@@ -40,11 +40,11 @@ __all__ = [
 
 # Looked up when first used: `import shared.lab` runs this file too, and a command line must not wait for torch.
 _HOMES = {
-    "shared.admm": ("ADMM", "Solution"),
-    "shared.menu": ("Choices", "Menu", "Point"),
-    "shared.menus": ("FixedPoint", "Grouping", "Levels", "Product", "Sparsity"),
-    "shared.price": ("AbstractAdditivePrice", "BitPrice", "LevelPrice", "NonzeroPrice", "Price"),
-    "shared.task": ("Task", "penalty"),
+    "shared.core.admm": ("ADMM", "Solution"),
+    "shared.core.menu": ("Choices", "Menu", "Point"),
+    "shared.core.menus": ("FixedPoint", "Grouping", "Levels", "Product", "Sparsity"),
+    "shared.core.price": ("AbstractAdditivePrice", "BitPrice", "LevelPrice", "NonzeroPrice", "Price"),
+    "shared.core.task": ("Task", "penalty"),
 }
 
 if not TYPE_CHECKING:  # or the type checker would believe in every name

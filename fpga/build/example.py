@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from shared.fixedpoint import Format
 from shared.integer import Constant, Input, Linear, Program, Requantise
+from shared.integer.format import Format
 
 
 def example(rng: np.random.Generator) -> Program:

@@ -15,10 +15,10 @@ from fpga.pricing import estimate
 from fpga.synth import Built, build, mapped
 from fpga.synth.flow import Pins
 from fpga.unrolled import generate as unrolled
-from shared.fixedpoint import Integers
 from shared.integer import Program, audit
 from shared.integer.c_header import c_header
 from shared.integer.files import to_json
+from shared.integer.format import Integers
 from shared.lab import Context
 
 Style = Literal["auto", "folded", "unrolled"]

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.lab import COLORS, Block, Download, KeyFigures, Page, Row, Table, Text, cite, plot
+from shared.lab import COLORS, Block, Download, KeyFigures, Page, Row, Table, Text, cite
+from shared.lab.pages import plot
 
 KINDS = {"lut": "logic cells", "ff": "flip-flops", "dsp": "multipliers", "bram": "block RAMs"}
 

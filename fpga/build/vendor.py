@@ -13,9 +13,9 @@ import numpy as np
 from fpga import tools
 from fpga.build import verify
 from fpga.hls import Project, lower
-from shared.fixedpoint import Integers
 from shared.integer import Program
 from shared.integer.files import to_json
+from shared.integer.format import Integers
 from shared.lab import Context
 
 ARCHIVE = "project.tar.gz"

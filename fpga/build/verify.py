@@ -16,8 +16,8 @@ from fpga.design.interface import Design
 from fpga.design.stream import ends
 from fpga.simulation.simulate import simulate
 from fpga.synth import Built, Mapped, bitstream_verilog, netlist_verilog
-from shared.fixedpoint import Integers
 from shared.integer import Program, outputs, run
+from shared.integer.format import Integers
 
 if TYPE_CHECKING:
     from fpga.hls import Project
@@ -135,7 +135,7 @@ def climb(program: Program, steps: Sequence[Step], rng: Generator, given: Intege
 
     Raises `ValueError` without steps, or unless the program has one input and one output.
 
-    >>> from shared.fixedpoint import Format
+    >>> from shared.integer.format import Format
     >>> from shared.integer import Input, Requantise
     >>> half = Program((Input("x", (2,), Format(8, 7)),), (Requantise(("x",), "y", Format(7, 6)),), ("y",))
     >>> print(climb(half, [Step("floor", lambda x: x >> 1)], np.random.default_rng(0)))

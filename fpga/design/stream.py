@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.fixedpoint import Integers
 from shared.integer import Program, Value, bits
+from shared.integer.format import Integers
 
 
 @dataclass(frozen=True)

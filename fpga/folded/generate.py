@@ -16,7 +16,7 @@ def generate(program: Program, plan: Plan) -> Design:
 
     >>> import numpy as np
     >>> from fpga.folded import Fold
-    >>> from shared.fixedpoint import Format
+    >>> from shared.integer.format import Format
     >>> from shared.integer import Constant, Input, Linear
     >>> weight = Constant(np.array([[3, -4], [5, 6]]), Format(8, 6))
     >>> net = Program((Input("x", (2,), Format(8, 7)),), (Linear(("x",), "y", weight),), ("y",))

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.fixedpoint import Format, Integers
 from shared.integer import (
     AbstractConvolution,
     AbstractPool,
@@ -25,6 +24,7 @@ from shared.integer import (
     Value,
     bits,
 )
+from shared.integer.format import Format, Integers
 
 AXES = {1: ("width",), 2: ("height", "width")}  # how hls4ml names them
 SIDES = {1: (("left", "right"),), 2: (("top", "bottom"), ("left", "right"))}

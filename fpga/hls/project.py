@@ -13,8 +13,8 @@ from fpga.design.stream import ends
 from fpga.hls.abstract import TOP, AbstractProject, quiet
 from fpga.hls.backends import BACKENDS, Backend
 from fpga.hls.layers import Layer, layers
-from shared.fixedpoint import Integers
 from shared.integer import AbstractPool, Flatten, Linear, Program, Requantise, run
+from shared.integer.format import Integers
 
 STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
 

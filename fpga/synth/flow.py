@@ -12,7 +12,7 @@ from fpga.design.interface import TOP, Design
 from fpga.synth.pins import BOARDS, constraints
 from fpga.synth.stages import OUT, Stage, carry_out
 from fpga.synth.uart import BOARD, serial
-from shared.lab.lines import write_whole
+from shared.lab.records.lines import write_whole
 
 Pins = Literal["bytes", "uart"]
 

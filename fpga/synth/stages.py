@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fpga import tools
-from shared.lab.lines import write_whole
+from shared.lab.records.lines import write_whole
 
 OUT: Final = "@out"
 """Stands in a stage's arguments for the folder to which it writes."""

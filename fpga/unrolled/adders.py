@@ -8,7 +8,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from shared.fixedpoint import Format, saturate, shift
 from shared.integer import (
     AbstractConvolution,
     AbstractPool,
@@ -21,6 +20,7 @@ from shared.integer import (
     Requantise,
     Value,
 )
+from shared.integer.format import Format, saturate, shift
 
 Symbols = NDArray[np.object_]
 """da4ml's `FixedVariable`s, all integers, shaped like the value they stand for."""

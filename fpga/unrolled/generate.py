@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from fpga.design.interface import Design, Part
 from fpga.design.stream import Stream, ends
-from fpga.formats import short
 from fpga.unrolled import adders
 from fpga.unrolled.harness import Stage, harness
-from shared.fixedpoint import Format, Integers
+from shared.importers.formats import short
 from shared.integer import AbstractWeighted, Constant, Input, Operation, Program, bits, outputs
+from shared.integer.format import Format, Integers
 from shared.integer.operations import SUM
 
 MOST: Final = 4000

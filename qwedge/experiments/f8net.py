@@ -17,12 +17,12 @@ from shared.f8net import F8Net
 from shared.integer import Program, audit
 from shared.integer.files import to_json
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
+from shared.training.epochs import Schedule, Trainer
 from vision.data.augment import PIXEL, as_input
 from vision.data.cifar10 import ARCHIVE, CAVEAT, CIFAR10, SHAPE, Images, load
 from vision.f8net.evaluate import correct, logits, program_logits, right
 from vision.f8net.page import page
 from vision.nets.resnet import ResNet8, drawn
-from vision.train import Schedule, Trainer
 
 CALIBRATION = 500
 """Training images from which the first formats are taken."""

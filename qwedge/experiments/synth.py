@@ -7,13 +7,13 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from fpga import sources
 from fpga.build import page as report
 from fpga.build.example import example
 from fpga.build.flow import Style, Wish, verified
 from fpga.build.vendor import project
 from fpga.design.devices import DEVICES, device
 from fpga.hls import BACKENDS
+from shared.importers import read as sources
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from shared.menu import Menu, Point, brief
-from shared.price import Price
-from shared.task import Task
+from shared.core.menu import Menu, Point, brief
+from shared.core.price import Price
+from shared.core.task import Task
 
 Report = Callable[[int, int, str], None]
 
@@ -63,7 +63,7 @@ class ADMM:
     prices no worse than projecting `x` once.
 
     >>> from shared import NonzeroPrice, Sparsity
-    >>> from shared.testing import Quadratic
+    >>> from shared.core.testing import Quadratic
     >>> task = Quadratic(torch.tensor([[1.0, 0.9], [0.9, 1.0]]), optimum=torch.tensor([[1.0], [1.1]]))
     >>> found = ADMM().solve(task, on=Sparsity(), price=NonzeroPrice(), budget=1, x=task.optimum)
     >>> found.measured, [round(value, 2) for value in found.z.flatten().tolist()]

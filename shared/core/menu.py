@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shared.price import Price
+from shared.core.price import Price
 
 
 class Choices(NamedTuple):
@@ -34,7 +34,7 @@ class Point(NamedTuple):
 class Menu(abc.ABC):
     """Points made by taking one entry per block from a finite menu.
 
-    A new menu writes one method, `menu`; exact proximal steps and budgets follow. `shared.testing.check_menu` holds it
+    A new menu writes one method, `menu`; exact proximal steps and budgets follow. `shared.core.testing.check_menu` holds it
     to the laws below.
     """
 

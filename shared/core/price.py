@@ -16,7 +16,7 @@ class Price(Protocol):
 
     `price` is a separable estimate that solvers optimise; `measure` is the target's own count for the whole point, and
     the only number a result may claim. `reprice` brings the first to agree with the second around one point.
-    `shared.testing.check_price` holds an implementation to this.
+    `shared.core.testing.check_price` holds an implementation to this.
     """
 
     @property

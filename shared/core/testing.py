@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shared.menu import Menu, Point
-from shared.price import Price
-from shared.task import Task
+from shared.core.menu import Menu, Point
+from shared.core.price import Price
+from shared.core.task import Task
 
 MULTIPLIERS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 
 from shared.f8net.scales import REAL, Scale, Ties
 from shared.f8net.steps import AbstractStep, Add, Flatten, Pass, Pool, Quantiser, Weighted
-from shared.fixedpoint import Format
+from shared.integer.format import Format
 
 KNOWN = "Linear, Conv1d, Conv2d, BatchNorm behind them, ReLU, MaxPool, AvgPool, AdaptiveAvgPool(1), Flatten, Dropout, +"
 

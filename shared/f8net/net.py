@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from shared.f8net.graph import build
 from shared.f8net.steps import AbstractStep, Quantiser, fix_quant
-from shared.fixedpoint import Format
 from shared.integer import Input, Program
+from shared.integer.format import Format
 
 MOMENTUM = 0.1  # of the moving averages of fraction bits, as in F8Net
 

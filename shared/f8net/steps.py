@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.f8net.scales import Scale
-from shared.fixedpoint import Format, fraction_for
 from shared.integer import operations as integer
+from shared.integer.format import Format, fraction_for
 
 BIAS = 32  # bits
 

@@ -2,7 +2,7 @@
 
 import re
 
-from shared.fixedpoint import Format
+from shared.integer.format import Format
 
 
 def short(format: Format) -> str:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fpga import graphs
+from shared.importers import graphs
 
 KNOWN = (
     "Dense, Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D, BatchNormalization, ReLU, MaxPooling, AveragePooling, "

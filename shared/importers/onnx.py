@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from fpga import graphs
+from shared.importers import graphs
 
 if TYPE_CHECKING:
     import onnx

@@ -11,16 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fpga import spec
-from fpga.formats import parse
-from fpga.keras_reader import keras_to_torch, require_alike
-from fpga.onnx_float import to_torch
 from shared.f8net import F8Net
-from shared.fixedpoint import Format
+from shared.importers import spec
+from shared.importers.formats import parse
+from shared.importers.keras import keras_to_torch, require_alike
+from shared.importers.onnx import to_torch
 from shared.integer import Program
 from shared.integer.files import load
+from shared.integer.format import Format
 from shared.integer.onnx_reader import from_onnx, load_onnx
-from shared.lab.lines import write_whole
+from shared.lab.records.lines import write_whole
 
 SAMPLES = "samples"  # the tensor in a file of weights that calibrates them
 PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".keras", ".h5", ".npy", ".npz")
@@ -91,7 +91,7 @@ def write(
 ) -> None:
     """Writes a module as `NAME.safetensors`, its layers beside it in `NAME.json`; `samples` go into the file too.
 
-    Raises `ValueError` naming a layer that `fpga.spec` does not know.
+    Raises `ValueError` naming a layer that `shared.importers.spec` does not know.
     """
     from safetensors.torch import save
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fpga.formats import parse, short
-from shared.fixedpoint import Format
+from shared.importers.formats import parse, short
+from shared.integer.format import Format
 
 KIND = "qwedge layers"
 VERSION = 1
@@ -76,7 +76,7 @@ _IMPLIED = {"globalpool1d": {"output_size": 1}, "globalpool2d": {"output_size": 
 
 
 def from_plain(data: Any) -> Spec:
-    """The specification in JSON's objects. `"word"` is 8 if not given; formats are those of `fpga.formats`.
+    """The specification in JSON's objects. `"word"` is 8 if not given; formats are those of `shared.importers.formats`.
 
     >>> layers = [["linear", 17, 24], ["relu"], ["linear", 24, 16, {"bias": False}]]
     >>> found = from_plain({"input": [17], "format": "s8.4", "layers": layers})

@@ -1,7 +1,7 @@
 """Integer programs: a fixed-point net as an explicit list of integer operations, run bit for bit.
 
 >>> import numpy as np
->>> from shared.fixedpoint import Format
+>>> from shared.integer.format import Format
 >>> from shared.integer import Constant, Input, Linear, Program, Requantise, run
 >>> weight = Constant(np.array([[64, -64]]), Format(8, 6))
 >>> steps = (Linear(("x",), "sum", weight), Requantise(("sum",), "y", Format(8, 6, signed=False)))

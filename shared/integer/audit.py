@@ -86,7 +86,7 @@ def audit(program: Program) -> Audit:
 
     Raises `TypeError` naming the operation that breaks it.
 
-    >>> from shared.fixedpoint import Format
+    >>> from shared.integer.format import Format
     >>> from shared.integer import Constant, Input
     >>> weight = Constant(np.array([[3, 0, -4]]), Format(8, 6))
     >>> found = audit(Program((Input("x", (3,), Format(8, 0)),), (Linear(("x",), "y", weight),), ("y",)))

@@ -35,7 +35,7 @@ def c_header(program: Program, name: str = "net") -> str:
 
     Raises `ValueError` if `name` or the name of a value is no C identifier.
 
-    >>> from shared.fixedpoint import Format
+    >>> from shared.integer.format import Format
     >>> from shared.integer import Input
     >>> halves = Program((Input("x", (2,), Format(8, 7)),), (Requantise(("x",), "y", Format(8, 6)),), ("y",))
     >>> print(c_header(halves).partition("struct ")[2].partition("};")[0])

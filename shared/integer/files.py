@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from shared.fixedpoint import Format
 from shared.integer import operations
+from shared.integer.format import Format
 from shared.integer.operations import Constant, Operation
 from shared.integer.program import Input, Program
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.fixedpoint import Format
+from shared.integer.format import Format
 from shared.integer.operations import (
     Add,
     AveragePool,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.fixedpoint import WIDEST, Format, saturate, shift
+from shared.integer.format import WIDEST, Format, saturate, shift
 
 SUM = 32  # bits of an accumulator, wherever its sums provably fit
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.fixedpoint import Format
+from shared.integer.format import Format
 from shared.integer.operations import Operation, Value
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from shared.fixedpoint import Integers, saturate, shift
+from shared.integer.format import Integers, saturate, shift
 from shared.integer.operations import (
     Add,
     AveragePool,
@@ -34,7 +34,7 @@ def run(program: Program, *inputs: Integers) -> dict[str, Array]:
 
     Raises `ValueError` for a wrong shape or integers beyond the input's format, `TypeError` for other than integers.
 
-    >>> from shared.fixedpoint import Format
+    >>> from shared.integer.format import Format
     >>> from shared.integer.program import Input
     >>> half = Program((Input("x", (2,), Format(8, 7)),), (Requantise(("x",), "y", Format(7, 6)),), ("y",))
     >>> run(half, np.array([[3, -128]]))["y"]

@@ -1,20 +1,20 @@
 """How an experiment runs: typed settings, identity by hash, append-only rows, resume, engines, pages."""
 
-from shared.lab.compare import Difference, compare, differences_table
-from shared.lab.context import Context
-from shared.lab.engine import Engine, Local, Ray, load_experiment
-from shared.lab.experiment import Experiment, cell_id, settings_table
-from shared.lab.html import render
-from shared.lab.identity import JSON, canonical, fingerprint, hash_bytes, hash_file, plain
-from shared.lab.lines import Lines, write_whole
-from shared.lab.page import Block, Download, Figure, KeyFigures, Number, Page, Table, Text, cite
-from shared.lab.plot import COLORS, plot
-from shared.lab.provenance import provenance
-from shared.lab.runner import run
-from shared.lab.settings import Settings, command_line, read_settings
-from shared.lab.statistics import Interval, mean, paired_bootstrap, t_quantile, wilson
-from shared.lab.store import Row, Store
-from shared.lab.terminal import print_page, print_table
+from shared.lab.pages.compare import Difference, compare, differences_table
+from shared.lab.pages.html import render
+from shared.lab.pages.page import Block, Download, Figure, KeyFigures, Number, Page, Table, Text, cite
+from shared.lab.pages.plot import COLORS, plot
+from shared.lab.pages.terminal import print_page, print_table
+from shared.lab.records.identity import JSON, canonical, fingerprint, hash_bytes, hash_file, plain
+from shared.lab.records.lines import Lines, write_whole
+from shared.lab.records.provenance import provenance
+from shared.lab.records.settings import Settings, command_line, read_settings
+from shared.lab.records.statistics import Interval, mean, paired_bootstrap, t_quantile, wilson
+from shared.lab.records.store import Row, Store
+from shared.lab.running.context import Context
+from shared.lab.running.engine import Engine, Local, Ray, load_experiment
+from shared.lab.running.experiment import Experiment, cell_id, settings_table
+from shared.lab.running.runner import run
 
 __all__ = [
     "COLORS",

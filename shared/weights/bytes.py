@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from shared import NonzeroPrice
-from shared.price import AbstractAdditivePrice
+from shared.core.price import AbstractAdditivePrice
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from shared import ADMM, FixedPoint, Product
-from wireless.ofdm.menus import weight_grid
-from wireless.ofdm.prices import PackedBytes
-from wireless.ofdm.tasks import Weights
+from shared.weights.bytes import PackedBytes
+from shared.weights.grid import weight_grid
+from shared.weights.task import Weights
 from wireless.ofdm.training.blocks import Report, Schedule
 
 HEADER = 1

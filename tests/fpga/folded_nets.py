@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from shared.fixedpoint import Format
 from shared.integer import AveragePool, Constant, Conv1d, Flatten, Input, Linear, Program, Requantise
+from shared.integer.format import Format
 
 S8, U8 = Format(8, 6), Format(8, 3, signed=False)
 

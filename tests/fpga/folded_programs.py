@@ -3,7 +3,6 @@
 from fpga.folded import Plan
 from fpga.folded.graph.engines import engines
 from fpga.folded.planning.choices import ways
-from shared.fixedpoint import Format
 from shared.integer import (
     Add,
     AveragePool,
@@ -18,6 +17,7 @@ from shared.integer import (
     Requantise,
     bits,
 )
+from shared.integer.format import Format
 
 SHAPES = ((5,), (9,), (3, 8), (4, 6), (2, 4, 5), (4, 5, 3))
 

@@ -8,8 +8,8 @@ from fpga.folded import Fold, Plan, generate
 from fpga.pricing.estimate import ENDS, folded, total, unrolled
 from fpga.synth import mapped
 from fpga.unrolled.generate import unroll
-from shared.fixedpoint import Format
 from shared.integer import Constant, Input, Linear, Program, Requantise
+from shared.integer.format import Format
 
 ECP5 = device("ecp5-25k")
 

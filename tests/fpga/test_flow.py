@@ -8,8 +8,8 @@ from fpga.build.flow import Wish, draw, suited, verified
 from fpga.build.page import page
 from fpga.build.verify import Step
 from fpga.design.devices import device
-from shared.fixedpoint import Format
 from shared.integer import Constant, Input, Linear, Program, outputs
+from shared.integer.format import Format
 from shared.lab import Context, Row, Store, render
 
 TINY = example(np.random.default_rng(0))

@@ -14,8 +14,8 @@ from integer_programs import PROGRAMS
 
 from fpga.folded import Fold, Plan, utilisation
 from fpga.folded.planning.timing import timing
-from shared.fixedpoint import Format
 from shared.integer import Add, Constant, Conv1d, Conv2d, Flatten, Input, Linear, MaxPool, Program, Requantise, outputs
+from shared.integer.format import Format
 
 S8, U8 = Format(8, 5), Format(8, 3, signed=False)
 

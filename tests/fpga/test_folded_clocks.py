@@ -17,8 +17,8 @@ from fpga.design.devices import device
 from fpga.folded import Fold, Plan, generate
 from fpga.folded.planning import plan
 from fpga.simulation.simulate import simulate
-from shared.fixedpoint import Format
 from shared.integer import Input, Program, outputs
+from shared.integer.format import Format
 
 pytestmark = [
     pytest.mark.synth,

@@ -19,8 +19,8 @@ from fpga.folded import Fold, Plan, generate, utilisation
 from fpga.folded.graph.engines import engines
 from fpga.folded.planning import plan
 from fpga.folded.planning.choices import choices, ways
-from shared.fixedpoint import Format
 from shared.integer import Constant, Input, Linear, Program, Requantise
+from shared.integer.format import Format
 
 ROOT = Path(__file__).parents[2]
 SMALL, LARGE, NO_MULTIPLIERS = device("ecp5-25k"), device("ecp5-85k"), device("ice40-hx8k")

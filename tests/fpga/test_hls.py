@@ -11,7 +11,6 @@ import pytest
 
 from fpga.hls import BACKENDS, lower, read_reports
 from fpga.hls.layers import layers
-from shared.fixedpoint import Format
 from shared.integer import (
     Add,
     AveragePool,
@@ -26,6 +25,7 @@ from shared.integer import (
     Requantise,
     run,
 )
+from shared.integer.format import Format
 
 S8, U8 = Format(8, 5), Format(8, 6, signed=False)
 hls4ml = pytest.mark.skipif(importlib.util.find_spec("hls4ml") is None, reason="pip install 'qwedge[fpga]'")

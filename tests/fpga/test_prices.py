@@ -9,7 +9,7 @@ import torch
 from fpga.pricing.menus import lane_blocks
 from fpga.pricing.prices import AdderPrice, clocks, digits
 from shared import ADMM, FixedPoint, Sparsity
-from shared.testing import Quadratic, check_price
+from shared.core.testing import Quadratic, check_price
 
 
 def sums(z):

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from fpga import spec
-from fpga.sources import from_keras, from_torch, read, write
-from shared.fixedpoint import Format
+from shared.importers import spec
+from shared.importers.read import from_keras, from_torch, read, write
 from shared.integer import Constant, Input, Linear, Program, Requantise, run
 from shared.integer.files import save
+from shared.integer.format import Format
 
 S8 = Format(8, 4)
 
@@ -294,7 +294,7 @@ def float_net():
 
 
 def test_a_float_onnx_model_is_computed_alike():
-    from fpga.onnx_float import to_torch
+    from shared.importers.onnx import to_torch
 
     model = float_net()
     onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is the oracle: pip install 'qwedge[mobile]'")
@@ -313,7 +313,7 @@ def test_a_float_onnx_file_is_calibrated(tmp_path):
     program = read(path, samples=drawn((2, 16)))
     assert program.inputs[0].format == Format(8, 5)  # the largest sample is between 2 and 4
     found = next(reversed(run(program, program.inputs[0].format.to_integers(drawn((2, 16)).numpy())).values()))
-    module = importlib.import_module("fpga.onnx_float").to_torch(float_net())[0]
+    module = importlib.import_module("shared.importers.onnx").to_torch(float_net())[0]
     real, step = module(drawn((2, 16))).detach().numpy(), program.values[program.outputs[0]].format.step
     assert np.corrcoef(real.ravel(), found.ravel() * step)[0, 1] > 0.95
 
@@ -407,7 +407,7 @@ def keras_nets(keras):
 @pytest.mark.slow
 def test_a_keras_model_is_computed_alike_and_calibrated():
     keras = pytest.importorskip("keras", reason="pip install 'qwedge[fpga]'")
-    from fpga.keras_reader import keras_to_torch, require_alike
+    from shared.importers.keras import keras_to_torch, require_alike
 
     rng = np.random.default_rng(0)
     for model, converts in keras_nets(keras):

@@ -11,7 +11,6 @@ from fpga.simulation.simulate import simulate
 from fpga.unrolled import adders
 from fpga.unrolled import generate as unrolled
 from fpga.unrolled.generate import MOST, cost, trace, unroll
-from shared.fixedpoint import Format, saturate, shift
 from shared.integer import (
     Add,
     AveragePool,
@@ -27,6 +26,7 @@ from shared.integer import (
     audit,
     outputs,
 )
+from shared.integer.format import Format, saturate, shift
 
 S4, S8, U8 = Format(4, 2), Format(8, 5), Format(8, 6, signed=False)
 

@@ -12,8 +12,8 @@ from fpga.build.verify import RTL, CannotRunError, Ladder, Rung, Step, climb, st
 from fpga.design.devices import device
 from fpga.unrolled.generate import trace, unroll
 from shared.f8net import F8Net
-from shared.fixedpoint import Format
 from shared.integer import Constant, Input, Linear, Program, Requantise, outputs, run
+from shared.integer.format import Format
 
 S4 = Format(4, 2)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from lab_toys import Coin, CoinSettings
 
-from shared.lab.benchmark import Measure, main
+from shared.lab.running.benchmark import Measure, main
 
 
 def cells(quick, seed):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from shared.lab import Row, compare, differences_table
+from shared.lab import Row, differences_table
+from shared.lab.pages import compare
 
 
 def rows(target: str, seeds, **result):

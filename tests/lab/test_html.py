@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 import pytest
 from lab_toys import Coin, CoinSettings
 
-from shared.lab import Download, Page, Row, Store, Table, Text, cite, plot, render, run
+from shared.lab import Download, Page, Row, Store, Table, Text, cite, render, run
+from shared.lab.pages import plot
 
 
 class Reader(HTMLParser):

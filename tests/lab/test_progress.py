@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from shared.lab import progress
-from shared.lab.progress import Progress
+from shared.lab.running import progress
+from shared.lab.running.progress import Progress
 
 
 def test_a_log_gets_few_lines(monkeypatch):

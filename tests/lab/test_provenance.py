@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from shared.lab import provenance
-from shared.lab.provenance import _code
+from shared.lab.records import provenance
+from shared.lab.records.provenance import _code
 
-MODULE = __import__("sys").modules["shared.lab.provenance"]
+MODULE = __import__("sys").modules["shared.lab.records.provenance"]
 
 
 @pytest.fixture

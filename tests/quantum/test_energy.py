@@ -29,7 +29,7 @@ from quantum.tasks.energy import (
     tfim,
 )
 from quantum.tasks.training import Training
-from shared.testing import check_task
+from shared.core.testing import check_task
 
 
 def as_qiskit(problem: Hamiltonian) -> SparsePauliOp:

@@ -19,7 +19,7 @@ from quantum.compvqc.prices import CompiledPrice
 from quantum.compvqc.regrow import with_slots
 from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
-from shared.testing import check_price
+from shared.core.testing import check_price
 
 DEVICES = ("nairobi", "torino", "cz,rzz,rx,rz@line:5")
 FIXED = Circuit(

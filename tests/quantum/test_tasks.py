@@ -19,7 +19,7 @@ from quantum.simulation.simulate import evolve, expectations, zero_state
 from quantum.tasks.classification import LOGIT_SCALE, Classification, classification
 from quantum.tasks.data import PARTS, Data, Part, load
 from quantum.tasks.training import Training
-from shared.testing import check_task
+from shared.core.testing import check_task
 
 QUICK = Training(steps=12, nudge=12)
 WIRES, FEATURES = 3, 4

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from shared.fixedpoint import Format
 from shared.integer import (
     Add,
     AveragePool,
@@ -16,6 +15,7 @@ from shared.integer import (
     Program,
     Requantise,
 )
+from shared.integer.format import Format
 
 U8, S8 = Format(8, 6, signed=False), Format(8, 5)
 

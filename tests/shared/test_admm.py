@@ -10,7 +10,7 @@ import torch
 from menu_cases import CASES, GATES, QUARTERS
 
 from shared import ADMM, BitPrice, FixedPoint, Levels, NonzeroPrice, Sparsity, penalty
-from shared.testing import Quadratic
+from shared.core.testing import Quadratic
 
 
 def quadratic(seed, blocks, size=1):

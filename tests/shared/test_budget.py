@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from priced import Entries, priced_menus
 
-from shared import FixedPoint, LevelPrice, Levels, NonzeroPrice, Sparsity, testing
-from shared.menu import _Table
+from shared import FixedPoint, LevelPrice, Levels, NonzeroPrice, Sparsity
+from shared.core import testing
+from shared.core.menu import _Table
 
 
 @given(priced_menus())

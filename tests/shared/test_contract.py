@@ -7,7 +7,8 @@ import re
 import pytest
 import torch
 
-from shared import AbstractAdditivePrice, Choices, Menu, NonzeroPrice, Sparsity, testing
+from shared import AbstractAdditivePrice, Choices, Menu, NonzeroPrice, Sparsity
+from shared.core import testing
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -142,7 +143,7 @@ def test_a_broken_task_is_noticed(fault, message):
 )
 def test_a_broken_core_is_noticed(monkeypatch, name, fault, message):
     """A fill that overshoots, a search that stops short, a prox that ignores its multiplier or forgets the square."""
-    from shared.menu import _Table
+    from shared.core.menu import _Table
 
     monkeypatch.setattr(_Table, name, fault)
     with pytest.raises(AssertionError, match=message):

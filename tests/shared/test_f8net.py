@@ -23,8 +23,8 @@ from torch.nn.utils import prune
 from shared.f8net import F8Net, fix_quant, keep_zeros
 from shared.f8net.scales import REAL, Ties
 from shared.f8net.steps import _Statistics
-from shared.fixedpoint import Format
 from shared.integer import Linear, MaxPool, Requantise, audit, run
+from shared.integer.format import Format
 
 S8, U8 = Format(8, 6), Format(8, 8, signed=False)
 

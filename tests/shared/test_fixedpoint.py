@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import fixedpoint
-from shared.fixedpoint import Format, fraction_for, saturate, shift
+from shared.integer import format as fixedpoint
+from shared.integer.format import Format, fraction_for, saturate, shift
 
 formats = st.builds(Format, st.integers(1, 16), st.integers(-4, 20), st.booleans())
 reals = st.floats(-1e6, 1e6, allow_nan=False)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from integer_programs import PROGRAMS, S8, U8, bias, constant, dense, line, samples
 
-from shared.fixedpoint import Format
 from shared.integer import Add, Constant, Input, Linear, Program, Requantise, run
 from shared.integer.c_header import c_header
 from shared.integer.files import from_json, load, save, to_json
+from shared.integer.format import Format
 from shared.integer.onnx_qdq import to_onnx
 
 CC = shutil.which("cc") or shutil.which("gcc")

@@ -12,7 +12,6 @@ from integer_programs import PROGRAMS, S8, U8, constant, dense, line, samples
 from torch.nn import functional
 
 from shared import integer
-from shared.fixedpoint import Format
 from shared.integer import (
     AbstractConvolution,
     AbstractWeighted,
@@ -33,6 +32,7 @@ from shared.integer import (
     outputs,
     run,
 )
+from shared.integer.format import Format
 
 MODULES = ["", ".operations", ".program", ".run", ".audit"]
 

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import FixedPoint, Grouping, Levels, NonzeroPrice, Product, Sparsity, testing
+from shared import FixedPoint, Grouping, Levels, NonzeroPrice, Product, Sparsity
+from shared.core import testing
 
 TWO_PI, FOUR_PI = 2 * math.pi, 4 * math.pi
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from integer_programs import PROGRAMS, bias, constant, dense, line, samples
 
-from shared.fixedpoint import Format
 from shared.integer import AveragePool, Input, Linear, Program, Requantise, run
+from shared.integer.format import Format
 from shared.integer.onnx_qdq import to_onnx
 from shared.integer.onnx_reader import from_onnx, load_onnx
 

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from priced import Entries, Given, priced_menus
 
-from shared import Choices, FixedPoint, LevelPrice, Levels, Menu, NonzeroPrice, Sparsity, testing
+from shared import Choices, FixedPoint, LevelPrice, Levels, Menu, NonzeroPrice, Sparsity
+from shared.core import testing
 
 
 @given(priced_menus())

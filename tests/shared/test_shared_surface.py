@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 import shared
-from shared import menus
+from shared.core import menus
 
 MODULES = [
     "shared",
-    "shared.admm",
-    "shared.menu",
-    "shared.menus.fixed_point",
-    "shared.menus.levels",
-    "shared.menus.product",
-    "shared.menus.sparsity",
-    "shared.price",
-    "shared.task",
-    "shared.testing",
+    "shared.core.admm",
+    "shared.core.menu",
+    "shared.core.menus.fixed_point",
+    "shared.core.menus.levels",
+    "shared.core.menus.product",
+    "shared.core.menus.sparsity",
+    "shared.core.price",
+    "shared.core.task",
+    "shared.core.testing",
 ]
 
 
@@ -34,11 +34,11 @@ def public(module):
 
 
 def test_every_public_name_is_re_exported():
-    homes = ["shared.admm", "shared.menu", "shared.price", "shared.task"]
-    homes += [module for module in MODULES if module.startswith("shared.menus.")]
-    internal = {"brief"}  # shared.menu's, for the errors of shared.admm
+    homes = ["shared.core.admm", "shared.core.menu", "shared.core.price", "shared.core.task"]
+    homes += [module for module in MODULES if module.startswith("shared.core.menus.")]
+    internal = {"brief"}  # shared.core.menu's, for the errors of shared.core.admm
     assert set(shared.__all__) == set().union(*map(public, homes)) - internal
-    assert set(menus.__all__) == set().union(*(public(home) for home in homes if home.startswith("shared.menus.")))
+    assert set(menus.__all__) == set().union(*(public(home) for home in homes if home.startswith("shared.core.menus.")))
 
 
 def test_every_name_is_there_and_listed():
@@ -86,7 +86,7 @@ FRAMEWORKS = {
 
 
 def test_the_core_loads_torch_and_numpy_and_no_other_framework():
-    names = loaded_by("import shared; [getattr(shared, name) for name in shared.__all__]; import shared.testing")
+    names = loaded_by("import shared; [getattr(shared, name) for name in shared.__all__]; import shared.core.testing")
     assert {"torch", "numpy"} <= names
     assert not names & (FRAMEWORKS | {"pytest", "hypothesis"})
 

@@ -12,10 +12,10 @@ from safetensors.torch import load
 from qwedge.experiments.f8net import F8NetGap, F8NetSettings
 from shared.integer.files import from_json
 from shared.lab import Store, run
+from shared.training.epochs import Trainer
 from vision.data.cifar10 import ARCHIVE
 from vision.f8net.figures import accuracy, gap, reference
 from vision.f8net.page import page, widest
-from vision.train import Trainer
 
 
 @pytest.fixture(scope="module")

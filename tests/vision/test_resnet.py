@@ -7,11 +7,11 @@ from pictures import drawn as pictures
 
 from shared.f8net import F8Net
 from shared.integer import audit, run
+from shared.training.epochs import Schedule, Trainer
 from vision.data.augment import PIXEL, as_input
 from vision.data.cifar10 import SHAPE
 from vision.f8net.evaluate import correct, logits, program_logits, right
 from vision.nets.resnet import ResNet8, drawn
-from vision.train import Schedule, Trainer
 
 
 def test_it_has_the_numbers_of_mlperf_tiny_s_reference():

@@ -8,11 +8,11 @@ import torch
 from pictures import drawn as pictures
 
 from shared.f8net import F8Net
+from shared.training.epochs import Schedule, Trainer
 from vision.data.augment import PIXEL, as_input
 from vision.data.cifar10 import SHAPE
 from vision.f8net.evaluate import correct
 from vision.nets.resnet import drawn
-from vision.train import Schedule, Trainer
 
 IMAGES = pictures(8)
 

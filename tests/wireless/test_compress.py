@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import ADMM
-from wireless.ofdm.compress import HEADER, compress, pack, packed_price, rounded, unpack
-from wireless.ofdm.menus import fraction, grid_of, weight_grid
+from shared.weights.bytes import macs
+from shared.weights.grid import fraction, grid_of, weight_grid
+from shared.weights.packing import HEADER, compress, pack, packed_price, rounded, unpack
+from shared.weights.task import Weights
 from wireless.ofdm.neural import DelayGate, NeuralEstimator
-from wireless.ofdm.prices import macs
 from wireless.ofdm.receiver.estimators import Observation
-from wireless.ofdm.tasks import Weights
 from wireless.ofdm.training.blocks import Schedule, estimator_loss
 
 QUICK = ADMM(rho=1e-3, steps=3, fine_tune=0)

@@ -6,10 +6,10 @@ import torch
 from radio import sent
 from safetensors import safe_open
 
+from shared.weights.files import from_bytes
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.link.link import Link, compare
 from wireless.ofdm.neural import DelayGate, NeuralEstimator, pretrained
-from wireless.ofdm.neural.weights import from_bytes
 from wireless.ofdm.phy.rates import MCS, RATES
 from wireless.ofdm.receiver.receiver import DECODERS, DEMAPPERS, ESTIMATORS, Receiver
 from wireless.ofdm.recordings.frames import decode

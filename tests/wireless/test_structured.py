@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from shared import ADMM
+from shared.weights.grid import weight_grid
+from shared.weights.packing import mapped, pack, packed_price, rounded, unpack
 from wireless.ofdm.channel.models import ExponentialFading
-from wireless.ofdm.compress import mapped, pack, packed_price, rounded, unpack
 from wireless.ofdm.compression.structured import Rows, present, prune_units, unit_macs, without_units
 from wireless.ofdm.link.link import Link
-from wireless.ofdm.menus import weight_grid
 from wireless.ofdm.neural import ContextNet, DelayGate, NeuralDemapper, NeuralEstimator, SyndromeNet
 from wireless.ofdm.neural.decoder import features, targets
 from wireless.ofdm.training.blocks import Schedule, estimator_loss, noisy_code

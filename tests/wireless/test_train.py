@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from shared.weights.files import from_bytes, from_lists, to_bytes, to_lists
 from wireless.ofdm.neural import ContextNet, DelayGate, DenseNet, NeuralEstimator, SyndromeNet
 from wireless.ofdm.neural.decoder import CODES
-from wireless.ofdm.neural.weights import from_bytes, from_lists, to_bytes, to_lists
 from wireless.ofdm.training.blocks import (
     GROWING,
     Schedule,

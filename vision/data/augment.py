@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from shared.fixedpoint import Format
+from shared.integer.format import Format
 
 PIXEL = Format(8, 8, signed=False)
 """The format of a net's input: a byte `n` stands for `n / 256`, so integers and images are the same bytes."""

@@ -1,4 +1,4 @@
-"""Requantise in hardware: shift, round half to even, saturate, all by constants. As `shared.fixedpoint`."""
+"""Requantise in hardware: shift, round half to even, saturate, all by constants. As `shared.integer.format`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from fpga.folded.rtl.frame import shape_of
-from shared.fixedpoint import Format
 from shared.integer import Value, bits
+from shared.integer.format import Format
 
 
 class Requantiser(wiring.Component):

@@ -1,8 +1,8 @@
 """The menus every domain shares."""
 
-from shared.menus.fixed_point import FixedPoint
-from shared.menus.levels import Levels
-from shared.menus.product import Product
-from shared.menus.sparsity import Grouping, Sparsity
+from shared.core.menus.fixed_point import FixedPoint
+from shared.core.menus.levels import Levels
+from shared.core.menus.product import Product
+from shared.core.menus.sparsity import Grouping, Sparsity
 
 __all__ = ["FixedPoint", "Grouping", "Levels", "Product", "Sparsity"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shared.menu import Choices, Menu
+from shared.core.menu import Choices, Menu
 
 WIDEST = 16  # bits; a menu lists its whole grid for every block, and 2**16 entries is where that stops being sensible
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shared.menu import Choices, Menu
+from shared.core.menu import Choices, Menu
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from shared.menu import Choices, Menu
+from shared.core.menu import Choices, Menu
 
 
 @dataclass(frozen=True)

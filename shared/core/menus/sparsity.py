@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shared.menu import Choices, Menu
+from shared.core.menu import Choices, Menu
 
 
 @dataclass(frozen=True)

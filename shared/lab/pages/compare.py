@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.lab.identity import canonical
-from shared.lab.page import Number, Table
-from shared.lab.statistics import paired_bootstrap
-from shared.lab.store import Row
+from shared.lab.pages.page import Number, Table
+from shared.lab.records.identity import canonical
+from shared.lab.records.statistics import paired_bootstrap
+from shared.lab.records.store import Row
 
 
 class Difference(NamedTuple):

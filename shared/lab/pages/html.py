@@ -5,8 +5,8 @@ import json
 import re
 from collections.abc import Callable, Sequence
 
-from shared.lab.page import Download, Figure, KeyFigures, Number, Page, Table, Text
-from shared.lab.store import Row, Store
+from shared.lab.pages.page import Download, Figure, KeyFigures, Number, Page, Table, Text
+from shared.lab.records.store import Row, Store
 
 
 def render(page: Page, rows: Sequence[Row], store: Store) -> str:

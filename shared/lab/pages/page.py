@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from shared.lab.store import Row
+from shared.lab.records.store import Row
 
 
 @dataclass(frozen=True)

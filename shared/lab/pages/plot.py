@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from shared.lab.page import Figure
-from shared.lab.store import Row
+from shared.lab.pages.page import Figure
+from shared.lab.records.store import Row
 
 # Matplotlib needs real colours to draw with; the page replaces each by its own, one set for light and one for dark.
 # Okabe & Ito (2008), told apart by colour-blind readers too.

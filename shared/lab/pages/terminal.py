@@ -1,6 +1,6 @@
 """A page in the terminal: the same tables and key figures, on stdout."""
 
-from shared.lab.page import KeyFigures, Number, Page, Table, Text
+from shared.lab.pages.page import KeyFigures, Number, Page, Table, Text
 
 
 def print_page(page: Page) -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from shared.lab.identity import canonical
+from shared.lab.records.identity import canonical
 
 
 class Lines:

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.lab.identity import hash_bytes
-from shared.lab.lines import Lines, write_whole
+from shared.lab.records.identity import hash_bytes
+from shared.lab.records.lines import Lines, write_whole
 
 
 @dataclass(frozen=True)

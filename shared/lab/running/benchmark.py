@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from shared.lab.experiment import Experiment
-from shared.lab.identity import plain
-from shared.lab.lines import write_whole
-from shared.lab.page import Number, Table
-from shared.lab.provenance import provenance
-from shared.lab.runner import run
-from shared.lab.settings import Settings
-from shared.lab.store import Row, Store
-from shared.lab.terminal import print_page, print_table
+from shared.lab.pages.page import Number, Table
+from shared.lab.pages.terminal import print_page, print_table
+from shared.lab.records.identity import plain
+from shared.lab.records.lines import write_whole
+from shared.lab.records.provenance import provenance
+from shared.lab.records.settings import Settings
+from shared.lab.records.store import Row, Store
+from shared.lab.running.experiment import Experiment
+from shared.lab.running.runner import run
 
 S = TypeVar("S", bound=Settings)
 

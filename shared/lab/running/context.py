@@ -5,8 +5,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from shared.lab.identity import JSON, plain
-from shared.lab.store import Store
+from shared.lab.records.identity import JSON, plain
+from shared.lab.records.store import Store
 
 Report: TypeAlias = Callable[[int, int, str], None]
 

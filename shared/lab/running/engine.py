@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from shared.lab.context import Context, Report
-from shared.lab.experiment import Experiment
-from shared.lab.identity import plain
-from shared.lab.provenance import provenance
-from shared.lab.settings import Settings
-from shared.lab.store import Row, Store
+from shared.lab.records.identity import plain
+from shared.lab.records.provenance import provenance
+from shared.lab.records.settings import Settings
+from shared.lab.records.store import Row, Store
+from shared.lab.running.context import Context, Report
+from shared.lab.running.experiment import Experiment
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from shared.lab.context import Context
-from shared.lab.identity import JSON, fingerprint
-from shared.lab.page import Page, Table
-from shared.lab.settings import Settings
-from shared.lab.store import Row
+from shared.lab.pages.page import Page, Table
+from shared.lab.records.identity import JSON, fingerprint
+from shared.lab.records.settings import Settings
+from shared.lab.records.store import Row
+from shared.lab.running.context import Context
 
 S = TypeVar("S", bound=Settings)
 

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Sequence
 from typing import TypeVar
 
-from shared.lab.engine import Engine, Job, Local
-from shared.lab.experiment import Experiment, cell_id
-from shared.lab.progress import Progress
-from shared.lab.provenance import provenance
-from shared.lab.settings import Settings, command_line
-from shared.lab.store import Row, Store
+from shared.lab.records.provenance import provenance
+from shared.lab.records.settings import Settings, command_line
+from shared.lab.records.store import Row, Store
+from shared.lab.running.engine import Engine, Job, Local
+from shared.lab.running.experiment import Experiment, cell_id
+from shared.lab.running.progress import Progress
 
 S = TypeVar("S", bound=Settings)
 

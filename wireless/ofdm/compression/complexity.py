@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from wireless.ofdm.compress import plain_bytes
+from shared.weights.packing import plain_bytes
 from wireless.ofdm.neural import ContextNet, DelayGate, DenseNet, SyndromeNet
 from wireless.ofdm.neural.demapper import ROUNDS
 from wireless.ofdm.neural.estimator import WIDE

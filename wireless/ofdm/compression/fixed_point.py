@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.f8net import F8Net, keep_zeros
-from shared.fixedpoint import Format
 from shared.integer import Program, outputs
+from shared.integer.format import Format
 from wireless.ofdm.neural.estimator import FLOOR, AbstractGateEstimator, DelayGate, delays, seen_by
 from wireless.ofdm.receiver.estimators import TAPS
 from wireless.ofdm.training.blocks import Report, Schedule, descend, estimator_loss, fading

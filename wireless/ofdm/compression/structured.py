@@ -10,8 +10,8 @@ from torch.func import functional_call
 from torch.nn.functional import pad
 
 from shared import ADMM, Grouping, Levels, NonzeroPrice, Product, Sparsity, penalty
+from shared.weights.task import Loss
 from wireless.ofdm.neural import ContextNet, DelayGate, SyndromeNet
-from wireless.ofdm.tasks import Loss
 from wireless.ofdm.training.blocks import Report, Schedule, descend
 
 SOLVER = ADMM(rho=1e-2, growth=1.2, steps=12, fine_tune=3)

@@ -14,11 +14,13 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from shared import ADMM
 from shared.lab import JSON, Context
-from wireless.ofdm import compress
+from shared.weights import packing as compress
+from shared.weights.files import from_lists, to_bytes, to_lists
+from shared.weights.grid import weight_grid
+from shared.weights.task import Loss, Weights
 from wireless.ofdm.compression import structured
 from wireless.ofdm.compression.complexity import WORD
 from wireless.ofdm.compression.structured import Rows, present, prune_units, without_units
-from wireless.ofdm.menus import weight_grid
 from wireless.ofdm.neural import (
     ContextNet,
     DelayGate,
@@ -31,8 +33,6 @@ from wireless.ofdm.neural import (
 )
 from wireless.ofdm.neural.decoder import features, targets
 from wireless.ofdm.neural.estimator import WIDE
-from wireless.ofdm.neural.weights import from_lists, to_bytes, to_lists
-from wireless.ofdm.tasks import Loss, Weights
 from wireless.ofdm.training.blocks import (
     DECODER,
     DEMAPPER,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.lab import COLORS, Block, Download, KeyFigures, Page, Row, Table, Text, cite, plot, wilson
+from shared.lab import COLORS, Block, Download, KeyFigures, Page, Row, Table, Text, cite, wilson
+from shared.lab.pages import plot
 from wireless.ofdm.experiment.tables import (
     NAMES,
     baselines,

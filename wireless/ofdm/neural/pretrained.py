@@ -3,6 +3,7 @@
 from functools import cache
 from importlib.resources import files
 
+from shared.weights.files import from_bytes
 from wireless.ofdm.neural import (
     ContextNet,
     DelayGate,
@@ -14,7 +15,6 @@ from wireless.ofdm.neural import (
     SyndromeNet,
 )
 from wireless.ofdm.neural.estimator import WIDE
-from wireless.ofdm.neural.weights import from_bytes
 
 
 @cache

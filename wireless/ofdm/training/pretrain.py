@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from shared.lab.lines import write_whole
-from shared.lab.provenance import provenance
+from shared.lab.records.lines import write_whole
+from shared.lab.records.provenance import provenance
+from shared.weights.files import to_bytes
 from wireless.ofdm.neural import NeuralEstimator
 from wireless.ofdm.neural.estimator import WIDE
-from wireless.ofdm.neural.weights import to_bytes
 from wireless.ofdm.training.blocks import (
     DECODER,
     DEMAPPER,
