@@ -10,8 +10,8 @@ ansatz, which a user who wants the fewest gates would compress; the seismic figu
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from quantum.compvqc.experiment import CompVQC, CompVQCSettings
 from quantum.compvqc.page import accuracy, exact_ratio, grouped, scores
-from qwedge.experiments.compvqc import CompVQC, CompVQCSettings
 from shared.lab import Row, mean
 from shared.lab.running.benchmark import Measure, main
 

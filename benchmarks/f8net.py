@@ -9,9 +9,9 @@ run and every figure is skipped.
 import sys
 from collections.abc import Mapping, Sequence
 
-from qwedge.experiments.f8net import F8NetGap, F8NetSettings, archive
 from shared.lab import Row
 from shared.lab.running.benchmark import Measure, main
+from vision.f8net.experiment import F8NetGap, F8NetSettings, archive
 from vision.f8net.figures import Estimate, accuracy, gap
 from vision.f8net.page import NETS, widest
 

@@ -21,22 +21,22 @@ class Entry(NamedTuple):
 # To add an experiment: write `qwedge/experiments/NAME.py` with a subclass of `shared.lab.Experiment`, add a line here.
 EXPERIMENTS: Final[Mapping[str, Entry]] = {
     "compvqc": Entry(
-        "qwedge.experiments.compvqc:CompVQC",
+        "quantum.compvqc.experiment:CompVQC",
         "Compress a variational quantum classifier for a real device, beside every control.",
         "quantum",
     ),
     "noise": Entry(
-        "qwedge.experiments.noise:Noise",
+        "quantum.noise.experiment:Noise",
         "Report how circuits stand a device's noise and finite shots, and where their errors come from.",
         "quantum",
     ),
     "f8net": Entry(
-        "qwedge.experiments.f8net:F8NetGap",
+        "vision.f8net.experiment:F8NetGap",
         "Train an image classifier in 8-bit fixed point, beside its float net; count on the integer program.",
         "vision",
     ),
     "ofdm": Entry(
-        "qwedge.experiments.ofdm:OFDM",
+        "wireless.ofdm.experiment.experiment:OFDM",
         "Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere.",
         "wireless",
     ),
@@ -46,7 +46,7 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "wireless,fpga",
     ),
     "synth": Entry(
-        "qwedge.experiments.synth:Synth",
+        "fpga.build.experiment:Synth",
         "Bring a net onto an FPGA with open tools, and compare every step bit for bit.",
         "fpga",
     ),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwedge.catalogue import EXPERIMENTS, extra_named, load
-from qwedge.decode import decode
-from qwedge.noise import noise
-from qwedge.synth import synth
+from qwedge.commands.decode import decode
+from qwedge.commands.noise import noise
+from qwedge.commands.synth import synth
 
 if TYPE_CHECKING:
     from shared.lab import Experiment, Page, Row, Store

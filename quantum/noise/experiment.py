@@ -17,13 +17,13 @@ from quantum.noise.drift import Drift, drift, history
 from quantum.noise.page import page
 from quantum.noise.repository import kept_days, repository
 from quantum.noise.robustness import REPEATS, SCALES, SHOTS, robustness
+from quantum.noise.sources import Source, kept_circuits
 from quantum.noise.subject import ENCODINGS, O3, SEEDS, Subject, classifier, on_part, prepared
 from quantum.noise.tuning import NoiseAware, Tunable, set_angles
 from quantum.noise.zne import ZNE
 from quantum.tasks.data import SETS, load
 from quantum.tasks.energy import HAMILTONIANS, hamiltonian
 from quantum.tasks.energy import subject as energy_subject
-from qwedge.experiments.circuits import Source, kept_circuits
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, plain
 
 NO_DATA = "none"

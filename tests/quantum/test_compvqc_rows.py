@@ -15,6 +15,8 @@ from quantum.circuits.circuit import Circuit
 from quantum.circuits.encode import angle
 from quantum.circuits.readout import Readout, per_class
 from quantum.compilation import controls
+from quantum.compvqc import experiment as compvqc
+from quantum.compvqc.experiment import CompVQC, CompVQCSettings
 from quantum.compvqc.page import METHODS
 from quantum.compvqc.search import CompVQC as Compressor
 from quantum.interop import openqasm
@@ -22,8 +24,6 @@ from quantum.simulation.simulate import expectations
 from quantum.tasks.classification import LOGIT_SCALE
 from quantum.tasks.data import load
 from quantum.tasks.training import Training
-from qwedge.experiments import compvqc
-from qwedge.experiments.compvqc import CompVQC, CompVQCSettings
 from shared import ADMM
 
 pytestmark = pytest.mark.slow

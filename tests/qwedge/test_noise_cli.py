@@ -353,7 +353,7 @@ SOURCES = (
 
 def survive(count: int, seed: int) -> int:
     """Reads `count` mutated files as the command line does; anything but a circuit or a ValueError is a traceback."""
-    from qwedge.experiments.circuits import Source
+    from quantum.noise.sources import Source
 
     rng, path, refused = random.Random(seed), Path("mutant.qasm"), 0
     for _ in range(count):

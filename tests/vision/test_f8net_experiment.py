@@ -9,11 +9,11 @@ import pytest
 from pictures import write_archive
 from safetensors.torch import load
 
-from qwedge.experiments.f8net import F8NetGap, F8NetSettings
 from shared.integer.files import from_json
 from shared.lab import Store, run
 from shared.training.epochs import Trainer
 from vision.data.cifar10 import ARCHIVE
+from vision.f8net.experiment import F8NetGap, F8NetSettings
 from vision.f8net.figures import accuracy, gap, reference
 from vision.f8net.page import page, widest
 

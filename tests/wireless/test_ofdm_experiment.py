@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from qwedge.experiments import ofdm
-from qwedge.experiments.ofdm import CHANNELS, OFDM, OFDMSettings
 from shared.lab import Store, run
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.compression.complexity import table
+from wireless.ofdm.experiment import experiment as ofdm
+from wireless.ofdm.experiment.experiment import CHANNELS, OFDM, OFDMSettings
 from wireless.ofdm.experiment.page import FILES
 from wireless.ofdm.link.errors import BURST, errors
 from wireless.ofdm.link.link import Link

@@ -54,7 +54,7 @@ def test_a_name_is_read_once_and_is_the_blocks_own():
 
 
 def test_the_help_of_decode_lists_every_block_that_needs_no_simulation(python):
-    from qwedge import decode as verb
+    from qwedge.commands import decode as verb
 
     assert set(verb.ESTIMATORS) == set(ESTIMATORS) - {"lmmse-genie", "perfect"}
     assert (set(verb.DEMAPPERS), set(verb.DECODERS)) == (set(DEMAPPERS), set(DECODERS))
