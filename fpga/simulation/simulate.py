@@ -149,7 +149,7 @@ def _cxxrtl() -> Sequence[str]:
 
 
 def _text(name: str) -> str:
-    return (files("fpga") / "cells" / name).read_text()
+    return (files("fpga.simulation") / "cells" / name).read_text()
 
 
 def _seed(stalls: Generator | None) -> tuple[int, int]:

@@ -17,7 +17,7 @@ def render(page: Page, rows: Sequence[Row], store: Store) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("shared.lab"),
+        loader=jinja2.PackageLoader("shared.lab.pages"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

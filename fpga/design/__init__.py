@@ -1,0 +1,1 @@
+"""What every generator gives and every flow takes: the design, its streams, the devices."""

@@ -1,0 +1,1 @@
+"""The Verilog of a plan, one part per file."""

@@ -1,0 +1,1 @@
+"""RTL by CXXRTL and mapped netlists gate by gate."""

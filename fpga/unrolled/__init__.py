@@ -1,0 +1,1 @@
+"""Every weight as adders: a sample at every clock."""

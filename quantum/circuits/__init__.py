@@ -1,0 +1,1 @@
+"""Circuits as plain data: gates, ansaetze, encodings, readouts, and exact rewriting."""

@@ -1,0 +1,1 @@
+"""CompVQC: compress a trained circuit for a device, beside its controls."""

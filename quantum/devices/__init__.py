@@ -1,0 +1,1 @@
+"""Devices by name, snapshot file, coupling list or Qiskit target."""

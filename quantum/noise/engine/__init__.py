@@ -1,0 +1,1 @@
+"""The exact noise engine: channels, Pauli transfer, Heisenberg propagation, trajectories."""

@@ -1,0 +1,1 @@
+"""What is trained: classifiers and energies on labelled data or Hamiltonians."""

@@ -1,0 +1,1 @@
+"""The compression core: menus, prices, tasks, and the solvers between them."""

@@ -1,0 +1,1 @@
+"""Files and modules of other frameworks as torch modules and integer programs."""

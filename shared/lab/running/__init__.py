@@ -1,0 +1,1 @@
+"""How cells run: experiments, engines, checkpoints, progress, benchmarks."""

@@ -1,0 +1,1 @@
+"""How nets are trained: one step loop, resumable epochs, data and devices."""

@@ -1,0 +1,1 @@
+"""CIFAR-10 from an archive, and how training varies it."""

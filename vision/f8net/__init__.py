@@ -1,0 +1,1 @@
+"""What 8-bit multiplications cost a classifier: experiment, figures, page."""

@@ -1,0 +1,1 @@
+"""What happens to a waveform on its way: fading, noise, front ends."""

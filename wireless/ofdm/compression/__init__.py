@@ -1,0 +1,1 @@
+"""The neural blocks pruned, packed and in fixed point."""

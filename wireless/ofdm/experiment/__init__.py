@@ -1,0 +1,1 @@
+"""The experiment `ofdm`: all networks of a run, its tables and its page."""

@@ -1,0 +1,1 @@
+"""Packets through a channel to any receiver, paired; errors counted."""

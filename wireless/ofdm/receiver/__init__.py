@@ -1,0 +1,1 @@
+"""The receiver: estimators, demappers, decoders, and how they are joined."""

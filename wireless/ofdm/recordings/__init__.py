@@ -1,0 +1,1 @@
+"""From samples of a radio to frames: files, synchronisation, tracking."""

@@ -1,0 +1,1 @@
+"""How the neural blocks are trained."""
