@@ -6,7 +6,8 @@ Cells are parts, each with seeds of its own:
 - `rule`: how often the format rule is the best format, on drawn Gaussians of 120 spreads.
 - `estimator`: the OFDM estimator, `qwedge run ofdm_fpga`: trained, compressed, on an ECP5-25k, and its bit errors.
 - `radar`: a network of 9,709 weights that tells radar waveforms apart, trained, in fixed point, on an ECP5-85k.
-- `sparse`: that network with fewer weights, on one multiplier per layer, beside its controls (`benchmarks.sparse`).
+- `sparse`: that network with fewer weights, on one multiplier per layer, beside its controls
+  (`qwedge.experiments.radar_fpga`).
 - `bits`: a tiny net on an iCE40, where the packed bitstream itself is simulated.
 - `prices`: random nets, estimated and built; none was among those that the constants were fitted to.
 F8Net's loss on images is in `benchmarks.f8net`.
@@ -20,23 +21,24 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from benchmarks import estimate_fit, radar, sparse
+from benchmarks import estimate_fit
 from fpga.build import verify
 from fpga.build.example import example
 from fpga.build.flow import Wish, draw, verified, workshop
 from fpga.build.page import fmax, microseconds, per_second
 from fpga.design.devices import device
-from fpga.folded import utilisation
-from fpga.folded.planning import plan
+from fpga.folded import plan, utilisation
 from fpga.pricing import estimate
 from fpga.synth import mapped
 from qwedge.experiments.ofdm_fpga import OFDMFPGA, OFDMFPGASettings
+from qwedge.experiments.radar_fpga import Comparison
 from shared.f8net import F8Net
 from shared.integer import audit, outputs
 from shared.integer.format import Format, fraction_for
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, wilson
 from shared.lab.running.benchmark import Measure, main
 from wireless.ofdm.link.rates import over_seeds, ratio
+from wireless.radar import network, training, waveforms
 
 Part = Literal["rule", "estimator", "radar", "sparse", "bits", "prices"]
 
@@ -132,7 +134,7 @@ def radar_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
     net, right, (x, y) = radar_net(cell, context)
     program, target, interval = net.program(), device("ecp5-85k"), round(100e6 / PER_SECOND)
     audit(program).require(8)
-    samples = radar.FORMAT.to_integers(x.numpy())
+    samples = waveforms.FORMAT.to_integers(x.numpy())
     (scores,) = outputs(program, samples)
     built = verified(
         program,
@@ -147,7 +149,7 @@ def radar_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
     shares = utilisation(plan(program, target, interval=interval))
     return {
         "net": "radar",
-        "weights": sum(parameter.numel() for parameter in radar.network().parameters()),
+        "weights": sum(parameter.numel() for parameter in network.network().parameters()),
         "float": right,
         "fixed": int((scores.argmax(1) == y.numpy()).sum()),
         "of": len(y),
@@ -159,35 +161,35 @@ def radar_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
 def radar_net(cell: FPGASettings, context: Context) -> tuple[F8Net, int, tuple[torch.Tensor, torch.Tensor]]:
     """The trained fixed-point net, how many the float net named rightly, and the recordings that both are tried on."""
     trained = context.checkpoint("trained", lambda: train_radar(cell, context))
-    net = F8Net(radar.network(), shape=(2, radar.SAMPLES), input=radar.FORMAT)
-    return radar.restored(net, trained["state"]).eval(), trained["float"], recordings(cell)
+    net = F8Net(network.network(), shape=(2, waveforms.SAMPLES), input=waveforms.FORMAT)
+    return network.restored(net, trained["state"]).eval(), trained["float"], recordings(cell)
 
 
 def recordings(cell: FPGASettings) -> tuple[torch.Tensor, torch.Tensor]:
     """Those that nets are tried on, and what they are."""
-    return radar.draw(max(round(2000 * cell.size), 100), np.random.default_rng((cell.seed, 1)))
+    return waveforms.draw(max(round(2000 * cell.size), 100), np.random.default_rng((cell.seed, 1)))
 
 
 def train_radar(cell: FPGASettings, context: Context) -> dict[str, JSON]:
     """The state of the fixed-point net, and how many recordings the float net names rightly."""
     rng, examples, epochs = context.rng, max(round(20_000 * cell.size), 256), max(round(24 * cell.size), 1)
-    net = radar.fresh(rng)
-    for epoch in radar.train(net, examples, epochs, 8e-3, rng):
+    net = network.fresh(rng)
+    for epoch in training.train(net, examples, epochs, 8e-3, rng):
         context.progress(epoch, epochs, "training the radar network")
     x, y = recordings(cell)
     with torch.no_grad():
         right = int((net(x).argmax(1) == y).sum())
-    fixed = F8Net(net, shape=(2, radar.SAMPLES), input=radar.FORMAT)
-    fixed.calibrate(radar.draw(512, rng)[0])
-    for epoch in radar.train(fixed, examples, max(epochs // 6, 1), 1e-3, rng):
+    fixed = F8Net(net, shape=(2, waveforms.SAMPLES), input=waveforms.FORMAT)
+    fixed.calibrate(waveforms.draw(512, rng)[0])
+    for epoch in training.train(fixed, examples, max(epochs // 6, 1), 1e-3, rng):
         context.progress(epoch, max(epochs // 6, 1), "training in fixed point")
-    return {"float": right, "state": radar.state(fixed)}
+    return {"float": right, "state": network.state(fixed)}
 
 
 def sparse_nets(cell: FPGASettings, context: Context) -> dict[str, JSON]:
     """Multipliers that the radar network needs at 1,250 recordings a second, pruned and not."""
     examples, epochs = max(round(20_000 * cell.size), 256), max(round(24 * cell.size), 1)
-    return {"radar_nets": sparse.Comparison(context, recordings(cell), examples, epochs).result()}
+    return {"radar_nets": Comparison(context, recordings(cell), examples, epochs).result()}
 
 
 def bits_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:

@@ -25,6 +25,7 @@ from quantum.compvqc.budget import parse
 from quantum.compvqc.candidates import Candidate, Rule, candidate
 from quantum.compvqc.search import CompVQC
 from quantum.devices.target import Device, device
+from quantum.noise.energy import subject as energy_subject
 from quantum.noise.engine import trajectories
 from quantum.noise.engine.channels import Noise
 from quantum.noise.engine.schedule import padded
@@ -36,7 +37,6 @@ from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import Data, load
 from quantum.tasks.data import Part as Samples
 from quantum.tasks.energy import Energy, energy_task, hamiltonian
-from quantum.tasks.energy import subject as energy_subject
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, plain
 from shared.lab.running.benchmark import Measure, main
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from quantum.compvqc.page import accuracy, scores
-from shared.lab import COLORS, Row, write_whole
-from shared.lab.pages import plot
+from shared.lab import COLORS, Row, plot, write_whole
 from shared.lab.running.benchmark import Measure
 
 ROOT = Path(__file__).parent.parent

@@ -52,7 +52,8 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
     ),
 }
 
-_OURS: Final = ("qwedge", "shared", "quantum", "wireless", "vision", "fpga")
+ROOTS: Final = ("shared", "quantum", "wireless", "vision", "fpga", "qwedge")
+"""Top-level packages of ours."""
 
 
 def load(name: str) -> "Experiment[Any]":
@@ -77,7 +78,7 @@ def extra_named(name: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if name not in EXPERIMENTS or missing in _OURS or "pip install" in str(error):
+        if name not in EXPERIMENTS or missing in ROOTS or "pip install" in str(error):
             raise
         extra = EXPERIMENTS[name].extra
         raise ModuleNotFoundError(f"`{extra}` needs {missing}: pip install 'qwedge[{extra}]'", name=missing) from None

@@ -167,8 +167,8 @@ def compare(first: Path, second: Path, seed: int, as_json: bool) -> None:
     """
     import numpy as np
 
+    from shared.lab import compare as compare_rows
     from shared.lab import differences_table, print_table
-    from shared.lab.pages import compare as compare_rows
 
     differences = compare_rows(_rows_at(first), _rows_at(second), np.random.default_rng(seed))
     if as_json:

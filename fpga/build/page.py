@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.lab import COLORS, Block, Download, KeyFigures, Page, Row, Table, Text, cite
-from shared.lab.pages import plot
+from shared.lab import COLORS, Block, Download, KeyFigures, Page, Row, Table, Text, cite, plot
 
 KINDS = {"lut": "logic cells", "ff": "flip-flops", "dsp": "multipliers", "bram": "block RAMs"}
 

@@ -32,8 +32,8 @@ class Design:
 
     The module `top` has the ports `clk`, `in_valid`, `in_byte[7:0]`, `in_ready`, `out_valid`, `out_byte[7:0]`,
     `out_ready`. A byte moves at a rising edge where valid and ready are both 1; valid does not wait for ready. Samples
-    follow each other without gaps in the order of `fpga.design.stream.Stream`. There is no reset: registers have initial
-    values.
+    follow each other without gaps in the order of `fpga.design.stream.Stream`. There is no reset: registers have
+    initial values.
     """
 
     program: Program

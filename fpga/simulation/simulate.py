@@ -1,8 +1,8 @@
 """Cycle-accurate simulation of Verilog between two byte streams: RTL, a synthesised netlist, or a read-back bitstream.
 
-Yosys writes RTL as C++ (CXXRTL) and takes a netlist apart into gates (`fpga.simulation.gates`); the system's compiler makes a
-program of that and of `cells/driver.cc`, and the program runs samples back to back. There are two states: what Verilog
-calls unknown is 0.
+Yosys writes RTL as C++ (CXXRTL) and takes a netlist apart into gates (`fpga.simulation.gates`); the system's compiler
+makes a program of that and of `cells/driver.cc`, and the program runs samples back to back. There are two states: what
+Verilog calls unknown is 0.
 """
 
 import json

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from shared.lab import COLORS, Block, Download, KeyFigures, Number, Page, Row, Table, Text, cite, mean, wilson
-from shared.lab.pages import plot
+from shared.lab import COLORS, Block, Download, KeyFigures, Number, Page, Row, Table, Text, cite, mean, plot, wilson
 
 METHODS = {
     "o3": "dense: Qiskit O3, best of 20 seeds",

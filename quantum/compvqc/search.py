@@ -6,7 +6,8 @@ other levels) are one operation at different prices, and the prices are the tran
 the algorithm is our reconstruction from the abstract, and what surrounds ADMM is ours:
 
 - lossless rewriting by what is measured, before anything is priced;
-- slots at angle 0 around the entanglers (`quantum.compvqc.regrow`), so that one-qubit gates can grow where entanglers go;
+- slots at angle 0 around the entanglers (`quantum.compvqc.regrow`), so that one-qubit gates can grow where entanglers
+  go;
 - a ladder of falling budgets, each solved by ADMM from the point before it, with prices rebuilt around that point;
   every angle is trainable again on each rung, so gates that were dropped can grow back;
 - single moves at the end: of the cheaper levels that are left, try those that hurt least, keep what validation allows.

@@ -34,7 +34,7 @@ def is_properties(data: object) -> bool:
 
 
 def plain(data: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"qubits": [[{name, unit, value}]], "gates": [{gate, qubits, parameters}]}` in the form of `quantum.devices.snapshot`.
+    """`{"qubits": [[{name, unit, value}]], "gates": [{gate, qubits, parameters}]}` as `quantum.devices.snapshot`.
 
     The basis is every gate in the list. IBM's fractional RZZ takes angles in [0, pi/2] only, so it is folded into them.
     """

@@ -14,6 +14,7 @@ from quantum.circuits.ansatz import ANSAETZE
 from quantum.compilation.controls import CONTROLS
 from quantum.devices.target import Device, device
 from quantum.noise.drift import Drift, drift, history
+from quantum.noise.energy import subject as energy_subject
 from quantum.noise.page import page
 from quantum.noise.repository import kept_days, repository
 from quantum.noise.robustness import REPEATS, SCALES, SHOTS, robustness
@@ -23,7 +24,6 @@ from quantum.noise.tuning import NoiseAware, Tunable, set_angles
 from quantum.noise.zne import ZNE
 from quantum.tasks.data import SETS, load
 from quantum.tasks.energy import HAMILTONIANS, hamiltonian
-from quantum.tasks.energy import subject as energy_subject
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, plain
 
 NO_DATA = "none"

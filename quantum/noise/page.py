@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from quantum.noise.drift import THRESHOLDS, summary
-from shared.lab import COLORS, KeyFigures, Number, Page, Row, Table, Text, cite, mean, wilson, write_whole
-from shared.lab.pages import plot
+from shared.lab import COLORS, KeyFigures, Number, Page, Row, Table, Text, cite, mean, plot, wilson, write_whole
 
 TOP = 8
 """How many of the gates that cost most are listed for each circuit."""

@@ -159,8 +159,8 @@ def classifier(
     The features stay symbolic in the compiled circuit, as a circuit that is sent once with all its inputs has them.
     `encoding` is `angle` or `amplitude` before the circuit, or `own` where it reads its features itself; `auto` is
     `own` if it does and `angle` if not. Amplitudes are prepared without noise. `simplify` rewrites the circuit exactly
-    by what is measured (`quantum.circuits.lossless`) before it is compiled; without it, the compiler alone decides. `compiler`
-    is `o3` with the best of `seeds`, or a compile-only control of `quantum.compilation.controls`.
+    by what is measured (`quantum.circuits.lossless`) before it is compiled; without it, the compiler alone decides.
+    `compiler` is `o3` with the best of `seeds`, or a compile-only control of `quantum.compilation.controls`.
 
     Raises `ValueError` for a circuit that does not fit the data or the device.
     """

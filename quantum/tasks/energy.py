@@ -6,7 +6,7 @@ together, so one circuit runs for each such basis. The compressor takes an `Ener
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import combinations
@@ -16,10 +16,7 @@ import torch
 from torch import Tensor
 
 from quantum.circuits.circuit import Circuit, Gate
-from quantum.circuits.lossless import lossless
 from quantum.circuits.readout import Readout
-from quantum.devices.target import Device
-from quantum.noise.subject import O3, SEEDS, Setting, Subject, by_compiler
 from quantum.simulation import kernel
 from quantum.tasks.training import CircuitTask, Training
 
@@ -29,8 +26,6 @@ _PAULI = {
     "Y": np.array([[0, -1j], [1j, 0]]),
     "Z": np.diag([1.0 + 0j, -1.0]),
 }
-_TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": (), "I": ()}
-"""Gates after which a Z measurement reads the axis."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +88,12 @@ class Hamiltonian:
             else:
                 found.append((term, [index]))
         return {axes.replace("I", "Z"): members for axes, members in found}
+
+    def readout(self, members: Iterable[int]) -> Readout:
+        """The terms `members` as parities of Z, weighted by their coefficients; constants left out."""
+        chosen = [self.terms[k] for k in members if set(self.terms[k][0]) != {"I"}]
+        strings = tuple(tuple(w for w, letter in enumerate(term) if letter != "I") for term, _ in chosen)
+        return Readout(strings, (tuple(c for _, c in chosen),))
 
     def turned(self) -> "Hamiltonian":
         """The same energies after a Hadamard on every wire: X and Z change places, Y changes sign."""
@@ -225,75 +226,9 @@ def energy_task(ansatz: Circuit, problem: Hamiltonian, training: Training | None
         )
     training = training or Training()
     if problem.is_diagonal:
-        readout = _readout(problem, range(len(problem.terms)))
+        readout = problem.readout(range(len(problem.terms)))
         return Energy(ansatz, readout, problem, 0, training=training)
     wires = range(ansatz.wires)
     closed = Circuit(ansatz.wires, ansatz.gates + tuple(Gate("h", (wire,)) for wire in wires))
     readout = Readout(tuple((wire,) for wire in wires), (tuple(1.0 for _ in wires),))
     return Energy(closed, readout, problem.turned(), len(wires), training=training)
-
-
-# On a device ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class MeasuredEnergy:
-    """The energy from the parities of all bases: `constant + weights . expectations`."""
-
-    constant: float
-    weights: Tensor
-    unit: str = "energy"
-    total: None = None
-    less_is_better: bool = True
-
-    def loss(self, expectations: Tensor) -> Tensor:
-        return self.constant + (expectations @ self.weights).mean()
-
-    def value(self, expectations: Tensor) -> float:
-        return float(self.loss(expectations))
-
-    def margins(self, expectations: Tensor) -> Tensor:
-        return torch.zeros(0)
-
-
-def subject(
-    name: str,
-    circuit: Circuit,
-    problem: Hamiltonian,
-    device: Device,
-    *,
-    seeds: Sequence[int] = SEEDS,
-    compiler: str = O3,
-    simplify: bool = True,
-) -> Subject:
-    """A bound circuit that prepares a state, measured in every basis of `problem`, compiled for `device`.
-
-    Raises `ValueError` for a circuit on other wires than the Hamiltonian's, or that reads features.
-    """
-    if circuit.wires != problem.wires or circuit.features or circuit.weights:
-        raise ValueError(
-            f"{name} has {circuit.wires} wires, {circuit.weights} weights and {circuit.features} features: "
-            f"{problem.name} needs a bound circuit on {problem.wires} wires"
-        )
-    settings, weights = [], []
-    for axes, members in problem.bases().items():
-        turned = Circuit(circuit.wires, circuit.gates + tuple(_basis_change(axes)))
-        readout = _readout(problem, members)
-        if simplify:
-            turned, readout = lossless(turned, readout, from_zero=True)
-        settings.append(Setting(by_compiler(turned, device, seeds, compiler), readout))
-        weights += list(readout.weights[0])
-    constant = sum(c for term, c in problem.terms if set(term) == {"I"})
-    score = MeasuredEnergy(constant, torch.tensor(weights, dtype=torch.float64))
-    return Subject(name, device, tuple(settings), score)
-
-
-def _basis_change(axes: str) -> Iterable[Gate]:
-    return (Gate(gate, (wire,)) for wire, axis in enumerate(axes) for gate in _TO_Z[axis])
-
-
-def _readout(problem: Hamiltonian, members: Iterable[int]) -> Readout:
-    """The terms as parities of Z, weighted by their coefficients; constants left out."""
-    chosen = [problem.terms[k] for k in members if set(problem.terms[k][0]) != {"I"}]
-    strings = tuple(tuple(w for w, letter in enumerate(term) if letter != "I") for term, _ in chosen)
-    return Readout(strings, (tuple(c for _, c in chosen),))

@@ -60,7 +60,7 @@ def decode(
              qwedge decode capture.cf32 --estimator neural --demapper neural
     """
     with extra_named("ofdm"):
-        from wireless.ofdm.receiver.receiver import Receiver
+        from wireless.ofdm.catalogue import receiver
         from wireless.ofdm.recordings.files import read
         from wireless.ofdm.recordings.frames import frames
 
@@ -68,7 +68,7 @@ def decode(
     if not quiet:
         for warning in recording.warnings:
             click.echo(f"qwedge: {warning}", err=True)
-    found = frames(recording.samples, Receiver(estimator, demapper, decoder, passes))
+    found = frames(recording.samples, receiver(estimator, demapper, decoder, passes))
     seen = list(found if quiet else _told(found, len(recording.samples)))
     if as_json:
         return click.echo(json.dumps(_plain(capture, recording, seen), indent=2))

@@ -20,6 +20,7 @@ from shared import Sparsity
 from shared.integer import Program, audit
 from shared.integer.files import from_json, to_json
 from shared.lab import JSON, Context, Experiment, Number, Page, Row, Settings, Table, cite
+from shared.training.loop import Schedule
 from shared.weights.files import from_lists, to_lists
 from shared.weights.packing import SOLVER
 from shared.weights.task import Weights
@@ -30,7 +31,7 @@ from wireless.ofdm.link.link import Link
 from wireless.ofdm.link.rates import over_packets, pooled, ratio
 from wireless.ofdm.neural import DelayGate, NeuralEstimator
 from wireless.ofdm.receiver.receiver import Receiver
-from wireless.ofdm.training.blocks import Schedule, estimator_loss, train_estimator
+from wireless.ofdm.training.blocks import estimator_loss, train_estimator
 from wireless.ofdm.training.threads import train_on_one_thread
 
 WIDE = 16

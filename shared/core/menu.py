@@ -34,8 +34,8 @@ class Point(NamedTuple):
 class Menu(abc.ABC):
     """Points made by taking one entry per block from a finite menu.
 
-    A new menu writes one method, `menu`; exact proximal steps and budgets follow. `shared.core.testing.check_menu` holds it
-    to the laws below.
+    A new menu writes one method, `menu`; exact proximal steps and budgets follow. `shared.core.testing.check_menu`
+    holds it to the laws below.
     """
 
     @abc.abstractmethod

@@ -9,7 +9,8 @@ class Task(Protocol):
     """What is trained. A task owns its data, optimiser and metric, and knows nothing of menus or prices.
 
     All points have shape `(blocks, size)`; how blocks map to the model's parameters is the task's own affair. See
-    `shared.core.testing.Quadratic` for a complete one, and `shared.core.testing.check_task` for the laws it has to keep.
+    `shared.core.testing.Quadratic` for a complete one, and `shared.core.testing.check_task` for the laws it has to
+    keep.
     """
 
     def loss(self, x: Tensor) -> float:

@@ -3,17 +3,23 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from vision.data.augment import as_input, flipped_and_cropped
-from vision.data.cifar10 import Images
-
 Report = Callable[[int, int, str], None]
+
+
+class Examples(Protocol):
+    """What an epoch runs over."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, picked: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Inputs and class numbers of the examples `picked`, varied by `generator` where training varies them."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +59,20 @@ class Trainer:
         groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": schedule.decay}, {"params": others}]
         self.optimiser = torch.optim.SGD(groups, lr=schedule.rate, momentum=schedule.momentum, nesterov=True)
 
-    def run_epoch(self, images: Images, generator: torch.Generator, report: Report | None = None) -> float:
-        """Trains on whole batches of images in a drawn order, each image varied; the mean loss.
+    def run_epoch(self, examples: Examples, generator: torch.Generator, report: Report | None = None) -> float:
+        """Trains on whole batches of examples in a drawn order; the mean loss.
 
         Raises `ValueError` where it diverges.
         """
         self.net.train()
-        batch = min(self.schedule.batch, len(images.labels))
-        order = torch.randperm(len(images.labels), generator=generator).split(batch)
-        # Statistics of a small rest would be poor; the images in it come up in another epoch.
+        batch = min(self.schedule.batch, len(examples))
+        order = torch.randperm(len(examples), generator=generator).split(batch)
+        # Statistics of a small rest would be poor; the examples in it come up in another epoch.
         order = order[:-1] if len(order[-1]) < batch else order
         losses = []
         for step, picked in enumerate(order):
             self._set_rate((self.epoch + step / len(order)) / self.schedule.epochs)
-            losses.append(self._step(*_batch(images, picked, generator)))
+            losses.append(self._step(*examples.batch(picked, generator)))
             if report is not None and step % 20 == 0:
                 report(step, len(order), f"loss {np.mean(losses[-20:]):.3f}")
         self.epoch += 1
@@ -104,8 +110,3 @@ class Trainer:
 
 def _under(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-def _batch(images: Images, picked: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    pixels = torch.from_numpy(images.pixels[picked.numpy()])
-    return as_input(flipped_and_cropped(pixels, generator)), torch.from_numpy(images.labels[picked.numpy()])

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shared import NonzeroPrice
-from shared.core.price import AbstractAdditivePrice
+from shared.core.price import AbstractAdditivePrice, NonzeroPrice
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from shared import FixedPoint, Product
+from shared.core.menus import FixedPoint, Product
 
 
 def fraction(values: Tensor, word: int) -> int:

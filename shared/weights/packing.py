@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shared import ADMM, FixedPoint, Product
+from shared.core.admm import ADMM
+from shared.core.menus import FixedPoint, Product
+from shared.training.loop import Report, Schedule
 from shared.weights.bytes import PackedBytes
 from shared.weights.grid import weight_grid
 from shared.weights.task import Weights
-from wireless.ofdm.training.blocks import Report, Schedule
 
 HEADER = 1
 """Bytes before each tensor: its binary point."""

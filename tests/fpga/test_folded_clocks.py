@@ -14,8 +14,7 @@ from folded_programs import draw, folding, samples
 
 from fpga import tools
 from fpga.design.devices import device
-from fpga.folded import Fold, Plan, generate
-from fpga.folded.planning import plan
+from fpga.folded import Fold, Plan, generate, plan
 from fpga.simulation.simulate import simulate
 from shared.integer import Input, Program, outputs
 from shared.integer.format import Format

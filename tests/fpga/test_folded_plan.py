@@ -15,9 +15,8 @@ from folded_nets import estimator, radar
 from folded_programs import draw
 
 from fpga.design.devices import device
-from fpga.folded import Fold, Plan, generate, utilisation
+from fpga.folded import Fold, Plan, generate, plan, utilisation
 from fpga.folded.graph.engines import engines
-from fpga.folded.planning import plan
 from fpga.folded.planning.choices import choices, ways
 from shared.integer import Constant, Input, Linear, Program, Requantise
 from shared.integer.format import Format

@@ -18,9 +18,9 @@ from shared.lab import (
     Table,
     Text,
     cite,
+    plot,
     wilson,
 )
-from shared.lab.pages import plot
 
 
 class CoinSettings(Settings):

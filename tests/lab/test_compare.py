@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from shared.lab import Row, differences_table
-from shared.lab.pages import compare
+from shared.lab import Row, compare, differences_table
 
 
 def rows(target: str, seeds, **result):

@@ -8,8 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from lab_toys import Coin, CoinSettings
 
-from shared.lab import Download, Page, Row, Store, Table, Text, cite, render, run
-from shared.lab.pages import plot
+from shared.lab import Download, Page, Row, Store, Table, Text, cite, plot, render, run
 
 
 class Reader(HTMLParser):

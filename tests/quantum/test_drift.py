@@ -12,12 +12,12 @@ from quantum.circuits.ansatz import ansatz
 from quantum.circuits.circuit import Circuit, Gate
 from quantum.devices.target import device, to_json
 from quantum.noise.drift import Drift, drift, history, summary
+from quantum.noise.energy import subject as energy_subject
 from quantum.noise.engine.channels import Noise
 from quantum.noise.engine.pauli import choi
 from quantum.noise.repository import Repository, calibration, kept_days, repository
 from quantum.noise.subject import Subject, classifier
 from quantum.tasks.data import Part
-from quantum.tasks.energy import subject as energy_subject
 from quantum.tasks.energy import tfim
 
 DAYS = 30

@@ -88,7 +88,10 @@ def test_the_target_is_the_backend_itself() -> None:
 
 
 def test_the_hash_is_the_same_in_another_process(python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    code = "from quantum.devices.target import device; print(*(device(s).sha256 for s in ('nairobi', 'cz,rzz,rx,rz@line:5')))"
+    code = (
+        "from quantum.devices.target import device; "
+        "print(*(device(s).sha256 for s in ('nairobi', 'cz,rzz,rx,rz@line:5')))"
+    )
     here = f"{device('nairobi').sha256} {device('cz,rzz,rx,rz@line:5').sha256}\n"
     assert {python("-c", code, PYTHONHASHSEED=seed).stdout for seed in "12"} == {here}
 

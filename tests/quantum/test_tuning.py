@@ -11,12 +11,12 @@ from quantum.circuits.ansatz import ansatz
 from quantum.circuits.circuit import Circuit, Gate
 from quantum.compilation.compile import count
 from quantum.devices.target import device
+from quantum.noise.energy import subject as energy_subject
 from quantum.noise.subject import Subject, classifier, on_part, prepared
 from quantum.noise.tuning import NoiseAware, Tunable, set_angles
 from quantum.tasks.classification import LOGIT_SCALE
 from quantum.tasks.data import Part
 from quantum.tasks.energy import maxcut, tfim
-from quantum.tasks.energy import subject as energy_subject
 
 
 def samples(count: int, seed: int, columns: int = 4) -> Part:

@@ -8,14 +8,33 @@ from setuptools.discovery import PackageFinder
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LISTED = PYPROJECT["tool"]["setuptools"]["packages"]
-PLACES = ("shared", "quantum", "wireless", "fpga", "vision", "mobile", "qwedge")
+FIND = PYPROJECT["tool"]["setuptools"]["packages"]["find"]
+ROOTS = ("shared", "quantum", "wireless", "vision", "fpga", "qwedge")
+"""The domains, what they share and the command line. Whoever adds one adds it here, and is told where else."""
+
+LISTED = PackageFinder.find(str(ROOT), include=FIND["include"])
 
 
-def test_every_package_is_listed_and_nothing_else():
-    found = PackageFinder.find(str(ROOT), include=[pattern for place in PLACES for pattern in (place, f"{place}.*")])
-    assert sorted(LISTED) == sorted(found)
-    assert not {name.partition(".")[0] for name in LISTED} & {"tests", "benchmarks", "docs"}
+def test_the_wheel_holds_the_roots_and_nothing_else():
+    assert {name.partition(".")[0] for name in LISTED} == set(ROOTS)
+    folders = {file.parent.relative_to(ROOT) for root in ROOTS for file in (ROOT / root).rglob("*.py")}
+    assert sorted(LISTED) == sorted(".".join(folder.parts) for folder in folders)
+
+
+def test_every_list_of_roots_names_the_same():
+    from qwedge import catalogue
+
+    tool = PYPROJECT["tool"]
+    lists = {
+        "packages": [name for name in FIND["include"] if not name.endswith(".*")],
+        "below": [name.removesuffix(".*") for name in FIND["include"] if name.endswith(".*")],
+        "isort": tool["ruff"]["lint"]["isort"]["known-first-party"],
+        "mypy": tool["mypy"]["packages"],
+        "import-linter": tool["importlinter"]["root_packages"],
+        "pytest": [name for name in tool["pytest"]["ini_options"]["testpaths"] if name != "tests"],
+        "catalogue": catalogue.ROOTS,
+    }
+    assert {name: sorted(roots) for name, roots in lists.items()} == dict.fromkeys(lists, sorted(ROOTS))
 
 
 def test_every_data_file_is_in_the_wheel():

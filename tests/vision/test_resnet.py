@@ -8,7 +8,7 @@ from pictures import drawn as pictures
 from shared.f8net import F8Net
 from shared.integer import audit, run
 from shared.training.epochs import Schedule, Trainer
-from vision.data.augment import PIXEL, as_input
+from vision.data.augment import PIXEL, Augmented, as_input
 from vision.data.cifar10 import SHAPE
 from vision.f8net.evaluate import correct, logits, program_logits, right
 from vision.nets.resnet import ResNet8, drawn
@@ -46,7 +46,7 @@ def trained():
     fixed = F8Net(net, shape=SHAPE, input=PIXEL).calibrate(as_input(torch.from_numpy(images.pixels)))
     trainer = Trainer(fixed, Schedule(epochs=2, rate=0.05, batch=32))
     for _ in range(2):
-        trainer.run_epoch(images, torch.Generator().manual_seed(1))
+        trainer.run_epoch(Augmented(images), torch.Generator().manual_seed(1))
     return fixed.eval()
 
 

@@ -9,7 +9,7 @@ from pictures import drawn as pictures
 
 from shared.f8net import F8Net
 from shared.training.epochs import Schedule, Trainer
-from vision.data.augment import PIXEL, as_input
+from vision.data.augment import PIXEL, Augmented, as_input
 from vision.data.cifar10 import SHAPE
 from vision.f8net.evaluate import correct
 from vision.nets.resnet import drawn
@@ -29,12 +29,12 @@ def fixed_net():
 def test_resumed_equals_uninterrupted(make):
     schedule = Schedule(epochs=3, rate=0.05, batch=32)
     whole, first = Trainer(make(), schedule), Trainer(make(), schedule)
-    losses = [whole.run_epoch(IMAGES, torch.Generator().manual_seed(epoch)) for epoch in range(3)]
-    first.run_epoch(IMAGES, torch.Generator().manual_seed(0))
+    losses = [whole.run_epoch(Augmented(IMAGES), torch.Generator().manual_seed(epoch)) for epoch in range(3)]
+    first.run_epoch(Augmented(IMAGES), torch.Generator().manual_seed(0))
     kept = {name: value.clone() for name, value in first.state().items()}
     second = Trainer(make(), schedule)
     second.restore(kept, 1)
-    assert [second.run_epoch(IMAGES, torch.Generator().manual_seed(epoch)) for epoch in (1, 2)] == losses[1:]
+    assert [second.run_epoch(Augmented(IMAGES), torch.Generator().manual_seed(epoch)) for epoch in (1, 2)] == losses[1:]
     ours, theirs = second.state(), whole.state()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -43,7 +43,7 @@ def test_resumed_equals_uninterrupted(make):
 def test_a_net_learns_what_is_there_to_learn():
     trainer = Trainer(drawn(4, torch.Generator().manual_seed(0)), Schedule(epochs=6, rate=0.05, batch=8))
     generator = torch.Generator().manual_seed(4)
-    losses = [trainer.run_epoch(IMAGES, generator) for _ in range(6)]
+    losses = [trainer.run_epoch(Augmented(IMAGES), generator) for _ in range(6)]
     assert losses[-1] < 0.6 * losses[0]
     assert correct(trainer.net, pictures(8, seed=1)) > 40
 
@@ -63,7 +63,7 @@ def test_every_step_has_the_rate_of_its_place():
     trainer, rates = Trainer(float_net(), Schedule(epochs=2, rate=0.1, batch=20)), []
     trainer._step = lambda x, labels: rates.append(trainer.optimiser.param_groups[0]["lr"]) or 0.0
     for _ in range(2):
-        trainer.run_epoch(IMAGES, torch.Generator())
+        trainer.run_epoch(Augmented(IMAGES), torch.Generator())
     assert rates == [trainer.schedule.rate_at(step / 8) for step in range(8)]
 
 
@@ -80,7 +80,7 @@ def test_every_image_is_seen_once_in_an_epoch():
     images.pixels[:] = np.arange(len(images.labels), dtype=np.uint8)[:, None, None, None] + 1
     trainer, seen = Trainer(float_net(), Schedule(epochs=1, batch=16)), []
     trainer._step = lambda x, labels: seen.append((x.amax((1, 2, 3)) * 256, labels)) or 0.0
-    trainer.run_epoch(images, torch.Generator().manual_seed(7))
+    trainer.run_epoch(Augmented(images), torch.Generator().manual_seed(7))
     numbers, labels = (torch.cat(part) for part in zip(*seen, strict=True))
     assert sorted(numbers.tolist()) == list(range(1, 81))
     assert numbers.tolist() != sorted(numbers.tolist())
@@ -90,4 +90,4 @@ def test_every_image_is_seen_once_in_an_epoch():
 def test_a_diverging_run_says_so():
     trainer = Trainer(float_net(), Schedule(epochs=1, rate=1e30, warm=0.0, batch=8))
     with pytest.raises(ValueError, match=r"^training diverged: loss (nan|inf) in epoch 1 of Schedule\("):
-        trainer.run_epoch(IMAGES, torch.Generator())
+        trainer.run_epoch(Augmented(IMAGES), torch.Generator())

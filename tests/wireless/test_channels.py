@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wireless.ofdm.channel.models import AWGN, TDL, AbstractChannel, ExponentialFading, Moving, Rician, TGn, TwoTap
-from wireless.ofdm.receiver.estimators import response
+from wireless.ofdm.channel.profile import response
 
 FADING = (
     ExponentialFading(),

@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import ADMM
+from shared.training.loop import Schedule
 from shared.weights.bytes import macs
 from shared.weights.grid import fraction, grid_of, weight_grid
 from shared.weights.packing import HEADER, compress, pack, packed_price, rounded, unpack
 from shared.weights.task import Weights
 from wireless.ofdm.neural import DelayGate, NeuralEstimator
 from wireless.ofdm.receiver.estimators import Observation
-from wireless.ofdm.training.blocks import Schedule, estimator_loss
+from wireless.ofdm.training.blocks import estimator_loss
 
 QUICK = ADMM(rho=1e-3, steps=3, fine_tune=0)
 

@@ -4,18 +4,8 @@ import numpy as np
 import pytest
 
 from wireless.ofdm.channel.models import ExponentialFading
-from wireless.ofdm.receiver.estimators import (
-    DFT,
-    LS,
-    KnownCovarianceLMMSE,
-    Observation,
-    PerfectCSI,
-    RobustLMMSE,
-    Truth,
-    exponential_covariance,
-    exponential_profile,
-    response,
-)
+from wireless.ofdm.channel.profile import exponential_covariance, exponential_profile, response
+from wireless.ofdm.receiver.estimators import DFT, LS, KnownCovarianceLMMSE, Observation, PerfectCSI, RobustLMMSE, Truth
 
 HONEST = (LS(), DFT(), RobustLMMSE(), KnownCovarianceLMMSE(), PerfectCSI())
 

@@ -6,43 +6,44 @@ import torch
 from radio import sent
 from safetensors import safe_open
 
+from shared.training.loop import Schedule
 from shared.weights.files import from_bytes
+from wireless.ofdm.catalogue import DECODERS, DEMAPPERS, ESTIMATORS, receiver
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.link.link import Link, compare
 from wireless.ofdm.neural import DelayGate, NeuralEstimator, pretrained
 from wireless.ofdm.phy.rates import MCS, RATES
-from wireless.ofdm.receiver.receiver import DECODERS, DEMAPPERS, ESTIMATORS, Receiver
 from wireless.ofdm.recordings.frames import decode
 from wireless.ofdm.training import pretrain
-from wireless.ofdm.training.blocks import Schedule, train_estimator
+from wireless.ofdm.training.blocks import train_estimator
 
 NAMES = ("neural", "neural-5k", "dense", "demapper", "decoder")
 TRAINED = [
-    *(Receiver(estimator=name) for name in ("neural", "neural-5k", "dense")),
-    Receiver(demapper="neural"),
-    Receiver(decoder="neural"),
-    Receiver("neural", "neural", "neural"),
+    *(receiver(estimator=name) for name in ("neural", "neural-5k", "dense")),
+    receiver(demapper="neural"),
+    receiver(decoder="neural"),
+    receiver("neural", "neural", "neural"),
 ]
 
 
-@pytest.mark.parametrize("receiver", TRAINED, ids=repr)
+@pytest.mark.parametrize("known", TRAINED, ids=repr)
 @pytest.mark.parametrize("rate", [RATES[24], MCS[3].short()], ids=lambda rate: rate.name)
-def test_every_name_decodes_clean_frames_of_both_formats(receiver, rate, rng):
+def test_every_name_decodes_clean_frames_of_both_formats(known, rate, rng):
     data, samples = sent(rate, 120, rng, cfo_hz=2e4, snr_db=35)
-    [frame] = decode(samples, receiver)
+    [frame] = decode(samples, known)
     assert (frame.psdu, frame.fcs_ok) == (data, True)
 
 
-@pytest.mark.parametrize("receiver", [Receiver("neural"), Receiver("dense"), Receiver("lmmse-robust")], ids=repr)
-def test_how_loud_a_recording_is_does_not_matter(receiver, rng):
+@pytest.mark.parametrize("known", [receiver("neural"), receiver("dense"), receiver("lmmse-robust")], ids=repr)
+def test_how_loud_a_recording_is_does_not_matter(known, rng):
     _, samples = sent(RATES[24], 120, rng, snr_db=9)
-    psdus = {decode((samples * gain).astype(np.complex64), receiver)[0].psdu for gain in (1e-3, 1.0, 30.0)}
+    psdus = {decode((samples * gain).astype(np.complex64), known)[0].psdu for gain in (1e-3, 1.0, 30.0)}
     assert len(psdus) == 1
 
 
 def test_estimators_by_name_beat_ls():
     names = ("ls", "neural", "neural-5k", "dense")
-    receivers = [Receiver(name) for name in names]
+    receivers = [receiver(name) for name in names]
     wrong = [tally.ber for tally in compare(Link(ExponentialFading()), receivers, 10.0, 600, np.random.default_rng(7))]
     assert max(wrong[1:]) < 0.75 * wrong[0]
 
@@ -62,8 +63,8 @@ def test_the_help_of_decode_lists_every_block_that_needs_no_simulation(python):
     assert "ls, dft, lmmse-robust, neural, neural-5k, dense" in words
 
 
-def test_importing_the_receiver_loads_no_torch(python):
-    code = "import sys, wireless.ofdm.receiver.receiver; print('torch' in sys.modules)"
+def test_a_legacy_receiver_loads_no_torch(python):
+    code = "import sys; from wireless.ofdm.catalogue import receiver; receiver(); print('torch' in sys.modules)"
     assert python("-c", code).stdout.strip() == "False"
 
 

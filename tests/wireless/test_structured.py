@@ -5,14 +5,16 @@ import pytest
 import torch
 
 from shared import ADMM
+from shared.training.loop import Schedule
 from shared.weights.grid import weight_grid
 from shared.weights.packing import mapped, pack, packed_price, rounded, unpack
+from shared.weights.task import Rows
 from wireless.ofdm.channel.models import ExponentialFading
-from wireless.ofdm.compression.structured import Rows, present, prune_units, unit_macs, without_units
+from wireless.ofdm.compression.structured import present, prune_units, unit_macs, without_units
 from wireless.ofdm.link.link import Link
 from wireless.ofdm.neural import ContextNet, DelayGate, NeuralDemapper, NeuralEstimator, SyndromeNet
 from wireless.ofdm.neural.decoder import features, targets
-from wireless.ofdm.training.blocks import Schedule, estimator_loss, noisy_code
+from wireless.ofdm.training.blocks import estimator_loss, noisy_code
 
 QUICK = ADMM(rho=1e-2, steps=2, fine_tune=1)
 

@@ -3,15 +3,14 @@
 import pytest
 import torch
 
+from shared.training.loop import Schedule, descend
 from shared.weights.files import from_bytes, from_lists, to_bytes, to_lists
 from wireless.ofdm.neural import ContextNet, DelayGate, DenseNet, NeuralEstimator, SyndromeNet
 from wireless.ofdm.neural.decoder import CODES
 from wireless.ofdm.training.blocks import (
     GROWING,
-    Schedule,
     curriculum,
     dense_loss,
-    descend,
     estimator_loss,
     fading,
     noisy_code,

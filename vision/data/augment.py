@@ -1,9 +1,12 @@
 """Pixels as a net reads them, and as training varies them."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from shared.integer.format import Format
+from vision.data.cifar10 import Images
 
 PIXEL = Format(8, 8, signed=False)
 """The format of a net's input: a byte `n` stands for `n / 256`, so integers and images are the same bytes."""
@@ -29,3 +32,18 @@ def flipped_and_cropped(pixels: Tensor, generator: torch.Generator) -> Tensor:
     columns = moves[1] + torch.where(mirrored, columns.flip(1), columns)
     rows = moves[0] + torch.arange(height)
     return padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+@dataclass(frozen=True, eq=False)
+class Augmented:
+    """Images as `shared.training` reads them: every one mirrored and moved anew in each epoch."""
+
+    images: Images
+
+    def __len__(self) -> int:
+        return len(self.images.labels)
+
+    def batch(self, picked: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        pixels = torch.from_numpy(self.images.pixels[picked.numpy()])
+        labels = torch.from_numpy(self.images.labels[picked.numpy()])
+        return as_input(flipped_and_cropped(pixels, generator)), labels

@@ -18,7 +18,7 @@ from shared.integer import Program, audit
 from shared.integer.files import to_json
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
 from shared.training.epochs import Schedule, Trainer
-from vision.data.augment import PIXEL, as_input
+from vision.data.augment import PIXEL, Augmented, as_input
 from vision.data.cifar10 import ARCHIVE, CAVEAT, CIFAR10, SHAPE, Images, load
 from vision.f8net.evaluate import correct, logits, program_logits, right
 from vision.f8net.page import page
@@ -130,7 +130,7 @@ class _Cell:
         started = time.process_time()
         title = f"{name}, epoch {trainer.epoch + 1}/{trainer.schedule.epochs}"
         loss = trainer.run_epoch(
-            self.train,
+            Augmented(self.train),
             self.generator(),
             lambda done, total, note: self.context.progress(self.done, self.total, f"{title}, {done}/{total}, {note}"),
         )

@@ -6,8 +6,8 @@ up to there (as small independent states, while nothing entangles them), and bot
 
     <O>(x) = Tr(O E_m ... E_{k+1} E_k(x) ... E_1(x) (rho)) = (R_{k+1}^T ... R_m^T w) . (R_k(x) ... R_1(x) r)
 
-Everything is a real vector or matrix over Pauli products (`quantum.noise.engine.pauli`), in double precision. Only qubits that
-influence the observables are followed, from the last gate that does to the first one, and the result is
+Everything is a real vector or matrix over Pauli products (`quantum.noise.engine.pauli`), in double precision. Only
+qubits that influence the observables are followed, from the last gate that does to the first one, and the result is
 differentiable in every channel. N inputs cost N times the encoding, not N circuits.
 """
 

@@ -15,8 +15,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from wireless.ofdm.channel.noise import gaussian
+from wireless.ofdm.channel.profile import TAPS, exponential_profile
 from wireless.ofdm.phy.grid import SAMPLE_RATE
-from wireless.ofdm.receiver.estimators import TAPS, exponential_profile
 
 
 class Paths(NamedTuple):

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from shared.weights.packing import plain_bytes
+from wireless.ofdm.channel.profile import TAPS
 from wireless.ofdm.neural import ContextNet, DelayGate, DenseNet, SyndromeNet
 from wireless.ofdm.neural.demapper import ROUNDS
 from wireless.ofdm.neural.estimator import WIDE
-from wireless.ofdm.receiver.estimators import TAPS
 
 USED = 52
 COMPLEX = 4

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from shared.f8net import F8Net, keep_zeros
 from shared.integer import Program, outputs
 from shared.integer.format import Format
+from shared.training.loop import Report, Schedule, descend
+from wireless.ofdm.channel.profile import TAPS
 from wireless.ofdm.neural.estimator import FLOOR, AbstractGateEstimator, DelayGate, delays, seen_by
-from wireless.ofdm.receiver.estimators import TAPS
-from wireless.ofdm.training.blocks import Report, Schedule, descend, estimator_loss, fading
+from wireless.ofdm.training.blocks import estimator_loss, fading
 
 TUNING = Schedule(steps=1500, rate=1e-3, floor=1e-5)
 BATCH = 4096

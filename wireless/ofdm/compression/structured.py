@@ -1,73 +1,16 @@
 """Structured pruning: whole hidden units go, and what is left are smaller matrices without a single index."""
 
-from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.functional import pad
 
-from shared import ADMM, Grouping, Levels, NonzeroPrice, Product, Sparsity, penalty
-from shared.weights.task import Loss
+from shared import ADMM, Grouping, Levels, NonzeroPrice, Product, Sparsity
+from shared.training.loop import Report
+from shared.weights.task import Rows
 from wireless.ofdm.neural import ContextNet, DelayGate, SyndromeNet
-from wireless.ofdm.training.blocks import Report, Schedule, descend
 
 SOLVER = ADMM(rho=1e-2, growth=1.2, steps=12, fine_tune=3)
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """A `shared.Task` over the rows of every tensor of `net`, `(rows, longest row)`; `draw` as in `tasks.Weights`.
-
-    A row is what makes one unit: the weights into it. A bias is a row of one number. Shorter rows end in zeros.
-    """
-
-    net: nn.Module
-    draw: Loss
-    generator: torch.Generator
-    seed: int
-    schedule: Schedule = field(default_factory=lambda: Schedule(steps=60, rate=2e-3, floor=5e-4))
-
-    @property
-    def groups(self) -> Mapping[str, Grouping]:
-        return {name: Grouping.channel(tuple(p.shape)) for name, p in self.net.named_parameters()}
-
-    @property
-    def x(self) -> Tensor:
-        rows = [self.groups[name].split(p.detach()) for name, p in self.net.named_parameters()]
-        longest = max(part.shape[1] for part in rows)
-        return torch.cat([pad(part, (0, longest - part.shape[1])) for part in rows])
-
-    def parameters(self, x: Tensor) -> dict[str, Tensor]:
-        """The tensors of a point, by name."""
-        sizes = [p.shape[0] for p in self.net.parameters()]
-        return {
-            name: group.join(part[:, : group.split(p).shape[1]])
-            for (name, p), group, part in zip(
-                self.net.named_parameters(), self.groups.values(), torch.split(x, sizes), strict=True
-            )
-        }
-
-    def forward(self, x: Tensor) -> Callable[..., Tensor]:
-        """The network with the rows `x`."""
-        parts = self.parameters(x)
-        return lambda *inputs: functional_call(self.net, parts, inputs)
-
-    def loss(self, x: Tensor) -> float:
-        with torch.no_grad():
-            return float(self.draw(self.forward(x), torch.Generator().manual_seed(self.seed)))
-
-    def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
-        latent, held = x.detach().clone().requires_grad_(), x.detach()
-
-        def loss() -> Tensor:
-            point = latent if free is None else torch.where(free, latent, held)
-            return self.draw(self.forward(point), self.generator) + penalty(point, anchor, rho)
-
-        descend([latent], loss, self.schedule)
-        return latent.detach()
 
 
 def unit_macs(net: nn.Module) -> dict[str, int]:

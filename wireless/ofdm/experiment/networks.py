@@ -14,13 +14,14 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from shared import ADMM
 from shared.lab import JSON, Context
+from shared.training.loop import Schedule
 from shared.weights import packing as compress
 from shared.weights.files import from_lists, to_bytes, to_lists
 from shared.weights.grid import weight_grid
-from shared.weights.task import Loss, Weights
+from shared.weights.task import Loss, Rows, Weights
 from wireless.ofdm.compression import structured
 from wireless.ofdm.compression.complexity import WORD
-from wireless.ofdm.compression.structured import Rows, present, prune_units, without_units
+from wireless.ofdm.compression.structured import present, prune_units, without_units
 from wireless.ofdm.neural import (
     ContextNet,
     DelayGate,
@@ -37,7 +38,6 @@ from wireless.ofdm.training.blocks import (
     DECODER,
     DEMAPPER,
     HARD,
-    Schedule,
     demapper_loss,
     estimator_loss,
     impaired,

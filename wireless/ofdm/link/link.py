@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from wireless.ofdm.channel.impairments import Impairment
 from wireless.ofdm.channel.models import AbstractChannel, Paths
 from wireless.ofdm.channel.noise import gaussian
+from wireless.ofdm.channel.profile import response
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.rates import RATES, Rate
 from wireless.ofdm.receiver import fused as chain
-from wireless.ofdm.receiver.estimators import Observation, Truth, response
+from wireless.ofdm.receiver.estimators import Observation, Truth
 from wireless.ofdm.receiver.feedback import remap
 from wireless.ofdm.receiver.receiver import Receiver, Receives
 from wireless.ofdm.recordings.tracking import track

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wireless.ofdm.receiver.estimators import TAPS, Channel, Observation, response
+from wireless.ofdm.channel.profile import TAPS, response
+from wireless.ofdm.receiver.estimators import Channel, Observation
 from wireless.ofdm.receiver.wiener import Prior, wiener
 
 TINY = (24,)

@@ -1,8 +1,10 @@
-"""The receiver: an estimator, a demapper and a decoder, each chosen by name or given as an object."""
+"""The receiver: an estimator, a demapper and a decoder, each a legacy one by name or an object.
+
+`wireless.ofdm.catalogue.receiver` knows the trained neural blocks by name too.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -27,25 +29,11 @@ from wireless.ofdm.receiver.estimators import (
 )
 from wireless.ofdm.receiver.feedback import observe_again, remap
 
-
-def _trained(name: str) -> Callable[[], Any]:
-    """Makes a network of `pretrained`: torch is imported by who asks for one."""
-    return lambda: getattr(import_module("wireless.ofdm.neural.pretrained"), name)()
-
-
 ESTIMATORS: dict[str, Callable[[], Estimator]] = {
     kind.name: kind for kind in (LS, DFT, RobustLMMSE, KnownCovarianceLMMSE, PerfectCSI)
-} | {
-    "neural": _trained("neural_estimator"),
-    "neural-5k": _trained("wide_estimator"),
-    "dense": _trained("dense_estimator"),
 }
-DEMAPPERS: dict[str, Callable[[], Demapper]] = {kind.name: kind for kind in (Hard, MaxLog, Exact)} | {
-    "neural": _trained("neural_demapper")
-}
-DECODERS: dict[str, Callable[[], Decoder]] = {kind.name: kind for kind in (HardViterbi, SoftViterbi)} | {
-    "neural": _trained("neural_decoder")
-}
+DEMAPPERS: dict[str, Callable[[], Demapper]] = {kind.name: kind for kind in (Hard, MaxLog, Exact)}
+DECODERS: dict[str, Callable[[], Decoder]] = {kind.name: kind for kind in (HardViterbi, SoftViterbi)}
 
 
 class Receives(Protocol):
@@ -149,5 +137,8 @@ def block(known: dict[str, Callable[[], Any]], asked: Any, kind: str) -> Any:
     if not isinstance(asked, str):
         return asked
     if asked not in known:
-        raise ValueError(f"{kind} {asked!r} is unknown: it must be one of {', '.join(known)}, or an object")
+        raise ValueError(
+            f"{kind} {asked!r} is unknown: it must be one of {', '.join(known)}, an object, or a trained block by "
+            "wireless.ofdm.catalogue.receiver"
+        )
     return known[asked]()

@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from wireless.ofdm.receiver.estimators import Channel, response
+from wireless.ofdm.channel.profile import response
+from wireless.ofdm.receiver.estimators import Channel
 
 
 class Prior(NamedTuple):

@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import cycle
-from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from shared.training.loop import Report, Schedule, descend, seeded
 from wireless.ofdm.channel.impairment_set import drawn
 from wireless.ofdm.channel.models import ExponentialFading
+from wireless.ofdm.channel.profile import TAPS
 from wireless.ofdm.link.link import TAIL, Link
 from wireless.ofdm.neural.decoder import CODES, Generators, SyndromeNet, features, targets
 from wireless.ofdm.neural.demapper import ContextNet
@@ -22,54 +22,13 @@ from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.coding import encode, puncture
 from wireless.ofdm.phy.interleaver import interleave
 from wireless.ofdm.phy.rates import RATES
-from wireless.ofdm.receiver.estimators import TAPS, Estimator
+from wireless.ofdm.receiver.estimators import Estimator
 
-Report = Callable[[int, int, str], None]
 Lessons = Sequence[tuple[int, float]]
-Net = TypeVar("Net", bound=nn.Module)
 
 EBN0_DB = (0.0, 20.0)
 RMS_NS = (10.0, 150.0)
 """The ranges of training, uniform in each."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Adam over `steps` batches, the rate falling from `rate` to `floor` along a cosine."""
-
-    steps: int = 2500
-    batch: int = 512
-    rate: float = 3e-3
-    floor: float = 1e-5
-
-
-def descend(
-    parameters: Sequence[Tensor],
-    loss: Callable[[], Tensor],
-    schedule: Schedule,
-    report: Report | None = None,
-    note: str = "training",
-) -> None:
-    """Moves `parameters` down `loss()`, which draws its own batch each time. Raises ValueError where it diverges."""
-    adam = torch.optim.Adam(parameters, lr=schedule.rate)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, max(schedule.steps, 1), schedule.floor)
-    for step in range(1, schedule.steps + 1):
-        adam.zero_grad()
-        now = loss()
-        now.backward()
-        if not now.isfinite():
-            raise ValueError(f"training diverged: loss {now.item():g} at step {step} of {schedule}")
-        adam.step()
-        cosine.step()
-        if report is not None and step % 50 == 0:
-            report(step, schedule.steps, note)
-
-
-def seeded(build: Callable[[], Net], generator: torch.Generator) -> Net:
-    """A network whose first weights are drawn from `generator`; torch draws them from its global one otherwise."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        return build()
 
 
 def train_estimator(

@@ -13,19 +13,11 @@ from torch import nn
 
 from shared.lab.records.lines import write_whole
 from shared.lab.records.provenance import provenance
+from shared.training.loop import Report, Schedule
 from shared.weights.files import to_bytes
 from wireless.ofdm.neural import NeuralEstimator
 from wireless.ofdm.neural.estimator import WIDE
-from wireless.ofdm.training.blocks import (
-    DECODER,
-    DEMAPPER,
-    Report,
-    Schedule,
-    train_decoder,
-    train_demapper,
-    train_dense,
-    train_estimator,
-)
+from wireless.ofdm.training.blocks import DECODER, DEMAPPER, train_decoder, train_demapper, train_dense, train_estimator
 from wireless.ofdm.training.threads import train_on_one_thread
 
 

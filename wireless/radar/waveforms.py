@@ -5,19 +5,16 @@ an unmodulated pulse, a linear chirp, a 13-chip Barker code, a Frank code of ord
 frequencies. Carrier, phase, start, length, code rate and signal-to-noise ratio are drawn anew for every example.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from shared.integer.format import Format
 
 SAMPLES: Final = 1024
-BATCH: Final = 128
-CHANNELS: Final = (12, 24, 32, 40)
 FORMAT: Final = Format(8, 6)
 """Of the samples, as a converter gives them."""
 SNR_DB: Final = (-4.0, 14.0)
@@ -27,7 +24,6 @@ BARKER: Final = np.array([1, 1, 1, 1, 1, -1, -1, 1, 1, -1, 1, -1, 1])
 COSTAS: Final = ((3, 1, 4, 2, 0), (1, 0, 4, 5, 3, 2)[::-1], (2, 0, 5, 6, 4, 1, 3))
 
 Phases = NDArray[np.float64]
-Net = TypeVar("Net", bound=nn.Module)
 
 
 def pulse(t: Phases, rng: np.random.Generator) -> Phases:
@@ -37,12 +33,13 @@ def pulse(t: Phases, rng: np.random.Generator) -> Phases:
 
 def chirp(t: Phases, rng: np.random.Generator) -> Phases:
     """Frequency linear in time, up or down, over 5 to 30 % of the band."""
-    return np.pi * rng.choice((-1, 1)) * rng.uniform(0.05, 0.3) * len(t) * (t - 0.5) ** 2
+    phase: Phases = np.pi * rng.choice((-1, 1)) * rng.uniform(0.05, 0.3) * len(t) * (t - 0.5) ** 2
+    return phase
 
 
 def barker(t: Phases, rng: np.random.Generator) -> Phases:
     """Phase 0 or pi by the 13 chips, one to three times over."""
-    return np.where(_step(BARKER, t, rng.integers(1, 4)) > 0, 0, np.pi)
+    return np.where(_step(BARKER, t, int(rng.integers(1, 4))) > 0, 0, np.pi)
 
 
 def frank(t: Phases, rng: np.random.Generator) -> Phases:
@@ -58,9 +55,10 @@ def costas(t: Phases, rng: np.random.Generator) -> Phases:
     return 2 * np.pi * np.cumsum(frequency)
 
 
-def _step(values: NDArray[np.number], t: Phases, times: int) -> Phases:
+def _step(values: NDArray[Any], t: Phases, times: int) -> Phases:
     """`values` in equal slots over 0 <= t < 1, so many times over."""
-    return values[(t * len(values) * times).astype(int) % len(values)].astype(float)
+    chips: Phases = values[(t * len(values) * times).astype(int) % len(values)].astype(float)
+    return chips
 
 
 WAVEFORMS: Final[dict[str, Callable[[Phases, np.random.Generator], Phases]]] = {
@@ -90,60 +88,3 @@ def _received(kind: Callable[[Phases, np.random.Generator], Phases], rng: np.ran
     signal += noise * 10 ** (-rng.uniform(*SNR_DB) / 20)
     signal *= 0.5 / np.sqrt(np.mean(np.abs(signal) ** 2))
     return np.stack((signal.real, signal.imag))
-
-
-def network(channels: Sequence[int] = CHANNELS) -> nn.Sequential:
-    """Four convolutions of so many outputs, and a linear layer.
-
-    Unless told otherwise, 9,709 weights and biases, and the work of the layers is alike, so that folding balances.
-    """
-    first, second, third, last = channels
-    return nn.Sequential(
-        *_block(2, first, 7, 4),
-        *_block(first, second, 5, 2),
-        *_block(second, third, 5, 2),
-        *_block(third, last, 3, 2),
-        nn.AvgPool1d(32),
-        nn.Flatten(),
-        nn.Linear(last, len(WAVEFORMS)),
-    )
-
-
-def fresh(rng: np.random.Generator, channels: Sequence[int] = CHANNELS) -> nn.Sequential:
-    """A network with weights of its own."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng.integers(2**63)))
-        return network(channels)
-
-
-def state(net: nn.Module) -> dict[str, Any]:
-    """Parameters and statistics of `net` by name, as JSON has them."""
-    return {name: value.tolist() for name, value in net.state_dict().items()}
-
-
-def restored(net: Net, state: Mapping[str, Any]) -> Net:
-    """`net` with the `state` of one like it."""
-    net.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
-    return net
-
-
-def _block(taken: int, given: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
-    return nn.Conv1d(taken, given, kernel, stride, kernel // 2, bias=False), nn.BatchNorm1d(given), nn.ReLU()
-
-
-def train(net: nn.Module, examples: int, epochs: int, rate: float, rng: np.random.Generator) -> Iterator[int]:
-    """Trains `net` on fresh examples, yielding after every epoch; AdamW, one cycle of the rate (Smith 2018)."""
-    x, y = draw(examples, rng)
-    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    steps = examples // BATCH
-    adam = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-3)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(adam, rate, total_steps=epochs * steps)
-    for epoch in range(1, epochs + 1):
-        net.train()
-        for chosen in torch.randperm(examples, generator=generator)[: steps * BATCH].split(BATCH):
-            adam.zero_grad()
-            nn.functional.cross_entropy(net(x[chosen]), y[chosen]).backward()
-            adam.step()
-            cycle.step()
-        yield epoch
-    net.eval()

@@ -12,16 +12,16 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from benchmarks import radar
 from fpga.design.devices import device
-from fpga.folded.planning import plan
+from fpga.folded import plan
 from fpga.pricing.prices import clocks
 from shared import ADMM, NonzeroPrice, Sparsity
 from shared.f8net import F8Net, keep_zeros
 from shared.integer import Program, audit, outputs
 from shared.lab import JSON, Context
+from shared.training.loop import Schedule
 from shared.weights.task import Weights
-from wireless.ofdm.training.blocks import Schedule
+from wireless.radar import network, training, waveforms
 
 INTERVAL: Final = 80_000
 """Clocks for a recording, 1,250 a second at 100 MHz: the net as it is needs up to four multipliers in a layer."""
@@ -31,7 +31,7 @@ SMALL: Final = (10, 12, 20, 40)
 """Channels of the net that is small from the start: every layer within `INTERVAL` on one multiplier."""
 
 SEARCH: Final = ADMM(rho=3e-2, growth=1.2, balance=float("inf"), steps=25, fine_tune=0)
-BATCHES: Final = Schedule(steps=40, rate=2e-3, floor=2e-3, batch=radar.BATCH)
+BATCHES: Final = Schedule(steps=40, rate=2e-3, floor=2e-3, batch=training.BATCH)
 """Between two steps of the search."""
 LARGEST: Final = ADMM(steps=0, fine_tune=0)
 """Keeps the weights of largest magnitude."""
@@ -50,10 +50,10 @@ class Comparison:
         self.context, self.tried, self.examples, self.epochs = context, tried, examples, epochs
 
     def result(self) -> dict[str, JSON]:
-        whole = self.context.checkpoint("trained", lambda: radar.state(self.new(radar.CHANNELS)))
+        whole = self.context.checkpoint("trained", lambda: network.state(self.new(network.CHANNELS)))
 
         def again() -> nn.Module:
-            return radar.restored(radar.network(), whole)
+            return network.restored(network.network(), whole)
 
         nets: Mapping[str, Callable[[], nn.Module]] = {
             "whole": lambda: self.trained(again(), self.searched, FURTHER),
@@ -69,16 +69,16 @@ class Comparison:
         return len(POSITIONS) * SEARCH.steps * BATCHES.steps * BATCHES.batch // self.examples
 
     def new(self, channels: Sequence[int]) -> nn.Module:
-        return self.trained(radar.fresh(self.context.rng, channels), self.epochs, FIRST)
+        return self.trained(network.fresh(self.context.rng, channels), self.epochs, FIRST)
 
     def trained(self, net: nn.Module, epochs: int, rate: float) -> nn.Module:
-        for epoch in radar.train(net, self.examples, epochs, rate, self.context.rng):
+        for epoch in training.train(net, self.examples, epochs, rate, self.context.rng):
             self.context.progress(epoch, epochs, "training radar networks")
         return net
 
     def pruned(self, net: nn.Module, solver: ADMM) -> nn.Module:
         """`net` without, in one convolution after the other, weights that take longer than `INTERVAL`."""
-        x, y = radar.draw(self.examples, self.context.rng)
+        x, y = waveforms.draw(self.examples, self.context.rng)
         generator = torch.Generator().manual_seed(int(self.context.rng.integers(2**63)))
 
         def loss(forward: Callable[..., Tensor], generator: torch.Generator) -> Tensor:
@@ -99,9 +99,9 @@ class Comparison:
     def finished(self, net: Callable[[], nn.Module]) -> dict[str, JSON]:
         """What a net that was trained further, and then in fixed point, is worth, and what it takes of an ECP5-85k."""
         fixed = F8Net(
-            self.trained(net(), max(self.epochs // 3, 1), FURTHER), shape=(2, radar.SAMPLES), input=radar.FORMAT
+            self.trained(net(), max(self.epochs // 3, 1), FURTHER), shape=(2, waveforms.SAMPLES), input=waveforms.FORMAT
         )
-        fixed.calibrate(radar.draw(512, self.context.rng)[0])
+        fixed.calibrate(waveforms.draw(512, self.context.rng)[0])
         self.trained(fixed, max(self.epochs // 6, 1), IN_FIXED_POINT)
         return described(fixed.eval().program(), *self.tried)
 
@@ -115,7 +115,7 @@ def only(net: nn.Module, weight: Tensor, price: NonzeroPrice) -> NonzeroPrice:
 
 def described(program: Program, x: Tensor, y: Tensor) -> dict[str, JSON]:
     audit(program).require(8)
-    (scores,) = outputs(program, radar.FORMAT.to_integers(x.numpy()))
+    (scores,) = outputs(program, waveforms.FORMAT.to_integers(x.numpy()))
     folding = plan(program, device("ecp5-85k"), interval=INTERVAL)
     needs = folding.needs("ecp5")
     return {

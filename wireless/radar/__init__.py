@@ -1,0 +1,1 @@
+"""Radar: waveforms in noise, and nets that tell them apart."""

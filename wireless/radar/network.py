@@ -1,0 +1,53 @@
+"""A small convolutional net that tells radar waveforms apart."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from wireless.radar.waveforms import WAVEFORMS
+
+CHANNELS: Final = (12, 24, 32, 40)
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def network(channels: Sequence[int] = CHANNELS) -> nn.Sequential:
+    """Four convolutions of so many outputs, and a linear layer.
+
+    Unless told otherwise, 9,709 weights and biases, and the work of the layers is alike, so that folding balances.
+    """
+    first, second, third, last = channels
+    return nn.Sequential(
+        *_block(2, first, 7, 4),
+        *_block(first, second, 5, 2),
+        *_block(second, third, 5, 2),
+        *_block(third, last, 3, 2),
+        nn.AvgPool1d(32),
+        nn.Flatten(),
+        nn.Linear(last, len(WAVEFORMS)),
+    )
+
+
+def fresh(rng: np.random.Generator, channels: Sequence[int] = CHANNELS) -> nn.Sequential:
+    """A network with weights of its own."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**63)))
+        return network(channels)
+
+
+def state(net: nn.Module) -> dict[str, Any]:
+    """Parameters and statistics of `net` by name, as JSON has them."""
+    return {name: value.tolist() for name, value in net.state_dict().items()}
+
+
+def restored(net: Net, state: Mapping[str, Any]) -> Net:
+    """`net` with the `state` of one like it."""
+    net.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+    return net
+
+
+def _block(taken: int, given: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
+    return nn.Conv1d(taken, given, kernel, stride, kernel // 2, bias=False), nn.BatchNorm1d(given), nn.ReLU()
