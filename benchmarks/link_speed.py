@@ -33,7 +33,7 @@ from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, ci
 from shared.lab.running.benchmark import Measure, main
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.channel.noise import gaussian
-from wireless.ofdm.link.link import Link, noise_variance, random_bits
+from wireless.ofdm.link.simulation import Link, noise_variance, random_bits
 from wireless.ofdm.phy.coding import encode
 from wireless.ofdm.phy.interleaver import permutation
 from wireless.ofdm.phy.rates import MCS, RATES

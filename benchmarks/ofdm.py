@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shared.lab import Interval, Row
 from shared.lab.running.benchmark import Measure, main
-from wireless.ofdm.experiment.experiment import CHANNELS, OFDM, RADIOS, OFDMSettings
+from wireless.ofdm.experiment.run import CHANNELS, OFDM, RADIOS, OFDMSettings
 from wireless.ofdm.experiment.tables import WHOLE, added
 from wireless.ofdm.link.rates import Figure, Points, cut, main_points, over_packets, over_seeds, pooled, ratio
 

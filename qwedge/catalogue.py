@@ -36,7 +36,7 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "vision",
     ),
     "ofdm": Entry(
-        "wireless.ofdm.experiment.experiment:OFDM",
+        "wireless.ofdm.experiment.run:OFDM",
         "Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere.",
         "wireless",
     ),

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fpga.build import page as report
+import fpga.build.page
 from fpga.build.flow import Wish, draw, verified, workshop
 from fpga.design.devices import DEVICES, device
 from fpga.pricing import estimate
@@ -27,10 +27,10 @@ from shared.weights.task import Weights
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.compression.fixed_point import TUNING, FixedEstimator, calibrated, train_fixed
 from wireless.ofdm.link.errors import GROUP, errors
-from wireless.ofdm.link.link import Link
 from wireless.ofdm.link.rates import over_packets, pooled, ratio
+from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.neural import DelayGate, NeuralEstimator
-from wireless.ofdm.receiver.receiver import Receiver
+from wireless.ofdm.receiver.chain import Receiver
 from wireless.ofdm.training.blocks import estimator_loss, train_estimator
 from wireless.ofdm.training.threads import train_on_one_thread
 
@@ -80,7 +80,7 @@ class OFDMFPGA(Experiment[OFDMFPGASettings]):
         return _Cell(cell, context).result()
 
     def page(self, rows: Sequence[Row]) -> Page:
-        page = report.page(rows)
+        page = fpga.build.page.page(rows)
         return replace(page, title="The OFDM estimator on an FPGA", blocks=[_errors(rows), _sizes(rows), *page.blocks])
 
 

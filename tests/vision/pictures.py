@@ -18,7 +18,7 @@ def noise(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     return np.clip(colour + rng.integers(-30, 30, (32, 32, 3)), 0, 255).astype(np.uint8)
 
 
-def drawn(per_class: int, seed: int = 0, classes: int = 10) -> Images:
+def coloured_noise(per_class: int, seed: int = 0, classes: int = 10) -> Images:
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(classes), per_class)
     return Images(np.stack([noise(label, rng) for label in labels]), labels)

@@ -2,13 +2,13 @@
 
 import numpy as np
 import torch
-from pictures import drawn
+from pictures import coloured_noise
 
 from vision.data.augment import PAD, PIXEL, as_input, flipped_and_cropped
 
 
 def test_every_varied_picture_is_a_moved_and_maybe_mirrored_one():
-    pixels = torch.from_numpy(drawn(20).pixels)
+    pixels = torch.from_numpy(coloured_noise(20).pixels)
     varied = flipped_and_cropped(pixels, torch.Generator().manual_seed(0))
     assert varied.shape == pixels.shape
     assert varied.dtype == torch.uint8
@@ -29,14 +29,14 @@ def test_every_varied_picture_is_a_moved_and_maybe_mirrored_one():
 
 
 def test_the_generator_alone_decides():
-    pixels = torch.from_numpy(drawn(2).pixels)
+    pixels = torch.from_numpy(coloured_noise(2).pixels)
     one, same, other = (flipped_and_cropped(pixels, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
 
 def test_an_input_is_the_bytes_of_the_picture():
-    pixels = drawn(2).pixels
+    pixels = coloured_noise(2).pixels
     x = as_input(torch.from_numpy(pixels))
     assert x.shape == (20, 3, 32, 32)
     assert x.is_contiguous(memory_format=torch.channels_last)

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from pictures import CLASSES, drawn, write_archive
+from pictures import CLASSES, coloured_noise, write_archive
 from PIL import Image
 
 from vision.data import cifar10 as data
@@ -33,7 +33,7 @@ def test_every_picture_is_loaded_under_its_class_in_the_order_of_names(tmp_path)
 
 
 def test_training_and_validation_are_disjoint_and_together_everything():
-    images = drawn(25)
+    images = coloured_noise(25)
     images.pixels[:, 0, 0, 0] = np.arange(250)  # a number for each
     parts = images.split()
     numbers = [set(part.pixels[:, 0, 0, 0].tolist()) for part in parts]
@@ -45,7 +45,7 @@ def test_training_and_validation_are_disjoint_and_together_everything():
 
 
 def test_the_first_of_each_class():
-    images = drawn(5)
+    images = coloured_noise(5)
     few = images.first(2)
     assert np.bincount(few.labels).tolist() == [2] * 10
     assert np.array_equal(few.pixels, images.pixels[[n for n in range(50) if n % 5 < 2]])

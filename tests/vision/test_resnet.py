@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from pictures import drawn as pictures
+from pictures import coloured_noise
 
 from shared.f8net import F8Net
 from shared.integer import audit, run
@@ -41,7 +41,7 @@ def test_the_generator_alone_draws_the_weights():
 
 @pytest.fixture(scope="module")
 def trained():
-    images = pictures(16)
+    images = coloured_noise(16)
     net = drawn(4, torch.Generator().manual_seed(0))
     fixed = F8Net(net, shape=SHAPE, input=PIXEL).calibrate(as_input(torch.from_numpy(images.pixels)))
     trainer = Trainer(fixed, Schedule(epochs=2, rate=0.05, batch=32))
@@ -52,7 +52,7 @@ def trained():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_in_fixed_point_every_value_is_its_program_s(trained, dtype):
-    pixels = pictures(3, seed=9).pixels
+    pixels = coloured_noise(3, seed=9).pixels
     program = trained.program()
     with torch.no_grad():
         values = trained.to(dtype).values(as_input(torch.from_numpy(pixels)).to(dtype))
@@ -72,7 +72,7 @@ def test_nothing_wider_than_8_by_8_bits_is_multiplied(trained):
 
 
 def test_both_ways_of_asking_say_the_same(trained):
-    images, program = pictures(23, seed=5), trained.program()
+    images, program = coloured_noise(23, seed=5), trained.program()
     reports = []
     said = program_logits(program, images, lambda done, total: reports.append((done, total)))
     assert reports == [(0, 230), (100, 230), (200, 230)]
@@ -82,6 +82,6 @@ def test_both_ways_of_asking_say_the_same(trained):
 
 def test_counting_is_outside_training():
     """A batch norm in training would make an answer depend on the images beside it."""
-    net, images = ResNet8(2).train(), pictures(2)
+    net, images = ResNet8(2).train(), coloured_noise(2)
     assert np.allclose(logits(net, images.first(1)), logits(net, images)[::2], atol=1e-5)
     assert net.stem[1].num_batches_tracked == 0

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from pictures import drawn as pictures
+from pictures import coloured_noise
 
 from shared.f8net import F8Net
 from shared.training.epochs import Schedule, Trainer
@@ -14,7 +14,7 @@ from vision.data.cifar10 import SHAPE
 from vision.f8net.evaluate import correct
 from vision.nets.resnet import drawn
 
-IMAGES = pictures(8)
+IMAGES = coloured_noise(8)
 
 
 def float_net():
@@ -45,7 +45,7 @@ def test_a_net_learns_what_is_there_to_learn():
     generator = torch.Generator().manual_seed(4)
     losses = [trainer.run_epoch(Augmented(IMAGES), generator) for _ in range(6)]
     assert losses[-1] < 0.6 * losses[0]
-    assert correct(trainer.net, pictures(8, seed=1)) > 40
+    assert correct(trainer.net, coloured_noise(8, seed=1)) > 40
 
 
 def test_the_rate_rises_on_a_line_and_falls_to_zero():

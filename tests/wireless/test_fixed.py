@@ -8,7 +8,7 @@ from shared.integer import audit
 from shared.training.loop import Schedule
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.compression.fixed_point import FixedEstimator, calibrated, input_format, train_fixed
-from wireless.ofdm.link.link import Link
+from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.neural import DelayGate, NeuralEstimator
 from wireless.ofdm.neural.estimator import FLOOR
 from wireless.ofdm.neural.pretrained import neural_estimator

@@ -11,7 +11,7 @@ from wireless.ofdm.phy.mac import aggregate, fcs
 from wireless.ofdm.phy.rates import MCS, RATES
 from wireless.ofdm.phy.signal import HTSignal, ht_signal_bits, signal_bits
 from wireless.ofdm.phy.transmit import header, transmit
-from wireless.ofdm.receiver.receiver import Receiver
+from wireless.ofdm.receiver.chain import Receiver
 from wireless.ofdm.recordings.frames import Burst, bursts, decode, finish
 
 

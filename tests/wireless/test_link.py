@@ -8,13 +8,13 @@ import pytest
 
 from wireless.ofdm.channel.impairments import ADC, CarrierOffset, IQImbalance, PhaseNoise, RappAmplifier, SamplingOffset
 from wireless.ofdm.channel.models import AWGN, ExponentialFading, Moving, Rician, TGn, TwoTap
-from wireless.ofdm.link.link import Link, Tally, compare, noise_variance
+from wireless.ofdm.link.simulation import Link, Tally, compare, noise_variance
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.coding import encode, puncture
 from wireless.ofdm.phy.constellation import points
 from wireless.ofdm.phy.interleaver import interleave
 from wireless.ofdm.phy.rates import MCS, RATES
-from wireless.ofdm.receiver.receiver import Receiver
+from wireless.ofdm.receiver.chain import Receiver
 
 LEGACY = Receiver("ls", "hard", "hard-viterbi")
 NOTHING = (CarrierOffset((0.0, 0.0)),)

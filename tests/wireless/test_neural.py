@@ -6,7 +6,7 @@ import torch
 
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.channel.profile import response
-from wireless.ofdm.link.link import Link
+from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.neural import (
     ContextNet,
     DelayGate,
@@ -21,8 +21,8 @@ from wireless.ofdm.neural.decoder import CODES, GENERATORS, features, guess, inv
 from wireless.ofdm.neural.estimator import WIDE, delays, estimate
 from wireless.ofdm.phy.coding import encode
 from wireless.ofdm.phy.rates import RATES
+from wireless.ofdm.receiver.chain import Receiver
 from wireless.ofdm.receiver.estimators import KnownCovarianceLMMSE, Observation
-from wireless.ofdm.receiver.receiver import Receiver
 from wireless.ofdm.receiver.siso import posteriors
 from wireless.ofdm.receiver.soft_feedback import FixedDelays, TurboReceiver, demap
 from wireless.ofdm.receiver.wiener import Prior, wiener

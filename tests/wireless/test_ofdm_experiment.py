@@ -8,14 +8,13 @@ import pytest
 from shared.lab import Store, run
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.compression.complexity import table
-from wireless.ofdm.experiment import experiment as ofdm
-from wireless.ofdm.experiment.experiment import CHANNELS, OFDM, OFDMSettings
 from wireless.ofdm.experiment.page import FILES
+from wireless.ofdm.experiment.run import CHANNELS, OFDM, OFDMSettings
 from wireless.ofdm.link.errors import BURST, errors
-from wireless.ofdm.link.link import Link
 from wireless.ofdm.link.rates import ber, cut, main_points, over_packets, over_seeds, pooled, ratio
+from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.neural import DelayGate
-from wireless.ofdm.receiver.receiver import Receiver
+from wireless.ofdm.receiver.chain import Receiver
 
 TINY = OFDMSettings(
     ebn0_db=(8.0,), packets=20, others=0, decoded=20, channels=("awgn",), training=0.001, passes=1, bytes=200
@@ -41,7 +40,7 @@ def test_a_cell_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(whole, t
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(ofdm, "errors", killed)
+        patch.setattr("wireless.ofdm.experiment.run.errors", killed)
         with pytest.raises(Killed):
             run(OFDM(), [TINY], Store(tmp_path))
     with monkeypatch.context() as patch:

@@ -10,7 +10,7 @@ from shared.training.loop import Schedule
 from shared.weights.files import from_bytes
 from wireless.ofdm.catalogue import DECODERS, DEMAPPERS, ESTIMATORS, receiver
 from wireless.ofdm.channel.models import ExponentialFading
-from wireless.ofdm.link.link import Link, compare
+from wireless.ofdm.link.simulation import Link, compare
 from wireless.ofdm.neural import DelayGate, NeuralEstimator, pretrained
 from wireless.ofdm.phy.rates import MCS, RATES
 from wireless.ofdm.recordings.frames import decode
@@ -55,10 +55,10 @@ def test_a_name_is_read_once_and_is_the_blocks_own():
 
 
 def test_the_help_of_decode_lists_every_block_that_needs_no_simulation(python):
-    from qwedge.commands import decode as verb
+    from qwedge.commands import decode
 
-    assert set(verb.ESTIMATORS) == set(ESTIMATORS) - {"lmmse-genie", "perfect"}
-    assert (set(verb.DEMAPPERS), set(verb.DECODERS)) == (set(DEMAPPERS), set(DECODERS))
+    assert set(decode.ESTIMATORS) == set(ESTIMATORS) - {"lmmse-genie", "perfect"}
+    assert (set(decode.DEMAPPERS), set(decode.DECODERS)) == (set(DEMAPPERS), set(DECODERS))
     words = " ".join(python("-m", "qwedge", "decode", "--help").stdout.split())
     assert "ls, dft, lmmse-robust, neural, neural-5k, dense" in words
 

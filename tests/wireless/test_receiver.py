@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from wireless.ofdm.channel.models import ExponentialFading
-from wireless.ofdm.link.link import Link
+from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.rates import MCS, RATES
-from wireless.ofdm.receiver import fused as chain
+from wireless.ofdm.receiver import fused
+from wireless.ofdm.receiver.chain import DECODERS, DEMAPPERS, ESTIMATORS, Receiver
 from wireless.ofdm.receiver.decoders import HardViterbi, SoftViterbi
 from wireless.ofdm.receiver.demappers import Exact, Hard, MaxLog
 from wireless.ofdm.receiver.estimators import LS, Channel, Observation, PerfectCSI, RobustLMMSE
 from wireless.ofdm.receiver.feedback import observe_again, remap
-from wireless.ofdm.receiver.receiver import DECODERS, DEMAPPERS, ESTIMATORS, Receiver
 
 EVERY_RATE = (*RATES.values(), *MCS)
 LEGACY_ESTIMATORS = ("ls", "dft", "lmmse-robust", "lmmse-genie", "perfect")
@@ -67,7 +67,7 @@ def test_fused_kernels_decide_as_the_blocks_do(rate):
 def test_fused_kernels_send_as_the_blocks_do(rng, rate):
     bits = rng.integers(0, 2, (5, 3 * rate.info)).astype(np.uint8)
     h = (rng.normal(size=(5, rate.data + 4)) + 1j).astype(np.complex64)
-    y = chain.arrive(bits, h, 0.0, rate, rng)
+    y = fused.arrive(bits, h, 0.0, rate, rng)
     data = grid.data_places(rate.ht)
     np.testing.assert_allclose(y[..., data], h[:, None, data] * remap(bits, rate), rtol=1e-5)
     pilots = grid.pilot_places(rate.ht)
@@ -98,7 +98,7 @@ def test_the_code_may_end_before_the_last_symbol(rng, rate):
     bits[:, end - 6 : end] = 0
     h = np.ones((200, rate.data + 4), np.complex64)
     for n0 in (0.001, 0.3):
-        y = chain.arrive(bits, h, n0, rate, rng)
+        y = fused.arrive(bits, h, n0, rate, rng)
         seen = Observation(h, np.full(200, n0, np.float32))
         received = Receiver().receive(seen, y, rate, end - 6, end)
         known = SoftViterbi().decode(received.llr[:, : 2 * end], end)[:, :-6]
@@ -130,7 +130,7 @@ def test_right_decisions_are_training_symbols(rng, rate):
     """Sent points are known: the error has the variance N0 / (looks + symbols), but for |x|^2 around its mean."""
     bits = rng.integers(0, 2, (3000, 10 * rate.info)).astype(np.uint8)
     h = np.exp(2j * np.pi * rng.random((3000, 52))).astype(np.complex64)
-    y = chain.arrive(bits, h, 0.3, rate, rng)
+    y = fused.arrive(bits, h, 0.3, rate, rng)
     error = rng.normal(size=(3000, 52, 2)) @ [1, 1j] * np.sqrt(0.15 / 2)
     seen = Observation((h + error).astype(np.complex64), np.full(3000, 0.3, np.float32))
     again = observe_again(seen, y, remap(bits, rate), grid.data_places())

@@ -11,7 +11,7 @@ from shared.weights.packing import mapped, pack, packed_price, rounded, unpack
 from shared.weights.task import Rows
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.compression.structured import present, prune_units, unit_macs, without_units
-from wireless.ofdm.link.link import Link
+from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.neural import ContextNet, DelayGate, NeuralDemapper, NeuralEstimator, SyndromeNet
 from wireless.ofdm.neural.decoder import features, targets
 from wireless.ofdm.training.blocks import estimator_loss, noisy_code

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from wireless.ofdm.channel.models import ExponentialFading
-from wireless.ofdm.link.link import Link
+from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.phy.coding import depuncture, encode, puncture
 from wireless.ofdm.phy.rates import MCS
 from wireless.ofdm.receiver import viterbi
+from wireless.ofdm.receiver.chain import Receiver
 from wireless.ofdm.receiver.decoders import HardViterbi, SoftViterbi
-from wireless.ofdm.receiver.receiver import Receiver
 
 
 def plain_viterbi(llr):

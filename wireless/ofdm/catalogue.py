@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Final
 
-from wireless.ofdm.receiver import receiver as legacy
+from wireless.ofdm.receiver import chain
+from wireless.ofdm.receiver.chain import Receiver
 from wireless.ofdm.receiver.decoders import Decoder
 from wireless.ofdm.receiver.demappers import Demapper
 from wireless.ofdm.receiver.estimators import Estimator
-from wireless.ofdm.receiver.receiver import Receiver
 
 
 def _pretrained() -> ModuleType:
@@ -19,17 +19,17 @@ def _pretrained() -> ModuleType:
 
 
 ESTIMATORS: Final[Mapping[str, Callable[[], Estimator]]] = {
-    **legacy.ESTIMATORS,
+    **chain.ESTIMATORS,
     "neural": lambda: _pretrained().neural_estimator(),
     "neural-5k": lambda: _pretrained().wide_estimator(),
     "dense": lambda: _pretrained().dense_estimator(),
 }
 DEMAPPERS: Final[Mapping[str, Callable[[], Demapper]]] = {
-    **legacy.DEMAPPERS,
+    **chain.DEMAPPERS,
     "neural": lambda: _pretrained().neural_demapper(),
 }
 DECODERS: Final[Mapping[str, Callable[[], Decoder]]] = {
-    **legacy.DECODERS,
+    **chain.DECODERS,
     "neural": lambda: _pretrained().neural_decoder(),
 }
 

@@ -15,7 +15,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from shared import ADMM
 from shared.lab import JSON, Context
 from shared.training.loop import Schedule
-from shared.weights import packing as compress
+from shared.weights import packing
 from shared.weights.files import from_lists, to_bytes, to_lists
 from shared.weights.grid import weight_grid
 from shared.weights.task import Loss, Rows, Weights
@@ -74,13 +74,13 @@ class Plan:
 
 
 PLANS: Mapping[str, Plan] = {
-    "estimator": Plan(4, 200, compress.SOLVER, compress.TUNING, Schedule(60, rate=2e-3, floor=5e-4)),
+    "estimator": Plan(4, 200, packing.SOLVER, packing.TUNING, Schedule(60, rate=2e-3, floor=5e-4)),
     "demapper": Plan(
-        4, 110, replace(compress.SOLVER, steps=12), replace(compress.TUNING, steps=200),
+        4, 110, replace(packing.SOLVER, steps=12), replace(packing.TUNING, steps=200),
         Schedule(10, rate=2e-3, floor=5e-4),
     ),
     "decoder": Plan(
-        4, 14_000, replace(compress.SOLVER, steps=12), replace(compress.TUNING, steps=150),
+        4, 14_000, replace(packing.SOLVER, steps=12), replace(packing.TUNING, steps=150),
         Schedule(10, rate=2e-3, floor=5e-4),
     ),
 }  # fmt: skip
@@ -131,7 +131,7 @@ class Networks:
         started, plan, generator = time.process_time(), self.plans[name], self.generator()
         task = Weights(self.net(name), self.draw(name, generator), generator, 0, self.scaled(plan.fit))
         solver, tuning = self.scaled(plan.solver), self.scaled(plan.tuning)
-        found = compress.compress(task, plan.bytes, plan.word, solver, tuning, report=self.say)
+        found = packing.compress(task, plan.bytes, plan.word, solver, tuning, report=self.say)
         self.context.artefact(f"{name}.packed", found.packed)
         return {
             "bytes": len(found.packed),
@@ -183,8 +183,8 @@ class Networks:
         packed = bytes.fromhex(self.kept[f"{name}, packed"]["weights"])
         nets = {
             "fewer units": without_units(from_lists(KINDS[name](), lists)),
-            f"{WORD} bits": _with(net, compress.rounded(flat, weight_grid(net, WORD))),
-            "packed": _with(net, compress.unpack(packed, self.plans[name].word, net)),
+            f"{WORD} bits": _with(net, packing.rounded(flat, weight_grid(net, WORD))),
+            "packed": _with(net, packing.unpack(packed, self.plans[name].word, net)),
         }
         return {f"{name}, {what}": block(name, it) for what, it in nets.items()}
 

@@ -10,8 +10,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from wireless.ofdm.channel.impairment_set import drawn
-from wireless.ofdm.link.link import Link
-from wireless.ofdm.receiver.receiver import Receives
+from wireless.ofdm.link.simulation import Link
+from wireless.ofdm.receiver.chain import Receives
 from wireless.ofdm.recordings.files import read
 from wireless.ofdm.recordings.frames import Burst, bursts
 
@@ -83,7 +83,7 @@ def recorded(folder: Path, receivers: Receivers, snr_db: float, draws: int, rng:
 
 def _frames(folder: Path) -> Iterator[tuple[NDArray[np.complex64], Burst, NDArray[np.uint8]]]:
     """The samples around each sound frame, the frame, and its bits."""
-    from wireless.ofdm.receiver.receiver import Receiver
+    from wireless.ofdm.receiver.chain import Receiver
     from wireless.ofdm.recordings.frames import finish
 
     for path in sorted(folder.glob("*.dat")):

@@ -15,8 +15,8 @@ from wireless.ofdm.phy.coding import depuncture
 from wireless.ofdm.phy.constellation import levels
 from wireless.ofdm.phy.interleaver import deinterleave, interleave
 from wireless.ofdm.phy.rates import Rate
+from wireless.ofdm.receiver.chain import Received
 from wireless.ofdm.receiver.estimators import Channel, Observation
-from wireless.ofdm.receiver.receiver import Received
 from wireless.ofdm.receiver.siso import CLIP, posteriors
 from wireless.ofdm.receiver.wiener import Prior, wiener
 

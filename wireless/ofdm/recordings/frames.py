@@ -12,8 +12,8 @@ from wireless.ofdm.phy.mac import MPDU, deaggregate, mpdu
 from wireless.ofdm.phy.rates import RATES, Rate
 from wireless.ofdm.phy.scrambler import descramble
 from wireless.ofdm.phy.signal import crc_right, read_ht_signal, read_signal
+from wireless.ofdm.receiver.chain import Receiver
 from wireless.ofdm.receiver.estimators import DFT, Observation
-from wireless.ofdm.receiver.receiver import Receiver
 from wireless.ofdm.recordings.synchronisation import FLOOR, Preamble, find, turned
 from wireless.ofdm.recordings.tracking import track
 

@@ -13,7 +13,7 @@ from shared.training.loop import Report, Schedule, descend, seeded
 from wireless.ofdm.channel.impairment_set import drawn
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.channel.profile import TAPS
-from wireless.ofdm.link.link import TAIL, Link
+from wireless.ofdm.link.simulation import TAIL, Link
 from wireless.ofdm.neural.decoder import CODES, Generators, SyndromeNet, features, targets
 from wireless.ofdm.neural.demapper import ContextNet
 from wireless.ofdm.neural.dense import DenseNet

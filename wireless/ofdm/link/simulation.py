@@ -15,10 +15,10 @@ from wireless.ofdm.channel.noise import gaussian
 from wireless.ofdm.channel.profile import response
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.rates import RATES, Rate
-from wireless.ofdm.receiver import fused as chain
+from wireless.ofdm.receiver import fused
+from wireless.ofdm.receiver.chain import Receiver, Receives
 from wireless.ofdm.receiver.estimators import Observation, Truth
 from wireless.ofdm.receiver.feedback import remap
-from wireless.ofdm.receiver.receiver import Receiver, Receives
 from wireless.ofdm.recordings.tracking import track
 
 TAIL = 6
@@ -109,8 +109,8 @@ class Link:
         self, bits: NDArray[np.uint8], paths: Paths, n0: float, rng: Generator
     ) -> tuple[Observation, NDArray[np.complex64]]:
         f = response(self.rate.data + 4, paths.delay).T.astype(np.complex64, order="C")
-        h = chain.respond(paths.gain, f)
-        y = chain.arrive(bits, h, n0, self.rate, rng)
+        h = fused.respond(paths.gain, f)
+        y = fused.arrive(bits, h, n0, self.rate, rng)
         ls = h + gaussian(h.shape, n0 / self._looks, rng)
         return self._observation(ls, n0, Truth(h, paths.power, paths.delay)), y
 

@@ -14,9 +14,9 @@ from wireless.ofdm.channel.models import AWGN, TDL, AbstractChannel, Exponential
 from wireless.ofdm.experiment.networks import Networks, block
 from wireless.ofdm.experiment.page import page
 from wireless.ofdm.link.errors import GROUP, Receivers, errors, recorded
-from wireless.ofdm.link.link import Link
+from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.phy.rates import RATES
-from wireless.ofdm.receiver.receiver import Receiver
+from wireless.ofdm.receiver.chain import Receiver
 from wireless.ofdm.receiver.soft_feedback import FixedDelays, TurboReceiver
 from wireless.ofdm.training.threads import train_on_one_thread
 

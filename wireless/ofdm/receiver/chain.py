@@ -14,7 +14,7 @@ from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.coding import depuncture
 from wireless.ofdm.phy.interleaver import deinterleave
 from wireless.ofdm.phy.rates import Rate
-from wireless.ofdm.receiver import fused as chain
+from wireless.ofdm.receiver import fused
 from wireless.ofdm.receiver.decoders import Decoder, HardViterbi, SoftViterbi
 from wireless.ofdm.receiver.demappers import Demapper, Exact, Hard, MaxLog
 from wireless.ofdm.receiver.estimators import (
@@ -128,7 +128,7 @@ def _decide(blocks: Blocks, seen: Observation, y: NDArray[np.complex64], rate: R
     channel = blocks.estimator.estimate(seen)
     decoder = blocks.decoder
     if isinstance(blocks.demapper, MaxLog) and isinstance(decoder, SoftViterbi) and channel.h.ndim == 2:
-        return chain.decide(y, channel.h, seen.noise[:, None] + channel.variance, rate, end, decoder.threads)
+        return fused.decide(y, channel.h, seen.noise[:, None] + channel.variance, rate, end, decoder.threads)
     return decoder.decode(_soft(blocks, seen, channel, y, rate)[:, : 2 * end], end)
 
 
