@@ -12,17 +12,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shared.core.admm import ADMM, Solution
+    from shared.core.admm import ADMM
     from shared.core.menu import Choices, Menu, Point
     from shared.core.menus import FixedPoint, Grouping, Levels, Product, Sparsity
     from shared.core.price import AbstractAdditivePrice, BitPrice, LevelPrice, NonzeroPrice, Price
-    from shared.core.task import Task, penalty
+    from shared.core.solver import Solution, Solver
+    from shared.core.task import DifferentiableTask, Progress, Task, penalty
 
 __all__ = [
     "ADMM",
     "AbstractAdditivePrice",
     "BitPrice",
     "Choices",
+    "DifferentiableTask",
     "FixedPoint",
     "Grouping",
     "LevelPrice",
@@ -32,7 +34,9 @@ __all__ = [
     "Point",
     "Price",
     "Product",
+    "Progress",
     "Solution",
+    "Solver",
     "Sparsity",
     "Task",
     "penalty",
@@ -40,11 +44,12 @@ __all__ = [
 
 # Looked up when first used: `import shared.lab` runs this file too, and a command line must not wait for torch.
 _HOMES = {
-    "shared.core.admm": ("ADMM", "Solution"),
+    "shared.core.admm": ("ADMM",),
     "shared.core.menu": ("Choices", "Menu", "Point"),
     "shared.core.menus": ("FixedPoint", "Grouping", "Levels", "Product", "Sparsity"),
     "shared.core.price": ("AbstractAdditivePrice", "BitPrice", "LevelPrice", "NonzeroPrice", "Price"),
-    "shared.core.task": ("Task", "penalty"),
+    "shared.core.solver": ("Solution", "Solver"),
+    "shared.core.task": ("DifferentiableTask", "Progress", "Task", "penalty"),
 }
 
 if not TYPE_CHECKING:  # or the type checker would believe in every name

@@ -149,7 +149,7 @@ class _Cell:
         whole = price.measure(task.x)
         solver = replace(SOLVER, steps=max(round(SOLVER.steps * self.settings.training), 1))
         found = solver.solve(
-            task, on=Sparsity(), price=price, budget=self.settings.share * whole, x=task.x, report=self.report
+            task, on=Sparsity(), price=price, budget=self.settings.share * whole, x=task.x, progress=self.report
         )
         left = with_weights(gate, found.x)
         keep = [weight != 0 for weight in with_weights(gate, found.z).parameters() if weight.ndim > 1]

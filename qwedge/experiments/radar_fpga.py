@@ -90,7 +90,7 @@ class Comparison:
             task = Weights(net, loss, generator, seed=0, schedule=BATCHES)
             price = only(net, layer.weight, clocks(tuple(layer.weight.shape), 1, positions))
             found = solver.solve(
-                task, on=Sparsity(), price=price, budget=INTERVAL, x=task.x, report=self.context.progress
+                task, on=Sparsity(), price=price, budget=INTERVAL, x=task.x, progress=self.context.progress
             )
             nn.utils.vector_to_parameters(found.z[:, 0], net.parameters())
             keep_zeros(layer, layer.weight.detach() != 0)

@@ -1,8 +1,12 @@
 """What is trained: a loss, and a fit that is pulled towards an anchor."""
 
+from collections.abc import Callable
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
+
+Progress = Callable[[int, int, str], None]
+"""`progress(done, total, note)`: called as a search goes on."""
 
 
 class Task(Protocol):
@@ -22,6 +26,27 @@ class Task(Protocol):
         `free`, a mask `(blocks, size)` of bool, limits the change to the coordinates where it is True; the others come
         back exactly as they were. ADMM fine-tunes with `fit(z, z, 0.0, free)`.
         """
+
+
+class DifferentiableTask(Task, Protocol):
+    """A task whose loss has a gradient: what `Relaxation` needs. See `shared.core.testing.Quadratic`."""
+
+    def objective(self, x: Tensor) -> Tensor:
+        """The training loss at `x`, `(blocks, size)`, as a scalar tensor that is differentiable in `x`.
+
+        Unlike `loss`, it may draw a new batch at each call.
+        """
+
+
+def require_methods(task: object, solver: str, *names: str) -> None:
+    """Raises `TypeError` where `task` lacks one of the methods `names`: most often it is a net."""
+    missing = [name for name in names if not callable(getattr(task, name, None))]
+    if isinstance(task, nn.Module) or missing:
+        lack = f"`{'` and `'.join(missing)}`" if missing else "a point of its own"
+        raise TypeError(
+            f"{solver} needs a task with `{'`, `'.join(names)}`, got {type(task).__name__} without {lack}: "
+            "wrap a net in `shared.weights.ParameterTask`, or call `shared.compress(net, ...)`"
+        )
 
 
 def penalty(x: Tensor, anchor: Tensor, rho: float) -> Tensor:

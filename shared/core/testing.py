@@ -39,9 +39,12 @@ class Quadratic:
     hessian: Tensor
     optimum: Tensor
 
-    def loss(self, x: Tensor) -> float:
+    def objective(self, x: Tensor) -> Tensor:
         gap = (x - self.optimum).flatten()
-        return float(0.5 * gap @ self.hessian @ gap)
+        return 0.5 * gap @ self.hessian @ gap
+
+    def loss(self, x: Tensor) -> float:
+        return float(self.objective(x))
 
     def fit(self, x: Tensor, anchor: Tensor, rho: float, free: Tensor | None = None) -> Tensor:
         moves = torch.ones_like(x, dtype=torch.bool).flatten() if free is None else free.flatten()

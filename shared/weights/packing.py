@@ -57,7 +57,7 @@ def compress(
     """
     menu, price = weight_grid(task.net, word), packed_price(task.net, word)
     headers = HEADER * len(menu.parts)
-    found = solver.solve(task, on=menu, price=price, budget=budget - headers, x=task.x, report=report)
+    found = solver.solve(task, on=menu, price=price, budget=budget - headers, x=task.x, progress=report)
     there = found.z != 0
     tuned = task.fit_on(lambda x: rounded(x, menu) * there, torch.where(there, found.x, found.z), tuning)
     z, loss = min(((found.z, found.loss), (tuned, task.loss(tuned))), key=lambda pair: pair[1])

@@ -323,7 +323,7 @@ def test_a_fit_that_diverges_is_reported_not_raised():
     task = Diverging(torch.eye(4, dtype=torch.float64), quadratic(7, 4).optimum)
     found = ADMM().solve(task, on=Sparsity(), price=NonzeroPrice(), budget=2, x=task.optimum)
     assert found.status == "stopped at step 3: task.fit returned NaN or inf"
-    assert len(found.residuals) == 2
+    assert (found.converged, found.steps, len(found.residuals)) == (False, 2, 2)
     assert math.isfinite(found.loss)
     assert found.x.isfinite().all()
 
@@ -349,6 +349,7 @@ def test_an_agreement_ends_the_search():
     task = Quadratic(torch.eye(3, dtype=torch.float64), torch.tensor([[3.0], [2.0], [0.0]], dtype=torch.float64))
     found = ADMM(steps=100).solve(task, on=Sparsity(), price=NonzeroPrice(), budget=2, x=task.optimum)
     assert found.status == "converged after 5 steps"
+    assert (found.converged, found.steps) == (True, 5)
     assert found.loss < 1e-12
 
 
@@ -361,13 +362,33 @@ def test_zero_steps_project_and_fine_tune():
     assert found.x.data_ptr() != task.optimum.data_ptr()
 
 
-def test_progress_is_told_after_each_step():
-    told = []
-    task = quadratic(0, 4)
-    solver = ADMM(steps=3, tol=0.0)
-    solver.solve(task, on=Sparsity(), price=NonzeroPrice(), budget=2, x=task.optimum, report=lambda *a: told.append(a))
-    assert [entry[:2] for entry in told] == [(1, 3), (2, 3), (3, 3)]
-    assert told[0][2].startswith("||x - z|| = ")
+def test_progress_is_called_after_each_step():
+    calls = []
+    ADMM(steps=3, tol=0.0).solve(
+        task := quadratic(0, 4),
+        on=Sparsity(),
+        price=NonzeroPrice(),
+        budget=2,
+        x=task.optimum,
+        progress=lambda *call: calls.append(call),
+    )
+    assert [call[:2] for call in calls] == [(1, 3), (2, 3), (3, 3)]
+    assert calls[0][2].startswith("||x - z|| = ")
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (
+            torch.nn.Linear(2, 2),
+            "ADMM needs a task with `loss`, `fit`, got Linear without `loss` and `fit`: ",
+        ),
+        (object(), "got object without `loss` and `fit`"),
+    ],
+)
+def test_a_net_is_no_task(task, message):
+    with pytest.raises(TypeError, match=re.escape(message)):
+        ADMM().solve(task, on=Sparsity(), price=NonzeroPrice(), budget=2, x=torch.ones(3, 1))
 
 
 @pytest.mark.parametrize(

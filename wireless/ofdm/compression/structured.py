@@ -41,7 +41,7 @@ def prune_units(task: Rows, share: float, solver: ADMM = SOLVER, report: Report 
     menu = Product([Sparsity() if name in each else Levels(()) for name, _ in counts], [n for _, n in counts])
     price = NonzeroPrice(tuple(float(each.get(name, 0)) for name, n in counts for _ in range(n)), "MAC")
     whole = price.measure(torch.ones_like(task.x))
-    found = solver.solve(task, on=menu, price=price, budget=share * whole, x=task.x, report=report)
+    found = solver.solve(task, on=menu, price=price, budget=share * whole, x=task.x, progress=report)
     net = deepcopy(task.net)
     net.load_state_dict(task.parameters(found.z), strict=False)
     return net.eval(), round(whole - found.measured)
