@@ -15,6 +15,7 @@ from quantum.compvqc.search import CompVQC
 from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
 from quantum.noise.attribution import attribution
+from quantum.noise.energy import subject
 from quantum.noise.robustness import curve, robustness
 from quantum.tasks.energy import (
     HAMILTONIANS,
@@ -25,7 +26,6 @@ from quantum.tasks.energy import (
     hamiltonian,
     maxcut,
     qaoa,
-    subject,
     tfim,
 )
 from quantum.tasks.training import Training
