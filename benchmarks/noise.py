@@ -22,16 +22,16 @@ from quantum.circuits.circuit import Circuit, Gate
 from quantum.circuits.readout import per_class
 from quantum.compvqc.baselines import random_starts, train_small
 from quantum.compvqc.budget import parse
-from quantum.compvqc.candidates import Candidate, Rule, candidate
+from quantum.compvqc.candidates import Candidate, SelectionRule, candidate
 from quantum.compvqc.search import CompVQC
 from quantum.devices.target import Device, device
-from quantum.noise.energy import subject as energy_subject
+from quantum.noise.energy import energy_workload
 from quantum.noise.engine import trajectories
 from quantum.noise.engine.channels import Noise
 from quantum.noise.engine.schedule import padded
 from quantum.noise.robustness import REPEATS, SCALES, SHOTS, counts, curve, robustness
-from quantum.noise.subject import Subject, classifier, measure, on_part
 from quantum.noise.tuning import NoiseAware, set_angles
+from quantum.noise.workload import Workload, classifier, measure, on_part
 from quantum.noise.zne import ZNE
 from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import Data, load
@@ -146,7 +146,7 @@ def _best_of(times: int, compute: Callable[[], Any]) -> tuple[Any, float]:
 def _aer(noisy: Any, x: torch.Tensor) -> Callable[[], np.ndarray]:
     """A run of Aer's fastest way, ready to be timed: one circuit, `parameter_binds`, `density_matrix`."""
     qubits = trajectories.used(noisy.circuit, noisy.wires)
-    circuit = padded(noisy.circuit, noisy.device, noisy.sources)
+    circuit = padded(noisy.circuit, noisy.device, noisy.input_qubits)
     small = trajectories.relaxed(trajectories.compact(circuit, qubits), noisy.device, qubits)
     small.save_probabilities([qubits.index(qubit) for qubit in noisy.wires])
     model = trajectories.noise_model(noisy.device, qubits)
@@ -181,7 +181,7 @@ def digits(cell: Part, context: Context) -> dict[str, JSON]:
     small = found.task.circuit.bind(found.best.weights.tolist())
     chosen = _small(task, found.dense, target, cell.starts, generator)
 
-    def case(name: str, circuit: Circuit, simplify: bool = True) -> Subject:
+    def case(name: str, circuit: Circuit, simplify: bool = True) -> Workload:
         classes = len(data.classes)
         return classifier(name, circuit, data.test, classes, target, seeds=range(20), simplify=simplify)
 
@@ -193,8 +193,8 @@ def digits(cell: Part, context: Context) -> dict[str, JSON]:
     }
     cases["tuned"] = _tuned(cases["compressed"], data)
     out: dict[str, JSON] = {"samples": len(data.test.y)}
-    for name, subject in cases.items():
-        out[name] = _under_noise(subject, context.rng)
+    for name, workload in cases.items():
+        out[name] = _under_noise(workload, context.rng)
     if cell.zne:
         out["zne"] = {name: _extrapolated(cases[name], context.rng) for name in ("dense", "lossless")}
     return out
@@ -204,16 +204,16 @@ def _small(task: Classification, dense: Candidate, target: Device, starts: int, 
     """The cheapest circuit trained small that the compressor's rule allows, else the best by validation."""
     trained = train_small(task, SMALL_LAYERS, starts, generator)
     found = {candidate(small, target, weights): small for small, weights in trained}
-    best = Rule(parse(DROP), dense).best(list(found)) or max(found, key=lambda c: c.merit)
+    best = SelectionRule(parse(DROP), dense).best(list(found)) or max(found, key=lambda c: c.selection_score)
     return found[best].circuit.bind(best.weights.tolist())
 
 
-def _tuned(case: Subject, data: Data) -> Subject:
+def _tuned(case: Workload, data: Data) -> Workload:
     """Its compiled angles trained under the device's noise, on training data, as validation likes them."""
     return set_angles(case, NoiseAware().tune(on_part(case, data.train), on_part(case, data.val)))
 
 
-def _under_noise(case: Subject, rng: np.random.Generator) -> dict[str, JSON]:
+def _under_noise(case: Workload, rng: np.random.Generator) -> dict[str, JSON]:
     outcomes = {scale: case.outcomes(scale) for scale in (1.0, 2.0)}
     return {
         "scales": plain(curve(case, SCALES)),
@@ -226,7 +226,7 @@ def _under_noise(case: Subject, rng: np.random.Generator) -> dict[str, JSON]:
     }
 
 
-def _extrapolated(case: Subject, rng: np.random.Generator) -> dict[str, JSON]:
+def _extrapolated(case: Workload, rng: np.random.Generator) -> dict[str, JSON]:
     """For each way of extrapolating, scores at scales 1 and 2 and N shots in all."""
     return {
         method: {
@@ -244,7 +244,7 @@ def energy(cell: Part, context: Context) -> dict[str, JSON]:
     context.progress(0, 2, "training the reference")
     reference = energy_task(efficient_su2_full(problem.wires), problem)
     weights = _best(reference, reference.train(random_starts(reference, cell.starts, generator)))
-    dense = energy_subject("EfficientSU2", reference.state(weights), problem, target, seeds=range(20))
+    dense = energy_workload("EfficientSU2", reference.state(weights), problem, target, seeds=range(20))
     context.progress(1, 2, "compressing a line")
     task = energy_task(ansatz("line", problem.wires, LINE_LAYERS), problem)
     starts = task.train(random_starts(task, cell.starts, generator))
@@ -253,10 +253,10 @@ def energy(cell: Part, context: Context) -> dict[str, JSON]:
     found = CompVQC().compress(task, target, budget, starts, generator)
     grown = found.task
     assert isinstance(grown, Energy)
-    ours = energy_subject("compressed", grown.state(found.best.weights), problem, target, seeds=range(20))
+    ours = energy_workload("compressed", grown.state(found.best.weights), problem, target, seeds=range(20))
     low = problem.range[0]
 
-    def error(case: Subject, scale: float) -> float:
+    def error(case: Workload, scale: float) -> float:
         return case.score.value(case.expectations(scale)) - low
 
     return {

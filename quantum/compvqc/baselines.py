@@ -30,7 +30,7 @@ def train_small(
     for count in layers:
         small = replace(task, circuit=_small(task.circuit, count))
         trained = small.train(random_starts(small, starts, generator))
-        found.append((small, max(trained, key=small.merit)))
+        found.append((small, max(trained, key=small.selection_score)))
     return found
 
 

@@ -20,7 +20,7 @@ from quantum.compilation.compile import Compiled, compile_circuit, deploy
 from quantum.compilation.controls import CONTROLS, SEEDS, exact_floor
 from quantum.compvqc.baselines import magnitude_prune, random_starts, train_small
 from quantum.compvqc.budget import parse
-from quantum.compvqc.candidates import Candidate, Rule, candidate
+from quantum.compvqc.candidates import Candidate, SelectionRule, candidate
 from quantum.compvqc.evaluate import Evaluation
 from quantum.compvqc.page import page
 from quantum.compvqc.search import CompVQC as Compressor
@@ -157,9 +157,9 @@ class _Cell:
         return torch.Generator().manual_seed(int(self.context.rng.integers(2**63)))
 
     @cached_property
-    def rule(self) -> Rule:
+    def rule(self) -> SelectionRule:
         dense = [candidate(self.task, self.model.device, start) for start in self.starts]
-        return Rule(parse(self.settings.budget), min(dense, key=lambda c: c.val_loss))
+        return SelectionRule(parse(self.settings.budget), min(dense, key=lambda c: c.val_loss))
 
     def result(self) -> Mapping[str, JSON]:
         stages: list[tuple[str, str, Callable[[], JSON]]] = [
@@ -204,7 +204,7 @@ class _Cell:
                 parse(self.settings.budget),
                 self.starts[:starts],
                 self.generator(),
-                report=self.report,
+                progress=self.progress,
             )
         except ValueError as error:
             if mode == "all":
@@ -216,7 +216,7 @@ class _Cell:
         front = [self.point(found.task, c) for c in _front(found.candidates)]
         return self.record(found.best) | {"front": front, "candidates": len(found.candidates), "cpu_s": seconds}
 
-    def report(self, _done: int, _total: int, note: str) -> None:
+    def progress(self, _done: int, _total: int, note: str) -> None:
         self.context.progress(*self.stage, note)
 
     def record(self, chosen: Candidate) -> dict[str, Any]:
@@ -294,8 +294,8 @@ class _Cell:
 def _front(candidates: Iterable[Candidate]) -> list[Candidate]:
     """The circuit of most merit for every number of two-qubit gates, where more gates bring more."""
     front: list[Candidate] = []
-    for c in sorted(candidates, key=lambda c: (c.compiled.twoq, tuple(-m for m in c.merit))):
-        if not front or c.merit > front[-1].merit:
+    for c in sorted(candidates, key=lambda c: (c.compiled.twoq, tuple(-m for m in c.selection_score))):
+        if not front or c.selection_score > front[-1].selection_score:
             front.append(c)
     return front
 

@@ -1,16 +1,17 @@
 """CompVQC: compress a trained variational circuit for one device, with the transpiler in the loop.
 
 After Hu, Dong, Wang, Lin, Wang, Jiang, "Quantum neural network compression" (arXiv 2207.01578, ICCAD 2022): ADMM
-decides which angles take a level at which the device runs their gate for less. Pruning (level 0) and quantization (the
-other levels) are one operation at different prices, and the prices are the transpiler's. The full text was not at hand:
-the algorithm is our reconstruction from the abstract, and what surrounds ADMM is ours:
+decides which angles take a level at which the device runs their gate at a lower cost. Pruning (level 0) and
+quantization (the other levels) are one operation at different prices, and the prices come from the transpiler. We had
+only the abstract of the paper: the algorithm is our reconstruction, and the steps around ADMM are our own:
 
-- lossless rewriting by what is measured, before anything is priced;
+- lossless rewriting for the measured parities, before anything is priced;
 - slots at angle 0 around the entanglers (`quantum.compvqc.regrow`), so that one-qubit gates can grow where entanglers
-  go;
-- a ladder of falling budgets, each solved by ADMM from the point before it, with prices rebuilt around that point;
-  every angle is trainable again on each rung, so gates that were dropped can grow back;
-- single moves at the end: of the cheaper levels that are left, try those that hurt least, keep what validation allows.
+  are removed;
+- a schedule of falling budgets. ADMM solves each one from the result of the budget before, with prices rebuilt around
+  that result; every angle is trainable again at each budget, so gates that were removed can return;
+- single moves at the end: of the remaining cheaper levels, those that raise the training loss least are tried, and a
+  result is kept if the budget allows it.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from torch import Tensor
 from quantum.compilation.levels import level_table
 from quantum.compvqc.baselines import random_starts
 from quantum.compvqc.budget import Budget
-from quantum.compvqc.candidates import Candidate, Rule, candidate
+from quantum.compvqc.candidates import Candidate, SelectionRule, candidate
 from quantum.compvqc.menus import angle_levels
 from quantum.compvqc.prices import CompiledPrice
 from quantum.compvqc.regrow import with_slots
@@ -30,21 +31,21 @@ from quantum.devices.target import Device
 from quantum.tasks.classification import Classification
 from shared import ADMM, Menu
 
-FAR = 0.1
-"""A rung this much validation accuracy below what the budget allows ends its ladder."""
+HOPELESS_DROP = 0.1
+"""The budget schedule ends at a circuit whose validation accuracy is this much below what the budget allows."""
 
-HARMLESS = 0.01
-"""Nats of training loss that fine-tuning takes back: what rises less counts as this much."""
+RECOVERABLE_LOSS = 0.01
+"""Rise of the training loss, in nats, that fine-tuning recovers; moves are ranked as if each raised it by this more."""
 
-Report = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Compression:
-    """What was found: `dense` before, `best` after, and every candidate that was measured on the way."""
+    """The result: the `dense` circuit, the `best` compressed one, and every candidate that was compiled in between."""
 
     task: Classification
-    """The task with the slots that gates may grow in; the candidates' weights are its circuit's."""
+    """The task on the circuit with slots, to which the weights of the candidates belong."""
     dense: Candidate
     best: Candidate
     candidates: tuple[Candidate, ...]
@@ -54,13 +55,14 @@ class Compression:
 class CompVQC:
     """The compressor and its settings.
 
-    Every rung of the ladder allows `rung` of the price before it, down to `floor` of the dense price; its pattern is
-    trained from where ADMM left it and from `restarts` random starts. Afterwards the `polish` most promising candidates
-    take single moves, for `rounds` at most; each round trains the `moves` that hurt least.
+    Each budget of the schedule is `shrink_factor` times the price before it, down to `floor` times the dense price. Its
+    sparsity pattern is trained from the solution of ADMM and from `restarts` random starts. Afterwards single moves are
+    tried on the `polish` most promising candidates, in at most `rounds` rounds; each round trains the `moves` that
+    raise the loss least.
     """
 
     admm: ADMM = field(default_factory=lambda: ADMM(rho=0.03, steps=12, reprice_every=12, fine_tune=0))
-    rung: float = 0.7
+    shrink_factor: float = 0.7
     floor: float = 0.01
     restarts: int = 3
     polish: int = 2
@@ -75,13 +77,13 @@ class CompVQC:
         budget: Budget,
         starts: Tensor,
         generator: torch.Generator,
-        report: Report | None = None,
+        progress: Progress | None = None,
     ) -> Compression:
-        """Compresses `task.circuit`, every weight an angle of its own, from trained `starts` `(starts, weights)`.
+        """Compresses `task.circuit`, in which every weight is one angle, from trained `starts` `(starts, weights)`.
 
-        With a `drop` in the budget: the cheapest circuit whose validation accuracy is within it. Without: the circuit
-        of most merit among those within the limits. The dense circuit is the start with the lowest
-        validation loss. Raises `ValueError` where nothing that was found is within the budget.
+        With a `drop` in the budget the result is the cheapest circuit within that drop of validation accuracy,
+        otherwise the circuit with the best `selection_score` within the limits. The dense circuit is the start with the
+        lowest validation loss. Raises `ValueError` if no candidate is within the budget.
         """
         own = task.circuit.weights
         grown, starts = _with_slots(task, starts)
@@ -90,16 +92,17 @@ class CompVQC:
         search = _Search(self, grown, menu, device, budget, starts, generator)
         total = len(starts) + 1
         for k, start in enumerate(starts):
-            if report is not None:
-                report(k, total, f"ADMM from start {k + 1} of {len(starts)}, {len(search.found)} circuits compiled")
-            search.ladder(start[:, None])
-        if report is not None:
-            report(len(starts), total, f"single moves, {len(search.found)} circuits compiled")
+            if progress is not None:
+                compiled = f"{len(search.candidates)} circuits compiled"
+                progress(k, total, f"ADMM from start {k + 1} of {len(starts)}, {compiled}")
+            search.run_budget_schedule(start[:, None])
+        if progress is not None:
+            progress(len(starts), total, f"single moves, {len(search.candidates)} circuits compiled")
         search.polish()
-        best = search.rule.best(search.found)
+        best = search.rule.best(search.candidates)
         if best is None:
             raise ValueError(search.shortfall())
-        return Compression(grown, search.rule.dense, best, tuple(search.found))
+        return Compression(grown, search.rule.dense, best, tuple(search.candidates))
 
 
 def _with_slots(task: Classification, starts: Tensor) -> tuple[Classification, Tensor]:
@@ -109,11 +112,11 @@ def _with_slots(task: Classification, starts: Tensor) -> tuple[Classification, T
 
 
 class _Search:
-    """What has been found so far, and the two ways of finding more."""
+    """The candidates of one compression, and the two procedures that add to them."""
 
     def __init__(
         self,
-        how: CompVQC,
+        settings: CompVQC,
         task: Classification,
         menu: Menu,
         device: Device,
@@ -121,58 +124,58 @@ class _Search:
         starts: Tensor,
         generator: torch.Generator,
     ) -> None:
-        self.how, self.task, self.menu, self.device, self.generator = how, task, menu, device, generator
+        self.settings, self.task, self.menu, self.device, self.generator = settings, task, menu, device, generator
         self.price = CompiledPrice(task.circuit, task.readout, device, level_table(device))
         trainable = menu.menu(starts[:1].T).free.any(1)[:, 0]
-        self.found = [candidate(task, device, start, trainable) for start in starts]
-        self.rule = Rule(budget, min(self.found, key=lambda c: c.val_loss))
+        self.candidates = [candidate(task, device, start, trainable) for start in starts]
+        self.rule = SelectionRule(budget, min(self.candidates, key=lambda c: c.val_loss))
 
-    def ladder(self, x: Tensor) -> None:
-        """ADMM on falling budgets, each rung from the point before it."""
+    def run_budget_schedule(self, x: Tensor) -> None:
+        """Solves falling budgets by ADMM, each from the result of the budget before it."""
         price = self.price.reprice(x)
         allowance = price.measure(x)
-        floor = allowance * self.how.floor
+        floor = allowance * self.settings.floor
         while allowance > floor:
-            allowance *= self.how.rung
+            allowance *= self.settings.shrink_factor
             try:
-                solution = self.how.admm.solve(self.task, on=self.menu, price=price, budget=allowance, x=x)
+                solution = self.settings.admm.solve(self.task, on=self.menu, price=price, budget=allowance, x=x)
             except ValueError:
-                return  # the menu has nothing this cheap: the ladder's end
-            rung = self._trained(solution.z[:, 0], solution.free[:, 0], self.how.restarts)
-            self.found.append(rung)
-            if self._enough(rung):
+                return  # the menu has no point this cheap, so the schedule ends
+            compressed = self._trained(solution.z[:, 0], solution.free[:, 0], self.settings.restarts)
+            self.candidates.append(compressed)
+            if self._ends_schedule(compressed):
                 return
-            x = rung.weights[:, None]
+            x = compressed.weights[:, None]
             price = price.reprice(x)
             allowance = min(allowance, price.measure(x))
 
-    def _enough(self, rung: Candidate) -> bool:
-        """Whether cheaper rungs are no use: the limits are met by half, or the accuracy is far out of reach."""
+    def _ends_schedule(self, compressed: Candidate) -> bool:
+        """Whether a lower budget is pointless: the counts are at most half their limits, or the accuracy is lost."""
         budget = self.rule.budget
         if budget.drop is not None:
-            return rung.val_accuracy < self.rule.dense.val_accuracy - budget.drop - FAR
-        return all(getattr(rung.compiled, metric) <= limit / 2 for metric, limit in budget.limits)
+            return compressed.val_accuracy < self.rule.dense.val_accuracy - budget.drop - HOPELESS_DROP
+        return all(getattr(compressed.compiled, metric) <= limit / 2 for metric, limit in budget.limits)
 
     def polish(self) -> None:
-        """From the best candidates, single blocks go to cheaper levels for as long as that gives an allowed circuit."""
+        """Moves single blocks of the best candidates to cheaper levels, as long as the rule allows the result."""
         for best in self._promising():
-            for _ in range(self.how.rounds):
+            for _ in range(self.settings.rounds):
                 moved = [self._trained(*move, restarts=0) for move in self._moves(best)]
-                self.found += moved
-                better = [c for c in moved if self.rule.allows(c) and c.count < best.count]
+                self.candidates += moved
+                better = [c for c in moved if self.rule.allows(c) and c.cost_key < best.cost_key]
                 if not better:
                     break
-                best = max(better, key=lambda c: c.merit)
+                best = max(better, key=lambda c: c.selection_score)
 
     def _promising(self) -> Sequence[Candidate]:
-        allowed = [c for c in self.found if self.rule.allows(c)]
+        allowed = [c for c in self.candidates if self.rule.allows(c)]
         if self.rule.budget.drop is not None:
-            return sorted(allowed, key=lambda c: c.count)[: self.how.polish]
-        outside = [c for c in self.found if not self.rule.allows(c)]
-        return sorted(outside, key=lambda c: c.compiled.cost)[: self.how.polish]
+            return sorted(allowed, key=lambda c: c.cost_key)[: self.settings.polish]
+        outside = [c for c in self.candidates if not self.rule.allows(c)]
+        return sorted(outside, key=lambda c: c.compiled.cost)[: self.settings.polish]
 
     def _moves(self, of: Candidate) -> list[tuple[Tensor, Tensor]]:
-        """The single cheaper entries that cost least training loss per price saved, as weights and what stays free."""
+        """The single cheaper entries that raise the training loss least per price saved: weights and mask of each."""
         here = of.weights[:, None]
         choices = self.menu.menu(here)
         saved = self.price.price(here[:, None]) - self.price.price(choices.values)
@@ -183,21 +186,21 @@ class _Search:
         moved[torch.arange(len(blocks)), blocks] = choices.values[blocks, entries, 0]
         with torch.no_grad():
             rise = self.task.objective(moved, "train") - self.task.loss(here)
-        # The rise before fine-tuning overstates: the constant keeps two harmless moves apart by what they save.
-        order = ((rise.clamp(min=0) + HARMLESS) / saved[blocks, entries]).argsort().tolist()
-        chosen = list(dict.fromkeys(blocks[k].item() for k in order))[: self.how.moves]
+        # Fine-tuning recovers a part of the rise; the constant ranks two moves that raise nothing by their savings.
+        order = ((rise.clamp(min=0) + RECOVERABLE_LOSS) / saved[blocks, entries]).argsort().tolist()
+        chosen = list(dict.fromkeys(blocks[k].item() for k in order))[: self.settings.moves]
         first = {block: next(k for k in order if blocks[k] == block) for block in chosen}
         return [(moved[k], of.free & (torch.arange(len(here)) != block)) for block, k in first.items()]
 
     def _trained(self, weights: Tensor, free: Tensor, restarts: int) -> Candidate:
-        """The pattern's free angles trained from `weights` and from random starts; the one of most merit."""
+        """Trains the free angles from `weights` and from random starts; the result with the best selection score."""
         starts = torch.vstack([weights[None], random_starts(self.task, restarts, self.generator)])
         trained = self.task.retrain(weights, free, starts)
-        return candidate(self.task, self.device, max(trained, key=self.task.merit), free)
+        return candidate(self.task, self.device, max(trained, key=self.task.selection_score), free)
 
     def shortfall(self) -> str:
-        """What to tell a user whose budget nothing met."""
-        cheapest, dense = min(self.found, key=lambda c: c.count), self.rule.dense
+        """The error message for a budget that no candidate meets."""
+        cheapest, dense = min(self.candidates, key=lambda c: c.cost_key), self.rule.dense
         return (
             f"budget {self.rule.budget}: the cheapest circuit found has {cheapest.compiled.twoq} two-qubit gates, "
             f"depth {cheapest.compiled.depth} and validation accuracy {cheapest.val_accuracy:.3f} (dense: "

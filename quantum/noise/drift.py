@@ -13,7 +13,7 @@ from quantum.devices.qiskit_target import from_target, to_target
 from quantum.devices.snapshot import GateOn, Snapshot, cut_t2
 from quantum.devices.target import Device, device
 from quantum.noise.robustness import curve
-from quantum.noise.subject import Subject
+from quantum.noise.workload import Workload
 
 THRESHOLDS = (0.8, 0.7, 0.5)
 """Shares of samples right above which days are counted, as in QuCAD's tables."""
@@ -129,14 +129,14 @@ class Summary(TypedDict):
     above: dict[str, int] | None
 
 
-def drift(subject: Subject, days: Sequence[Device]) -> list[Day]:
+def drift(workload: Workload, days: Sequence[Device]) -> list[Day]:
     """The exact score and shift of the same compiled circuit on each day's calibration."""
-    return [_day(subject.on(day)) for day in days]
+    return [_day(workload.on(day)) for day in days]
 
 
-def _day(subject: Subject) -> Day:
-    [point] = curve(subject, [1.0])
-    return Day(name=subject.device.name, sha256=subject.device.sha256, score=point["score"], shift=point["shift"])
+def _day(workload: Workload) -> Day:
+    [point] = curve(workload, [1.0])
+    return Day(name=workload.device.name, sha256=workload.device.sha256, score=point["score"], shift=point["shift"])
 
 
 def summary(days: Sequence[Day], total: int | None, *, least_is_best: bool = False) -> Summary:

@@ -9,7 +9,7 @@ from torch import Tensor
 from quantum.circuits.circuit import Circuit, Gate
 from quantum.circuits.lossless import lossless
 from quantum.devices.target import Device
-from quantum.noise.subject import O3, SEEDS, Setting, Subject, by_compiler
+from quantum.noise.workload import O3, SEEDS, MeasurementSetting, Workload, by_compiler
 from quantum.tasks.energy import Hamiltonian
 
 _TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": (), "I": ()}
@@ -36,7 +36,7 @@ class MeasuredEnergy:
         return torch.zeros(0)
 
 
-def subject(
+def energy_workload(
     name: str,
     circuit: Circuit,
     problem: Hamiltonian,
@@ -45,7 +45,7 @@ def subject(
     seeds: Sequence[int] = SEEDS,
     compiler: str = O3,
     simplify: bool = True,
-) -> Subject:
+) -> Workload:
     """A bound circuit that prepares a state, measured in every basis of `problem`, compiled for `device`.
 
     Raises `ValueError` for a circuit on other wires than the Hamiltonian's, or that reads features.
@@ -61,11 +61,11 @@ def subject(
         readout = problem.readout(members)
         if simplify:
             turned, readout = lossless(turned, readout, from_zero=True)
-        settings.append(Setting(by_compiler(turned, device, seeds, compiler), readout))
+        settings.append(MeasurementSetting(by_compiler(turned, device, seeds, compiler), readout))
         weights += list(readout.weights[0])
     constant = sum(c for term, c in problem.terms if set(term) == {"I"})
     score = MeasuredEnergy(constant, torch.tensor(weights, dtype=torch.float64))
-    return Subject(name, device, tuple(settings), score)
+    return Workload(name, device, tuple(settings), score)
 
 
 def _basis_change(axes: str) -> Iterable[Gate]:

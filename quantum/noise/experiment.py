@@ -13,14 +13,14 @@ from pydantic import Field
 from quantum.circuits.ansatz import ANSAETZE
 from quantum.compilation.controls import CONTROLS
 from quantum.devices.target import Device, device
+from quantum.noise.circuit_source import CircuitSource, kept_circuits
 from quantum.noise.drift import Drift, drift, history
-from quantum.noise.energy import subject as energy_subject
+from quantum.noise.energy import energy_workload
 from quantum.noise.page import page
 from quantum.noise.repository import kept_days, repository
 from quantum.noise.robustness import REPEATS, SCALES, SHOTS, robustness
-from quantum.noise.sources import Source, kept_circuits
-from quantum.noise.subject import ENCODINGS, O3, SEEDS, Subject, classifier, on_part, prepared
 from quantum.noise.tuning import NoiseAware, Tunable, set_angles
+from quantum.noise.workload import ENCODINGS, O3, SEEDS, Workload, classifier, on_part, state_workload
 from quantum.noise.zne import ZNE
 from quantum.tasks.data import SETS, load
 from quantum.tasks.energy import HAMILTONIANS, hamiltonian
@@ -80,7 +80,7 @@ class Noise(Experiment[NoiseSettings]):
             raise ValueError("circuits is empty: give at least one circuit file")
         days = _days(settings)
         for cell in given:  # what is wrong with a circuit is said before any is evaluated
-            found = subject(cell, days[0], seeds=(0,))
+            found = workload(cell, days[0], seeds=(0,))
             if any(cell.tune):
                 _ = _parts(cell, found)
         if settings.zne:
@@ -95,7 +95,7 @@ class Noise(Experiment[NoiseSettings]):
         paths = [Path(cell.data), Path(cell.target), *sorted(Path(cell.target).glob("*.json"))]
         files = {str(path): hash_file(path) for path in paths if path.is_file()}
         names = ["circuit"] if len(cell.circuits) == 1 else [f"circuit {k}" for k in range(len(cell.circuits))]
-        sources = (Source(spec, cell.seed) for spec in cell.circuits)
+        sources = (CircuitSource(spec, cell.seed) for spec in cell.circuits)
         return files | {name: source.digest() for name, source in zip(names, sources, strict=True)}
 
     def run(self, cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
@@ -110,7 +110,7 @@ def _report(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
     """The noise report of one circuit."""
     context.progress(0, 6, "compiling")
     days = _days(cell)
-    found = _tuned(cell, subject(cell, days[0]), cell.tune[0])
+    found = _tuned(cell, workload(cell, days[0]), cell.tune[0])
     steps = iter(range(1, 6))
 
     def report(note: str) -> None:
@@ -148,10 +148,10 @@ def _choice(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
     """A repository of all circuits: made from the first two thirds of the days, used on the rest."""
     context.progress(0, 2, "compiling")
     known, later = kept_days(_days(cell))
-    models: dict[str, Subject] = {}
+    models: dict[str, Workload] = {}
     for spec in cell.circuits:
         given = cell.model_copy(update={"circuits": (spec,)})
-        found = subject(given, known[0])
+        found = workload(given, known[0])
         for model in (_tuned(given, found, scale) for scale in cell.tune):
             models[model.name if model.name not in models else f"{model.name} of {spec}"] = model
     context.progress(1, 2, "choosing a circuit for each kind of day")
@@ -184,7 +184,7 @@ def _choosing(given: Sequence[NoiseSettings], days: Sequence[Device]) -> list[No
     return [first.model_copy(update={"circuits": specs, "each": False})]
 
 
-def _parts(cell: NoiseSettings, found: Subject) -> tuple[Subject, Subject]:
+def _parts(cell: NoiseSettings, found: Workload) -> tuple[Workload, Workload]:
     """The circuit on what its angles are trained and judged on. Raises `ValueError` where they cannot be trained."""
     if cell.data in HAMILTONIANS or cell.data == NO_DATA:
         parts = found, found
@@ -195,7 +195,7 @@ def _parts(cell: NoiseSettings, found: Subject) -> tuple[Subject, Subject]:
     return parts
 
 
-def _tuned(cell: NoiseSettings, found: Subject, scale: float) -> Subject:
+def _tuned(cell: NoiseSettings, found: Workload, scale: float) -> Workload:
     """The circuit with its compiled angles trained at a noise scale; as it is at scale 0."""
     if not scale:
         return found
@@ -215,7 +215,7 @@ def _days(settings: NoiseSettings) -> list[Device]:
     )
 
 
-def _extrapolated(found: Subject, cell: NoiseSettings, context: Context) -> dict[str, JSON]:
+def _extrapolated(found: Workload, cell: NoiseSettings, context: Context) -> dict[str, JSON]:
     """Zero-noise extrapolation by folding 1, 3 and 5 times: scores at each noise scale, and at equal total shots."""
     zne = ZNE()
     ideal = found.expectations(0.0)
@@ -234,9 +234,9 @@ def _extrapolated(found: Subject, cell: NoiseSettings, context: Context) -> dict
     }
 
 
-def subject(cell: NoiseSettings, target: Device, seeds: Sequence[int] | None = None) -> Subject:
+def workload(cell: NoiseSettings, target: Device, seeds: Sequence[int] | None = None) -> Workload:
     """The circuit of a cell, compiled for `target`, with its data or its energy."""
-    source = Source(cell.circuits[0], cell.seed)
+    source = CircuitSource(cell.circuits[0], cell.seed)
     compiler = cell.compilers[0]
     name = source.title if compiler == O3 else f"{source.title}, {compiler}"
     circuit = source.circuit()
@@ -246,9 +246,9 @@ def subject(cell: NoiseSettings, target: Device, seeds: Sequence[int] | None = N
         "compiler": compiler,
     }
     if cell.data == NO_DATA:
-        return prepared(name, circuit, target, **how)
+        return state_workload(name, circuit, target, **how)
     if cell.data in HAMILTONIANS:
-        return energy_subject(name, circuit, hamiltonian(cell.data), target, **how)
+        return energy_workload(name, circuit, hamiltonian(cell.data), target, **how)
     data = load(cell.data, cell.seed)
     classes, readout = len(data.classes), source.readout()
     return classifier(name, circuit, data.test, classes, target, encoding=cell.encoding, readout=readout, **how)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from quantum.devices.target import Device
 from quantum.noise.drift import drift
-from quantum.noise.subject import Subject
+from quantum.noise.workload import Workload
 
 
 def kept_days(days: Sequence[Device]) -> tuple[Sequence[Device], Sequence[Device]]:
@@ -115,7 +115,7 @@ def calibration(device: Device) -> dict[str, float]:
 
 
 def repository(
-    models: Mapping[str, Subject], days: Sequence[Device], clusters: int, rng: np.random.Generator
+    models: Mapping[str, Workload], days: Sequence[Device], clusters: int, rng: np.random.Generator
 ) -> Repository:
     """The best of `models`, which are scored alike, for each of at most `clusters` kinds of days.
 

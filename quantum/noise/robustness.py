@@ -11,7 +11,7 @@ from typing import TypedDict
 import numpy as np
 
 from quantum.noise.attribution import Attribution, attribution
-from quantum.noise.subject import Subject, measure
+from quantum.noise.workload import Workload, measure
 
 SCALES = (0.0, 0.5, 1.0, 2.0, 4.0)
 SHOTS = (100, 1000, 4000)
@@ -57,7 +57,7 @@ class Robustness(TypedDict):
 
 
 def robustness(
-    subject: Subject,
+    workload: Workload,
     rng: np.random.Generator,
     *,
     scales: Sequence[float] = SCALES,
@@ -65,33 +65,33 @@ def robustness(
     repeats: int = REPEATS,
     report: Callable[[str], None] = lambda note: None,
 ) -> Robustness:
-    """The noise report of `subject`. `attribution` is None where the circuit is too wide for an exact one."""
+    """The noise report of `workload`. `attribution` is None where the circuit is too wide for an exact one."""
     report("against noise")
-    against_noise = curve(subject, scales)
+    against_noise = curve(workload, scales)
     report("against shots")
-    against_shots = _against_shots(subject, shots, repeats, rng)
+    against_shots = _against_shots(workload, shots, repeats, rng)
     report("gate by gate")
     return Robustness(
-        unit=subject.score.unit,
-        total=subject.score.total,
-        counts=counts(subject),
+        unit=workload.score.unit,
+        total=workload.score.total,
+        counts=counts(workload),
         scales=against_noise,
         shots=against_shots,
-        attribution=attribution(subject),
+        attribution=attribution(workload),
     )
 
 
-def curve(subject: Subject, scales: Sequence[float]) -> list[AtScale]:
+def curve(workload: Workload, scales: Sequence[float]) -> list[AtScale]:
     """The exact score, shift and margin at each noise scale."""
-    ideal = subject.expectations(0.0)
+    ideal = workload.expectations(0.0)
     points = []
     for scale in scales:
-        values = ideal if scale == 0 else subject.expectations(scale)
-        margins = subject.score.margins(values)
+        values = ideal if scale == 0 else workload.expectations(scale)
+        margins = workload.score.margins(values)
         points.append(
             AtScale(
                 scale=float(scale),
-                score=subject.score.value(values),
+                score=workload.score.value(values),
                 shift=float((values - ideal).abs().mean()),
                 margin=float(margins.mean()) if len(margins) else None,
             )
@@ -99,20 +99,20 @@ def curve(subject: Subject, scales: Sequence[float]) -> list[AtScale]:
     return points
 
 
-def _against_shots(subject: Subject, shots: Sequence[int], repeats: int, rng: np.random.Generator) -> list[AtShots]:
-    outcomes = subject.outcomes() if shots else []
+def _against_shots(workload: Workload, shots: Sequence[int], repeats: int, rng: np.random.Generator) -> list[AtShots]:
+    outcomes = workload.outcomes() if shots else []
     return [
         AtShots(
             shots=count,
-            scores=[subject.score.value(measure(outcomes, count, rng)) for _ in range(repeats)],
+            scores=[workload.score.value(measure(outcomes, count, rng)) for _ in range(repeats)],
         )
         for count in shots
     ]
 
 
-def counts(subject: Subject) -> Counts:
+def counts(workload: Workload) -> Counts:
     """The counts of the compiled circuits."""
-    compiled = [setting.compiled for setting in subject.settings]
+    compiled = [setting.compiled for setting in workload.settings]
     return Counts(
         twoq=sum(c.twoq for c in compiled),
         depth=sum(c.depth for c in compiled),

@@ -20,7 +20,7 @@ from torch import Tensor
 from quantum.noise.attribution import evaluate, is_too_wide
 from quantum.noise.engine.noisy import NoisyCircuit, Part
 from quantum.noise.engine.pauli import gate_transfer
-from quantum.noise.subject import Setting, Subject
+from quantum.noise.workload import MeasurementSetting, Workload
 from quantum.tasks.training import descend
 
 _NO_GATES = ("barrier", "delay", "measure")
@@ -43,50 +43,50 @@ class NoiseAware:
     steps: int = 15
     rate: float = 0.02
 
-    def tune(self, train: Subject, val: Subject) -> Tensor:
-        """The angles `(angles,)` that validation likes best under noise; `set_angles` puts them into a subject.
+    def tune(self, train: Workload, val: Workload) -> Tensor:
+        """The angles `(angles,)` that validation likes best under noise; `set_angles` puts them into a workload.
 
-        `train` and `val` are one compiled circuit on two parts of the data (`quantum.noise.subject.on_part`). Raises
+        `train` and `val` are one compiled circuit on two parts of the data (`quantum.noise.workload.on_part`). Raises
         `ValueError` for a circuit without a task, one that is measured in several bases, or one too wide to be exact.
         """
         training, judge = Tunable(train, self.scale), Tunable(val, self.scale)
         points = [training.angles]
         for _ in range(self.rounds):
             points.append(descend(training.loss, points[-1], self.steps, self.rate))
-        return max(points, key=judge.merit)
+        return max(points, key=judge.selection_score)
 
 
 @dataclass(frozen=True, eq=False)
 class Tunable:
-    """A subject as a function of its compiled circuit's angles: those of gates that read no data and have no bounds."""
+    """A workload as a function of the angles of its compiled gates that read no data and have no angle bounds."""
 
-    subject: Subject
+    workload: Workload
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        name, settings = self.subject.name, self.subject.settings
-        if not isinstance(self.subject.score, Trainable):
+        name, settings = self.workload.name, self.workload.settings
+        if not isinstance(self.workload.score, Trainable):
             raise ValueError(f"{name} has no task to train its angles for: name data with labels, such as digits4")
         if len(settings) > 1:
             raise ValueError(
                 f"{name} is measured in {len(settings)} bases, whose compiled circuits share no angles: "
                 "only circuits that are measured in one can be tuned"
             )
-        if is_too_wide(self.noisy, self.setting, self.subject):
+        if is_too_wide(self.noisy, self.setting, self.workload):
             raise ValueError(f"{name} is too wide for the exact engine, which training needs")
 
     @cached_property
-    def setting(self) -> Setting:
-        return self.subject.settings[0]
+    def setting(self) -> MeasurementSetting:
+        return self.workload.settings[0]
 
     @cached_property
     def noisy(self) -> NoisyCircuit:
-        return self.subject.noisy(self.scale)[0]
+        return self.workload.noisy(self.scale)[0]
 
     @cached_property
     def angles(self) -> Tensor:
         """Where they stand now, `(angles,)` in radians, in the order of the gates."""
-        found = [float(angle) for item in _tuned(self.subject) for angle in item.params]
+        found = [float(angle) for item in _tuned(self.workload) for angle in item.params]
         return torch.tensor(found, dtype=torch.float64)
 
     @cached_property
@@ -96,7 +96,7 @@ class Tunable:
         gates = [item for item in self.setting.compiled.circuit.data if item.name not in _NO_GATES]
         found, begin = defaultdict[str, list[tuple[int, slice]]](list), 0
         for place, item in zip(parts, gates, strict=True):
-            if _is_tuned(item, self.subject):
+            if _is_tuned(item, self.workload):
                 found[item.name].append((place, slice(begin, begin + len(item.params))))
                 begin += len(item.params)
         return found
@@ -112,42 +112,42 @@ class Tunable:
 
     def expectations(self, angles: Tensor) -> Tensor:
         """The exact noisy parities `(samples, parities)`, differentiable in the angles."""
-        return evaluate(self.noisy, self.setting, self.subject, self.parts(angles))
+        return evaluate(self.noisy, self.setting, self.workload, self.parts(angles))
 
     def loss(self, angles: Tensor) -> Tensor:
         """The noisy loss, a number."""
-        score = self.subject.score
+        score = self.workload.score
         assert isinstance(score, Trainable)
         return score.loss(self.expectations(angles))
 
     @torch.no_grad()
-    def merit(self, angles: Tensor) -> tuple[float, float]:
+    def selection_score(self, angles: Tensor) -> tuple[float, float]:
         """More is better: the noisy score, then less of the noisy loss."""
-        values, score = self.expectations(angles), self.subject.score
+        values, score = self.expectations(angles), self.workload.score
         assert isinstance(score, Trainable)
         return (-1 if score.less_is_better else 1) * score.value(values), -float(score.loss(values))
 
 
-def set_angles(subject: Subject, angles: Tensor) -> Subject:
-    """The subject with the angles that can be tuned at `angles`; all counts stay."""
-    (setting,) = subject.settings
+def set_angles(workload: Workload, angles: Tensor) -> Workload:
+    """The workload with the angles that can be tuned at `angles`; all counts stay."""
+    (setting,) = workload.settings
     circuit, rest = setting.compiled.circuit, angles.tolist()
     out = circuit.copy_empty_like()
     for item in circuit.data:
-        if _is_tuned(item, subject):
+        if _is_tuned(item, workload):
             taken, rest = rest[: len(item.params)], rest[len(item.params) :]
             item = item.replace(operation=item.operation.base_class(*taken))
         out.append(item)
-    return replace(subject, settings=(replace(setting, compiled=replace(setting.compiled, circuit=out)),))
+    return replace(workload, settings=(replace(setting, compiled=replace(setting.compiled, circuit=out)),))
 
 
-def _tuned(subject: Subject) -> list[CircuitInstruction]:
-    (setting,) = subject.settings
-    return [item for item in setting.compiled.circuit.data if _is_tuned(item, subject)]
+def _tuned(workload: Workload) -> list[CircuitInstruction]:
+    (setting,) = workload.settings
+    return [item for item in setting.compiled.circuit.data if _is_tuned(item, workload)]
 
 
-def _is_tuned(item: CircuitInstruction, subject: Subject) -> bool:
+def _is_tuned(item: CircuitInstruction, workload: Workload) -> bool:
     """A gate with angles that are numbers, and that the device runs at every angle."""
-    if item.name in _NO_GATES or not item.params or subject.device.target.gate_has_angle_bounds(item.name):
+    if item.name in _NO_GATES or not item.params or workload.device.target.gate_has_angle_bounds(item.name):
         return False
     return not any(isinstance(angle, ParameterExpression) and angle.parameters for angle in item.params)

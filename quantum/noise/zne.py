@@ -20,7 +20,7 @@ from qiskit.circuit.library import RZGate, SXGate, XGate
 from torch import Tensor
 
 from quantum.devices.target import Device
-from quantum.noise.subject import Setting, Subject, measure
+from quantum.noise.workload import MeasurementSetting, Workload, measure
 
 INFERENCE = ("richardson", "linear")
 
@@ -53,28 +53,30 @@ class ZNE:
         values = [method.extrapolate(list(self.factors), list(row)) for row in unit]
         return torch.tensor(np.array(values, dtype=np.float64))
 
-    def folded(self, subject: Subject) -> list[Subject]:
-        """The subject once for each factor."""
+    def folded(self, workload: Workload) -> list[Workload]:
+        """The workload once for each factor."""
         return [
-            replace(subject, settings=tuple(_folded(setting, subject.device, factor) for setting in subject.settings))
+            replace(
+                workload, settings=tuple(_folded(setting, workload.device, factor) for setting in workload.settings)
+            )
             for factor in self.factors
         ]
 
-    def expectations(self, subject: Subject, scale: float = 1.0) -> Tensor:
+    def expectations(self, workload: Workload, scale: float = 1.0) -> Tensor:
         """The extrapolated parities with infinitely many shots, `(samples, parities)`, at a noise scale."""
-        values = torch.stack([each.expectations(scale) for each in self.folded(subject)], dim=-1)
+        values = torch.stack([each.expectations(scale) for each in self.folded(workload)], dim=-1)
         return values @ self.weights
 
     def scores(
-        self, subject: Subject, shots: int, repeats: int, rng: np.random.Generator, scale: float = 1.0
+        self, workload: Workload, shots: int, repeats: int, rng: np.random.Generator, scale: float = 1.0
     ) -> list[float]:
         """The scores of independent extrapolations from `shots` measurements per input in all."""
         if shots < len(self.factors):
             raise ValueError(f"shots={shots}: at least {len(self.factors)} are needed, one for each factor")
-        outcomes = [each.outcomes(scale) for each in self.folded(subject)]
+        outcomes = [each.outcomes(scale) for each in self.folded(workload)]
         share = shots // len(self.factors)
         return [
-            subject.score.value(torch.stack([measure(each, share, rng) for each in outcomes], dim=-1) @ self.weights)
+            workload.score.value(torch.stack([measure(each, share, rng) for each in outcomes], dim=-1) @ self.weights)
             for _ in range(repeats)
         ]
 
@@ -88,7 +90,7 @@ def _require_mitiq() -> None:
         raise ModuleNotFoundError(message, name="mitiq") from error
 
 
-def _folded(setting: Setting, device: Device, factor: float) -> Setting:
+def _folded(setting: MeasurementSetting, device: Device, factor: float) -> MeasurementSetting:
     """The setting with its circuit folded; its counts are those of the circuit before."""
     circuit = setting.compiled.circuit
     gates = [item for item in circuit.data if item.operation.name not in ("barrier", "measure", "delay")]

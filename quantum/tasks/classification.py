@@ -68,7 +68,7 @@ class Classification(CircuitTask):
         return self.correct(weights, part) / len(self.labels[part])
 
     @torch.no_grad()
-    def merit(self, weights: Tensor) -> tuple[int, float]:
+    def selection_score(self, weights: Tensor) -> tuple[int, float]:
         """More is better: training and validation samples right, then less loss over them. Circuits are chosen by it.
 
         Some of a hundred circuits are lucky on a small validation part alone; a circuit of thirty angles hardly

@@ -207,7 +207,7 @@ class Energy(CircuitTask):
         return 1 - float(self.objective(weights, part)) / (high - low)
 
     @torch.no_grad()
-    def merit(self, weights: Tensor) -> tuple[float, float]:
+    def selection_score(self, weights: Tensor) -> tuple[float, float]:
         return self.quality(weights, "train"), 0.0
 
     def frozen(self, weights: Tensor, free: Tensor) -> "Energy":

@@ -1,4 +1,4 @@
-"""What a circuit is trained for, and how: the task that the compressor takes, and Adam."""
+"""Training of circuits: the task protocol that the compressor takes, and its training with Adam."""
 
 import abc
 from collections.abc import Callable
@@ -15,12 +15,15 @@ from shared import penalty
 
 @dataclass(frozen=True)
 class Training:
-    """Adam's settings: `steps` for a full training (its rate falls to 0 along a cosine), `nudge` for one x-update."""
+    """Adam's settings: `steps` at `rate` for a full training, `inner_steps` at `inner_rate` for one x-update of ADMM.
+
+    The rate of a full training falls to 0 along a cosine, that of an x-update is constant.
+    """
 
     steps: int = 400
     rate: float = 0.05
-    nudge: int = 20
-    nudge_rate: float = 0.03
+    inner_steps: int = 20
+    inner_rate: float = 0.03
 
 
 def descend(
@@ -41,32 +44,33 @@ def descend(
 
 @dataclass(frozen=True, eq=False)
 class CircuitTask(abc.ABC):
-    """A `shared.Task` over a circuit's weights, as blocks of one angle, and what the compressor asks besides.
+    """A `shared.Task` over a circuit's weights, as blocks of one angle, with what the compressor needs beside it.
 
-    A task says what is made small (`objective`), how good that is (`quality`), by what circuits are chosen (`merit`)
-    and what is left of it once some weights are fixed (`frozen`); how it is trained follows.
+    A subclass defines the loss (`objective`), the reported quality (`quality`), the order in which circuits are
+    preferred (`selection_score`) and the task of the free weights once the others are fixed (`frozen`). Training
+    follows from these.
     """
 
     circuit: Circuit
     readout: Readout
-    """What has to stay measurable at the end of the circuit."""
+    """The parities that are measured at the end of the circuit."""
     training: Training = field(default_factory=Training, kw_only=True)
 
     @abc.abstractmethod
     def objective(self, weights: Tensor, part: str) -> Tensor:
-        """What training makes small, `(...,)`, at weights `(..., circuit.weights)`, on `train`, `val` or `test`."""
+        """The loss `(...,)` at weights `(..., circuit.weights)` on the part `train`, `val` or `test` of the data."""
 
     @abc.abstractmethod
     def quality(self, weights: Tensor, part: str) -> float:
-        """What users are told: a share of the best there can be, 1."""
+        """The reported quality, as a share of the best possible value: at most 1."""
 
     @abc.abstractmethod
-    def merit(self, weights: Tensor) -> tuple[float, float]:
-        """More is better: what circuits are chosen by."""
+    def selection_score(self, weights: Tensor) -> tuple[float, float]:
+        """The key by which circuits are selected; a larger one is better."""
 
     @abc.abstractmethod
     def frozen(self, weights: Tensor, free: Tensor) -> Self:
-        """The task of the free weights alone, which keep their order, with all others bound."""
+        """The task over the free weights alone, in their order, with all other weights bound."""
 
     @final
     @torch.no_grad()
@@ -80,13 +84,16 @@ class CircuitTask(abc.ABC):
         if free is not None:
             return self.retrain(x[:, 0], free[:, 0], x.T)[0][:, None]
         t = self.training
-        return descend(lambda w: self.objective(w[:, 0], "train") + penalty(w, anchor, rho), x, t.nudge, t.nudge_rate)
+        return descend(
+            lambda w: self.objective(w[:, 0], "train") + penalty(w, anchor, rho), x, t.inner_steps, t.inner_rate
+        )
 
     @final
     def retrain(self, weights: Tensor, free: Tensor, starts: Tensor) -> Tensor:
         """Trains the free weights from each of `starts` `(starts, weights)`, the others fixed at `weights`.
 
-        Same shape as `starts`. Runs on the circuit that is left, so a sparse pattern trains faster than the dense one.
+        Same shape as `starts`. The circuit of the free weights alone is trained, so a sparse pattern trains faster than
+        the dense circuit.
         """
         short = self.frozen(weights, free)
         trained = free.nonzero()[: short.circuit.weights, 0]

@@ -15,7 +15,7 @@ from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import load
 from quantum.tasks.training import Training
 
-QUICK = Training(steps=15, nudge=5)
+QUICK = Training(steps=15, inner_steps=5)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -67,15 +67,15 @@ def test_the_start_of_most_merit_is_kept(iris):
     """The same starts, trained one by one."""
     ((task, weights),) = train_small(iris, (2,), 4, generator(3))
     each = [task.train(start) for start in random_starts(task, 4, generator(3))]
-    assert task.merit(weights) == pytest.approx(max(map(task.merit, each)), abs=1e-9)
-    assert len(set(map(task.merit, each))) > 1
+    assert task.selection_score(weights) == pytest.approx(max(map(task.selection_score, each)), abs=1e-9)
+    assert len(set(map(task.selection_score, each))) > 1
 
 
 def test_merit_counts_what_is_right_on_training_and_validation_then_less_loss(iris):
     weights = draw_weights(iris.circuit, 0)
     seen = ("train", "val")
     loss = sum(float(iris.cross_entropy(weights, part)) * len(iris.labels[part]) for part in seen)
-    assert iris.merit(weights) == (sum(iris.correct(weights, part) for part in seen), -loss)
+    assert iris.selection_score(weights) == (sum(iris.correct(weights, part) for part in seen), -loss)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 5])

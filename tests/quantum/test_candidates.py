@@ -15,7 +15,7 @@ from quantum.circuits.lossless import lossless
 from quantum.circuits.readout import per_class
 from quantum.compilation.compile import Compiled, compile_circuit, deploy
 from quantum.compvqc.budget import Budget, parse
-from quantum.compvqc.candidates import Candidate, Rule, candidate
+from quantum.compvqc.candidates import Candidate, SelectionRule, candidate
 from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
 from quantum.tasks.classification import Classification, classification
@@ -45,16 +45,16 @@ BUDGETS = ("drop<=0.01", "drop<=0.05,twoq<=4", "twoq<=3", "depth<=15,twoq<=5")
 @pytest.mark.parametrize("text", BUDGETS)
 @given(candidates=several)
 def test_the_choice_is_allowed_and_nothing_allowed_is_better(text, candidates):
-    rule = Rule(parse(text), made())
+    rule = SelectionRule(parse(text), made())
     allowed = [c for c in candidates if rule.allows(c)]
     best = rule.best(candidates)
     assert (best is None) == (not allowed)
     if best is not None:
         assert any(best is c for c in allowed)
         if "drop" in text:
-            assert best.count == min(c.count for c in allowed)
+            assert best.cost_key == min(c.cost_key for c in allowed)
         else:
-            assert best.merit == max(c.merit for c in allowed)
+            assert best.selection_score == max(c.selection_score for c in allowed)
 
 
 @given(candidates=several, seed=st.randoms())
@@ -62,11 +62,11 @@ def test_the_order_of_the_candidates_does_not_matter(candidates, seed):
     shuffled = list(candidates)
     seed.shuffle(shuffled)
     for text in BUDGETS:
-        rule = Rule(parse(text), made())
+        rule = SelectionRule(parse(text), made())
         one, other = rule.best(candidates), rule.best(shuffled)
         assert (one is None) == (other is None)
         if one is not None and other is not None:
-            key = "count" if "drop" in text else "merit"
+            key = "cost_key" if "drop" in text else "selection_score"
             assert getattr(one, key) == getattr(other, key)
 
 
@@ -86,13 +86,13 @@ def test_the_order_of_the_candidates_does_not_matter(candidates, seed):
     ],
 )
 def test_what_a_budget_allows_beside_the_dense_circuit(text, what, allowed):
-    assert Rule(parse(text), made()).allows(made(**what)) == allowed
+    assert SelectionRule(parse(text), made()).allows(made(**what)) == allowed
 
 
 def test_fewer_entanglers_come_before_depth_and_depth_before_loss():
     cheaper = [made(1, 30, loss=0.3), made(2, 10, loss=0.3), made(2, 11, loss=0.2), made(2, 11, loss=0.25)]
-    assert all(a.count < b.count for a, b in itertools.pairwise(cheaper))
-    assert Rule(Budget(drop=0.1), made()).best(cheaper[::-1]) is cheaper[0]
+    assert all(a.cost_key < b.cost_key for a, b in itertools.pairwise(cheaper))
+    assert SelectionRule(Budget(drop=0.1), made()).best(cheaper[::-1]) is cheaper[0]
 
 
 # Trained weights as a candidate -----------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_a_candidate_is_what_the_device_runs_and_what_validation_says(where):
     assert found.readout == parities == deploy(task.circuit.bind(weights.tolist()), task.readout, target)[1]
     assert found.val_accuracy == task.accuracy(weights, "val")
     assert found.val_loss == float(task.cross_entropy(weights, "val"))
-    assert found.merit == task.merit(weights)
+    assert found.selection_score == task.selection_score(weights)
     assert found.free.all()
     assert torch.equal(found.weights, weights)
 
@@ -127,4 +127,4 @@ def test_the_test_part_is_not_looked_at():
     for held in (blind.states, blind.labels):
         held.pop("test")
     weights = draw_weights(task.circuit, 3)
-    assert candidate(blind, device("nairobi"), weights, seeds=(0,)).merit == task.merit(weights)
+    assert candidate(blind, device("nairobi"), weights, seeds=(0,)).selection_score == task.selection_score(weights)

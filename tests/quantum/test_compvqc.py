@@ -14,7 +14,7 @@ from quantum.compilation.compile import deploy
 from quantum.compilation.levels import level_table
 from quantum.compvqc.baselines import random_starts
 from quantum.compvqc.budget import parse
-from quantum.compvqc.candidates import Rule
+from quantum.compvqc.candidates import SelectionRule
 from quantum.compvqc.menus import angle_levels
 from quantum.compvqc.regrow import with_slots
 from quantum.compvqc.search import Compression, CompVQC
@@ -26,7 +26,12 @@ from quantum.tasks.training import Training
 from shared import ADMM
 
 QUICK = CompVQC(
-    admm=ADMM(rho=0.03, steps=3, reprice_every=3, fine_tune=0), rung=0.6, restarts=1, polish=1, moves=2, rounds=1
+    admm=ADMM(rho=0.03, steps=3, reprice_every=3, fine_tune=0),
+    shrink_factor=0.6,
+    restarts=1,
+    polish=1,
+    moves=2,
+    rounds=1,
 )
 STARTS = 2
 
@@ -62,7 +67,7 @@ CIRCUITS = {
 def task(kind: str) -> tuple[Classification, Tensor]:
     """A task on three wires, and trained starts."""
     circuit = CIRCUITS[kind]
-    found = classification(circuit, exclusive_or(), training=Training(steps=60, nudge=8, rate=0.08))
+    found = classification(circuit, exclusive_or(), training=Training(steps=60, inner_steps=8, rate=0.08))
     return found, found.train(random_starts(found, STARTS, torch.Generator().manual_seed(0)))
 
 
@@ -108,7 +113,7 @@ def test_it_is_smaller(case):
     found, _, _, mode, _ = case
     if mode != "snap":
         assert found.best.compiled.twoq < found.dense.compiled.twoq
-    assert found.best.count <= found.dense.count
+    assert found.best.cost_key <= found.dense.cost_key
 
 
 def test_every_frozen_angle_is_on_its_menu(case):
@@ -145,7 +150,7 @@ def test_the_compressed_circuit_is_its_compiled_one(case):
 
 def test_the_best_is_the_rule_s_choice(case):
     found, budget, kind, _, _ = case
-    rule = Rule(parse(budget), found.dense)
+    rule = SelectionRule(parse(budget), found.dense)
     assert rule.allows(found.best)
     assert rule.best(found.candidates) is found.best
     assert min(c.val_loss for c in found.candidates[:STARTS]) == found.dense.val_loss
@@ -181,17 +186,17 @@ def test_the_same_seed_gives_the_same_circuit():
     for a, b in zip(first.candidates, again.candidates, strict=True):
         assert torch.equal(a.weights, b.weights)
         assert torch.equal(a.free, b.free)
-        assert (a.count, a.merit) == (b.count, b.merit)
+        assert (a.cost_key, a.selection_score) == (b.cost_key, b.selection_score)
 
 
-def test_the_starts_are_left_as_they_are_and_progress_is_told():
+def test_the_starts_are_left_as_they_are_and_progress_is_called():
     found, starts = task("fixed")
-    before, told = starts.clone(), []
+    before, calls = starts.clone(), []
     budget, generator = parse("twoq<=1"), torch.Generator().manual_seed(0)
-    QUICK.compress(found, device("nairobi"), budget, starts, generator, report=lambda *step: told.append(step))
+    QUICK.compress(found, device("nairobi"), budget, starts, generator, progress=lambda *step: calls.append(step))
     assert torch.equal(starts, before)
-    assert [(done, total) for done, total, _ in told] == [(0, 3), (1, 3), (2, 3)]
-    assert "start 1 of 2" in told[0][2]
+    assert [(done, total) for done, total, _ in calls] == [(0, 3), (1, 3), (2, 3)]
+    assert "start 1 of 2" in calls[0][2]
 
 
 def test_a_budget_below_the_cheapest_circuit_is_refused_in_one_line():

@@ -55,14 +55,16 @@ def made(request, tmp_path_factory):
         checkpoint=lambda _, compute: compute(),
     )
     with pytest.MonkeyPatch.context() as patch:
-        quick = partial(Compressor, admm=ADMM_OF_3, rung=0.6, restarts=0, polish=1, moves=2, rounds=1)
+        quick = partial(Compressor, admm=ADMM_OF_3, shrink_factor=0.6, restarts=0, polish=1, moves=2, rounds=1)
         patch.setattr(compvqc, "Compressor", quick)
         patch.setattr(compvqc, "SMALL_LAYERS", (1, 3))
         patch.setattr(compvqc, "SMALL_STARTS", 1)
         patch.setattr(compvqc, "SHARES", (0.5,))
         patch.setattr(compvqc, "SEEDS", range(2))
         patch.setattr(controls, "SEEDS", range(2))
-        patch.setattr(compvqc, "classification", partial(compvqc.classification, training=Training(steps=60, nudge=5)))
+        patch.setattr(
+            compvqc, "classification", partial(compvqc.classification, training=Training(steps=60, inner_steps=5))
+        )
         result = CompVQC().run(settings, context)
     return result, files
 

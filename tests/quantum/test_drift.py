@@ -12,11 +12,11 @@ from quantum.circuits.ansatz import ansatz
 from quantum.circuits.circuit import Circuit, Gate
 from quantum.devices.target import device, to_json
 from quantum.noise.drift import Drift, drift, history, summary
-from quantum.noise.energy import subject as energy_subject
+from quantum.noise.energy import energy_workload
 from quantum.noise.engine.channels import Noise
 from quantum.noise.engine.pauli import choi
 from quantum.noise.repository import Repository, calibration, kept_days, repository
-from quantum.noise.subject import Subject, classifier
+from quantum.noise.workload import Workload, classifier
 from quantum.tasks.data import Part
 from quantum.tasks.energy import tfim
 
@@ -29,7 +29,7 @@ def synthetic(seed: int = 0, count: int = DAYS, **how: float):
 
 
 @cache
-def subject(layers: int = 1, seed: int = 0) -> Subject:
+def workload(layers: int = 1, seed: int = 0) -> Workload:
     rng = np.random.default_rng(seed)
     circuit = ansatz("line", layers=layers)
     part = Part(torch.tensor(rng.uniform(0, np.pi, (8, 4))), torch.tensor(rng.integers(0, 4, 8)))
@@ -91,10 +91,10 @@ def test_a_folder_of_snapshots_is_a_history(tmp_path):
 
 
 def test_drift_is_the_circuit_on_each_day():
-    days = drift(subject(), synthetic())
+    days = drift(workload(), synthetic())
     assert len({day["shift"] for day in days}) == DAYS
     for found, day in zip(days[:3], synthetic(), strict=False):
-        case = subject().on(day)
+        case = workload().on(day)
         assert found["shift"] == pytest.approx(float((case.expectations() - case.expectations(0.0)).abs().mean()))
         assert found["score"] == case.score.value(case.expectations())
 
@@ -110,7 +110,7 @@ def test_a_summary_of_days():
     assert summary(days, None)["above"] is None
 
 
-def one_wire(wire: int) -> Subject:
+def one_wire(wire: int) -> Workload:
     """A model whose answer depends on one qubit alone: right as long as that one keeps its excitation."""
     circuit = Circuit(7, (Gate("x", (wire,)),))
     part = Part(torch.zeros(4, 1).double(), torch.zeros(4, dtype=torch.int64))
@@ -156,7 +156,9 @@ def _from_plain(plain):
 def test_of_energies_the_lower_one_is_picked():
     problem = tfim(2)
     bodies = {"up": Circuit(2, (Gate("x", (0,)),)), "down": Circuit(2, ())}  # <ZZ> = -1 and +1, of a coupling of -1
-    models = {name: energy_subject(name, body, problem, device("nairobi"), seeds=(0,)) for name, body in bodies.items()}
+    models = {
+        name: energy_workload(name, body, problem, device("nairobi"), seeds=(0,)) for name, body in bodies.items()
+    }
     built = repository(models, synthetic(0, 4), 2, np.random.default_rng(0))
     assert set(built.models) == {"down"}
     assert max(built.scores) < 0
@@ -171,7 +173,7 @@ def test_a_history_is_known_first_and_new_later():
 
 
 def test_a_look_up_takes_less_than_a_second():
-    built = repository({"1": subject(1), "2": subject(2, 1)}, synthetic(), 5, np.random.default_rng(0))
+    built = repository({"1": workload(1), "2": workload(2, 1)}, synthetic(), 5, np.random.default_rng(0))
     today = synthetic(1)[0]
     began = time.perf_counter()
     choice = Repository.from_json(built.to_json()).pick(today)
@@ -180,7 +182,7 @@ def test_a_look_up_takes_less_than_a_second():
 
 
 def test_a_repository_reads_back():
-    built = repository({"1": subject(1)}, synthetic(), 3, np.random.default_rng(0))
+    built = repository({"1": workload(1)}, synthetic(), 3, np.random.default_rng(0))
     again = Repository.from_json(built.to_json())
     assert all(again.pick(day) == built.pick(day) for day in synthetic(1))
     assert again.to_json() == built.to_json()
@@ -191,7 +193,7 @@ def test_a_repository_reads_back():
 
 
 def test_a_repository_is_of_one_device():
-    built = repository({"1": subject(1)}, synthetic(0, 3), 2, np.random.default_rng(0))
+    built = repository({"1": workload(1)}, synthetic(0, 3), 2, np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"fake_manila has no .*: the repository is of another device"):
         built.pick(device("manila"))
     with pytest.raises(ValueError, match="0 models, 1 days and 0 clusters: needs 1, 2 and 1 at least"):

@@ -15,7 +15,7 @@ from quantum.compvqc.search import CompVQC
 from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
 from quantum.noise.attribution import attribution
-from quantum.noise.energy import subject
+from quantum.noise.energy import energy_workload
 from quantum.noise.robustness import curve, robustness
 from quantum.tasks.energy import (
     HAMILTONIANS,
@@ -78,7 +78,7 @@ def test_every_way_gives_the_same_energy(name):
     assert float(task.energy(weights)) == pytest.approx(expected, abs=1e-10)
     assert float(task.objective(weights, "val")) == pytest.approx(expected - problem.range[0], abs=1e-9)
     for simplify in (True, False):
-        case = subject(name, task.state(weights), problem, device("nairobi"), seeds=(0,), simplify=simplify)
+        case = energy_workload(name, task.state(weights), problem, device("nairobi"), seeds=(0,), simplify=simplify)
         assert case.score.value(case.expectations(0.0)) == pytest.approx(expected, abs=1e-9)
 
 
@@ -114,7 +114,7 @@ def test_every_term_is_measured_once_in_a_basis_that_shows_it():
 def test_it_is_a_task(name):
     problem = hamiltonian(name)
     body = qaoa(problem, 1) if name == "maxcut6" else ansatz("line", 4, 1)
-    task = energy_task(body, problem, Training(nudge=5, steps=10))
+    task = energy_task(body, problem, Training(inner_steps=5, steps=10))
     check_task(task, drawn(task.circuit)[:, None])
 
 
@@ -136,7 +136,7 @@ def test_the_compressor_takes_it_and_the_report_too():
     assert found.best.compiled.twoq <= 6
     grown = getattr(found, "task", task)
     assert isinstance(grown, Energy)
-    case = subject("compressed", grown.state(found.best.weights), problem, device("nairobi"), seeds=(0,))
+    case = energy_workload("compressed", grown.state(found.best.weights), problem, device("nairobi"), seeds=(0,))
     value = case.score.value(case.expectations(0.0))
     assert value == pytest.approx(float(grown.energy(found.best.weights)), abs=1e-8)
     report = robustness(case, np.random.default_rng(0), repeats=2)
@@ -148,7 +148,7 @@ def test_the_compressor_takes_it_and_the_report_too():
 
 def test_noise_and_its_sources_over_several_bases():
     body = efficient_su2(4, 1)
-    case = subject("su2", body.bind(drawn(body).tolist()), h2(), device("nairobi"), seeds=(0,))
+    case = energy_workload("su2", body.bind(drawn(body).tolist()), h2(), device("nairobi"), seeds=(0,))
     assert len(case.settings) == 5
     found = attribution(case)
     assert found["shift"] == pytest.approx(curve(case, [1.0])[0]["shift"])
@@ -167,4 +167,4 @@ def test_bad_energies():
     with pytest.raises(ValueError, match="tfim4 has terms beside Z and ZZ: QAOA takes a diagonal cost of pairs"):
         qaoa(tfim(4))
     with pytest.raises(ValueError, match="c has 4 wires, 1 weights and 0 features: tfim4 needs a bound circuit on 4"):
-        subject("c", Circuit(4, (Gate("rx", (0,), weight=0),)), tfim(4), device("nairobi"))
+        energy_workload("c", Circuit(4, (Gate("rx", (0,), weight=0),)), tfim(4), device("nairobi"))

@@ -87,11 +87,11 @@ def aer_model(name: str, qubits: tuple[int, ...], scale: float) -> NoiseModel:
 def by_aer(noisy: NoisyCircuit, name: str, x: np.ndarray, states: np.ndarray | None = None) -> np.ndarray:
     """Outcome probabilities `(samples, 2**wires)` from density matrices, with the published readout errors on top."""
     raw = Device(name, name, published(name))
-    circuit = padded(noisy.circuit, noisy.device, noisy.sources)
+    circuit = padded(noisy.circuit, noisy.device, noisy.input_qubits)
     qubits = (
         tuple(range(7))
         if whole_model(name, noisy.scale)
-        else tuple(trajectories.used(circuit, noisy.wires + noisy.sources))
+        else tuple(trajectories.used(circuit, noisy.wires + noisy.input_qubits))
     )
     small = trajectories.compact(circuit, qubits)
     if not whole_model(name, noisy.scale):
@@ -103,7 +103,7 @@ def by_aer(noisy: NoisyCircuit, name: str, x: np.ndarray, states: np.ndarray | N
         if states is not None:
             whole = np.zeros(2**small.num_qubits, complex)
             for index, value in enumerate(states[k]):
-                whole[sum((index >> w & 1) << qubits.index(q) for w, q in enumerate(noisy.sources))] = value
+                whole[sum((index >> w & 1) << qubits.index(q) for w, q in enumerate(noisy.input_qubits))] = value
             run.set_density_matrix(np.outer(whole, whole.conj()))
         run = run.compose(small.assign_parameters({p: row[p.index] for p in small.parameters}))
         run.save_probabilities([qubits.index(q) for q in noisy.wires])
@@ -249,7 +249,7 @@ def test_only_what_reaches_the_measurement_is_followed():
     """A brickwork of 20 qubits, read on one of them: two layers reach it from four."""
     layers = [Gate("cx", (w, w + 1)) for start in (0, 1) for w in range(start, 19, 2)]
     noisy = on_device(Circuit(20, tuple(layers)), "torino")
-    width = heisenberg.plan(noisy.steps, {noisy.wires[10]}).width
+    width = heisenberg.contraction_plan(noisy.steps, {noisy.wires[10]}).width
     assert width <= 4
     assert float(noisy.expectations(Readout(((10,),), ()))[0, 0]) > 0.7
 
@@ -263,7 +263,7 @@ def test_the_engine_differentiates_in_the_channels():
 
     def value(matrix):
         steps = [*noisy.steps[:k], noisy.steps[k]._replace(channel=matrix), *noisy.steps[k + 1 :]]
-        return heisenberg.expectations(heisenberg.plan(steps, noisy.wires[:1]), [noisy.wires[:1]], x)[0, 0]
+        return heisenberg.expectations(heisenberg.contraction_plan(steps, noisy.wires[:1]), [noisy.wires[:1]], x)[0, 0]
 
     gradient = torch.func.grad(value)(channel)
     direction = torch.tensor(np.random.default_rng(0).normal(size=channel.shape))

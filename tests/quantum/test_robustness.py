@@ -20,10 +20,10 @@ from quantum.devices.target import device
 from quantum.interop.qiskit import to_qiskit
 from quantum.noise.attribution import KINDS, attribution
 from quantum.noise.engine import trajectories
-from quantum.noise.engine.heisenberg import expectations, plan
+from quantum.noise.engine.heisenberg import contraction_plan, expectations
 from quantum.noise.engine.schedule import padded
 from quantum.noise.robustness import SCALES, curve, robustness
-from quantum.noise.subject import Accuracy, Setting, Subject, classifier, measure, prepared
+from quantum.noise.workload import Accuracy, MeasurementSetting, Workload, classifier, measure, state_workload
 from quantum.tasks.data import Part
 
 
@@ -33,25 +33,25 @@ def samples(count: int = 6, columns: int = 8, seed: int = 0) -> Part:
 
 
 @cache
-def subject(name: str = "line", target: str = "nairobi", layers: int = 2, seed: int = 0) -> Subject:
+def workload(name: str = "line", target: str = "nairobi", layers: int = 2, seed: int = 0) -> Workload:
     circuit = ansatz(name, layers=layers)
     weights = np.random.default_rng(seed).uniform(-3, 3, circuit.weights)
     return classifier(name, circuit.bind(weights), samples(seed=seed), 4, device(target), seeds=(0,))
 
 
-def switched_off(case: Subject, quiet) -> torch.Tensor:
+def switched_off(case: Workload, quiet) -> torch.Tensor:
     """The parities with the noise of some parts off, straight from the channels."""
     (circuit,), (setting,) = case.noisy(), case.settings
     steps = [(part._replace(error=None) if quiet(k, part) else part).step() for k, part in enumerate(circuit.parts)]
     strings = [tuple(circuit.wires[wire] for wire in string) for string in setting.readout.strings]
-    return expectations(plan(steps, {q for string in strings for q in string}), strings, case.x.double())
+    return expectations(contraction_plan(steps, {q for string in strings for q in string}), strings, case.x.double())
 
 
 @pytest.mark.parametrize(
     ("name", "target"), [("line", "nairobi"), ("seismic", "torino"), ("real_amplitudes", "manila")]
 )
 def test_every_gate_equals_switching_it_off(name, target):
-    case = subject(name, target, layers=1)
+    case = workload(name, target, layers=1)
     found, ideal, noisy = attribution(case), case.expectations(0.0), case.expectations()
     assert found["shift"] == pytest.approx(float((noisy - ideal).abs().mean()))
     towards = torch.sign(ideal - noisy)
@@ -63,7 +63,7 @@ def test_every_gate_equals_switching_it_off(name, target):
 
 
 def test_qubits_and_kinds_equal_switching_them_off():
-    case = subject()
+    case = workload()
     found, ideal = attribution(case), case.expectations(0.0)
 
     def left(quiet) -> float:
@@ -78,19 +78,19 @@ def test_qubits_and_kinds_equal_switching_them_off():
 
 
 def test_attribution_in_turns(monkeypatch):
-    whole = attribution(subject())
+    whole = attribution(workload())
     monkeypatch.setattr("quantum.noise.attribution.MEMORY", 1)
-    for ours, theirs in zip(attribution(subject())["gates"], whole["gates"], strict=True):
+    for ours, theirs in zip(attribution(workload())["gates"], whole["gates"], strict=True):
         assert ours["gain"] == pytest.approx(theirs["gain"], abs=1e-14)
 
 
 def test_a_circuit_too_wide_has_no_attribution(monkeypatch):
     monkeypatch.setattr("quantum.noise.attribution.EXACT_NUMBERS", 16)
-    assert attribution(subject()) is None
+    assert attribution(workload()) is None
 
 
 def test_the_curve_is_the_engine_at_each_scale():
-    case = subject()
+    case = workload()
     ideal = case.expectations(0.0)
     for point in curve(case, SCALES):
         values = case.expectations(point["scale"])
@@ -103,7 +103,7 @@ def test_the_curve_is_the_engine_at_each_scale():
 
 def test_the_noisy_score_is_aers():
     """The whole way, from data to the number of samples right, with Aer's shots instead of our engine."""
-    case = subject()
+    case = workload()
     (noisy,) = case.noisy()
     qubits = trajectories.used(noisy.circuit, noisy.wires)
     small = trajectories.relaxed(
@@ -132,14 +132,14 @@ def test_margins_are_the_right_score_less_the_best_other():
 @given(st.integers(0, 50), st.sampled_from([1, 7, 100]))
 @settings(deadline=None, max_examples=10)
 def test_shots_come_from_the_generator_alone(seed, shots):
-    outcomes = subject().outcomes()
+    outcomes = workload().outcomes()
     first, again = (measure(outcomes, shots, np.random.default_rng(seed)) for _ in range(2))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
     torch.testing.assert_close((first * shots).round(), first * shots, rtol=0, atol=1e-9)
 
 
 def test_many_shots_reach_the_exact_score():
-    case = subject()
+    case = workload()
     values = measure(case.outcomes(), 10**7, np.random.default_rng(0))
     torch.testing.assert_close(values, case.expectations(), rtol=0, atol=2e-3)
 
@@ -148,7 +148,10 @@ def test_the_report_draws_its_shots_at_the_devices_own_noise():
     circuit = ansatz("line", layers=2)
     body = circuit.bind(np.random.default_rng(0).uniform(-3, 3, circuit.weights))
     found = robustness(
-        prepared("plain", body, device("nairobi"), seeds=(0,)), np.random.default_rng(0), shots=(10**7,), repeats=2
+        state_workload("plain", body, device("nairobi"), seeds=(0,)),
+        np.random.default_rng(0),
+        shots=(10**7,),
+        repeats=2,
     )
     score = {point["scale"]: point["score"] for point in found["scales"]}
     assert abs(score[1.0] - score[0.0]) > 0.01
@@ -156,7 +159,7 @@ def test_the_report_draws_its_shots_at_the_devices_own_noise():
 
 
 def test_two_bases_share_the_shots():
-    case = subject()
+    case = workload()
     twice = replace(case, settings=case.settings * 2)
     torch.testing.assert_close(twice.expectations(), torch.cat([case.expectations()] * 2, dim=1))
     assert measure(twice.outcomes(), 100, np.random.default_rng(0)).shape == (6, 8)
@@ -167,10 +170,10 @@ def test_two_bases_share_the_shots():
 
 
 def test_a_report_is_json_and_the_same_again():
-    first, again = (robustness(subject(), np.random.default_rng(3), repeats=2) for _ in range(2))
+    first, again = (robustness(workload(), np.random.default_rng(3), repeats=2) for _ in range(2))
     assert json.loads(json.dumps(first)) == first == again
     assert [len(point["scores"]) for point in first["shots"]] == [2, 2, 2]
-    assert first["counts"]["twoq"] == subject().settings[0].compiled.twoq
+    assert first["counts"]["twoq"] == workload().settings[0].compiled.twoq
     assert 0 < first["counts"]["esp"] < 1
 
 
@@ -188,7 +191,8 @@ def test_own_features_are_found():
     case = classifier("own", own, Part(part.x, part.y % 2), 2, device("nairobi"), simplify=False)
     compiled = compile_circuit(to_qiskit(own), device("nairobi"), range(8))
     torch.testing.assert_close(
-        replace(case, settings=(Setting(compiled, case.settings[0].readout),)).expectations(), case.expectations()
+        replace(case, settings=(MeasurementSetting(compiled, case.settings[0].readout),)).expectations(),
+        case.expectations(),
     )
 
 
@@ -202,7 +206,7 @@ def test_simplifying_keeps_the_ideal_values_and_not_the_noise():
 
 
 def test_another_calibration_of_the_same_circuit():
-    case = subject(target="jakarta")
+    case = workload(target="jakarta")
     other = case.on(device("nairobi"))
     assert other.settings is case.settings
     assert (case.expectations(0.0) - other.expectations(0.0)).abs().max() < 1e-12

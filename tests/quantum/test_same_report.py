@@ -11,7 +11,7 @@ from qiskit.circuit import ParameterVector
 from quantum.devices.target import device
 from quantum.interop import read
 from quantum.noise.robustness import robustness
-from quantum.noise.subject import classifier
+from quantum.noise.workload import classifier
 from quantum.tasks.data import Part
 
 qml = pytest.importorskip("pennylane")

@@ -21,7 +21,7 @@ from quantum.tasks.data import PARTS, Data, Part, load
 from quantum.tasks.training import Training
 from shared.core.testing import check_task
 
-QUICK = Training(steps=12, nudge=12)
+QUICK = Training(steps=12, inner_steps=12)
 WIRES, FEATURES = 3, 4
 
 
@@ -66,7 +66,7 @@ def test_the_laws_of_a_task(each):
 @pytest.mark.parametrize("rho", [0.5, 5.0])
 def test_the_update_goes_to_where_the_loss_and_the_pull_balance(rho):
     """`grad loss(x) + rho (x - anchor) = 0`, once there are steps enough."""
-    slow = replace(task("angle"), training=Training(nudge=400, nudge_rate=0.02))
+    slow = replace(task("angle"), training=Training(inner_steps=400, inner_rate=0.02))
     anchor = draw_weights(slow.circuit, 8)[:, None]
     x = slow.fit(anchor, anchor, rho).requires_grad_()
     (slope,) = torch.autograd.grad(slow.cross_entropy(x[:, 0], "train"), x)

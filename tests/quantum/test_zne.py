@@ -11,7 +11,7 @@ import torch
 from quantum.circuits.ansatz import ansatz
 from quantum.circuits.circuit import Circuit, Gate
 from quantum.devices.target import device
-from quantum.noise.subject import Subject, classifier, prepared
+from quantum.noise.workload import Workload, classifier, state_workload
 from quantum.noise.zne import ZNE, fold
 from quantum.tasks.data import Part
 
@@ -19,7 +19,7 @@ needs_mitiq = pytest.mark.skipif(find_spec("mitiq") is None, reason="mitiq is no
 
 
 @cache
-def subject(target: str = "nairobi", encoding: str = "angle") -> Subject:
+def workload(target: str = "nairobi", encoding: str = "angle") -> Workload:
     rng = np.random.default_rng(0)
     circuit = ansatz("line", layers=1)
     part = Part(torch.tensor(rng.uniform(0, np.pi, (6, 8))), torch.tensor(rng.integers(0, 4, 6)))
@@ -30,21 +30,21 @@ def subject(target: str = "nairobi", encoding: str = "angle") -> Subject:
 @needs_mitiq
 @pytest.mark.parametrize("target", ["nairobi", "torino", "sherbrooke", "cz,rzz,rx,rz,x@line:5", "rxx,rx,ry,rz@full:4"])
 def test_a_folded_circuit_computes_the_same(target):
-    ideal = subject(target).expectations(0.0)
-    for each in ZNE((1.0, 2.2, 3.0)).folded(subject(target)):
+    ideal = workload(target).expectations(0.0)
+    for each in ZNE((1.0, 2.2, 3.0)).folded(workload(target)):
         torch.testing.assert_close(each.expectations(0.0), ideal, rtol=0, atol=1e-10)
 
 
 @needs_mitiq
 def test_states_find_their_qubits_after_folding():
-    case = subject(encoding="amplitude")
+    case = workload(encoding="amplitude")
     for each in ZNE().folded(case):
         torch.testing.assert_close(each.expectations(0.0), case.expectations(0.0), rtol=0, atol=1e-10)
 
 
 @needs_mitiq
 def test_a_longer_circuit_has_more_noise():
-    case = subject()
+    case = workload()
     ideal = case.expectations(0.0)
     shifts = [float((each.expectations() - ideal).abs().mean()) for each in ZNE().folded(case)]
     assert shifts == sorted(shifts)
@@ -70,8 +70,8 @@ def test_each_value_is_what_mitiq_extrapolates(inference):
 
     method = {"richardson": RichardsonFactory, "linear": LinearFactory}[inference]
     zne = ZNE(inference=inference)
-    values = torch.stack([each.expectations() for each in zne.folded(subject())], dim=-1)
-    found = zne.expectations(subject())
+    values = torch.stack([each.expectations() for each in zne.folded(workload())], dim=-1)
+    found = zne.expectations(workload())
     for row, column in ((0, 0), (2, 1), (5, 3)):
         expected = method.extrapolate(list(zne.factors), values[row, column].tolist())
         assert float(found[row, column]) == pytest.approx(expected, abs=1e-10)
@@ -80,7 +80,7 @@ def test_each_value_is_what_mitiq_extrapolates(inference):
 
 @needs_mitiq
 def test_it_takes_most_of_a_small_noise_away():
-    case = subject()
+    case = workload()
     ideal = case.expectations(0.0)
     plain = (case.expectations(0.2) - ideal).abs().mean()
     assert (ZNE().expectations(case, 0.2) - ideal).abs().mean() < 0.5 * plain
@@ -88,17 +88,17 @@ def test_it_takes_most_of_a_small_noise_away():
 
 @needs_mitiq
 def test_shots_are_shared_and_drawn_from_the_generator():
-    first, again = (ZNE().scores(subject(), 300, 3, np.random.default_rng(1)) for _ in range(2))
+    first, again = (ZNE().scores(workload(), 300, 3, np.random.default_rng(1)) for _ in range(2))
     assert first == again
-    exact = subject().score.value(ZNE().expectations(subject()))
-    assert ZNE().scores(subject(), 3 * 10**8, 1, np.random.default_rng(0)) == [exact]
+    exact = workload().score.value(ZNE().expectations(workload()))
+    assert ZNE().scores(workload(), 3 * 10**8, 1, np.random.default_rng(0)) == [exact]
     with pytest.raises(ValueError, match="shots=2: at least 3 are needed, one for each factor"):
-        ZNE().scores(subject(), 2, 1, np.random.default_rng(0))
+        ZNE().scores(workload(), 2, 1, np.random.default_rng(0))
 
 
 @needs_mitiq
 def test_a_gate_without_an_inverse_on_the_device():
-    case = prepared("c", Circuit(2, (Gate("iswap", (0, 1)),)), device("iswap,rz,sx@line:2"), simplify=False)
+    case = state_workload("c", Circuit(2, (Gate("iswap", (0, 1)),)), device("iswap,rz,sx@line:2"), simplify=False)
     with pytest.raises(ValueError, match=r"the inverse of 'iswap' is not one of .*'s gates"):
         ZNE().folded(case)
 
@@ -106,7 +106,7 @@ def test_a_gate_without_an_inverse_on_the_device():
 def test_without_mitiq_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mitiq", None)
     with pytest.raises(ModuleNotFoundError, match=r"zne needs mitiq: pip install --no-deps mitiq==1\.1\.0"):
-        ZNE().expectations(subject())
+        ZNE().expectations(workload())
 
 
 def test_bad_settings():

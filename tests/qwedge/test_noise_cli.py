@@ -353,14 +353,14 @@ SOURCES = (
 
 def survive(count: int, seed: int) -> int:
     """Reads `count` mutated files as the command line does; anything but a circuit or a ValueError is a traceback."""
-    from quantum.noise.sources import Source
+    from quantum.noise.circuit_source import CircuitSource
 
     rng, path, refused = random.Random(seed), Path("mutant.qasm"), 0
     for _ in range(count):
         text = mutated(rng.choice(SOURCES), rng)
         path.write_bytes(text)
         try:
-            assert Source(str(path), 0).circuit().features >= 0
+            assert CircuitSource(str(path), 0).circuit().features >= 0
         except ValueError:
             refused += 1
         except Exception as error:

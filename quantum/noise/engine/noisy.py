@@ -1,4 +1,4 @@
-"""What a compiled circuit measures on a noisy device: exact expectations and probabilities, and finite shots."""
+"""Measurement results of a compiled circuit on a noisy device: exact expectations and probabilities, and shots."""
 
 import warnings
 from collections import defaultdict
@@ -22,7 +22,7 @@ from quantum.noise.engine.pauli import gate_transfer
 from quantum.noise.engine.schedule import Timed, schedule
 
 EXACT_NUMBERS = 2**28
-"""Largest `observables x 4**qubits` that the exact engine takes on (16 observables of 12 qubits): then Aer samples."""
+"""Largest `observables x 4**qubits` for the exact engine (16 observables of 12 qubits); Aer samples beyond it."""
 
 FALLBACK_SHOTS = 4000
 """Trajectories per input where the circuit is too wide: a standard error of at most 0.016 on an expectation."""
@@ -30,12 +30,12 @@ FALLBACK_SHOTS = 4000
 
 @dataclass(frozen=True, eq=False)
 class NoisyCircuit:
-    """A circuit in the device's own gates, on that device with its noise scaled by `scale`.
+    """A circuit in the basis gates of a device, on that device with its noise scaled by `scale`.
 
-    Its gates may depend on data through parameters `x[k]`. `measured[w]` is the device's qubit that holds
-    the logical wire w at the end, `prepared[w]` the one that holds it before the first gate (for amplitude encoding);
-    Qiskit's layout of the circuit says both, or give them. The noise is that of `quantum.noise` on every gate,
-    on every wait of an as-late-as-possible schedule, and on the readout.
+    Its gates may depend on data through parameters `x[k]`. `measured[w]` is the physical qubit that holds the logical
+    wire w at the end, `prepared[w]` the one that holds it before the first gate (for amplitude encoding); both default
+    to Qiskit's layout of the circuit. `quantum.noise.engine.channels.Noise` acts on every gate, on every idle time of
+    an as-late-as-possible schedule, and on the readout.
 
     >>> from quantum.devices.target import device
     >>> circuit = QuantumCircuit(7)
@@ -54,15 +54,15 @@ class NoisyCircuit:
 
     @cached_property
     def wires(self) -> tuple[int, ...]:
-        """The device's qubit that is measured for each logical wire."""
+        """The physical qubit that is measured for each logical wire."""
         layout = self.circuit.layout
         if self.measured is not None:
             return tuple(self.measured)
         return tuple(range(self.circuit.num_qubits) if layout is None else layout.final_index_layout())
 
     @cached_property
-    def sources(self) -> tuple[int, ...]:
-        """The device's qubit that begins with the data of each logical wire, if they come as states."""
+    def input_qubits(self) -> tuple[int, ...]:
+        """The physical qubit that holds each logical wire of an input state before the first gate."""
         if self.prepared is not None:
             return tuple(self.prepared)
         layout = self.circuit.layout
@@ -70,62 +70,65 @@ class NoisyCircuit:
 
     @cached_property
     def parts(self) -> list["Part"]:
-        """The circuit's operations and waits in order, and the readout of each measured qubit, with their noise."""
+        """The operations and idle times in order, then the readout of each measured qubit, with their noise."""
         noise = Noise(self.device, self.scale)
-        timed = schedule(self.circuit, self.device, self.sources)
+        timed = schedule(self.circuit, self.device, self.input_qubits)
         one = torch.eye(4, dtype=torch.float64)
         return _parts(timed, noise) + [Part("measure", (qubit,), one, noise.readout(qubit)) for qubit in self.wires]
 
     @cached_property
     def steps(self) -> list[Step | Encoding]:
-        """The circuit as channels, gates with their errors, waits, and the readout of every measured qubit."""
+        """The `parts` as channels."""
         return [part.step() for part in self.parts]
 
     def expectations(self, readout: Readout, x: Tensor | None = None, states: Tensor | None = None) -> Tensor:
         """`<prod of Z>` of each of the readout's parities as measured, `(samples, strings)`, in double precision.
 
         `x` is `(samples, features)`; `states` `(samples, 2**wires)` are pure states to begin with, wire 0 the least
-        significant bit. Exact; a circuit too wide for that is sampled by Aer, with a warning that says so.
+        significant bit. Exact; a circuit too wide for the exact engine is sampled by Aer, with a warning.
         """
         x, states = self._checked(x, states)
         strings = self._on_device(readout.strings)
-        route = self._route(strings, states)
-        if route is not None:
-            return heisenberg.expectations(route, strings, x, states, self.sources)
+        plan = self._contraction_plan(strings, states)
+        if plan is not None:
+            return heisenberg.expectations(plan, strings, x, states, self.input_qubits)
         wires = sorted(readout.wires)
         return self._sampled(wires, x, states) @ _signs(readout.strings, wires).T
 
     def probabilities(
         self, x: Tensor | None = None, states: Tensor | None = None, *, wires: Sequence[int] | None = None
     ) -> Tensor:
-        """Of every outcome of `wires` (default all), `(samples, 2**len(wires))`, the first wire the lowest bit.
+        """Probabilities of the outcomes of `wires` (default all), `(samples, 2**len(wires))`; the first wire is bit 0.
 
-        From the expectations of all their parities, so exact where those are: `p(b) = 2**-n sum_s (-1)**(b.s) <Z_s>`.
+        Computed from the expectations of all their parities, and as exact as those: `p(b) = 2**-n sum_s (-1)**(b.s)
+        <Z_s>`.
         """
         wires = range(len(self.wires)) if wires is None else wires
         strings = [tuple(w for k, w in enumerate(wires) if index >> k & 1) for index in range(2 ** len(wires))]
         x, states = self._checked(x, states)
         qubits = self._on_device(strings)
-        route = self._route(qubits, states)
-        if route is None:
+        plan = self._contraction_plan(qubits, states)
+        if plan is None:
             return self._sampled(wires, x, states)
-        parities = heisenberg.expectations(route, qubits, x, states, self.sources)
+        parities = heisenberg.expectations(plan, qubits, x, states, self.input_qubits)
         return parities @ _signs(strings, wires) / len(strings)
 
     def _on_device(self, strings: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        asked = {wire for string in strings for wire in string}
-        if asked and max(asked) >= len(self.wires):
-            raise ValueError(f"the readout measures wire {max(asked)} of a circuit of {len(self.wires)} wires")
+        wires = {wire for string in strings for wire in string}
+        if wires and max(wires) >= len(self.wires):
+            raise ValueError(f"the readout measures wire {max(wires)} of a circuit of {len(self.wires)} wires")
         return [tuple(self.wires[wire] for wire in string) for string in strings]
 
-    def _route(self, strings: Sequence[tuple[int, ...]], states: Tensor | None) -> heisenberg.Plan | None:
-        """The exact way to these parities of the device's qubits; None, with a warning, if it is too wide."""
+    def _contraction_plan(
+        self, strings: Sequence[tuple[int, ...]], states: Tensor | None
+    ) -> heisenberg.ContractionPlan | None:
+        """The exact evaluation of these parities of physical qubits; None, with a warning, if it is too wide."""
         qubits = {qubit for string in strings for qubit in string}
-        route = heisenberg.plan(self.steps, qubits, () if states is None else self.sources)
-        if len(strings) * 4**route.width <= EXACT_NUMBERS:
-            return route
+        plan = heisenberg.contraction_plan(self.steps, qubits, () if states is None else self.input_qubits)
+        if len(strings) * 4**plan.width <= EXACT_NUMBERS:
+            return plan
         warnings.warn(
-            f"{len(strings)} observables that reach {route.width} qubits are too wide for the exact engine: "
+            f"{len(strings)} observables that reach {plan.width} qubits are too wide for the exact engine: "
             f"estimated with Aer from {FALLBACK_SHOTS} trajectories per input (seed {self.seed})",
             stacklevel=3,
         )
@@ -140,14 +143,14 @@ class NoisyCircuit:
             [self.wires[wire] for wire in wires],
             x,
             states,
-            self.sources,
+            self.input_qubits,
             scale=self.scale,
             shots=FALLBACK_SHOTS,
             seed=self.seed,
         )
 
     def _checked(self, x: Tensor | None, states: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The inputs in double precision, one row of `x` per sample even where nothing reads it."""
+        """The inputs in double precision, with one row of `x` per sample even if no gate reads it."""
         samples = len(states) if states is not None else 1
         x = torch.zeros(samples, 0) if x is None else torch.as_tensor(x)
         needed = max((1 + feature(p) for p in self.circuit.parameters), default=0)
@@ -158,18 +161,18 @@ class NoisyCircuit:
         if not torch.isfinite(x).all():
             row, column = (~torch.isfinite(x)).nonzero()[0].tolist()
             raise ValueError(f"x[{row}, {column}] is {x[row, column]}: features are finite")
-        if states is not None and states.shape != (len(x), 2 ** len(self.sources)):
+        if states is not None and states.shape != (len(x), 2 ** len(self.input_qubits)):
             raise ValueError(
-                f"states have the shape {tuple(states.shape)}: {len(x)} samples on {len(self.sources)} wires need "
-                f"{(len(x), 2 ** len(self.sources))}"
+                f"states have the shape {tuple(states.shape)}: {len(x)} samples on {len(self.input_qubits)} wires need "
+                f"{(len(x), 2 ** len(self.input_qubits))}"
             )
         return x.double(), None if states is None else states.to(torch.complex128)
 
 
 class Part(NamedTuple):
-    """An operation on `qubits`: the channel it should be, or its channel by the data, and the noise after it, if any.
+    """An operation on `qubits`: its ideal channel (a function of the data for an encoding), then its noise, if any.
 
-    Waits are called `delay` and readouts `measure`; all that they do is noise.
+    Idle times are named `delay` and readouts `measure`; their ideal channel is the identity.
     """
 
     name: str
@@ -178,7 +181,7 @@ class Part(NamedTuple):
     error: Tensor | None
 
     def step(self) -> Step | Encoding:
-        """Both as one channel."""
+        """The ideal channel and the noise as one channel."""
         ideal, error = self.ideal, self.error
         if isinstance(ideal, Tensor):
             return Step(self.qubits, ideal if error is None else error @ ideal)
@@ -186,32 +189,33 @@ class Part(NamedTuple):
 
 
 def _parts(timed: Sequence[Timed], noise: Noise) -> list[Part]:
-    """Every operation as a part; gates of one name, and all waits, are computed together."""
-    alike: dict[str, list[int]] = defaultdict(list)
+    """Every operation as a part; gates of one name, and all idle times, are computed together."""
+    by_name: dict[str, list[int]] = defaultdict(list)
     parts: dict[int, Part] = {}
     for k, item in enumerate(timed):
         if symbols(item.params):
-            ideal = partial(_of_data, item.name, Angles(item.params))
+            ideal = partial(_encoding, item.name, Angles(item.params))
             parts[k] = Part(item.name, item.qubits, ideal, noise.gate(item.name, item.qubits))
         else:
-            alike[item.name].append(k)
-    for name, indices in alike.items():
+            by_name[item.name].append(k)
+    for name, indices in by_name.items():
         items = [timed[k] for k in indices]
         if name == "delay":
             one = torch.eye(4, dtype=torch.float64)
-            found = [Part(name, item.qubits, one, wait) for item, wait in zip(items, _waits(items, noise), strict=True)]
+            relaxed = zip(items, _relaxation(items, noise), strict=True)
+            same_name = [Part(name, item.qubits, one, error) for item, error in relaxed]
         else:
             ideals = zip(items, _ideal(items), strict=True)
-            found = [Part(name, item.qubits, ideal, noise.gate(name, item.qubits)) for item, ideal in ideals]
-        parts.update(zip(indices, found, strict=True))
+            same_name = [Part(name, item.qubits, ideal, noise.gate(name, item.qubits)) for item, ideal in ideals]
+        parts.update(zip(indices, same_name, strict=True))
     return [parts[k] for k in range(len(timed))]
 
 
-def _of_data(name: str, angles: Angles, x: Tensor) -> Tensor:
+def _encoding(name: str, angles: Angles, x: Tensor) -> Tensor:
     return gate_transfer(name, angles(x))
 
 
-def _waits(items: Sequence[Timed], noise: Noise) -> Tensor:
+def _relaxation(items: Sequence[Timed], noise: Noise) -> Tensor:
     qubits = torch.tensor([item.qubits[0] for item in items])
     return noise.wait(qubits, torch.tensor([item.seconds for item in items], dtype=torch.float64))
 
@@ -231,7 +235,7 @@ def _signs(strings: Sequence[tuple[int, ...]], wires: Sequence[int]) -> Tensor:
 def sample_expectations(probabilities: Tensor, signs: Tensor, shots: int, rng: np.random.Generator) -> Tensor:
     """Parities `(samples, strings)` as `shots` measurements per sample would estimate them.
 
-    Outcomes are drawn from their exact `probabilities` `(samples, 2**n)`; `signs` `(strings, 2**n)` is
+    Outcomes are sampled from their exact `probabilities` `(samples, 2**n)`; `signs` `(strings, 2**n)` is
     `readout.parities(n)`. The parities of one shot belong to the same measured bits, so their errors are correlated as
     on the device.
     """

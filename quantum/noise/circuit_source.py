@@ -18,7 +18,7 @@ ORDER = ("dense", "magnitude", "small", "compressed")
 
 
 @dataclass(frozen=True)
-class Source:
+class CircuitSource:
     """One circuit: `spec` is a file, `FOLDER/ID:ARTEFACT` for a circuit that a row keeps, or an ansatz by name."""
 
     spec: str

@@ -28,7 +28,7 @@ O3 = "o3"
 
 
 class Score(Protocol):
-    """One number from the expectations `(samples, parities)` of all that a subject measures."""
+    """One number from the expectations `(samples, parities)` of all that a workload measures."""
 
     @property
     def unit(self) -> str:
@@ -78,7 +78,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
+class MeasurementSetting:
     """One compiled circuit, and the parities of Z that are measured at its end."""
 
     compiled: Compiled
@@ -86,7 +86,7 @@ class Setting:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Workload:
     """Circuits on `device`, one for each basis that is measured, on the inputs `x` or `states`.
 
     `x` is `(samples, features)`; `states` `(samples, 2**wires)` are inputs that are prepared without noise.
@@ -94,7 +94,7 @@ class Subject:
 
     name: str
     device: Device
-    settings: tuple[Setting, ...]
+    settings: tuple[MeasurementSetting, ...]
     score: Score
     x: Tensor | None = None
     states: Tensor | None = None
@@ -118,7 +118,7 @@ class Subject:
             for noisy, setting in zip(self.noisy(scale), self.settings, strict=True)
         ]
 
-    def on(self, device: Device) -> "Subject":
+    def on(self, device: Device) -> "Workload":
         """The same compiled circuits on another calibration of the device.
 
         Raises `ValueError`, when evaluated, for a gate that the other one does not have.
@@ -153,7 +153,7 @@ def classifier(
     seeds: Sequence[int] = SEEDS,
     simplify: bool = True,
     compiler: str = O3,
-) -> Subject:
+) -> Workload:
     """A bound circuit that classifies the samples of `part`, compiled for `device`, its encoder included.
 
     The features stay symbolic in the compiled circuit, as a circuit that is sent once with all its inputs has them.
@@ -181,7 +181,7 @@ def classifier(
         whole, readout = lossless(whole, readout, from_zero=encoding != "amplitude")
     compiled = by_compiler(whole, device, seeds, compiler)
     inputs = {"states": amplitude(part.x, circuit.wires)} if encoding == "amplitude" else {"x": part.x}
-    return Subject(name, device, (Setting(compiled, readout),), Accuracy(readout, part.y), **inputs)
+    return Workload(name, device, (MeasurementSetting(compiled, readout),), Accuracy(readout, part.y), **inputs)
 
 
 def by_compiler(circuit: Circuit, device: Device, seeds: Sequence[int], compiler: str) -> Compiled:
@@ -191,14 +191,14 @@ def by_compiler(circuit: Circuit, device: Device, seeds: Sequence[int], compiler
     return CONTROLS[compiler].compile(circuit, device)
 
 
-def on_part(subject: Subject, part: Part) -> Subject:
-    """The compiled classifier `subject` on the samples of another part of its data."""
-    if not isinstance(subject.score, Accuracy):
-        raise ValueError(f"{subject.name} classifies no data, so there is no other part of it")
-    score = replace(subject.score, labels=part.y)
-    if subject.states is None:
-        return replace(subject, x=part.x, score=score)
-    return replace(subject, states=amplitude(part.x, (subject.states.shape[1] - 1).bit_length()), score=score)
+def on_part(workload: Workload, part: Part) -> Workload:
+    """The compiled classifier `workload` on the samples of another part of its data."""
+    if not isinstance(workload.score, Accuracy):
+        raise ValueError(f"{workload.name} classifies no data, so there is no other part of it")
+    score = replace(workload.score, labels=part.y)
+    if workload.states is None:
+        return replace(workload, x=part.x, score=score)
+    return replace(workload, states=amplitude(part.x, (workload.states.shape[1] - 1).bit_length()), score=score)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +217,7 @@ class MeanZ:
         return torch.zeros(0)
 
 
-def prepared(
+def state_workload(
     name: str,
     circuit: Circuit,
     device: Device,
@@ -225,7 +225,7 @@ def prepared(
     seeds: Sequence[int] = SEEDS,
     simplify: bool = True,
     compiler: str = O3,
-) -> Subject:
+) -> Workload:
     """A bound circuit without data, which starts in |0...0> and is read by Z on each wire.
 
     Raises `ValueError` for a circuit that reads features or does not fit the device.
@@ -237,4 +237,4 @@ def prepared(
     if simplify:
         circuit, readout = lossless(circuit, readout, from_zero=True)
     compiled = by_compiler(circuit, device, seeds, compiler)
-    return Subject(name, device, (Setting(compiled, readout),), MeanZ(readout))
+    return Workload(name, device, (MeasurementSetting(compiled, readout),), MeanZ(readout))
