@@ -14,7 +14,7 @@ only the abstract of the paper: the algorithm is our reconstruction, and the ste
   result is kept if the budget allows it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -30,14 +30,13 @@ from quantum.compvqc.regrow import with_slots
 from quantum.devices.target import Device
 from quantum.tasks.classification import Classification
 from shared import ADMM, Menu
+from shared.core.task import Progress
 
 HOPELESS_DROP = 0.1
 """The budget schedule ends at a circuit whose validation accuracy is this much below what the budget allows."""
 
 RECOVERABLE_LOSS = 0.01
 """Rise of the training loss, in nats, that fine-tuning recovers; moves are ranked as if each raised it by this more."""
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, eq=False)
