@@ -13,7 +13,7 @@ from fpga.build.flow import Style, Wish, verified
 from fpga.build.vendor import project
 from fpga.design.devices import DEVICES, device
 from fpga.hls import BACKENDS
-from shared.importers import read as sources
+from shared.f8net.convert import read
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
 
 
@@ -61,7 +61,7 @@ class Synth(Experiment[SynthSettings]):
 
     def run(self, cell: SynthSettings, context: Context) -> Mapping[str, JSON]:
         samples = np.load(cell.samples, allow_pickle=False) if cell.samples else None
-        program = sources.read(cell.model, samples=samples) if cell.model else example(context.rng)
+        program = read(cell.model, samples=samples) if cell.model else example(context.rng)
         given = None if samples is None else program.inputs[0].format.to_integers(samples)
         net: dict[str, JSON] = {"net": Path(cell.model).stem or "example"}
         if cell.flow == "hls4ml":

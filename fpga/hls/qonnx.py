@@ -83,7 +83,7 @@ def from_qonnx(
     kind = check_options(backend, part, clock_ns, reuse, strategy, io)
     proto = load_onnx(model) if isinstance(model, str | Path) else model
     if not {node.op_type for node in proto.graph.node} & {"Quant", "BipolarQuant", "IntQuant"}:
-        raise ValueError("this model has no Quant node, so it is not QONNX: read it by shared.importers.read")
+        raise ValueError("this model has no Quant node, so it is not QONNX: read it by shared.f8net.convert.read")
     try:
         from hls4ml.converters import convert_from_onnx_model
         from hls4ml.utils import config_from_onnx_model

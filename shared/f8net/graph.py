@@ -2,42 +2,26 @@
 
 import copy
 import math
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from shared.f8net.scales import REAL, Scale, Ties
 from shared.f8net.steps import AbstractStep, Add, Flatten, Pass, Pool, Quantiser, Weighted
+from shared.importers.graph import TracedGraph, TracedNode
 from shared.integer.format import Format
 
-KNOWN = "Linear, Conv1d, Conv2d, BatchNorm behind them, ReLU, MaxPool, AvgPool, AdaptiveAvgPool(1), Flatten, Dropout, +"
+SUPPORTED = (
+    "Linear, Conv1d, Conv2d, BatchNorm behind them, ReLU, MaxPool, AvgPool, AdaptiveAvgPool(1), Flatten, Dropout, +"
+)
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
 _AVERAGE_POOLS = (nn.AvgPool1d, nn.AvgPool2d)
 _GLOBAL_POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
-_FUNCTIONS: dict[Any, str] = {
-    operator.add: "add",
-    operator.iadd: "add",
-    torch.add: "add",
-    torch.relu: "relu",
-    nn.functional.relu: "relu",
-    torch.flatten: "flatten",
-    torch.reshape: "reshape",
-}
-_METHODS = {
-    "add": "add",
-    "add_": "add",
-    "relu": "relu",
-    "relu_": "relu",
-    "flatten": "flatten",
-    "view": "reshape",
-    "reshape": "reshape",
-}
 
 
 @dataclass(frozen=True)
@@ -50,7 +34,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Graph:
+class FixedPointGraph:
     """The steps in order, the scales they share, and the names of input and output."""
 
     input: str
@@ -60,8 +44,8 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is known of a value while the graph is built."""
+class _Value:
+    """A value while the graph is built."""
 
     shape: tuple[int, ...]
     signed: bool
@@ -69,7 +53,7 @@ class _Known:
     """The quantiser or input whose format it has; `None` for sums, which are wider than a multiplier."""
 
 
-def build(net: nn.Module, shape: Sequence[int], input: Format, word: int) -> Graph:
+def build(net: nn.Module, shape: Sequence[int], input: Format, word: int) -> FixedPointGraph:
     """The steps of a copy of `net` for one input of `shape` (without the batch) and format.
 
     Raises `ValueError` naming the layer that is not supported, and the way out.
@@ -78,226 +62,175 @@ def build(net: nn.Module, shape: Sequence[int], input: Format, word: int) -> Gra
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d) and (layer._forward_pre_hooks or layer._forward_hooks):
             title = f"{type(layer).__name__} {name!r}"
             raise ValueError(f"F8Net would skip the hooks of {title}: use torch.nn.utils.parametrize, or prune.remove")
-    traced = _trace(copy.deepcopy(net), shape)
-    return _Builder(traced, input, word).graph()
-
-
-def _trace(net: nn.Module, shape: Sequence[int]) -> fx.GraphModule:
     for name, parameter in net.state_dict().items():
         if not torch.isfinite(parameter).all():
             raise ValueError(f"F8Net needs finite weights, {name!r} has NaN or infinite ones")
-    try:
-        traced = fx.symbolic_trace(net)
-    except (fx.proxy.TraceError, TypeError) as error:
-        raise ValueError(f"F8Net needs a net whose forward does not depend on its data: {_line(error)}") from error
-    traced.graph.eliminate_dead_code()
-    like = next(net.parameters(), torch.zeros(()))
-    try:
-        _Shapes(traced.eval()).run(torch.zeros(1, *shape, dtype=like.dtype, device=like.device))
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise ValueError(f"the net does not take an input of shape {tuple(shape)}: {_line(error)}") from error
-    traced.train(net.training)
-    return traced
-
-
-def _line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line), type(error).__name__)
-
-
-class _Shapes(fx.Interpreter):
-    """Notes the shape of every tensor, without the batch, at its node."""
-
-    def run_node(self, n: fx.Node) -> Any:
-        result = super().run_node(n)
-        if isinstance(result, Tensor):
-            n.meta["shape"] = tuple(result.shape[1:])
-        return result
+    return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word).graph()
 
 
 class _Builder:
-    def __init__(self, traced: fx.GraphModule, input: Format, word: int) -> None:
+    def __init__(self, traced: TracedGraph, input: Format, word: int) -> None:
         self.traced, self.input, self.word = traced, input, word
-        self.known: dict[str, _Known] = {}
-        self.alias: dict[str, str] = {}  # torch's name of a value -> ours
+        self.values: dict[str, _Value] = {}
+        self.alias: dict[str, str] = {}  # a traced value -> the step that computes it
         self.ties = Ties()
-        self.makers: list[tuple[str, tuple[str, ...], Callable[[], AbstractStep]]] = []
+        self.constructors: list[tuple[str, tuple[str, ...], Callable[[], AbstractStep]]] = []
         self.quantisers: dict[str, Quantiser] = {}
         self.order: list[str] = []  # of quantisers
-        self.narrowed: dict[str, str] = {}  # a sum -> what quantises it
+        self.narrowed: dict[str, str] = {}  # a sum -> its quantiser
         self.scales: dict[str, Scale] = {}
-        self.used: set[str] = set()
+        self.paths: set[str] = set()  # of the layers converted so far
 
-    def graph(self) -> Graph:
-        given, output = "", ""
-        for node in self.traced.graph.nodes:
-            if node.op == "placeholder":
-                if given:
-                    raise ValueError(f"F8Net needs a net with one input, this has {given!r} and {node.name!r}")
-                given = node.name
-                self.note(node, _Known(_shape(node), self.input.signed, given))
-                self.ties.tie(given, REAL)
-            elif node.op == "output":
-                if not isinstance(node.args[0], fx.Node):
-                    raise ValueError("F8Net needs a net that returns one tensor")
-                output = self.alias[node.args[0].name]
-                if not self.ties.tie(output, REAL):
-                    raise ValueError(f"the output {output!r} is an average of the input: end with a Linear or Conv")
-            elif "shape" in node.meta:  # else a size, which a reshape may read
+    def graph(self) -> FixedPointGraph:
+        calls = self.traced.module.graph
+        inputs = [call.name for call in calls.nodes if call.op == "placeholder"]
+        if len(inputs) > 1:
+            raise ValueError(f"F8Net needs a net with one input, this has {inputs[0]!r} and {inputs[1]!r}")
+        for node in self.traced:
+            if node.kind == "input":
+                self.alias[node.name] = node.name
+                self.values[node.name] = _Value(node.shape, self.input.signed, node.name)
+                self.ties.tie(node.name, REAL)
+            else:
                 self.convert(node)
-        # Made now, in order: only now is it known which scales agree.
-        steps = tuple(Step(name, inputs, make()) for name, inputs, make in self.makers)
-        return Graph(given, steps, tuple(self.scales.values()), output)
+        if len(self.traced.outputs) != 1 or not isinstance(calls.output_node().args[0], fx.Node):
+            raise ValueError("F8Net needs a net that returns one tensor")
+        output = self.alias[self.traced.outputs[0]]
+        if not self.ties.tie(output, REAL):
+            raise ValueError(f"the output {output!r} is an average of the input: end with a Linear or Conv")
+        # Constructed last and in order, because a step needs the scales on which the whole net agrees.
+        steps = tuple(Step(name, inputs, construct()) for name, inputs, construct in self.constructors)
+        return FixedPointGraph(inputs[0], steps, tuple(self.scales.values()), output)
 
-    def note(self, node: fx.Node, known: _Known) -> None:
-        self.alias[node.name] = node.name
-        self.known[node.name] = known
+    def step(self, name: str, inputs: tuple[str, ...], construct: Callable[[], AbstractStep], value: _Value) -> None:
+        self.constructors.append((name, inputs, construct))
+        self.values[name] = value
 
-    def step(self, name: str, inputs: tuple[str, ...], make: Callable[[], AbstractStep], known: _Known) -> None:
-        self.makers.append((name, inputs, make))
-        self.known[name] = known
-
-    def convert(self, node: fx.Node) -> None:
-        layer = self.layer(node)
-        kind = _FUNCTIONS.get(node.target) or (_METHODS.get(str(node.target)) if node.op == "call_method" else None)
-        inputs = [self.alias[given.name] for given in node.all_input_nodes if given.name in self.alias]
-        if kind == "add" and not node.kwargs and all(isinstance(arg, fx.Node) for arg in node.args):
-            self.add(node, *(self.alias[arg.name] for arg in node.args if isinstance(arg, fx.Node)))
+    def convert(self, node: TracedNode) -> None:
+        layer = node.layer
+        if layer is not None:
+            if node.path in self.paths and any(True for _ in layer.parameters()):
+                raise ValueError(f"F8Net cannot convert {node.title} twice: its uses need weights of their own")
+            self.paths.add(node.path)
+        inputs = [self.alias[name] for name in node.inputs]
+        if node.kind == "add":
+            self.add(node, *inputs)
         elif isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
             self.weighted(node, layer, inputs[0])
         elif isinstance(layer, _NORMS):
             self.norm(node)
-        elif isinstance(layer, nn.ReLU) or kind == "relu":
+        elif isinstance(layer, nn.ReLU) or (layer is None and node.operation in ("relu", "relu_")):
             self.relu(node, inputs[0])
         elif isinstance(layer, _MAX_POOLS + _AVERAGE_POOLS + _GLOBAL_POOLS):
             self.pool(node, layer, inputs[0])
-        elif isinstance(layer, nn.Flatten) or kind in ("flatten", "reshape"):
-            flat = _shape(node) == (math.prod(self.known[inputs[0]].shape),)
-            self.refuse(node, not flat, f"the result {_shape(node)}", "flatten all axes behind the batch")
+        elif node.kind in ("flatten", "reshape"):
+            self.refuse(node, node.kind == "reshape", f"the result {node.shape}", "flatten all axes behind the batch")
             self.passing(node, Flatten(), inputs[0])
         elif isinstance(layer, nn.Dropout | nn.Dropout1d | nn.Dropout2d):
             self.passing(node, Pass(layer), inputs[0])
-        elif isinstance(layer, nn.Identity):
+        elif node.kind == "identity":
             self.alias[node.name] = inputs[0]
         else:
-            raise ValueError(f"F8Net cannot convert {self.title(node)}: use {KNOWN}")
+            raise ValueError(f"F8Net cannot convert {node.title}: use {SUPPORTED}")
 
-    def layer(self, node: fx.Node) -> nn.Module | None:
-        if node.op != "call_module":
-            return None
-        target = str(node.target)
-        layer = self.traced.get_submodule(target)
-        if target in self.used and any(True for _ in layer.parameters()):
-            raise ValueError(f"F8Net cannot convert {self.title(node)} twice: its uses need weights of their own")
-        self.used.add(target)
-        return layer
+    def refuse(self, node: TracedNode, condition: bool, property: str, way_out: str) -> None:
+        if condition:
+            raise ValueError(f"F8Net cannot convert {node.title} with {property}: {way_out}")
 
-    def title(self, node: fx.Node) -> str:
-        """How an error names a node: type and name in the net."""
-        if node.op == "call_module":
-            return f"{type(self.traced.get_submodule(str(node.target))).__name__} {str(node.target)!r}"
-        return f"{getattr(node.target, '__name__', node.target)} {node.name!r}"
-
-    def refuse(self, node: fx.Node, found: bool, what: str, way_out: str) -> None:
-        if found:
-            raise ValueError(f"F8Net cannot convert {self.title(node)} with {what}: {way_out}")
-
-    def weighted(self, node: fx.Node, layer: nn.Linear | nn.Conv1d | nn.Conv2d, given: str) -> None:
+    def weighted(self, node: TracedNode, layer: nn.Linear | nn.Conv1d | nn.Conv2d, operand: str) -> None:
         if isinstance(layer, nn.Linear):
-            shape = self.known[given].shape
+            shape = self.values[operand].shape
             self.refuse(node, len(shape) != 1, f"inputs of shape {shape}", "flatten first, or use a Conv1d of kernel 1")
         else:
             self.refuse(node, layer.padding_mode != "zeros", f"{layer.padding_mode} padding", "use zeros")
             self.refuse(node, isinstance(layer.padding, str), f"padding={layer.padding!r}", "give it in numbers")
             self.refuse(node, set(layer.dilation) != {1}, f"dilation {layer.dilation}", "use stride or larger kernels")
         norm = self.norm_behind(node)
-        source = self.narrow(given)
-        origin = self.known[source].source
+        source = self.narrow(operand)
+        origin = self.values[source].source
         assert origin is not None
 
-        def make() -> AbstractStep:
+        def construct() -> AbstractStep:
             format = self.quantisers.get(origin, self.input)
             scales = self.scale(source), self.scale(node.name)
             return Weighted(layer, norm, self.word, format, scales)
 
         self.alias[node.name] = node.name
-        self.step(node.name, (source,), make, _Known(_shape(node), True, None))
+        self.step(node.name, (source,), construct, _Value(node.shape, True, None))
 
-    def norm_behind(self, node: fx.Node) -> nn.BatchNorm1d | nn.BatchNorm2d | None:
-        users = list(node.users)
-        if len(users) != 1 or users[0].op != "call_module":
+    def norm_behind(self, node: TracedNode) -> nn.BatchNorm1d | nn.BatchNorm2d | None:
+        reader = self.traced.sole_reader(node.name)
+        norm = None if reader is None else reader.layer
+        if reader is None or not isinstance(norm, _NORMS):
             return None
-        norm = self.traced.get_submodule(str(users[0].target))
-        if not isinstance(norm, _NORMS):
-            return None
-        lacking = not norm.track_running_stats or norm.momentum is None
-        self.refuse(users[0], lacking, "no running statistics or momentum", "give it both")
+        untracked = not norm.track_running_stats or norm.momentum is None
+        self.refuse(reader, untracked, "no running statistics or momentum", "give it both")
         return norm
 
-    def norm(self, node: fx.Node) -> None:
-        (before,) = node.all_input_nodes
-        behind = before.op == "call_module" and len(before.users) == 1
-        folded = behind and isinstance(self.traced.get_submodule(str(before.target)), nn.Linear | nn.Conv1d | nn.Conv2d)
+    def norm(self, node: TracedNode) -> None:
+        before = self.traced[node.inputs[0]]
+        weighted = isinstance(before.layer, nn.Linear | nn.Conv1d | nn.Conv2d)
+        folded = weighted and self.traced.sole_reader(before.name) is node
         self.refuse(node, not folded, "no Linear or Conv of its own before it", "move it behind one, to be folded in")
         self.alias[node.name] = self.alias[before.name]
 
-    def relu(self, node: fx.Node, given: str) -> None:
-        known = self.known[given]
-        if known.source and not known.signed:
-            self.alias[node.name] = given
+    def relu(self, node: TracedNode, operand: str) -> None:
+        value = self.values[operand]
+        if value.source and not value.signed:
+            self.alias[node.name] = operand
             return
         self.alias[node.name] = node.name
-        self.quantise(node.name, given, signed=False)
+        self.quantise(node.name, operand, signed=False)
 
-    def narrow(self, given: str) -> str:
+    def narrow(self, operand: str) -> str:
         """The value in a multiplier's width; quantised now if it is a sum, and once for all that read it."""
-        if self.known[given].source:
-            return given
-        if given not in self.narrowed:
-            name = f"{given}_fixed"
-            while any(node.name == name for node in self.traced.graph.nodes):
+        if self.values[operand].source:
+            return operand
+        if operand not in self.narrowed:
+            name = f"{operand}_fixed"
+            while any(call.name == name for call in self.traced.module.graph.nodes):
                 name += "_"
-            self.quantise(name, given, signed=self.known[given].signed)
-            self.narrowed[given] = name
-        return self.narrowed[given]
+            self.quantise(name, operand, signed=self.values[operand].signed)
+            self.narrowed[operand] = name
+        return self.narrowed[operand]
 
-    def quantise(self, name: str, given: str, *, signed: bool) -> None:
-        self.ties.tie(name, given)
+    def quantise(self, name: str, operand: str, *, signed: bool) -> None:
+        self.ties.tie(name, operand)
 
-        def make() -> AbstractStep:
+        def construct() -> AbstractStep:
             leads = self.ties.root(name)[0] != REAL and self.leader(name) == name
-            made = Quantiser(self.word, signed=signed, scale=self.scale(name), leads=leads)
-            self.quantisers[name] = made
-            return made
+            self.quantisers[name] = Quantiser(self.word, signed=signed, scale=self.scale(name), leads=leads)
+            return self.quantisers[name]
 
-        self.step(name, (given,), make, _Known(self.known[given].shape, signed, name))
+        self.step(name, (operand,), construct, _Value(self.values[operand].shape, signed, name))
         self.order.append(name)
 
     def leader(self, name: str) -> str:
-        """The last quantiser of a group: it sees the whole sum of a residual block."""
+        """The last quantiser of a group: its input is the whole sum of a residual block."""
         group = self.ties.root(name)[0]
         return [other for other in self.order if self.ties.root(other)[0] == group][-1]
 
-    def add(self, node: fx.Node, a: str, b: str) -> None:
-        shapes = self.known[a].shape, self.known[b].shape
+    def add(self, node: TracedNode, a: str, b: str) -> None:
+        shapes = self.values[a].shape, self.values[b].shape
         self.refuse(node, shapes[0] != shapes[1], f"shapes {shapes[0]} and {shapes[1]}", "give both terms one shape")
         agree = self.ties.tie(a, b) and self.ties.tie(node.name, a)
         self.refuse(node, not agree, "terms whose scales differ", "put a convolution of kernel 1 before one of them")
         self.alias[node.name] = node.name
-        signed = self.known[a].signed or self.known[b].signed
-        self.step(node.name, (a, b), Add, _Known(shapes[0], signed, None))
+        signed = self.values[a].signed or self.values[b].signed
+        self.step(node.name, (a, b), Add, _Value(shapes[0], signed, None))
 
-    def pool(self, node: fx.Node, layer: nn.Module, given: str) -> None:
-        average, known = not isinstance(layer, _MAX_POOLS), self.known[given]
-        module = Pool(*self.window(node, layer, known.shape[1:]), average=average)
-        self.ties.tie(node.name, given, module.ratio)
+    def pool(self, node: TracedNode, layer: nn.Module, operand: str) -> None:
+        average, value = not isinstance(layer, _MAX_POOLS), self.values[operand]
+        module = Pool(*self.window(node, layer, value.shape[1:]), average=average)
+        self.ties.tie(node.name, operand, module.ratio)
         self.alias[node.name] = node.name
-        source = None if average else known.source
-        self.step(node.name, (given,), lambda: module, _Known(_shape(node), known.signed, source))
+        source = None if average else value.source
+        self.step(node.name, (operand,), lambda: module, _Value(node.shape, value.signed, source))
 
-    def window(self, node: fx.Node, layer: Any, plane: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def window(self, node: TracedNode, layer: Any, plane: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Size and stride of a pool over a plane."""
         if isinstance(layer, _GLOBAL_POOLS):
-            self.refuse(node, math.prod(_shape(node)[1:]) != 1, "several outputs", "use AvgPool")
+            self.refuse(node, math.prod(node.shape[1:]) != 1, "several outputs", "use AvgPool")
             return plane, plane
         size, stride, padding, dilation = (
             (value,) * len(plane) if isinstance(value, int) else tuple(value)
@@ -309,18 +242,13 @@ class _Builder:
         self.refuse(node, getattr(layer, "divisor_override", None) is not None, "a divisor", "leave it out")
         return size, stride
 
-    def passing(self, node: fx.Node, module: AbstractStep, given: str) -> None:
-        self.ties.tie(node.name, given)
+    def passing(self, node: TracedNode, module: AbstractStep, operand: str) -> None:
+        self.ties.tie(node.name, operand)
         self.alias[node.name] = node.name
-        self.step(node.name, (given,), lambda: module, replace(self.known[given], shape=_shape(node)))
+        self.step(node.name, (operand,), lambda: module, replace(self.values[operand], shape=node.shape))
 
     def scale(self, name: str) -> tuple[Scale, float]:
         group, ratio = self.ties.root(name)
         if group not in self.scales:
             self.scales[group] = Scale(trained=group != REAL)
         return self.scales[group], float(ratio)
-
-
-def _shape(node: fx.Node) -> tuple[int, ...]:
-    shape: tuple[int, ...] = node.meta["shape"]
-    return shape

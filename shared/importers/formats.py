@@ -26,3 +26,8 @@ def parse(text: str) -> Format:
     if found is None:
         raise ValueError(f"a format is a letter and two numbers, such as s8.4 or u8.7, got {text!r}")
     return Format(int(found[2]), int(found[3]), signed=found[1] == "s")
+
+
+def as_format(format: Format | str) -> Format:
+    """A format, or the format of a text such as `"s8.4"`. Raises `ValueError` as `parse`."""
+    return format if isinstance(format, Format) else parse(format)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shared.importers import graphs
+from shared.importers import layers
 
 KNOWN = (
     "Dense, Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D, BatchNormalization, ReLU, MaxPooling, AveragePooling, "
@@ -42,7 +42,7 @@ def keras_to_torch(model: Any) -> tuple[nn.Module, tuple[int, ...]]:
         raise ValueError(
             "a Keras model that ends flattened is not supported: end with a Dense, or leave the Flatten out"
         )
-    return graphs.Net(first, reader.nodes, last).eval(), plane
+    return layers.LayerNet(first, reader.nodes, last).eval(), plane
 
 
 def require_alike(model: Any, module: nn.Module, x: NDArray[Any]) -> None:
@@ -66,7 +66,7 @@ class _Known:
 
 class _Reader:
     def __init__(self) -> None:
-        self.nodes: list[graphs.Node] = []
+        self.nodes: list[layers.LayerNode] = []
         self.known: dict[str, _Known] = {}
 
     def key(self, tensor: Any) -> str:
@@ -102,7 +102,7 @@ class _Reader:
         steps = [*made, *activation] or [nn.Identity()]
         for index, step in enumerate(steps):
             output = name if index == len(steps) - 1 else f"{name}.{index}"
-            self.nodes.append(graphs.Node(step, tuple(inputs), output))
+            self.nodes.append(layers.LayerNode(step, tuple(inputs), output))
             inputs = [output]
         self.known[name] = known
 
@@ -136,7 +136,7 @@ class _Reader:
         if kind == "Add":
             if len(given) != 2 or not _alike(given[0].order, given[1].order):
                 raise ValueError("two terms are supported, both flattened or neither: add before the Flatten")
-            return [graphs.Sum()], x
+            return [layers.Sum()], x
         raise ValueError(f"this layer is not supported: use {KNOWN}")
 
     def dense(self, layer: Any, x: _Known) -> tuple[list[nn.Module], _Known]:
@@ -146,7 +146,7 @@ class _Reader:
         if x.order is not None:
             kernel = kernel[:, torch.from_numpy(x.order)]
         bias = _tensor(layer.bias) if layer.use_bias else None
-        return [graphs.linear(kernel.contiguous(), bias)], _Known((kernel.shape[0],), None)
+        return [layers.linear(kernel.contiguous(), bias)], _Known((kernel.shape[0],), None)
 
 
 def _alike(a: NDArray[np.int64] | None, b: NDArray[np.int64] | None) -> bool:
@@ -187,7 +187,7 @@ def _convolution(layer: Any, x: _Known) -> tuple[list[nn.Module], _Known]:
     elif layer.padding != "valid":
         raise ValueError(f"padding {layer.padding!r} is not supported: use 'valid' or 'same'")
     bias = _tensor(layer.bias) if layer.use_bias else None
-    made = graphs.convolution(weight, bias, tuple(layer.strides), padding, groups)
+    made = layers.convolution(weight, bias, tuple(layer.strides), padding, groups)
     return [made], _Known(_shape(made, x.shape), None)
 
 
@@ -197,12 +197,12 @@ def _norm(layer: Any, x: _Known) -> nn.Module:
     beta = _tensor(layer.beta) if layer.center else torch.zeros_like(mean)
     order = torch.arange(len(mean)) if x.order is None else torch.from_numpy(x.order)
     axes, eps = len(x.shape) - 1, float(layer.epsilon)
-    return graphs.norm(axes, gamma[order], beta[order], mean[order], variance[order], eps)
+    return layers.norm(axes, gamma[order], beta[order], mean[order], variance[order], eps)
 
 
 def _pool(layer: Any, kind: str, x: _Known) -> tuple[list[nn.Module], _Known]:
     _require(layer, data_format="channels_last", padding="valid")
-    made = graphs.pool(kind, tuple(layer.pool_size), tuple(layer.strides))
+    made = layers.pool(kind, tuple(layer.pool_size), tuple(layer.strides))
     return [made], _Known(_shape(made, x.shape), None)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from shared.importers import graphs
+from shared.importers import layers
 
 if TYPE_CHECKING:
     import onnx
@@ -26,7 +26,7 @@ class _Reader:
     def __init__(self, model: "onnx.ModelProto") -> None:
         self.graph = model.graph
         self.arrays: dict[str, Tensor] = {}
-        self.nodes: list[graphs.Node] = []
+        self.nodes: list[layers.LayerNode] = []
         self.axes: dict[str, int] = {}  # of a value, without batch and channels
         self.alias: dict[str, str] = {}
 
@@ -50,7 +50,7 @@ class _Reader:
         output = self.alias.get(self.graph.output[0].name, self.graph.output[0].name)
         if output not in self.axes:
             raise ValueError(f"no ONNX node writes the output {output!r}")
-        return graphs.Net(given[0].name, self.nodes, output).eval(), shape
+        return layers.LayerNet(given[0].name, self.nodes, output).eval(), shape
 
     def tensor(self, tensor: Any, what: str) -> Tensor:
         from onnx import numpy_helper
@@ -86,7 +86,7 @@ class _Reader:
             raise ValueError("its first input is a constant: put the constant second")
         arrays = [self.arrays[name] for name in inputs if name in self.arrays]
         made, axes = self.make(kind, fields, arrays, self.axes[values[0]])
-        self.nodes.append(graphs.Node(made, tuple(values), output))
+        self.nodes.append(layers.LayerNode(made, tuple(values), output))
         self.axes[output] = axes
 
     def make(self, kind: str, fields: dict[str, Any], arrays: list[Tensor], axes: int) -> tuple[nn.Module, int]:
@@ -94,26 +94,26 @@ class _Reader:
         if kind in ("Gemm", "MatMul"):
             _only(fields, alpha=1.0, beta=1.0, transA=0)
             weight = arrays[0] if fields.get("transB", 0) and kind == "Gemm" else arrays[0].T
-            return graphs.linear(weight.contiguous(), arrays[1].reshape(-1) if len(arrays) > 1 else None), axes
+            return layers.linear(weight.contiguous(), arrays[1].reshape(-1) if len(arrays) > 1 else None), axes
         if kind == "Conv":
             _only(fields, auto_pad=b"NOTSET", dilations=1)
             padding, stride = _padding(fields, axes), tuple(fields.get("strides", (1,) * axes))
             bias = arrays[1] if len(arrays) > 1 else None
-            return graphs.convolution(arrays[0], bias, stride, padding, fields.get("group", 1)), axes
+            return layers.convolution(arrays[0], bias, stride, padding, fields.get("group", 1)), axes
         if kind == "BatchNormalization":
             _only(fields, training_mode=0)
             gamma, beta, mean, variance = arrays
-            return graphs.norm(axes, gamma, beta, mean, variance, fields.get("epsilon", 1e-5)), axes
+            return layers.norm(axes, gamma, beta, mean, variance, fields.get("epsilon", 1e-5)), axes
         if kind in ("MaxPool", "AveragePool"):
             _only(fields, auto_pad=b"NOTSET", ceil_mode=0, pads=0, dilations=1)
             size = tuple(fields["kernel_shape"])
-            return graphs.pool(kind[:-4].lower(), size, tuple(fields.get("strides", (1,) * len(size)))), axes
+            return layers.pool(kind[:-4].lower(), size, tuple(fields.get("strides", (1,) * len(size)))), axes
         if kind == "GlobalAveragePool":
             return (nn.AdaptiveAvgPool1d(1) if axes == 1 else nn.AdaptiveAvgPool2d(1)), axes
         if kind == "Relu":
             return nn.ReLU(), axes
         if kind == "Add":
-            return graphs.Sum(), axes
+            return layers.Sum(), axes
         if kind == "Flatten":
             _only(fields, axis=1)
             return nn.Flatten(), 0
@@ -135,8 +135,8 @@ class _Reader:
         bias = self.arrays[constant].reshape(-1)
         if bias.numel() not in (1, before.layer.out_features):
             raise ValueError(f"a bias of {before.layer.out_features} numbers is needed, got {bias.numel()}")
-        made = graphs.linear(before.layer.weight.detach(), bias.expand(before.layer.out_features).contiguous())
-        self.nodes[self.nodes.index(before)] = graphs.Node(made, before.inputs, value)
+        made = layers.linear(before.layer.weight.detach(), bias.expand(before.layer.out_features).contiguous())
+        self.nodes[self.nodes.index(before)] = layers.LayerNode(made, before.inputs, value)
         self.alias[output] = value
 
 

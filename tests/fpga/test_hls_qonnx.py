@@ -78,7 +78,9 @@ def test_the_compiled_project_computes_what_qonnx_does(tmp_path):
 
 
 def test_what_is_not_qonnx_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"has no Quant node, so it is not QONNX: read it by shared.importers.read"):
+    with pytest.raises(
+        ValueError, match=r"has no Quant node, so it is not QONNX: read it by shared.f8net.convert.read"
+    ):
         from_qonnx(model(quantised=False), tmp_path)
 
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from shared.f8net.convert import from_keras, from_torch, read
 from shared.importers import spec
-from shared.importers.read import from_keras, from_torch, read, write
+from shared.importers.read import read_module, write
 from shared.integer import Constant, Input, Linear, Program, Requantise, run
 from shared.integer.files import save
 from shared.integer.format import Format
@@ -67,9 +68,9 @@ def drawn(shape, count=64, seed=1):
     return torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("module", ["formats", "graphs", "keras_reader", "onnx_float", "sources", "spec"])
+@pytest.mark.parametrize("module", ["formats", "graph", "kinds", "layers", "spec"])
 def test_examples_in_docstrings(module):
-    assert doctest.testmod(importlib.import_module(f"fpga.{module}")).failed == 0
+    assert doctest.testmod(importlib.import_module(f"shared.importers.{module}")).failed == 0
 
 
 # Weights and their layers
@@ -85,6 +86,15 @@ def test_written_weights_read_back_as_the_program_of_the_module(net, tmp_path):
     x = S8.to_integers(drawn(shape, 20, 5).numpy())
     np.testing.assert_array_equal(list(run(found, x).values())[-1], list(run(expected, x).values())[-1])
     assert sorted(file.name for file in tmp_path.iterdir()) == ["net.json", "net.safetensors"]
+
+
+def test_a_float_net_reads_back_as_its_module(tmp_path):
+    module, shape = dense(), (17,)
+    write(module, tmp_path / "net.safetensors", shape=shape, input_format="s8.4", samples=drawn(shape), word=6)
+    net = read_module(tmp_path / "net.safetensors")
+    assert (net.shape, net.input_format, net.word) == (shape, S8, 6)
+    torch.testing.assert_close(net.samples, drawn(shape), rtol=0, atol=0)
+    torch.testing.assert_close(net.module(drawn(shape)), module(drawn(shape)), rtol=0, atol=0)
 
 
 def test_samples_that_are_given_go_before_those_in_the_file(tmp_path):

@@ -19,7 +19,7 @@ class Sum(nn.Module):
 
 
 @dataclass(frozen=True)
-class Node:
+class LayerNode:
     """A layer, what it reads, and what it is called."""
 
     layer: nn.Module
@@ -27,10 +27,10 @@ class Node:
     output: str
 
 
-class Net(nn.Module):
+class LayerNet(nn.Module):
     """Layers in order, each a node; from one input to one output."""
 
-    def __init__(self, input: str, nodes: Sequence[Node], output: str) -> None:
+    def __init__(self, input: str, nodes: Sequence[LayerNode], output: str) -> None:
         super().__init__()
         self.input, self.output = input, output
         self.layers = nn.ModuleDict()

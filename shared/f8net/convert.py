@@ -1,0 +1,108 @@
+"""Integer programs from files of programs, of ONNX and of weights, and from modules of torch and Keras."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shared.f8net.net import F8Net
+from shared.importers.formats import as_format
+from shared.importers.keras import keras_to_torch, require_alike
+from shared.importers.onnx import to_torch
+from shared.importers.read import FloatNet, errors_name, read_weights, real_samples, require_ending
+from shared.integer import Program
+from shared.integer.files import load
+from shared.integer.format import Format
+from shared.integer.onnx_reader import from_onnx, load_onnx
+
+
+def read(path: str | Path, *, samples: NDArray[Any] | Tensor | None = None) -> Program:
+    """The integer program of a file.
+
+    - `.json`: a program as `shared.integer.files` writes it.
+    - `.onnx`: a QDQ model with powers of two as scales, as `shared.integer.onnx_qdq` writes it; or a float model, which
+      is calibrated on `samples` and whose input is rounded to 8 bits that hold them.
+    - `.safetensors`: weights, with the layers beside them in `NAME.json` or in the file's metadata, as
+      `shared.importers.read.write` writes them; calibrated on `samples`, or on those in the file.
+
+    `samples` are real inputs `(n, *shape)`, channels first. No file is unpickled.
+
+    Raises `OSError` if a file cannot be read and `ValueError`, one line that names the file, if its content is not one
+    of these.
+    """
+    path = Path(path)
+    ending = require_ending(path, ".json", ".onnx", ".safetensors")
+    with errors_name(path):
+        if ending == ".json":
+            return _program(path)
+        return _onnx(path, samples) if ending == ".onnx" else _calibrated(read_weights(path), samples)
+
+
+def from_torch(
+    module: nn.Module,
+    shape: Sequence[int],
+    input_format: Format | str,
+    samples: NDArray[Any] | Tensor,
+    word: int = 8,
+) -> Program:
+    """The integer program of a module, calibrated on real inputs `(n, *shape)`; `input_format` such as `"s8.4"`.
+
+    Raises `ValueError` naming the layer that has no integers, and the way out; see `shared.f8net.F8Net`.
+    """
+    net = F8Net(module, shape=tuple(shape), input=as_format(input_format), word=word)
+    return net.calibrate(real_samples(samples, tuple(shape))).eval().program()
+
+
+def from_keras(model: Any, input_format: Format | str, samples: NDArray[Any], word: int = 8) -> Program:
+    """The integer program of a Keras model, calibrated on real inputs as Keras takes them, channels last.
+
+    The program is channels first: `numpy.moveaxis(x, -1, 1)`. The torch module is compared with Keras on a few samples.
+    Raises as `from_torch` and `keras_to_torch`.
+    """
+    module, shape = keras_to_torch(model)
+    channels_last = np.asarray(samples, np.float32)
+    channels_first = real_samples(np.moveaxis(channels_last, -1, 1), shape)
+    require_alike(model, module, channels_last[:8])
+    return from_torch(module, shape, input_format, channels_first, word)
+
+
+def _program(path: Path) -> Program:
+    try:
+        return load(path)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep to be a program") from error
+    except ValueError:
+        weights = path.with_suffix(".safetensors")
+        if weights.exists():
+            raise ValueError(f"it holds no program, but perhaps the layers of {weights}: read that") from None
+        raise
+
+
+def _onnx(path: Path, samples: NDArray[Any] | Tensor | None) -> Program:
+    model = load_onnx(path)
+    kinds = {node.op_type for node in model.graph.node}
+    if kinds & {"Quant", "IntQuant", "BipolarQuant"}:
+        raise ValueError("it is QONNX: lower it by fpga.hls.from_qonnx, or export QDQ")
+    if kinds & {"QuantizeLinear", "DequantizeLinear"}:
+        return from_onnx(model)
+    return _calibrated(FloatNet(*to_torch(model)), samples)
+
+
+def _calibrated(net: FloatNet, samples: NDArray[Any] | Tensor | None) -> Program:
+    chosen = net.samples if samples is None else samples
+    if chosen is None:
+        needed = f"give samples (n, {', '.join(map(str, net.shape))}) to calibrate"
+        way_out = ", or write them into it" if net.input_format else ""  # a .safetensors file may hold samples
+        raise ValueError(f"it holds floating-point weights: {needed}{way_out}")
+    reals = real_samples(chosen, net.shape)
+    return from_torch(net.module, net.shape, net.input_format or _format_for(reals), reals, net.word)
+
+
+def _format_for(samples: Tensor) -> Format:
+    """Eight signed bits that hold the largest sample."""
+    top = float(samples.abs().max()) or 1.0
+    fraction = 7 - max(int(np.ceil(np.log2(top * 128 / 127))), -8)
+    return Format(8, fraction)
