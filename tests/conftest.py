@@ -1,14 +1,49 @@
-"""What every test may ask for: the command line in a process of its own."""
+"""What every test may ask for: the command line in a process of its own; and what runs where there is no torch."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+# `tox -e core312` runs where a build of torch may be missing for that Python: what needs it is skipped there.
+WITHOUT_TORCH = f"torch is not installed for Python {sys.version_info.major}.{sys.version_info.minor}"
+if not find_spec("torch"):
+    collect_ignore = ["shared"]  # all of it needs torch
+
+    class WithoutTorch(pytest.Module):
+        """A test file, skipped if it imports torch."""
+
+        def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
+            try:
+                yield from super().collect()
+            except self.CollectError as error:
+                _skip_for_torch(error.__cause__)
+                raise
+
+    def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> WithoutTorch:
+        return WithoutTorch.from_parent(parent, path=module_path)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call() -> Iterator[None]:
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            _skip_for_torch(error)
+            raise
+
+    def pytest_report_header() -> str:
+        return f"{WITHOUT_TORCH}: tests/shared and the tests that import torch are skipped"
+
+
+def _skip_for_torch(error: BaseException | None) -> None:
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        pytest.skip(WITHOUT_TORCH)
 
 
 def environment(**changes: str) -> Mapping[str, str]:
