@@ -29,11 +29,13 @@ def cells(quick: bool, seed: int) -> Sequence[CompVQCSettings]:
     if quick:
         return [CompVQCSettings(task="iris", starts=1, seed=HELD_OUT + seed)]
     return [
-        CompVQCSettings(task=task, target=target, circuit=circuit, seed=HELD_OUT + seed + k)
+        cell
         for circuit in CIRCUITS
         for task in TASKS
         for target in TARGETS
-        for k in range(SEEDS)
+        for cell in CompVQCSettings(
+            task=task, target=target, circuit=circuit, seed=HELD_OUT + seed, seeds=SEEDS
+        ).per_seed()
     ]
 
 

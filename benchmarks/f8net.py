@@ -19,9 +19,6 @@ SEEDS = 5
 HELD_OUT = 100
 """Seeds below this one are for development."""
 
-FULL = F8NetSettings()
-"""A quarter of an hour of one core for a seed: short training, alike for both nets."""
-
 QUICK = F8NetSettings(epochs=2, tuning=1, width=8, per_class=100, scored=50, batch=32)
 SKIPPED = "skipped: QWEDGE_DATA names no folder with images"
 
@@ -32,10 +29,9 @@ def cells(quick: bool, seed: int) -> Sequence[F8NetSettings]:
     except ValueError as error:
         print(f"skipped: {error}", file=sys.stderr)
         return []
-    first = HELD_OUT + seed
     if quick:
-        return [QUICK.model_copy(update={"seed": first})]
-    return [FULL.model_copy(update={"seed": first + k}) for k in range(SEEDS)]
+        return [QUICK.model_copy(update={"seed": HELD_OUT + seed})]
+    return F8NetSettings(seed=HELD_OUT + seed, seeds=SEEDS).per_seed()
 
 
 def figures(rows: Sequence[Row]) -> Mapping[str, Measure]:

@@ -35,7 +35,7 @@ from qwedge.experiments.radar_fpga import Comparison
 from shared.f8net import F8Net
 from shared.integer import audit, outputs
 from shared.integer.format import Format, fraction_for
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, wilson
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, one_thread, wilson
 from shared.lab.running.benchmark import Measure, main
 from wireless.ofdm.link.rates import over_seeds, ratio
 from wireless.radar import network, training, waveforms
@@ -67,7 +67,7 @@ class FPGA(Experiment[FPGASettings]):
     settings = FPGASettings
 
     def run(self, cell: FPGASettings, context: Context) -> Mapping[str, JSON]:
-        torch.set_num_threads(1)  # the networks are tiny: a second thread costs more than it brings
+        one_thread()
         parts = {
             "rule": rule,
             "estimator": estimator,

@@ -29,7 +29,7 @@ from sionna.phy.mimo import StreamManagement
 from sionna.phy.ofdm import LMMSEEqualizer, LSChannelEstimator, ResourceGrid, ResourceGridMapper
 from torch import Tensor
 
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, one_thread
 from shared.lab.running.benchmark import Measure, main
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.channel.noise import gaussian
@@ -60,24 +60,20 @@ class LinkSpeed(Experiment[LinkSpeedSettings]):
     settings = LinkSpeedSettings
 
     def run(self, cell: LinkSpeedSettings, context: Context) -> Mapping[str, JSON]:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+        one_thread()
         torch.manual_seed(int(context.rng.integers(2**63)))
-        try:
-            result: dict[str, JSON] = {}
-            for part, contenders in (("viterbi", decoders(cell, context)), ("link", links(cell, context))):
-                timed: dict[str, list[float]] = {name: [] for name in contenders}
-                tallies = {name: [0, 0] for name in contenders}
-                for done in range(cell.rounds):
-                    for name, work in contenders.items():
-                        start = time.process_time()
-                        run = work()
-                        timed[name].append(1e9 * (time.process_time() - start) / run.coded)
-                        tallies[name] = [tallies[name][0] + run.errors, tallies[name][1] + run.bits]
-                    context.progress(done + 1, cell.rounds, part)
-                result[part] = {"ns_per_coded_bit": timed, "errors_of_bits": tallies}
-        finally:
-            torch.set_num_threads(threads)
+        result: dict[str, JSON] = {}
+        for part, contenders in (("viterbi", decoders(cell, context)), ("link", links(cell, context))):
+            timed: dict[str, list[float]] = {name: [] for name in contenders}
+            tallies = {name: [0, 0] for name in contenders}
+            for done in range(cell.rounds):
+                for name, work in contenders.items():
+                    start = time.process_time()
+                    run = work()
+                    timed[name].append(1e9 * (time.process_time() - start) / run.coded)
+                    tallies[name] = [tallies[name][0] + run.errors, tallies[name][1] + run.bits]
+                context.progress(done + 1, cell.rounds, part)
+            result[part] = {"ns_per_coded_bit": timed, "errors_of_bits": tallies}
         return result
 
     def page(self, rows: Sequence[Row]) -> Page:

@@ -37,7 +37,7 @@ from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import Data, load
 from quantum.tasks.data import Part as Samples
 from quantum.tasks.energy import Energy, energy_task, hamiltonian
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, plain
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, one_thread, plain
 from shared.lab.running.benchmark import Measure, main
 
 PROBLEMS = ("tfim4", "h2")
@@ -73,7 +73,7 @@ class NoiseBenchmark(Experiment[Part]):
     settings = Part
 
     def run(self, cell: Part, context: Context) -> Mapping[str, JSON]:
-        torch.set_num_threads(1)
+        one_thread()
         parts: dict[str, Callable[[Part, Context], dict[str, JSON]]] = {
             "speed": speed,
             "digits": digits,
@@ -170,7 +170,7 @@ def digits(cell: Part, context: Context) -> dict[str, JSON]:
     """On one split: dense, dense after lossless rewriting, ZNE of both; compressed, compressed and trained under noise;
     and a small circuit trained from scratch that the same rule chose."""
     data, target = load(cell.problem, cell.seed), device("nairobi")
-    generator = torch.Generator().manual_seed(int(context.rng.integers(2**63)))
+    generator = context.generator()
     task = classification(ansatz("seismic"), data)
     context.progress(0, 3, "training")
     starts = task.train(random_starts(task, cell.starts, generator))
@@ -240,7 +240,7 @@ def _extrapolated(case: Workload, rng: np.random.Generator) -> dict[str, JSON]:
 def energy(cell: Part, context: Context) -> dict[str, JSON]:
     """EfficientSU2 with full entanglement against a compressed line, both trained, and their energies under noise."""
     problem, target = hamiltonian(cell.problem), device("nairobi")
-    generator = torch.Generator().manual_seed(int(context.rng.integers(2**63)))
+    generator = context.generator()
     context.progress(0, 2, "training the reference")
     reference = energy_task(efficient_su2_full(problem.wires), problem)
     weights = _best(reference, reference.train(random_starts(reference, cell.starts, generator)))

@@ -29,17 +29,14 @@ def cells(quick: bool, seed: int) -> Sequence[OFDMSettings]:
     if quick:
         small = {"packets": 100, "others": 100, "decoded": 20, "training": 0.3, "channels": ("two-tap", "beyond-cp")}
         return [OFDMSettings(seed=HELD_OUT + seed, **small)]  # type: ignore[arg-type]
-    folder = recordings()
-    return [
-        OFDMSettings(
-            seed=HELD_OUT + seed + k,
-            packets=400,
-            others=200,
-            channels=tuple(CHANNELS),
-            recordings=folder,
-        )
-        for k in range(SEEDS)
-    ]
+    return OFDMSettings(
+        seed=HELD_OUT + seed,
+        seeds=SEEDS,
+        packets=400,
+        others=200,
+        channels=tuple(CHANNELS),
+        recordings=recordings(),
+    ).per_seed()
 
 
 def recordings() -> str:

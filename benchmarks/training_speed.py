@@ -26,7 +26,7 @@ from quantum.circuits.encode import angle
 from quantum.compvqc.baselines import random_starts
 from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import load
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, one_thread
 from shared.lab.running.benchmark import Measure, main
 
 Loss = Callable[[Tensor], Tensor]
@@ -54,20 +54,15 @@ class TrainingSpeed(Experiment[SpeedSettings]):
         circuit = ansatz(cell.ansatz)
         task = classification(circuit, load(cell.task, cell.seed))
         losses = {OURS: lambda weights: task.cross_entropy(weights, "train"), **pennylane_losses(task, cell)}
-        generator = torch.Generator().manual_seed(int(context.rng.integers(2**63)))
-        start = random_starts(task, 1, generator)[0]
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            gradients = {name: gradient(loss, start) for name, loss in losses.items()}
-            steps = {name: adam_step(loss, start) for name, loss in losses.items()}
-            cpu_ms: dict[str, list[float]] = {name: [] for name in losses}
-            for done in range(cell.rounds):
-                for name, step in steps.items():
-                    cpu_ms[name].append(timed_ms(step, cell.steps_ours if name == OURS else cell.steps_theirs))
-                context.progress(done + 1, cell.rounds, "timing")
-        finally:
-            torch.set_num_threads(threads)
+        start = random_starts(task, 1, context.generator())[0]
+        one_thread()
+        gradients = {name: gradient(loss, start) for name, loss in losses.items()}
+        steps = {name: adam_step(loss, start) for name, loss in losses.items()}
+        cpu_ms: dict[str, list[float]] = {name: [] for name in losses}
+        for done in range(cell.rounds):
+            for name, step in steps.items():
+                cpu_ms[name].append(timed_ms(step, cell.steps_ours if name == OURS else cell.steps_theirs))
+            context.progress(done + 1, cell.rounds, "timing")
         apart = max(float((gradients[OURS] - other).abs().max()) for other in gradients.values())
         return {
             "weights": circuit.weights,

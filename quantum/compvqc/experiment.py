@@ -29,7 +29,7 @@ from quantum.interop import openqasm, qpy, read
 from quantum.interop.qiskit import to_qiskit
 from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import PARTS, SETS, Data, load
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file, one_thread
 
 SMALL_LAYERS = range(1, 7)
 SMALL_STARTS = 8
@@ -41,7 +41,7 @@ CONTROL_STARTS = 1
 SHARES = tuple(k / 20 for k in range(1, 20))
 
 
-class CompVQCSettings(Settings):
+class CompVQCSettings(Seeded):
     """What is compressed, for which device, and how far."""
 
     task: str = Field(default="digits4", description=f"{', '.join(SETS)}, or a .npz or .csv file")
@@ -52,9 +52,6 @@ class CompVQCSettings(Settings):
     encoding: str = Field(default="angle", description="angle, amplitude, or own: the circuit file reads x[k] itself")
     budget: str = Field(default="drop<=0.01", description="drop<=0.01, twoq<=20, depth<=60, or several with commas")
     starts: int = Field(default=4, gt=0, description="trained starts, each of which is compressed")
-    seeds: int = Field(
-        default=1, gt=0, description="how many seeds, from --seed on; each draws a data split of its own"
-    )
 
 
 class CompVQC(Experiment[CompVQCSettings]):
@@ -66,10 +63,7 @@ class CompVQC(Experiment[CompVQCSettings]):
     settings = CompVQCSettings
 
     def cells(self, settings: CompVQCSettings) -> Sequence[CompVQCSettings]:
-        cells = [
-            settings.model_copy(update={"seed": seed, "seeds": 1})
-            for seed in range(settings.seed, settings.seed + settings.seeds)
-        ]
+        cells = super().cells(settings)
         _Model.of(cells[0])  # what is wrong with the settings is said before anything is trained or written
         return cells
 
@@ -77,7 +71,7 @@ class CompVQC(Experiment[CompVQCSettings]):
         return {name: hash_file(Path(name)) for name in (cell.task, cell.target, cell.circuit) if Path(name).is_file()}
 
     def run(self, cell: CompVQCSettings, context: Context) -> Mapping[str, JSON]:
-        torch.set_num_threads(1)  # the matrices are tiny: a second thread costs more than it brings
+        one_thread()
         return _Cell(cell, context).result()
 
     def page(self, rows: Sequence[Row]) -> Page:
@@ -126,7 +120,6 @@ class _Cell:
 
     def __init__(self, settings: CompVQCSettings, context: Context) -> None:
         self.settings, self.context = settings, context
-        self.stage = (0, 1)
 
     @cached_property
     def model(self) -> _Model:
@@ -143,18 +136,14 @@ class _Cell:
     @cached_property
     def starts(self) -> Tensor:
         """Trained weights `(starts, weights)`; a file's own weights are trained on as the first start."""
-        return torch.tensor(self.context.checkpoint("starts", self._train), dtype=torch.float64)
+        return torch.tensor(self.context.stage("training", self._train), dtype=torch.float64)
 
     def _train(self) -> list[list[float]]:
-        fresh = random_starts(self.task, self.settings.starts, self.generator())
+        fresh = random_starts(self.task, self.settings.starts, self.context.generator())
         if self.model.given is not None:
             fresh[0] = self.model.given
         trained: list[list[float]] = self.task.train(fresh).tolist()
         return trained
-
-    def generator(self) -> torch.Generator:
-        """Seeded by the cell's generator: call it inside a stage, so that the stage's record holds its draw."""
-        return torch.Generator().manual_seed(int(self.context.rng.integers(2**63)))
 
     @cached_property
     def rule(self) -> SelectionRule:
@@ -172,13 +161,9 @@ class _Cell:
             ("snap", "snap only", lambda: self.compress("snap", CONTROL_STARTS)),
             ("small", "training small circuits", self.small),
         ]
-        self.context.progress(0, len(stages), "training")
+        self.context.plan(1 + len(stages))
         _ = self.starts
-        done: dict[str, JSON] = {}
-        for k, (name, note, stage) in enumerate(stages):
-            self.stage = (k, len(stages))
-            self.context.progress(*self.stage, note)
-            done[name] = self.context.checkpoint(name, stage)
+        done = {name: self.context.stage(title, compute) for name, title, compute in stages}
         return {**done, **self.about()}
 
     @property
@@ -203,8 +188,8 @@ class _Cell:
                 self.model.device,
                 parse(self.settings.budget),
                 self.starts[:starts],
-                self.generator(),
-                progress=self.progress,
+                self.context.generator(),
+                progress=self.context.progress,
             )
         except ValueError as error:
             if mode == "all":
@@ -215,9 +200,6 @@ class _Cell:
             self.keep_files(found.task.circuit, found.best)
         front = [self.point(found.task, c) for c in _front(found.candidates)]
         return self.record(found.best) | {"front": front, "candidates": len(found.candidates), "cpu_s": seconds}
-
-    def progress(self, _done: int, _total: int, note: str) -> None:
-        self.context.progress(*self.stage, note)
 
     def record(self, chosen: Candidate) -> dict[str, Any]:
         return {
@@ -255,7 +237,7 @@ class _Cell:
 
     def small(self) -> JSON:
         """Small line circuits trained from scratch: the front, and the one the same rule chooses."""
-        trained = train_small(self.task, SMALL_LAYERS, SMALL_STARTS, self.generator())
+        trained = train_small(self.task, SMALL_LAYERS, SMALL_STARTS, self.context.generator())
         found = [(task, candidate(task, self.model.device, weights)) for task, weights in trained]
         front = [self.point(task, c) for task, c in found]
         chosen = self.rule.best([c for _, c in found])

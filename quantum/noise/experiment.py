@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 from pydantic import Field
 
 from quantum.circuits.ansatz import ANSAETZE
@@ -24,7 +23,7 @@ from quantum.noise.workload import ENCODINGS, O3, SEEDS, Workload, classifier, o
 from quantum.noise.zne import ZNE
 from quantum.tasks.data import SETS, load
 from quantum.tasks.energy import HAMILTONIANS, hamiltonian
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, plain
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, one_thread, plain
 
 NO_DATA = "none"
 
@@ -99,7 +98,7 @@ class Noise(Experiment[NoiseSettings]):
         return files | {name: source.digest() for name, source in zip(names, sources, strict=True)}
 
     def run(self, cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
-        torch.set_num_threads(1)  # the tensors are small: a second thread costs more than it brings
+        one_thread()
         return _report(cell, context) if cell.each else _choice(cell, context)
 
     def page(self, rows: Sequence[Row]) -> Page:

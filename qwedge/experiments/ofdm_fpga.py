@@ -1,6 +1,6 @@
 """The receiver's channel estimator on an FPGA: compressed for the price that the flow sets, built, and counted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from fpga.unrolled.generate import cost
 from shared import Sparsity
 from shared.integer import Program, audit
 from shared.integer.files import from_json, to_json
-from shared.lab import JSON, Context, Experiment, Number, Page, Row, Settings, Table, cite
+from shared.lab import JSON, Context, Experiment, Number, Page, Row, Seeded, Table, cite, one_thread
 from shared.training.loop import Schedule
 from shared.weights.files import from_lists, to_lists
 from shared.weights.packing import SOLVER
@@ -32,7 +32,6 @@ from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.neural import DelayGate, NeuralEstimator
 from wireless.ofdm.receiver.chain import Receiver
 from wireless.ofdm.training.blocks import estimator_loss, train_estimator
-from wireless.ofdm.training.threads import train_on_one_thread
 
 WIDE = 16
 """Bits of hls4ml's default, `ap_fixed<16, 6>`: what a net costs that nobody has compressed."""
@@ -47,7 +46,7 @@ NAMES = {
 }
 
 
-class OFDMFPGASettings(Settings):
+class OFDMFPGASettings(Seeded):
     """How far the estimator is compressed, where it goes, and on how many packets it is tried."""
 
     device: str = Field(default="ecp5-25k", description=f"one of {', '.join(DEVICES)}")
@@ -59,7 +58,6 @@ class OFDMFPGASettings(Settings):
     training: float = Field(default=1.0, gt=0, le=10, description="training steps relative to the usual number")
     compared: int = Field(default=2000, ge=10, description="samples that the RTL computes; other steps a tenth")
     csim: bool = Field(default=True, description="whether hls4ml's C++ is compiled and compared as well")
-    seeds: int = Field(default=1, gt=0, description="how many seeds, from --seed on; each trains networks of its own")
 
 
 class OFDMFPGA(Experiment[OFDMFPGASettings]):
@@ -72,11 +70,10 @@ class OFDMFPGA(Experiment[OFDMFPGASettings]):
 
     def cells(self, settings: OFDMFPGASettings) -> Sequence[OFDMFPGASettings]:
         device(settings.device)
-        seeds = range(settings.seed, settings.seed + settings.seeds)
-        return [settings.model_copy(update={"seed": seed, "seeds": 1}) for seed in seeds]
+        return super().cells(settings)
 
     def run(self, cell: OFDMFPGASettings, context: Context) -> Mapping[str, JSON]:
-        train_on_one_thread()
+        one_thread()
         return _Cell(cell, context).result()
 
     def page(self, rows: Sequence[Row]) -> Page:
@@ -89,19 +86,21 @@ class _Cell:
 
     def __init__(self, settings: OFDMFPGASettings, context: Context) -> None:
         self.settings, self.context, self.device = settings, context, device(settings.device)
+        context.plan(4 + len(settings.ebn0_db) + len(SIZES))
 
     def result(self) -> Mapping[str, JSON]:
-        gate = from_lists(DelayGate(), self.stage("gate", self.train))
+        gate = from_lists(DelayGate(), self.context.stage("gate", self.train))
         programs = {
-            "wide": from_json(self.stage("wide", partial(self.wide, gate))),
-            "fixed": from_json(self.stage("fixed", partial(self.fixed, gate))),
+            "wide": from_json(self.context.stage("wide", partial(self.wide, gate))),
+            "fixed": from_json(self.context.stage("fixed", partial(self.fixed, gate))),
         }
-        small = self.stage("small", partial(self.small, gate))
+        small = self.context.stage("small", partial(self.small, gate))
         programs["small"] = from_json(small["program"])
         estimators = {"float": NeuralEstimator.of(gate)} | {n: FixedEstimator(p) for n, p in programs.items()}
-        counted = [self.stage(f"{db:g} dB", partial(self.count, estimators, db)) for db in self.settings.ebn0_db]
+        stage = self.context.stage
+        counted = [stage(f"{db:g} dB", partial(self.count, estimators, db)) for db in self.settings.ebn0_db]
         sizes = {
-            f"{name}, {style}": self.stage(f"{name}, {style}", partial(self.size, programs[name], style))
+            f"{name}, {style}": stage(f"{name}, {style}", partial(self.size, programs[name], style))
             for name, style in SIZES
         }
         wish = Wish("folded", self.settings.clock_mhz, latency=self.clocks)
@@ -115,45 +114,39 @@ class _Cell:
         """The latency that is allowed."""
         return int(self.settings.latency_us * self.settings.clock_mhz)
 
-    def stage(self, name: str, compute: Callable[[], JSON]) -> Any:
-        self.context.progress(0, 1, name)
-        return self.context.checkpoint(f"stage {name}", compute)
-
-    def generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(int(self.context.rng.integers(2**63)))
-
     def scaled(self, schedule: Schedule) -> Schedule:
         return replace(schedule, steps=max(round(schedule.steps * self.settings.training), 1))
 
-    def report(self, done: int, total: int, note: str) -> None:
-        self.context.progress(0, 1, f"{note} {done}/{total}")
-
-    def said(self, line: str) -> None:
-        self.context.progress(0, 1, line)
-
     def train(self) -> JSON:
-        return to_lists(train_estimator(self.generator(), self.scaled(Schedule()), report=self.report))
+        return to_lists(
+            train_estimator(self.context.generator(), self.scaled(Schedule()), report=self.context.progress)
+        )
 
     def wide(self, gate: DelayGate) -> JSON:
-        return to_json(calibrated(gate, self.generator(), WIDE).program())
+        return to_json(calibrated(gate, self.context.generator(), WIDE).program())
 
     def fixed(self, gate: DelayGate) -> JSON:
-        net = train_fixed(gate, self.generator(), schedule=self.scaled(TUNING), report=self.report)
+        net = train_fixed(gate, self.context.generator(), schedule=self.scaled(TUNING), report=self.context.progress)
         return to_json(net.program())
 
     def small(self, gate: DelayGate) -> JSON:
         """Which weights stay, by ADMM under the price of adders; then they are trained in fixed point."""
-        generator = self.generator()
+        generator = self.context.generator()
         task = Weights(gate, lambda net, g: estimator_loss(net, 512, g), generator, seed=0)
         price = AdderPrice(lambda z: tables(gate, z), fraction=5)
         whole = price.measure(task.x)
         solver = replace(SOLVER, steps=max(round(SOLVER.steps * self.settings.training), 1))
         found = solver.solve(
-            task, on=Sparsity(), price=price, budget=self.settings.share * whole, x=task.x, progress=self.report
+            task,
+            on=Sparsity(),
+            price=price,
+            budget=self.settings.share * whole,
+            x=task.x,
+            progress=self.context.progress,
         )
         left = with_weights(gate, found.x)
         keep = [weight != 0 for weight in with_weights(gate, found.z).parameters() if weight.ndim > 1]
-        net = train_fixed(left, generator, keep=keep, schedule=self.scaled(TUNING), report=self.report)
+        net = train_fixed(left, generator, keep=keep, schedule=self.scaled(TUNING), report=self.context.progress)
         return {
             "program": to_json(net.program()),
             "weights": int(sum(mask.sum() for mask in keep)),
@@ -173,7 +166,9 @@ class _Cell:
         largest = device("ecp5-85k")
         wish = Wish(style, self.settings.clock_mhz, latency=self.clocks if style == "folded" else None)
         drawn = draw(program, largest, wish)
-        found = mapped(drawn.design, largest, workshop(drawn.design), report=self.said)
+        found = mapped(
+            drawn.design, largest, workshop(drawn.design), report=lambda line: self.context.progress(0, 0, line)
+        )
         return {
             "used": asdict(found.used),
             "estimate": asdict(estimate.total(drawn.estimate)),

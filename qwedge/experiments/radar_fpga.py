@@ -79,7 +79,7 @@ class Comparison:
     def pruned(self, net: nn.Module, solver: ADMM) -> nn.Module:
         """`net` without, in one convolution after the other, weights that take longer than `INTERVAL`."""
         x, y = waveforms.draw(self.examples, self.context.rng)
-        generator = torch.Generator().manual_seed(int(self.context.rng.integers(2**63)))
+        generator = self.context.generator()
 
         def loss(forward: Callable[..., Tensor], generator: torch.Generator) -> Tensor:
             chosen = torch.randint(len(y), (BATCHES.batch,), generator=generator)

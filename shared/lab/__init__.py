@@ -8,13 +8,14 @@ from shared.lab.pages.terminal import print_page, print_table
 from shared.lab.records.identity import JSON, canonical, fingerprint, hash_bytes, hash_file, plain
 from shared.lab.records.lines import Lines, write_whole
 from shared.lab.records.provenance import provenance
-from shared.lab.records.settings import Settings, command_line, read_settings
+from shared.lab.records.settings import Seeded, Settings, command_line, read_settings
 from shared.lab.records.statistics import Interval, mean, paired_bootstrap, t_quantile, wilson
 from shared.lab.records.store import Row, Store
-from shared.lab.running.context import Context
+from shared.lab.running.context import Context, Progress
 from shared.lab.running.engine import Engine, Local, Ray, load_experiment
 from shared.lab.running.experiment import Experiment, cell_id, settings_table
 from shared.lab.running.runner import run
+from shared.lab.running.threads import one_thread
 
 __all__ = [
     "COLORS",
@@ -32,8 +33,10 @@ __all__ = [
     "Local",
     "Number",
     "Page",
+    "Progress",
     "Ray",
     "Row",
+    "Seeded",
     "Settings",
     "Store",
     "Table",
@@ -49,6 +52,7 @@ __all__ = [
     "hash_file",
     "load_experiment",
     "mean",
+    "one_thread",
     "paired_bootstrap",
     "plain",
     "plot",

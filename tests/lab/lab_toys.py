@@ -14,7 +14,7 @@ from shared.lab import (
     KeyFigures,
     Page,
     Row,
-    Settings,
+    Seeded,
     Table,
     Text,
     cite,
@@ -23,13 +23,12 @@ from shared.lab import (
 )
 
 
-class CoinSettings(Settings):
-    """A coin thrown by several players."""
+class CoinSettings(Seeded):
+    """A coin that every seed throws anew."""
 
     bias: float = Field(default=0.5, ge=0, le=1, description="chance of heads")
     throws: int = Field(default=100, gt=0)
     name: str = "penny"
-    players: int = Field(default=1, gt=0)
     pause_s: float = Field(default=0.0, ge=0)
     steps: int = Field(default=4, gt=0)
 
@@ -39,10 +38,6 @@ class Coin(Experiment[CoinSettings]):
     version = 1
     summary = "Throws a coin and counts heads."
     settings = CoinSettings
-
-    def cells(self, settings: CoinSettings) -> Sequence[CoinSettings]:
-        seeds = range(settings.seed, settings.seed + settings.players)
-        return [settings.model_copy(update={"seed": seed, "players": 1}) for seed in seeds]
 
     def run(self, cell: CoinSettings, context: Context) -> Mapping[str, JSON]:
         if cell.name == "bent":
@@ -85,11 +80,11 @@ class Coin(Experiment[CoinSettings]):
         total = cite(heads, *rows)
         return Page(
             title="A coin, thrown",
-            summary="How often a coin shows heads, by player.",
+            summary="How often a coin shows heads, by seed.",
             blocks=(
-                KeyFigures((("heads in all", total), ("players", cite(len(rows), *rows)))),
+                KeyFigures((("heads in all", total), ("seeds", cite(len(rows), *rows)))),
                 Table(
-                    "Heads by player",
+                    "Heads by seed",
                     ("coin", "seed", "heads", "share"),
                     lines,
                     note="Wilson intervals, 95%.",

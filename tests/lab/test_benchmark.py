@@ -9,7 +9,7 @@ from shared.lab.running.benchmark import Measure, main
 
 
 def cells(quick, seed):
-    return Coin().cells(CoinSettings(seed=seed, players=2 if quick else 3))
+    return Coin().cells(CoinSettings(seed=seed, seeds=2 if quick else 3))
 
 
 def figures(rows):

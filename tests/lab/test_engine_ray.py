@@ -27,7 +27,7 @@ def what_matters(rows):
 
 def test_an_existing_cluster_gives_the_rows_of_the_local_engine(cluster, tmp_path):
     coin = Coin()
-    cells = coin.cells(CoinSettings(players=3))
+    cells = coin.cells(CoinSettings(seeds=3))
     there, here = Store(tmp_path / "ray"), Store(tmp_path / "local")
     rows = run(coin, cells, there, engine=Ray(cluster))
     assert what_matters(rows) == what_matters(run(coin, cells, here, engine=Local()))

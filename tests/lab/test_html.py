@@ -48,7 +48,7 @@ class Reader(HTMLParser):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     store, coin = Store(tmp_path_factory.mktemp("coin")), Coin()
-    rows = run(coin, coin.cells(CoinSettings(players=3, name='<b>&"penny"</script>')), store)
+    rows = run(coin, coin.cells(CoinSettings(seeds=3, name='<b>&"penny"</script>')), store)
     text = render(coin.page(rows), rows, store)
     return store, rows, text, Reader(text)
 

@@ -5,14 +5,14 @@ import io
 import pytest
 
 from shared.lab.running import progress
-from shared.lab.running.progress import Progress
+from shared.lab.running.progress import ProgressDisplay
 
 
 def test_a_log_gets_few_lines(monkeypatch):
     clock = iter(range(10_000))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock) * 0.1)
     stream = io.StringIO()
-    with Progress("coin", 2, stream=stream) as shown:
+    with ProgressDisplay("coin", 2, stream=stream) as shown:
         for _ in range(2):
             for step in range(100):
                 shown.step(step, 100, "throwing")
@@ -26,7 +26,7 @@ def test_a_log_gets_few_lines(monkeypatch):
 
 def test_quiet_is_silent():
     stream = io.StringIO()
-    with Progress("coin", 1, quiet=True, stream=stream) as shown:
+    with ProgressDisplay("coin", 1, quiet=True, stream=stream) as shown:
         shown.step(1, 1)
         shown.finish()
     assert stream.getvalue() == ""
@@ -39,12 +39,12 @@ def test_a_person_gets_bars(monkeypatch):
 
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
-    with Progress("coin", 2, stream=stream) as shown:
+    with ProgressDisplay("coin", 2, stream=stream) as shown:
         shown.step(3, 10, "throwing")
     assert "coin" in stream.getvalue()
     assert "throwing" in stream.getvalue()
 
 
 def test_a_failure_leaves_the_terminal_usable():
-    with pytest.raises(RuntimeError), Progress("coin", 1, stream=io.StringIO()):
+    with pytest.raises(RuntimeError), ProgressDisplay("coin", 1, stream=io.StringIO()):
         raise RuntimeError

@@ -2,14 +2,16 @@
 
 import json
 import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from shared.lab.records import provenance
-from shared.lab.records.provenance import _code
+from shared.lab.records.provenance import _code, provenance
 
-MODULE = __import__("sys").modules["shared.lab.records.provenance"]
+MODULE = sys.modules["shared.lab.records.provenance"]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -40,7 +42,9 @@ def installed(checkout, tmp_path, monkeypatch):
     metadata = SimpleNamespace(read_text=lambda name: origin if name == "direct_url.json" else None)
     monkeypatch.setattr(MODULE.importlib.metadata, "distribution", lambda name: metadata)
     monkeypatch.setattr(MODULE.importlib.metadata, "files", lambda name: [copy.relative_to(tmp_path / "site-packages")])
-    monkeypatch.setattr(MODULE, "__file__", str(tmp_path / "site-packages" / "shared" / "lab" / "provenance.py"))
+    monkeypatch.setattr(
+        MODULE, "__file__", str(tmp_path / "site-packages" / "shared" / "lab" / "records" / "provenance.py")
+    )
     return copy
 
 
@@ -52,11 +56,17 @@ def forget():
 
 
 def test_a_checkout_is_its_commit_until_it_changes(checkout, monkeypatch):
-    monkeypatch.setattr(MODULE, "__file__", str(checkout.folder / "shared" / "lab" / "provenance.py"))
+    monkeypatch.setattr(MODULE, "__file__", str(checkout.folder / "shared" / "lab" / "records" / "provenance.py"))
     assert _code() == (checkout.commit, False)
     checkout.source.write_text("x = 2\n")
     _code.cache_clear()
     assert _code() == (checkout.commit, True)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the code under test is not in a checkout")
+def test_the_code_under_test_is_at_the_commit_of_its_checkout():
+    head = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    assert _code()[0] == head.stdout.strip()
 
 
 def test_an_installed_copy_is_the_commit_it_came_from(checkout, installed):
@@ -69,7 +79,7 @@ def test_an_installed_copy_that_differs_says_so(checkout, installed):
 
 
 def test_a_copy_of_nothing_known_has_no_commit(tmp_path, monkeypatch):
-    monkeypatch.setattr(MODULE, "__file__", str(tmp_path / "shared" / "lab" / "provenance.py"))
+    monkeypatch.setattr(MODULE, "__file__", str(tmp_path / "shared" / "lab" / "records" / "provenance.py"))
     monkeypatch.setattr(MODULE, "_installed_from", lambda: None)
     assert _code() == (None, None)
 

@@ -28,7 +28,7 @@ def wait_for_lines(path, count, process):
 
 
 def test_killed_between_cells(start, python, tmp_path):
-    words = ("run", "lab_toys:Coin", "--set", "players=5", "--set", "pause_s=0.05", "--set", "steps=3", "--out", "out")
+    words = ("run", "lab_toys:Coin", "--set", "seeds=5", "--set", "pause_s=0.05", "--set", "steps=3", "--out", "out")
     process = start(*words)
     wait_for_lines(tmp_path / "out" / "rows.jsonl", 2, process)
     process.send_signal(signal.SIGKILL)
@@ -40,7 +40,7 @@ def test_killed_between_cells(start, python, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "rows.jsonl").read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
     rows = Store(tmp_path / "out").rows()
-    assert what_matters(rows) == what_matters(uninterrupted(tmp_path / "whole", players=5, pause_s=0.05, steps=3))
+    assert what_matters(rows) == what_matters(uninterrupted(tmp_path / "whole", seeds=5, pause_s=0.05, steps=3))
 
 
 def test_killed_inside_a_cell_goes_on_from_its_checkpoint(start, python, tmp_path):
@@ -69,17 +69,17 @@ def test_killed_inside_a_cell_goes_on_from_its_checkpoint(start, python, tmp_pat
 
 
 def test_two_runs_at_once_double_nothing(start, tmp_path):
-    words = ("run", "lab_toys:Coin", "--set", "players=4", "--set", "pause_s=0.02", "--out", "out", "--quiet")
+    words = ("run", "lab_toys:Coin", "--set", "seeds=4", "--set", "pause_s=0.02", "--out", "out", "--quiet")
     processes = [start(*words), start(*words)]
     for process in processes:
         process.communicate(timeout=60)
         assert process.returncode == 0
     rows = sorted(Store(tmp_path / "out").rows(), key=lambda row: row.seed)
-    assert what_matters(rows) == what_matters(uninterrupted(tmp_path / "whole", players=4, pause_s=0.02))
+    assert what_matters(rows) == what_matters(uninterrupted(tmp_path / "whole", seeds=4, pause_s=0.02))
 
 
 def test_interrupted_says_how_to_go_on(start, tmp_path):
-    words = ("run", "lab_toys:Coin", "--set", "players=50", "--set", "pause_s=0.05", "--out", "out", "--quiet")
+    words = ("run", "lab_toys:Coin", "--set", "seeds=50", "--set", "pause_s=0.05", "--out", "out", "--quiet")
     # A shell's background job ignores Ctrl-C and its children inherit that; a caught signal they get by default.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = start(*words)
@@ -102,7 +102,7 @@ def test_running_again_computes_and_adds_nothing(tmp_path):
             return super().run(cell, context)
 
     experiment, store = Counted(), Store(tmp_path)
-    cells = experiment.cells(CoinSettings(players=3))
+    cells = experiment.cells(CoinSettings(seeds=3))
     first = run(experiment, cells, store)
     before = (tmp_path / "rows.jsonl").read_bytes()
     assert run(experiment, [*reversed(cells), cells[0]], store) == list(reversed(first))

@@ -21,14 +21,14 @@ def qwedge(call, monkeypatch):
 
 @pytest.fixture
 def rows(qwedge):
-    assert qwedge("run", COIN, "--set", "players=3", "--out", "out", "--quiet")[0] == 0
+    assert qwedge("run", COIN, "--set", "seeds=3", "--out", "out", "--quiet")[0] == 0
     return Store("out").rows()
 
 
 def test_run_prints_the_table_and_writes_rows_and_page(qwedge, tmp_path):
-    code, out, err = qwedge("run", COIN, "--set", "players=2", "--seed", "7")
+    code, out, err = qwedge("run", COIN, "--set", "seeds=2", "--seed", "7")
     assert code == 0
-    assert "Heads by player" in out
+    assert "Heads by seed" in out
     assert "page: runs/coin/index.html" in err
     assert [row.seed for row in Store(tmp_path / "runs" / "coin").rows()] == [7, 8]
     page = (tmp_path / "runs" / "coin" / "index.html").read_text()
@@ -46,7 +46,7 @@ def test_run_with_json_prints_only_json(qwedge):
 def test_the_command_in_a_row_makes_that_row(qwedge):
     import shlex
 
-    qwedge("run", COIN, "--set", "players=2", "--set", "name=my coin", "--set", "bias=0.25", "--out", "a", "--quiet")
+    qwedge("run", COIN, "--set", "seeds=2", "--set", "name=my coin", "--set", "bias=0.25", "--out", "a", "--quiet")
     for row in Store("a").rows():
         words = shlex.split(row.command)
         assert words[0] == "qwedge"
@@ -84,7 +84,7 @@ def test_show_lists_rows_or_one_row(qwedge, rows):
 
 
 def test_compare_folders_and_single_rows(qwedge, rows):
-    qwedge("run", COIN, "--set", "players=3", "--set", "bias=0.9", "--out", "other", "--quiet")
+    qwedge("run", COIN, "--set", "seeds=3", "--set", "bias=0.9", "--out", "other", "--quiet")
     [*_, after] = json.loads(qwedge("compare", "out", "other", "--json")[1])
     assert (after["pairs"], after["verdict"]) == (3, "tie")
     out = qwedge("compare", f"out/{rows[0].id[:8]}", f"out/{rows[1].id[:8]}")[1]

@@ -4,10 +4,10 @@ import base64
 import copy
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -16,7 +16,7 @@ from torch import nn
 from shared.f8net import F8Net
 from shared.integer import Program, audit
 from shared.integer.files import to_json
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file, one_thread
 from shared.training.epochs import Schedule, Trainer
 from vision.data.augment import PIXEL, Augmented, as_input
 from vision.data.cifar10 import ARCHIVE, CAVEAT, CIFAR10, SHAPE, Images, load
@@ -30,7 +30,7 @@ CALIBRATION = 500
 Net = TypeVar("Net", bound=nn.Module)
 
 
-class F8NetSettings(Settings):
+class F8NetSettings(Seeded):
     """How long both nets are trained, on what, and how narrow the fixed-point words are."""
 
     epochs: int = Field(default=8, gt=0, description="epochs of float training, where both nets begin")
@@ -46,7 +46,6 @@ class F8NetSettings(Settings):
         default="test", description="what is counted; validation: every tenth training image, to choose settings by"
     )
     images: str = Field(default="$QWEDGE_DATA/cifar10", description=f"folder that holds {ARCHIVE}, $NAMES expanded")
-    seeds: int = Field(default=1, gt=0, description="how many seeds, from --seed on; each trains nets of its own")
 
 
 def archive(images: str) -> Path:
@@ -68,17 +67,11 @@ class F8NetGap(Experiment[F8NetSettings]):
     summary = "Train an image classifier in 8-bit fixed point, beside its float net; count on the integer program."
     settings = F8NetSettings
 
-    def cells(self, settings: F8NetSettings) -> Sequence[F8NetSettings]:
-        return [
-            settings.model_copy(update={"seed": seed, "seeds": 1})
-            for seed in range(settings.seed, settings.seed + settings.seeds)
-        ]
-
     def data(self, cell: F8NetSettings) -> Mapping[str, str]:
         return {ARCHIVE: hash_file(archive(cell.images))}
 
     def run(self, cell: F8NetSettings, context: Context) -> Mapping[str, JSON]:
-        torch.set_num_threads(1)  # cells are what is spread over cores
+        one_thread()
         return _Cell(cell, context).result()
 
     def page(self, rows: Sequence[Row]) -> Page:
@@ -90,19 +83,19 @@ class _Cell:
 
     def __init__(self, settings: F8NetSettings, context: Context) -> None:
         self.settings, self.context = settings, context
-        self.done, self.total = 0, settings.epochs + 2 * settings.tuning + 3
+        context.plan(settings.epochs + 2 * settings.tuning + 3)
 
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
         first = Schedule(s.epochs, s.rate, batch=s.batch)
         # The rate begins high: both nets go on from weights that are good already.
         more = Schedule(s.tuning, s.tuning_rate, warm=0.0, batch=s.batch)
-        seed = self.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
+        seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
         float_net, float_epochs = self.trained("float", drawn(s.width, torch.Generator().manual_seed(seed)), first)
         control, control_epochs = self.trained("control", copy.deepcopy(float_net), more)
-        before = self.stage("calibrated", lambda: self.count(self.fixed(float_net)))
+        before = self.context.stage("calibrated", lambda: self.count(self.fixed(float_net)))
         fixed, fixed_epochs = self.trained("F8Net", self.fixed(float_net), more)
-        counts = self.stage("counts", lambda: self.counts(float_net, control, fixed))
+        counts = self.context.stage("counts", lambda: self.counts(float_net, control, fixed))
         return {
             "data": {"name": CAVEAT, "part": s.part, "trained_on": len(self.train.labels)},
             "parameters": sum(parameter.numel() for parameter in float_net.parameters()),
@@ -111,17 +104,11 @@ class _Cell:
             "correct": {**counts["correct"], "calibrated": before},
         }
 
-    def stage(self, name: str, compute: Callable[[], JSON]) -> Any:
-        self.context.progress(self.done, self.total, name)
-        value = self.context.checkpoint(name, compute)
-        self.done += 1
-        return value
-
     def trained(self, name: str, net: Net, schedule: Schedule) -> tuple[Net, list[Mapping[str, JSON]]]:
         """The net after all epochs of a schedule, and what each of them came to."""
         trainer, told = Trainer(net, schedule), []
         for number in range(1, schedule.epochs + 1):
-            about = self.stage(f"{name}, epoch {number}/{schedule.epochs}", partial(self.epoch, name, trainer))
+            about = self.context.stage(f"{name}, epoch {number}/{schedule.epochs}", partial(self.epoch, name, trainer))
             trainer.restore(_from_text(about.pop("state")), number)
             told.append(about)
         return net, told
@@ -131,12 +118,12 @@ class _Cell:
         title = f"{name}, epoch {trainer.epoch + 1}/{trainer.schedule.epochs}"
         loss = trainer.run_epoch(
             Augmented(self.train),
-            self.generator(),
-            lambda done, total, note: self.context.progress(self.done, self.total, f"{title}, {done}/{total}, {note}"),
+            self.context.generator(),
+            lambda done, total, note: self.context.progress(done, total, f"{title}, {note}"),
         )
         spent, held_back = time.process_time() - started, self.loaded.validation
         found = correct(trainer.net, held_back)
-        self.context.progress(self.done, self.total, f"{title}: {found} of {len(held_back.labels)} validation images")
+        self.context.progress(0, 0, f"{title}: {found} of {len(held_back.labels)} validation images")
         return {
             "loss": loss,
             "validation_correct": found,
@@ -144,10 +131,6 @@ class _Cell:
             "cpu_s": spent,
             "state": _to_text(trainer.state()),
         }
-
-    def generator(self) -> torch.Generator:
-        """Seeded by the cell's generator: call it inside a stage, so that the stage's record holds its draw."""
-        return torch.Generator().manual_seed(int(self.context.rng.integers(2**63)))
 
     def fixed(self, net: ResNet8) -> F8Net:
         """The float net in fixed point, its formats from the first training images of each class."""
@@ -165,7 +148,7 @@ class _Cell:
         said = program_logits(
             program,
             self.scored,
-            lambda done, all: self.context.progress(self.done, self.total, f"program, {done}/{all}"),
+            lambda done, all: self.context.progress(done, all, "program"),
         )
         ours, theirs = right(said, self.scored), right(logits(control, self.scored), self.scored)
         audited = audit(program)

@@ -7,7 +7,7 @@ import shlex
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import pydantic
 
@@ -29,6 +29,21 @@ class Settings(pydantic.BaseModel):
         """The settings as JSON data; infinities become the strings that read back as infinities."""
         data: dict[str, Any] = _spell_infinities(self.model_dump(mode="json"))
         return data
+
+
+class Seeded(Settings):
+    """Settings that ask for one cell or for several that differ in their seed alone.
+
+    >>> Seeded(seed=100, seeds=2).per_seed()
+    [Seeded(seed=100, seeds=1), Seeded(seed=101, seeds=1)]
+    """
+
+    seeds: int = pydantic.Field(default=1, gt=0, description="how many seeds, from --seed on; each is a row of its own")
+
+    def per_seed(self) -> list[Self]:
+        """The same settings once for each of the seeds."""
+        seeds = range(self.seed, self.seed + self.seeds)
+        return [self.model_copy(update={"seed": seed, "seeds": 1}) for seed in seeds]
 
 
 def read_settings(

@@ -1,40 +1,68 @@
 """What a running cell is handed: randomness, progress, artefacts, and steps that survive kill -9."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from shared.lab.records.identity import JSON, plain
 from shared.lab.records.store import Store
 
-Report: TypeAlias = Callable[[int, int, str], None]
+if TYPE_CHECKING:
+    import torch
+
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""Receives how many parts are finished, of how many, and a note on the current one."""
 
 
 class Context:
     """The cell's link to the lab; `Experiment.run` receives one.
 
-    `rng` is seeded by the cell's seed and is the only randomness a cell may use; for torch take
-    `torch.Generator().manual_seed(int(context.rng.integers(2**63)))`.
+    `rng` is seeded by the cell's seed and is the only randomness a cell may use; `generator` is the same for torch.
     """
 
-    def __init__(self, store: Store, id: str, seed: int, report: Report) -> None:
+    def __init__(self, store: Store, id: str, seed: int, show: Progress) -> None:
         self.rng = np.random.default_rng(seed)
         self.artefacts: dict[str, str] = {}
         self.resumed = 0
-        self._store, self._report = store, report
+        self._store, self._show = store, show
         self._steps = store.steps(id)
-        self._known = {step["key"]: step for step in self._steps.read()}
+        self._stored = {step["key"]: step for step in self._steps.read()}
         self._used: set[str] = set()
+        self._stages, self._finished = 0, 0
+
+    def generator(self) -> "torch.Generator":
+        """A torch generator seeded by `rng`: call it inside a stage, so that the stage's record holds its state."""
+        import torch
+
+        return torch.Generator().manual_seed(int(self.rng.integers(2**63)))
+
+    def plan(self, stages: int) -> None:
+        """Announce how many stages the cell has, for the display alone: progress inside one then goes to the note."""
+        self._stages = stages
 
     def progress(self, done: int, total: int, note: str = "") -> None:
-        """Say that `done` of `total` parts of this cell are finished; cheap enough for an inner loop."""
-        self._report(done, total, note)
+        """Show that `done` of `total` parts of this cell, or of the current stage, are finished.
+
+        Cheap enough for an inner loop.
+        """
+        if self._stages:
+            self._show(self._finished, self._stages, f"{note} {done}/{total}" if total else note)
+        else:
+            self._show(done, total, note)
 
     def artefact(self, name: str, data: bytes) -> str:
         """Keep `data` in the store under its SHA-256, returned, and list it in the row as `name`."""
         self.artefacts[name] = self._store.put(data)
         return self.artefacts[name]
+
+    def stage(self, name: str, compute: Callable[[], JSON]) -> Any:
+        """A checkpoint under `name` that is announced and counted; see `plan`."""
+        self._stages = max(self._stages, self._finished + 1)
+        self.progress(0, 0, name)
+        value = self.checkpoint(name, compute)
+        self._finished += 1
+        return value
 
     def checkpoint(self, key: str, compute: Callable[[], JSON]) -> Any:
         """`compute()` as JSON data, computed once: after a kill the stored value is returned instead.
@@ -45,12 +73,12 @@ class Context:
         if key in self._used:
             raise ValueError(f"checkpoint({key!r}) was called twice in one cell: give each step its own key")
         self._used.add(key)
-        if key in self._known:
-            return self._restore(self._known[key])
+        if key in self._stored:
+            return self._restore(self._stored[key])
         before = set(self.artefacts.items())
         value = plain(compute(), key)
-        made = dict(set(self.artefacts.items()) - before)
-        self._steps.append({"key": key, "value": value, "artefacts": made, "rng": self._rng_state()})
+        added = dict(set(self.artefacts.items()) - before)
+        self._steps.append({"key": key, "value": value, "artefacts": added, "rng": self._rng_state()})
         return value
 
     def _restore(self, step: dict[str, Any]) -> Any:

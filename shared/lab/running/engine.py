@@ -17,7 +17,7 @@ from shared.lab.records.identity import plain
 from shared.lab.records.provenance import provenance
 from shared.lab.records.settings import Settings
 from shared.lab.records.store import Row, Store
-from shared.lab.running.context import Context, Report
+from shared.lab.running.context import Context, Progress
 from shared.lab.running.experiment import Experiment
 
 
@@ -34,15 +34,15 @@ class Job:
 class Engine(Protocol):
     """Computes jobs, each independent of the others, and yields the rows as they are finished, in any order."""
 
-    def map(self, jobs: Sequence[Job], store: Store, report: Report) -> Iterator[Row]: ...
+    def map(self, jobs: Sequence[Job], store: Store, progress: Progress) -> Iterator[Row]: ...
 
 
 class Local:
     """Computes in this process, one cell after the other."""
 
-    def map(self, jobs: Sequence[Job], store: Store, report: Report) -> Iterator[Row]:
+    def map(self, jobs: Sequence[Job], store: Store, progress: Progress) -> Iterator[Row]:
         for job in jobs:
-            yield compute(job, store, report)
+            yield compute(job, store, progress)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Ray:
 
     address: str = ""
 
-    def map(self, jobs: Sequence[Job], store: Store, report: Report) -> Iterator[Row]:
+    def map(self, jobs: Sequence[Job], store: Store, progress: Progress) -> Iterator[Row]:
         ray = _import_ray()
         with _connected(ray, self.address):
             store.folder.mkdir(parents=True, exist_ok=True)
@@ -76,9 +76,9 @@ class Ray:
             yield Row(**json.loads(row))
 
 
-def compute(job: Job, store: Store, report: Report) -> Row:
+def compute(job: Job, store: Store, progress: Progress) -> Row:
     """The row of one job: runs the experiment on the cell and measures wall and CPU time (s) around it."""
-    context = Context(store, job.id, job.cell.seed, report)
+    context = Context(store, job.id, job.cell.seed, progress)
     started, wall, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
     result = plain(job.experiment.run(job.cell, context), "result")
     spent = {
@@ -100,9 +100,14 @@ def compute(job: Job, store: Store, report: Report) -> Row:
 
 
 def load_experiment(reference: str) -> Experiment[Any]:
-    """An instance of the experiment class at `module:Class`."""
+    """An instance of the experiment class at `module:Class`. Raises ValueError for anything else that is there."""
     module, _, name = reference.partition(":")
-    experiment: Experiment[Any] = getattr(importlib.import_module(module), name)()
+    kind = getattr(importlib.import_module(module), name)
+    if not (isinstance(kind, type) and issubclass(kind, Experiment)):
+        raise ValueError(f"{reference} is not a subclass of shared.lab.Experiment")
+    if missing := sorted(kind.__abstractmethods__):
+        raise ValueError(f"{reference} does not define {' and '.join(missing)}, which every experiment needs")
+    experiment: Experiment[Any] = kind()
     return experiment
 
 

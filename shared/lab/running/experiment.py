@@ -1,18 +1,19 @@
 """What an experiment is: settings, independent cells, a computation, and a page."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from shared.lab.pages.page import Page, Table
 from shared.lab.records.identity import JSON, fingerprint
-from shared.lab.records.settings import Settings
+from shared.lab.records.settings import Seeded, Settings
 from shared.lab.records.store import Row
 from shared.lab.running.context import Context
 
 S = TypeVar("S", bound=Settings)
 
 
-class Experiment(Protocol[S]):
+class Experiment(ABC, Generic[S]):
     """Subclass it, set the four attributes, write `run` and `page`; instances are made without arguments.
 
     `name` and `version` belong to every row's identity: raise `version` when a change of code changes results.
@@ -26,24 +27,25 @@ class Experiment(Protocol[S]):
     def cells(self, settings: S) -> Sequence[S]:
         """The independent computations `settings` asks for, each one a settings object that asks for itself alone.
 
-        Raise ValueError here for whatever can be known to be wrong before any work starts.
+        By default one, or one for each seed of `Seeded` settings. Override it to raise ValueError for whatever can be
+        checked before any work starts.
         """
-        return (settings,)
+        return settings.per_seed() if isinstance(settings, Seeded) else (settings,)
 
     def data(self, cell: S) -> Mapping[str, str]:
         """Name and SHA-256 (`hash_file`) of each file the cell reads; part of the row's identity."""
         return {}
 
+    @abstractmethod
     def run(self, cell: S, context: Context) -> Mapping[str, JSON]:
         """Compute one cell: raw counts and numbers, as JSON data.
 
         Nothing but `cell`, the files in `data` and `context.rng` may affect what is returned.
         """
-        ...
 
+    @abstractmethod
     def page(self, rows: Sequence[Row]) -> Page:
         """What a reader sees of `rows`: derived from them alone, so that a page can be made again at any time."""
-        ...
 
 
 def cell_id(experiment: Experiment[S], cell: S) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 _SECONDS_BETWEEN_LINES = 5.0
 
 
-class Progress:
+class ProgressDisplay:
     """Shows `finished` cells out of `cells` and how far the current one is; use it as a context manager."""
 
     def __init__(self, title: str, cells: int, *, quiet: bool = False, stream: TextIO | None = None) -> None:
@@ -17,7 +17,7 @@ class Progress:
         self._began = self._said = time.monotonic()
         self._bars: Any = None
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ProgressDisplay":
         if not self._quiet and self._stream.isatty():
             self._bars = _bars(self._stream)
             self._all = self._bars.add_task(self._title, total=self._cells)

@@ -9,7 +9,7 @@ from shared.lab.records.settings import Settings, command_line
 from shared.lab.records.store import Row, Store
 from shared.lab.running.engine import Engine, Job, Local
 from shared.lab.running.experiment import Experiment, cell_id
-from shared.lab.running.progress import Progress
+from shared.lab.running.progress import ProgressDisplay
 
 S = TypeVar("S", bound=Settings)
 
@@ -42,12 +42,12 @@ def run(
     missing = [job for job in jobs.values() if job.id not in rows]
     if not quiet:
         _say_what_is_there(list(rows.values()), store)
-    with Progress(experiment.name, len(jobs), quiet=quiet) as progress:
-        progress.finish(len(rows))
-        for row in (engine or Local()).map(missing, store, progress.step) if missing else ():
+    with ProgressDisplay(experiment.name, len(jobs), quiet=quiet) as display:
+        display.finish(len(rows))
+        for row in (engine or Local()).map(missing, store, display.step) if missing else ():
             store.append(row)
             rows[row.id] = row
-            progress.finish()
+            display.finish()
     return [rows[id] for id in jobs]
 
 

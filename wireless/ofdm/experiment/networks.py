@@ -90,8 +90,8 @@ PLANS: Mapping[str, Plan] = {
 class Networks:
     """`stages` by name, in their order; `kept` is to hold what each has returned before the next one starts."""
 
-    def __init__(self, context: Context, training: float, budget: int, say: Callable[[int, int, str], None]) -> None:
-        self.context, self.training, self.say = context, training, say
+    def __init__(self, context: Context, training: float, budget: int) -> None:
+        self.context, self.training = context, training
         self.plans = dict(PLANS) | {"estimator": replace(PLANS["estimator"], bytes=budget)}
         self.kept: dict[str, Any] = {}
 
@@ -116,22 +116,18 @@ class Networks:
     def scaled(self, steps: Steps) -> Steps:
         return replace(steps, steps=max(round(steps.steps * self.training), 1))
 
-    def generator(self) -> torch.Generator:
-        """Seeded by the cell's generator: call it inside a stage, so that the stage's record holds its draw."""
-        return torch.Generator().manual_seed(int(self.context.rng.integers(2**63)))
-
     def train(self, name: str, trainer: Callable[..., nn.Module], schedule: Schedule) -> JSON:
         started = time.process_time()
-        net = trainer(self.generator(), self.scaled(schedule), report=self.say)
+        net = trainer(self.context.generator(), self.scaled(schedule), report=self.context.progress)
         self.context.artefact(f"{name}.safetensors", to_bytes(net))
         parameters = sum(parameter.numel() for parameter in net.parameters())
         return {"parameters": parameters, "cpu_s": time.process_time() - started, "weights": to_lists(net)}
 
     def pack(self, name: str) -> JSON:
-        started, plan, generator = time.process_time(), self.plans[name], self.generator()
+        started, plan, generator = time.process_time(), self.plans[name], self.context.generator()
         task = Weights(self.net(name), self.draw(name, generator), generator, 0, self.scaled(plan.fit))
         solver, tuning = self.scaled(plan.solver), self.scaled(plan.tuning)
-        found = packing.compress(task, plan.bytes, plan.word, solver, tuning, report=self.say)
+        found = packing.compress(task, plan.bytes, plan.word, solver, tuning, report=self.context.progress)
         self.context.artefact(f"{name}.packed", found.packed)
         return {
             "bytes": len(found.packed),
@@ -145,10 +141,10 @@ class Networks:
         }
 
     def prune(self, name: str) -> JSON:
-        started, generator = time.process_time(), self.generator()
+        started, generator = time.process_time(), self.context.generator()
         fit = self.scaled(self.plans[name].fit)
         task = Rows(self.net(name), self.draw(name, generator), generator, 0, fit)
-        net, gone = prune_units(task, UNITS, self.scaled(structured.SOLVER), report=self.say)
+        net, gone = prune_units(task, UNITS, self.scaled(structured.SOLVER), report=self.context.progress)
         kept = to_lists(net)
         small = without_units(net)
         self.context.artefact(f"{name}-units.safetensors", to_bytes(small))

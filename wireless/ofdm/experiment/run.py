@@ -1,14 +1,14 @@
 """OFDM: train neural receiver blocks, swap them with legacy ones, compress each, count errors everywhere."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file, one_thread
 from wireless.ofdm.channel.cdl import CDL
 from wireless.ofdm.channel.models import AWGN, TDL, AbstractChannel, ExponentialFading, Moving, Rician, TGn, TwoTap
 from wireless.ofdm.experiment.networks import Networks, block
@@ -18,7 +18,6 @@ from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.phy.rates import RATES
 from wireless.ofdm.receiver.chain import Receiver
 from wireless.ofdm.receiver.soft_feedback import FixedDelays, TurboReceiver
-from wireless.ofdm.training.threads import train_on_one_thread
 
 CHANNELS: Mapping[str, tuple[AbstractChannel, tuple[float, ...]]] = {
     "awgn": (AWGN(), (2.0, 4.0)),
@@ -57,7 +56,7 @@ RADIOS: Mapping[int, tuple[float, ...]] = {24: (8.0, 10.0, 12.0, 14.0), 54: (16.
 RECORDED_DB = (5.0, 8.0, 11.0, 14.0)
 
 
-class OFDMSettings(Settings):
+class OFDMSettings(Seeded):
     """How much is trained, on what it is tried, and how small the estimator has to be."""
 
     ebn0_db: tuple[float, ...] = Field(
@@ -80,7 +79,6 @@ class OFDMSettings(Settings):
         default="", description="folder of cs16 recordings (.dat) to add noise to, $NAMES expanded; none: skipped"
     )
     draws: int = Field(default=1, gt=0, description="draws of noise for each recorded frame")
-    seeds: int = Field(default=1, gt=0, description="how many seeds, from --seed on; each trains networks of its own")
 
 
 def _folder(recordings: str) -> Path:
@@ -101,10 +99,7 @@ class OFDM(Experiment[OFDMSettings]):
             raise ValueError(f"channel {unknown[0]!r} is unknown: use some of {', '.join(CHANNELS)}")
         if settings.recordings and not sorted(_folder(settings.recordings).glob("*.dat")):
             raise ValueError(f"recordings={settings.recordings}: no .dat file there; needs cs16 recordings at 20 MHz")
-        return [
-            settings.model_copy(update={"seed": seed, "seeds": 1})
-            for seed in range(settings.seed, settings.seed + settings.seeds)
-        ]
+        return super().cells(settings)
 
     def data(self, cell: OFDMSettings) -> Mapping[str, str]:
         if not cell.recordings:
@@ -112,7 +107,7 @@ class OFDM(Experiment[OFDMSettings]):
         return {path.name: hash_file(path) for path in sorted(_folder(cell.recordings).glob("*.dat"))}
 
     def run(self, cell: OFDMSettings, context: Context) -> Mapping[str, JSON]:
-        train_on_one_thread()
+        one_thread()
         return _Cell(cell, context).result()
 
     def page(self, rows: Sequence[Row]) -> Page:
@@ -124,31 +119,23 @@ class _Cell:
 
     def __init__(self, settings: OFDMSettings, context: Context) -> None:
         self.settings, self.context = settings, context
-        self.networks = Networks(context, settings.training, settings.bytes, self.report)
+        self.networks = Networks(context, settings.training, settings.bytes)
         measured = len(settings.ebn0_db) + len(settings.channels) + len(RADIOS) + bool(settings.recordings)
-        self.done, self.total = 0, len(self.networks.stages) + measured
+        context.plan(len(self.networks.stages) + measured)
 
     def result(self) -> Mapping[str, JSON]:
-        for name, stage in self.networks.stages.items():
-            self.networks.kept[name] = self.stage(name, stage)
-        curves = [self.stage(f"main {db:g} dB", partial(self.main, db)) for db in self.settings.ebn0_db]
-        outside = {name: self.stage(name, partial(self.outside, name)) for name in self.settings.channels}
-        radios = {str(mbps): self.stage(f"radios at {mbps} Mb/s", partial(self.radios, mbps)) for mbps in RADIOS}
-        taken = self.stage("recordings", self.recordings) if self.settings.recordings else []
+        stage = self.context.stage
+        for name, compute in self.networks.stages.items():
+            self.networks.kept[name] = stage(name, compute)
+        curves = [stage(f"main {db:g} dB", partial(self.main, db)) for db in self.settings.ebn0_db]
+        outside = {name: stage(name, partial(self.outside, name)) for name in self.settings.channels}
+        radios = {str(mbps): stage(f"radios at {mbps} Mb/s", partial(self.radios, mbps)) for mbps in RADIOS}
+        taken = stage("recordings", self.recordings) if self.settings.recordings else []
         about = {
             name: {key: value for key, value in kept.items() if key != "weights"}
             for name, kept in self.networks.kept.items()
         }
         return {"networks": about, "main": curves, "outside": outside, "radios": radios, "recordings": taken}
-
-    def stage(self, name: str, compute: Callable[[], JSON]) -> Any:
-        self.report(0, 0, name)
-        value = self.context.checkpoint(name, compute)
-        self.done += 1
-        return value
-
-    def report(self, done: int, total: int, note: str) -> None:
-        self.context.progress(self.done, self.total, f"{note} {done}/{total}" if total else note)
 
     def count(
         self, link: Link, receivers: Receivers, ebn0_db: float, packets: int, radios: bool = False

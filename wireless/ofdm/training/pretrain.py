@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from shared.lab import one_thread
 from shared.lab.records.lines import write_whole
 from shared.lab.records.provenance import provenance
 from shared.training.loop import Report, Schedule
@@ -18,7 +19,6 @@ from shared.weights.files import to_bytes
 from wireless.ofdm.neural import NeuralEstimator
 from wireless.ofdm.neural.estimator import WIDE
 from wireless.ofdm.training.blocks import DECODER, DEMAPPER, train_decoder, train_demapper, train_dense, train_estimator
-from wireless.ofdm.training.threads import train_on_one_thread
 
 
 def networks(
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="decides every weight (default 0)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the safetensors files")
     given = parser.parse_args()
-    train_on_one_thread()
+    one_thread()
     given.out.mkdir(parents=True, exist_ok=True)
     code = provenance("")
     commit = f"{code['commit']}, changed" if code["dirty"] else str(code["commit"])
