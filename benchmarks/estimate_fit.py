@@ -93,7 +93,9 @@ def folded(rng: np.random.Generator, folder: Path) -> tuple[Counter[str], Mappin
     folds = {engine.node.name: rng.choice([c for c in choices(engine) if c.size <= 32]).fold for engine in made}
     plan = Plan(program, folds)
     found = mapped(generate(program, plan), DEVICE, folder)
-    parts: Counter[str] = sum((estimate.of_engine(e, plan, DEVICE) for e in plan.made[1]), Counter(ends=1))
+    parts: Counter[str] = sum(
+        (estimate.engine_features(e, plan, DEVICE) for e in plan.graph_and_engines[1]), Counter(ends=1)
+    )
     return parts, {"lut": found.used.lut, "ff": found.used.ff}
 
 
@@ -101,7 +103,7 @@ def unrolled(rng: np.random.Generator, folder: Path) -> tuple[Counter[str], Mapp
     """What a random unrolled net is made of, and what it takes."""
     program = sparse(rng)
     found = mapped(unroll(program), DEVICE, folder)
-    parts = Counter({name: float(n) for name, n in estimate.of_bytes(program).items()})
+    parts = Counter({name: float(n) for name, n in estimate.stream_features(program).items()})
     parts["adders"] = sum(cost(program).values())
     return parts, {"lut": found.used.lut, "ff": found.used.ff}
 

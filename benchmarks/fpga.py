@@ -22,10 +22,10 @@ import torch
 from pydantic import Field
 
 from benchmarks import estimate_fit
-from fpga.build import verify
 from fpga.build.example import example
-from fpga.build.flow import Wish, draw, verified, workshop
+from fpga.build.flow import DesignConstraints, build_and_verify, build_directory, generate_design
 from fpga.build.page import fmax, microseconds, per_second
+from fpga.build.verify import RTL, default_samples, torch_check
 from fpga.design.devices import device
 from fpga.folded import plan, utilisation
 from fpga.pricing import estimate
@@ -83,15 +83,15 @@ class FPGA(Experiment[FPGASettings]):
             (
                 row.settings["part"],
                 cite(row.seed, row),
-                rung["name"],
-                rung["outcome"],
-                cite(rung["samples"], row),
-                cite(rung["mismatches"], row),
+                check["name"],
+                check["outcome"],
+                cite(check["samples"], row),
+                cite(check["mismatches"], row),
             )
             for row in rows
-            for rung in row.result.get("ladder", ())
+            for check in row.result.get("ladder", ())
         ]
-        columns = ("part", "seed", "rung", "outcome", "samples", "mismatches")
+        columns = ("part", "seed", "check", "outcome", "samples", "mismatches")
         return Page("Fixed point and FPGAs", self.summary, (Table("Every step compared", columns, lines),))
 
 
@@ -126,7 +126,7 @@ def estimator(cell: FPGASettings, context: Context) -> Mapping[str, JSON]:
 
 def compared(cell: FPGASettings) -> int:
     """Samples of the RTL."""
-    return max(round(verify.usual(verify.RTL) * cell.size), 10)
+    return max(round(default_samples(RTL) * cell.size), 10)
 
 
 def radar_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
@@ -136,15 +136,15 @@ def radar_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
     audit(program).require(8)
     samples = waveforms.FORMAT.to_integers(x.numpy())
     (scores,) = outputs(program, samples)
-    built = verified(
+    built = build_and_verify(
         program,
         target,
-        Wish("folded", interval=interval),
+        DesignConstraints("folded", interval=interval),
         context,
         compared=compared(cell),
         csim=cell.csim,
-        given=samples,
-        before=[verify.torch_step(net, program, max(compared(cell) // 10, 1))],
+        task_samples=samples,
+        preceding=[torch_check(net, program, max(compared(cell) // 10, 1))],
     )
     shares = utilisation(plan(program, target, interval=interval))
     return {
@@ -195,8 +195,10 @@ def sparse_nets(cell: FPGASettings, context: Context) -> dict[str, JSON]:
 def bits_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
     """A net of 8-6-3 units with random weights of 4 bits: what the bitstream does is simulated."""
     program = example(context.rng)
-    wish = Wish("unrolled", clock_mhz=50)
-    built = verified(program, device("ice40-hx8k"), wish, context, compared=compared(cell), csim=cell.csim)
+    constraints = DesignConstraints("unrolled", clock_mhz=50)
+    built = build_and_verify(
+        program, device("ice40-hx8k"), constraints, context, compared=compared(cell), csim=cell.csim
+    )
     return {"net": "8-6-3", **built}
 
 
@@ -205,9 +207,12 @@ def prices(cell: FPGASettings, context: Context) -> dict[str, JSON]:
     target, nets = device("ecp5-85k"), []
     for draw_net, style in ((estimate_fit.any_net, "folded"), (estimate_fit.sparse, "unrolled")):
         program = draw_net(context.rng)
-        drawn = draw(program, target, Wish(style))  # type: ignore[arg-type]
-        found = mapped(drawn.design, target, workshop(drawn.design), report=lambda line: context.progress(0, 1, line))
-        nets.append({"estimate": asdict(estimate.total(drawn.estimate)), "used": asdict(found.used), "style": style})
+        generated = generate_design(program, target, DesignConstraints(style))  # type: ignore[arg-type]
+        folder = build_directory(generated.design)
+        cells = mapped(generated.design, target, folder, progress=lambda line: context.progress(0, 1, line))
+        nets.append(
+            {"estimate": asdict(estimate.total(generated.estimate)), "used": asdict(cells.used), "style": style}
+        )
     return {"nets": nets}
 
 
@@ -241,15 +246,15 @@ def figures(rows: Sequence[Row]) -> dict[str, Measure]:
 
 
 def _mismatches(rows: Sequence[Row]) -> Measure:
-    rungs = [rung for row in rows for rung in row.result.get("ladder", ())]
-    samples = sum(rung["samples"] for rung in rungs)
-    return Measure(sum(rung["mismatches"] for rung in rungs), unit=f"in {samples} samples of rungs", goal="<= 0")
+    checks = [check for row in rows for check in row.result.get("ladder", ())]
+    samples = sum(check["samples"] for check in checks)
+    return Measure(sum(check["mismatches"] for check in checks), unit=f"in {samples} samples of rungs", goal="<= 0")
 
 
 def _not_passed(rows: Sequence[Row]) -> Measure:
-    """Rungs that failed or could not run here."""
-    rungs = [rung for row in rows for rung in row.result.get("ladder", ())]
-    return Measure(sum(rung["outcome"] != "passed" for rung in rungs), unit=f"of {len(rungs)}", goal="<= 0")
+    """Checks that failed or could not run here."""
+    checks = [check for row in rows for check in row.result.get("ladder", ())]
+    return Measure(sum(check["outcome"] != "passed" for check in checks), unit=f"of {len(checks)}", goal="<= 0")
 
 
 def _rule(rows: Sequence[Row]) -> Measure:

@@ -1,4 +1,4 @@
-"""Synth: one net on one FPGA, from its file to a bitstream that was compared with the net at every step."""
+"""Synth: one net on one FPGA, from its file to a bitstream that is compared with the net at every step."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from fpga.build import page as report
 from fpga.build.example import example
-from fpga.build.flow import Style, Wish, verified
+from fpga.build.flow import DesignConstraints, Style, build_and_verify
+from fpga.build.page import page
 from fpga.build.vendor import project
 from fpga.design.devices import DEVICES, device
 from fpga.hls import BACKENDS
@@ -62,16 +62,24 @@ class Synth(Experiment[SynthSettings]):
     def run(self, cell: SynthSettings, context: Context) -> Mapping[str, JSON]:
         samples = np.load(cell.samples, allow_pickle=False) if cell.samples else None
         program = read(cell.model, samples=samples) if cell.model else example(context.rng)
-        given = None if samples is None else program.inputs[0].format.to_integers(samples)
+        task_samples = None if samples is None else program.inputs[0].format.to_integers(samples)
         net: dict[str, JSON] = {"net": Path(cell.model).stem or "example"}
         if cell.flow == "hls4ml":
-            return net | project(program, cell.backend, 1e3 / cell.clock_mhz, cell.compared // 10, context, given)
+            return net | project(
+                program, cell.backend, 1e3 / cell.clock_mhz, cell.compared // 10, context, task_samples
+            )
         seeds = tuple(range(1, cell.seeds + 1))
-        wish = Wish(cell.style, cell.clock_mhz, cell.latency, cell.interval, cell.pins, seeds)
-        built = verified(
-            program, device(cell.device), wish, context, compared=cell.compared, csim=cell.csim, given=given
+        constraints = DesignConstraints(cell.style, cell.clock_mhz, cell.latency, cell.interval, cell.pins, seeds)
+        built = build_and_verify(
+            program,
+            device(cell.device),
+            constraints,
+            context,
+            compared=cell.compared,
+            csim=cell.csim,
+            task_samples=task_samples,
         )
         return net | built
 
     def page(self, rows: Sequence[Row]) -> Page:
-        return report.page(rows)
+        return page(rows)

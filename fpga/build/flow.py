@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from fpga import folded, tools
-from fpga.build import verify
+from fpga.build.verify import RTL, Check, bitstream_check, default_samples, hls_check, netlist_check, rtl_check, verify
 from fpga.design.devices import Device, Resources
 from fpga.design.interface import Design
 from fpga.pricing import estimate
@@ -32,8 +32,8 @@ COMPILED: Final = 4000
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked of a design. Clocks are limits; `None` leaves them to the mapper."""
+class DesignConstraints:
+    """Limits on a design, in clocks and MHz; `None` leaves the clocks to the mapper."""
 
     style: Style = "auto"
     clock_mhz: float = 100.0
@@ -44,97 +44,97 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A design, and what each of its parts was estimated to take before any tool ran."""
+class GeneratedDesign:
+    """A design, and the estimated resources of each of its parts, before any tool ran."""
 
     design: Design
     estimate: dict[str, Resources]
 
 
-def draw(program: Program, device: Device, wish: Wish) -> Drawn:
-    """The design of a program in the style that is asked for, or that fits it.
+def generate_design(program: Program, device: Device, constraints: DesignConstraints) -> GeneratedDesign:
+    """The design of a program, in the style of the constraints, or in the one that `choose_style` picks.
 
-    Raises `ValueError` if it cannot be as fast or as small as that, with the way out.
+    Raises `ValueError` if no design meets the constraints, with the way out.
     """
-    style = wish.style if wish.style != "auto" else suited(program, device, wish)
+    style = constraints.style if constraints.style != "auto" else choose_style(program, device, constraints)
     if style == "folded":
-        plan = folded.plan(program, device, latency=wish.latency, interval=wish.interval)
-        return Drawn(folded.generate(program, plan), estimate.folded(plan, device))
-    design = unrolled.unroll(program, wish.clock_mhz)
+        plan = folded.plan(program, device, latency=constraints.latency, interval=constraints.interval)
+        return GeneratedDesign(folded.generate(program, plan), estimate.folded(plan, device))
+    design = unrolled.unroll(program, constraints.clock_mhz)
     for name, limit, needed in (
-        ("latency", wish.latency, design.latency),
-        ("interval", wish.interval, design.interval),
+        ("latency", constraints.latency, design.latency),
+        ("interval", constraints.interval, design.interval),
     ):
         if limit is not None and needed > limit:
-            raise ValueError(f"{name}={limit} clocks: unrolled it takes {needed}, to move bytes in and out")
-    return Drawn(design, estimate.unrolled(program))
+            raise ValueError(f"{name}={limit} clocks: unrolled it takes {needed} clocks to move bytes in and out")
+    return GeneratedDesign(design, estimate.unrolled(program))
 
 
-def suited(program: Program, device: Device, wish: Wish) -> Style:
-    """Adders for every weight where a net is so small that they take little of the device; else shared multipliers."""
+def choose_style(program: Program, device: Device, constraints: DesignConstraints) -> Style:
+    """Unrolled adders where the net is so small that they take little of the device; otherwise folded multipliers."""
     few = audit(program).nonzero_macs <= FEW
-    if not few or wish.latency is not None or wish.interval is not None:
+    if not few or constraints.latency is not None or constraints.interval is not None:
         return "folded"
-    return "unrolled" if estimate.total(estimate.unrolled(program)).lut < SMALL * device.holds.lut else "folded"
+    return "unrolled" if estimate.total(estimate.unrolled(program)).lut < SMALL * device.capacity.lut else "folded"
 
 
-def workshop(design: Design) -> Path:
-    """Where a design is built, and found again by its Verilog."""
+def build_directory(design: Design) -> Path:
+    """The folder in which a design is built, named after its Verilog."""
     key = sha256(design.verilog.encode()).hexdigest()
     return tools.cache_folder().absolute() / "builds" / key[:32]
 
 
-def verified(
+def build_and_verify(
     program: Program,
     device: Device,
-    wish: Wish,
+    constraints: DesignConstraints,
     context: Context,
     *,
     compared: int = 0,
     csim: bool = True,
-    given: Integers | None = None,
-    before: Sequence[verify.Step] = (),
+    task_samples: Integers | None = None,
+    preceding: Sequence[Check] = (),
 ) -> dict[str, Any]:
-    """Builds the bitstream of a program and compares every step; what `fpga.build.page` shows, as JSON data.
+    """Builds the bitstream of a program and verifies every step; what `fpga.build.page` shows, as JSON data.
 
-    The RTL computes `compared` samples, 2,000 unless told, every other step a tenth of them. `given` are samples of the
-    task, `before` further implementations to compare, such as the net it came from. Artefacts: the bitstream, the
-    Verilog, the program as JSON and as C. Stages that are finished are not done again.
+    The RTL simulation compares `compared` samples, 2,000 by default, every other check a tenth of them. `task_samples`
+    are part of the stimuli; `preceding` are further checks to run first, such as that of the net in torch. Artefacts:
+    the bitstream, the Verilog, the program as JSON and as C. Finished stages are not run again.
 
     Raises `ValueError` if the net does not fit, with the numbers and the way out.
     """
-    about = _About(program, device, wish, context)
-    compared = compared or verify.usual(verify.RTL)
-    built = about.build()
-    steps = [*before, *([about.csim(compared // 10)] if csim else []), *about.steps(built, compared)]
-    rungs = [about.climb(step, k, len(steps), given) for k, step in enumerate(steps)]
-    for name, data in about.files(built).items():
+    build = _Build(program, device, constraints, context)
+    compared = compared or default_samples(RTL)
+    built = build.run()
+    checks = [*preceding, *([build.csim(compared // 10)] if csim else []), *build.checks(built, compared)]
+    results = [build.verify(check, k, len(checks), task_samples) for k, check in enumerate(checks)]
+    for name, data in build.files(built).items():
         context.artefact(name, data)
-    return about.described(built) | {"ladder": rungs}
+    return build.described(built) | {"ladder": results}
 
 
-class _About:
+class _Build:
     """One program on its way to one device."""
 
-    def __init__(self, program: Program, device: Device, wish: Wish, context: Context) -> None:
-        self.program, self.device, self.wish, self.context = program, device, wish, context
-        context.progress(0, 1, "drawing the design")
-        self.drawn = draw(program, device, wish)
-        self.design = self.drawn.design
-        self.folder = workshop(self.design)
+    def __init__(self, program: Program, device: Device, constraints: DesignConstraints, context: Context) -> None:
+        self.program, self.device, self.constraints, self.context = program, device, constraints, context
+        context.progress(0, 1, "generating the design")
+        self.generated = generate_design(program, device, constraints)
+        self.design = self.generated.design
+        self.folder = build_directory(self.design)
 
-    def build(self) -> Built:
+    def run(self) -> Built:
         return build(
             self.design,
             self.device,
             self.folder,
-            frequency_mhz=self.wish.clock_mhz,
-            seeds=self.wish.seeds,
-            pins=self.wish.pins,
-            report=lambda line: self.context.progress(0, 1, line),
+            frequency_mhz=self.constraints.clock_mhz,
+            seeds=self.constraints.seeds,
+            pins=self.constraints.pins,
+            progress=lambda line: self.context.progress(0, 1, line),
         )
 
-    def csim(self, samples: int) -> verify.Step:
+    def csim(self, samples: int) -> Check:
         """hls4ml's C++; a net that is too large to be unrolled by a compiler is streamed."""
 
         def run(x: Integers) -> Integers:
@@ -142,23 +142,23 @@ class _About:
 
             small = audit(self.program).macs <= COMPILED
             project = lower(self.program, self.folder / "hls", io="io_parallel" if small else "io_stream")
-            return verify.hls_step(project).implementation(x)
+            return hls_check(project).implementation(x)
 
-        return verify.Step("hls4ml C simulation", run, samples)
+        return Check("hls4ml C simulation", run, samples)
 
-    def steps(self, built: Built, compared: int) -> list[verify.Step]:
+    def checks(self, built: Built, compared: int) -> list[Check]:
         tenth = compared // 10
         cells = mapped(self.design, self.device, self.folder) if built.pins != "bytes" else built
-        found = [verify.rtl_step(self.design, compared), verify.netlist_step(self.design, cells, tenth)]
-        return [*found, verify.bitstream_step(self.design, built, tenth)] if self.device.family == "ice40" else found
+        checks = [rtl_check(self.design, compared), netlist_check(self.design, cells, tenth)]
+        return [*checks, bitstream_check(self.design, built, tenth)] if self.device.family == "ice40" else checks
 
-    def climb(self, step: verify.Step, done: int, total: int, given: Integers | None) -> dict[str, Any]:
-        self.context.progress(done, total, step.name)
-        return self.context.checkpoint(step.name, partial(self._rung, step, given))  # type: ignore[no-any-return]
+    def verify(self, check: Check, done: int, total: int, task_samples: Integers | None) -> dict[str, Any]:
+        self.context.progress(done, total, check.name)
+        return self.context.checkpoint(check.name, partial(self._result, check, task_samples))  # type: ignore[no-any-return]
 
-    def _rung(self, step: verify.Step, given: Integers | None) -> dict[str, Any]:
-        (rung,) = verify.climb(self.program, [step], self.context.rng, given).rungs
-        return verify.plain(rung)
+    def _result(self, check: Check, task_samples: Integers | None) -> dict[str, Any]:
+        (result,) = verify(self.program, [check], self.context.rng, task_samples).results
+        return result.to_json_data()
 
     def files(self, built: Built) -> dict[str, bytes]:
         texts = {
@@ -169,7 +169,7 @@ class _About:
         return {built.bitstream.name: built.bitstream.read_bytes(), **{n: text.encode() for n, text in texts.items()}}
 
     def described(self, built: Built) -> dict[str, Any]:
-        estimated = self.drawn.estimate
+        estimated = self.generated.estimate
         parts = [asdict(part) | {"lut": estimated.get(part.name, Resources()).lut} for part in self.design.parts]
         return {
             "program": [asdict(count) for count in audit(self.program).counts],

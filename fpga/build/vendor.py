@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fpga import tools
-from fpga.build import verify
+from fpga.build.verify import CannotRunError, Check, hls_check, verify
 from fpga.hls import Project, lower
 from shared.integer import Program
 from shared.integer.files import to_json
@@ -22,28 +22,33 @@ ARCHIVE = "project.tar.gz"
 
 
 def project(
-    program: Program, backend: str, clock_ns: float, samples: int, context: Context, given: Integers | None = None
+    program: Program,
+    backend: str,
+    clock_ns: float,
+    samples: int,
+    context: Context,
+    task_samples: Integers | None = None,
 ) -> dict[str, Any]:
     """Writes the project, runs its C++ here if it can be compiled, and the vendor's tool if it is on PATH.
 
-    The project is the artefact `project.tar.gz`. Raises `ValueError` for what hls4ml cannot compute and where its
-    numbers differ from the program's, naming the first value that does.
+    The project is the artefact `project.tar.gz`. Raises `ValueError` for an operation that hls4ml cannot compute, and
+    naming the first value whose numbers differ from the program's.
     """
     key = sha256(f"{backend} {clock_ns} {to_json(program)}".encode()).hexdigest()
     folder = tools.cache_folder().absolute() / "projects" / key[:32]
     context.progress(0, 3, "writing the project")
     written = lower(program, folder, backend=backend, clock_ns=clock_ns)
     context.progress(1, 3, "compiling and comparing")
-    ladder = context.checkpoint("compared", partial(_compared, written, samples, context.rng, given))
+    results = context.checkpoint("compared", partial(_compared, written, samples, context.rng, task_samples))
     context.progress(2, 3, "synthesis")
     reports = context.checkpoint("reports", partial(_synthesised, written))
     context.artefact(ARCHIVE, packed(folder))
     precisions = [{"name": layer.name, "value": layer.value, **layer.precision} for layer in written.layers]
-    return {"backend": backend, "clock_ns": clock_ns, "layers": precisions, "ladder": ladder, "vendor": reports}
+    return {"backend": backend, "clock_ns": clock_ns, "layers": precisions, "ladder": results, "vendor": reports}
 
 
 def packed(folder: Path) -> bytes:
-    """A folder as an archive, named after nothing of this machine."""
+    """A folder as an archive, without paths of this machine."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as archive:
         for path in sorted(folder.rglob("*")):
@@ -52,15 +57,17 @@ def packed(folder: Path) -> bytes:
     return data.getvalue()
 
 
-def _compared(written: Project, samples: int, rng: np.random.Generator, given: Integers | None) -> list[dict[str, Any]]:
+def _compared(
+    written: Project, samples: int, rng: np.random.Generator, task_samples: Integers | None
+) -> list[dict[str, Any]]:
     """All values of the program on a few samples, then the output on all of them."""
-    steps = [verify.Step("every layer", partial(_checked, written), 10), verify.hls_step(written, samples)]
-    return [verify.plain(rung) for rung in verify.climb(written.program, steps, rng, given).rungs]
+    checks = [Check("every layer", partial(_checked, written), 10), hls_check(written, samples)]
+    return [result.to_json_data() for result in verify(written.program, checks, rng, task_samples).results]
 
 
 def _checked(written: Project, x: Integers) -> Integers:
     if shutil.which(written.backend.compiler) is None:
-        raise verify.CannotRunError(f"it needs {written.backend.compiler!r} on PATH")
+        raise CannotRunError(f"it needs {written.backend.compiler!r} on PATH")
     written.check(x)
     return written.predict(x)
 

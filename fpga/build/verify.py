@@ -1,4 +1,4 @@
-"""The ladder of verification: what each step towards hardware made of a program, compared with it bit for bit."""
+"""Verification: each implementation on the way to hardware, compared with the integer program bit for bit."""
 
 import copy
 import shutil
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
 Implementation = Callable[[Integers], Integers]
 """Integers `(B, *shape)` of the program's input to those of its output."""
 Trace = Callable[[Integers], Mapping[str, Integers]]
-"""The same to values by name, for those that an implementation can tell."""
+"""The same integers to values by name, for those that an implementation exposes."""
 
 RTL: Final = "RTL simulation"
 
 
 class CannotRunError(Exception):
-    """An implementation that cannot be run here; its rung is skipped for this reason."""
+    """An implementation that cannot be run here; its check is skipped for this reason."""
 
 
-def usual(name: str) -> int:
-    """Samples that a rung compares unless told otherwise."""
+def default_samples(name: str) -> int:
+    """Samples that a check compares by default."""
     return 2000 if name == RTL else 200
 
 
 @dataclass(frozen=True)
-class Step:
-    """An implementation to be compared. `samples` is how many, 0 means `usual`."""
+class Check:
+    """An implementation to be compared. `samples` is how many; 0 takes `default_samples`."""
 
     name: str
     implementation: Implementation
     samples: int = 0
     trace: Trace | None = None
-    """Tells inner values, so that a mismatch can be traced to an operation."""
+    """Gives inner values, so that a mismatch can be traced to an operation."""
 
     def __post_init__(self) -> None:
         if self.samples < 0:
-            raise ValueError(f"{self.name} needs a number of samples, got {self.samples}")
-        object.__setattr__(self, "samples", self.samples or usual(self.name))
+            raise ValueError(f"{self.name} needs a positive number of samples, got {self.samples}")
+        object.__setattr__(self, "samples", self.samples or default_samples(self.name))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Mismatch:
     expected: int
     got: int
     operation: str = ""
-    """The first operation whose value differs, if the implementation tells its values."""
+    """The first operation whose value differs, if the implementation has a `trace`."""
 
     def __str__(self) -> str:
         inside = f", from {self.operation!r} on" if self.operation else ""
@@ -73,10 +73,10 @@ class Mismatch:
 
 
 @dataclass(frozen=True)
-class Rung:
+class CheckResult:
     """How one implementation compared.
 
-    Raises `ValueError` for one that passed without comparing all it should have.
+    Raises `ValueError` for a check that passed without comparing all that it should have.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Rung:
     wanted: int
     """Samples that should have been compared."""
     samples: int
-    """Samples that were."""
+    """Samples that were compared."""
     mismatches: int
     """Integers of the output that differ."""
     seconds: float
@@ -99,118 +99,122 @@ class Rung:
             )
 
     def __str__(self) -> str:
-        fewer = f" ({usual(self.name)} are usual)" if self.wanted < usual(self.name) else ""
+        fewer = f" ({default_samples(self.name)} are the default)" if self.wanted < default_samples(self.name) else ""
         note = f": {self.note}" if self.note else ""
         return f"{self.name}: {self.status}, {self.mismatches} mismatches in {self.samples} samples{fewer}{note}"
 
-
-def plain(rung: Rung) -> dict[str, Any]:
-    """A rung as JSON data, with its outcome as a word."""
-    outcome = {"passed": "passed", "failed": "FAILED", "skipped": "not run"}[rung.status]
-    names = ("name", "wanted", "samples", "mismatches", "seconds", "note")
-    return {name: getattr(rung, name) for name in names} | {"outcome": outcome}
+    def to_json_data(self) -> dict[str, Any]:
+        """The result as JSON data, with its outcome as a word."""
+        outcome = {"passed": "passed", "failed": "FAILED", "skipped": "not run"}[self.status]
+        names = ("name", "wanted", "samples", "mismatches", "seconds", "note")
+        return {name: getattr(self, name) for name in names} | {"outcome": outcome}
 
 
 @dataclass(frozen=True)
-class Ladder:
-    """All rungs, in order."""
+class VerificationReport:
+    """The results of all checks, in order."""
 
-    rungs: tuple[Rung, ...]
+    results: tuple[CheckResult, ...]
 
     @property
     def passed(self) -> bool:
-        """No rung failed, and that of the RTL was not skipped. Others may have been: `str` tells which, and why."""
-        failed = any(rung.status == "failed" for rung in self.rungs)
-        return not failed and any(rung.name == RTL and rung.status == "passed" for rung in self.rungs)
+        """No check failed, and that of the RTL was not skipped. Others may have been: `str` says which, and why."""
+        failed = any(result.status == "failed" for result in self.results)
+        return not failed and any(result.name == RTL and result.status == "passed" for result in self.results)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.rungs))
+        return "\n".join(map(str, self.results))
 
 
-def climb(program: Program, steps: Sequence[Step], rng: Generator, given: Integers | None = None) -> Ladder:
+def verify(
+    program: Program, checks: Sequence[Check], rng: Generator, task_samples: Integers | None = None
+) -> VerificationReport:
     """Compares implementations with `shared.integer.run`, each on its number of samples.
 
-    `given` are samples of the task, which half of the stimuli are taken from. An implementation that raises fails; one
-    that lacks a tool is skipped.
+    Half of the stimuli are taken from `task_samples`. An implementation that raises fails; one that lacks a tool is
+    skipped.
 
-    Raises `ValueError` without steps, or unless the program has one input and one output.
+    Raises `ValueError` without checks, or unless the program has one input and one output.
 
     >>> from shared.integer.format import Format
     >>> from shared.integer import Input, Requantise
     >>> half = Program((Input("x", (2,), Format(8, 7)),), (Requantise(("x",), "y", Format(7, 6)),), ("y",))
-    >>> print(climb(half, [Step("floor", lambda x: x >> 1)], np.random.default_rng(0)))
+    >>> print(verify(half, [Check("floor", lambda x: x >> 1)], np.random.default_rng(0)))
     floor: failed, 83 mismatches in 200 samples: sample 3, element (0,): -54 expected, got -55
     """
     ends(program)
-    if not steps:
-        raise ValueError("a ladder needs a step to climb, got none")
-    x = stimuli(program, max(step.samples for step in steps), rng, given)
+    if not checks:
+        raise ValueError("verification needs a check, got none")
+    x = stimuli(program, max(check.samples for check in checks), rng, task_samples)
     (expected,) = outputs(program, x)
-    return Ladder(tuple(_rung(program, step, x[: step.samples], expected[: step.samples]) for step in steps))
+    return VerificationReport(
+        tuple(_compared(program, check, x[: check.samples], expected[: check.samples]) for check in checks)
+    )
 
 
-def stimuli(program: Program, count: int, rng: Generator, given: Integers | None = None) -> NDArray[np.int64]:
-    """Samples `(count, *shape)` of the input: all low, all high, then `given` and random ones in turn.
+def stimuli(program: Program, count: int, rng: Generator, task_samples: Integers | None = None) -> NDArray[np.int64]:
+    """Samples `(count, *shape)` of the input: all low, all high, then samples of the task and random ones in turn.
 
     Random integers cover the whole range; one random sample in four has nothing but its ends, where sums are largest.
-    Of `given`, the first ones are taken.
+    Of `task_samples`, the first ones are taken.
 
-    Raises `ValueError` for `given` of another shape or beyond the input's format.
+    Raises `ValueError` for `task_samples` of another shape or beyond the input's format.
     """
     shape, format = program.inputs[0].shape, program.inputs[0].format
-    if given is not None and (given.shape[1:] != shape or not format.holds(given)):
-        raise ValueError(f"given samples must be (B, *{shape}), {format.low} to {format.high}, got {given.shape}")
+    if task_samples is not None and (task_samples.shape[1:] != shape or not format.holds(task_samples)):
+        limits = f"{format.low} to {format.high}"
+        raise ValueError(f"samples of the task must be (B, *{shape}), {limits}, got {task_samples.shape}")
     x = rng.integers(format.low, format.high + 1, (count, *shape))
     extreme = x[5::8]
     extreme[:] = np.where(rng.random(extreme.shape) < 0.5, format.low, format.high)
-    if given is not None:
+    if task_samples is not None:
         places = x[2::2]
-        places[: len(given)] = given[: len(places)]
+        places[: len(task_samples)] = task_samples[: len(places)]
     x[:1], x[1:2] = format.low, format.high
     return x
 
 
-def _rung(program: Program, step: Step, x: NDArray[np.int64], expected: NDArray[np.int64]) -> Rung:
+def _compared(program: Program, check: Check, x: NDArray[np.int64], expected: NDArray[np.int64]) -> CheckResult:
     start = time.perf_counter()
     try:
-        got = _checked(step.implementation(x), expected)
+        got = _integers_like(expected, check.implementation(x))
     except (CannotRunError, ModuleNotFoundError, FileNotFoundError) as error:
-        return Rung(step.name, "skipped", len(x), 0, 0, time.perf_counter() - start, str(error))
+        return CheckResult(check.name, "skipped", len(x), 0, 0, time.perf_counter() - start, str(error))
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         note = f"{type(error).__name__}: {error}"
-        return Rung(step.name, "failed", len(x), 0, 0, time.perf_counter() - start, note)
+        return CheckResult(check.name, "failed", len(x), 0, 0, time.perf_counter() - start, note)
     seconds, wrong = time.perf_counter() - start, int((got != expected).sum())
     if not wrong:
-        return Rung(step.name, "passed", len(x), len(got), 0, seconds)
-    first = _first(program, step, x, got, expected)
-    return Rung(step.name, "failed", len(x), len(got), wrong, seconds, str(first), first)
+        return CheckResult(check.name, "passed", len(x), len(got), 0, seconds)
+    first = _first(program, check, x, got, expected)
+    return CheckResult(check.name, "failed", len(x), len(got), wrong, seconds, str(first), first)
 
 
-def _checked(got: Any, expected: NDArray[np.int64]) -> NDArray[Any]:
+def _integers_like(expected: NDArray[np.int64], got: Any) -> NDArray[Any]:
     array = np.asarray(got)
     if array.dtype.kind not in "iu" or array.shape != expected.shape:
-        raise ValueError(f"{expected.shape} integers are due, it returned {array.dtype} {array.shape}")
+        raise ValueError(f"{expected.shape} integers are needed, it returned {array.dtype} {array.shape}")
     return array
 
 
 def _first(
-    program: Program, step: Step, x: NDArray[np.int64], got: NDArray[Any], expected: NDArray[np.int64]
+    program: Program, check: Check, x: NDArray[np.int64], got: NDArray[Any], expected: NDArray[np.int64]
 ) -> Mismatch:
     sample, *element = np.argwhere(got != expected)[0].tolist()
     place = (sample, *element)
-    name = "" if step.trace is None else _origin(program, step.trace, x[sample : sample + 1])
+    name = "" if check.trace is None else _origin(program, check.trace, x[sample : sample + 1])
     return Mismatch(sample, tuple(element), int(expected[place]), int(got[place]), name)
 
 
 def _origin(program: Program, trace: Trace, x: NDArray[np.int64]) -> str:
-    """The first operation whose value `trace` tells otherwise."""
-    told = trace(x)
+    """The first operation whose value differs in `trace`."""
+    traced = trace(x)
     expected = run(program, x)
-    names = [operation.output for operation in program.operations if operation.output in told]
-    return next((name for name in names if not np.array_equal(told[name], expected[name])), "")
+    names = [operation.output for operation in program.operations if operation.output in traced]
+    return next((name for name in names if not np.array_equal(traced[name], expected[name])), "")
 
 
-def torch_step(net: "F8Net", program: Program, samples: int = 0) -> Step:
+def torch_check(net: "F8Net", program: Program, samples: int = 0) -> Check:
     """The fixed-point net that the program was made from, outside training and in float64."""
     exact = copy.deepcopy(net).double().eval()
 
@@ -218,10 +222,10 @@ def torch_step(net: "F8Net", program: Program, samples: int = 0) -> Step:
         import torch
 
         with torch.no_grad():
-            told = exact.values(torch.from_numpy(exact.input.format.from_integers(x)))
-        return {name: _integers(told[name].numpy(), program, name) for name in program.values if name in told}
+            values = exact.values(torch.from_numpy(exact.input.format.from_integers(x)))
+        return {name: _integers(values[name].numpy(), program, name) for name in program.values if name in values}
 
-    return Step("fixed-point torch", lambda x: trace(x)[program.outputs[0]], samples, trace)
+    return Check("fixed-point torch", lambda x: trace(x)[program.outputs[0]], samples, trace)
 
 
 def _integers(reals: NDArray[np.float64], program: Program, name: str) -> NDArray[np.int64]:
@@ -231,7 +235,7 @@ def _integers(reals: NDArray[np.float64], program: Program, name: str) -> NDArra
     return scaled.astype(np.int64)
 
 
-def hls_step(project: "Project", samples: int = 0) -> Step:
+def hls_check(project: "Project", samples: int = 0) -> Check:
     """The C++ of an hls4ml project, compiled for this machine."""
 
     def csim(x: Integers) -> Integers:
@@ -239,25 +243,25 @@ def hls_step(project: "Project", samples: int = 0) -> Step:
             raise CannotRunError(f"it needs {project.backend.compiler!r} on PATH")
         return project.compile().predict(x)
 
-    return Step("hls4ml C simulation", csim, samples)
+    return Check("hls4ml C simulation", csim, samples)
 
 
-def rtl_step(design: Design, samples: int = 0, stalls: Generator | None = None) -> Step:
+def rtl_check(design: Design, samples: int = 0, stalls: Generator | None = None) -> Check:
     """The design's Verilog, clock by clock; with `stalls`, both ends pause at random."""
-    return Step(RTL, lambda x: _simulated(design, design.verilog, x, stalls=stalls), samples)
+    return Check(RTL, lambda x: _simulated(design, design.verilog, x, stalls=stalls), samples)
 
 
-def netlist_step(design: Design, cells: Mapped, samples: int = 0) -> Step:
-    """The cells that yosys made of the design."""
+def netlist_check(design: Design, cells: Mapped, samples: int = 0) -> Check:
+    """The cells that yosys mapped the design to."""
 
     def simulated(x: Integers) -> Integers:
         _need_bytes(cells)
         return _simulated(design, netlist_verilog(cells), x, cells=cells.device.family)
 
-    return Step("netlist simulation", simulated, samples)
+    return Check("netlist simulation", simulated, samples)
 
 
-def bitstream_step(design: Design, built: Built, samples: int = 0) -> Step:
+def bitstream_check(design: Design, built: Built, samples: int = 0) -> Check:
     """What the bits of the bitstream do; skipped unless the device is an iCE40."""
 
     def simulated(x: Integers) -> Integers:
@@ -266,7 +270,7 @@ def bitstream_step(design: Design, built: Built, samples: int = 0) -> Step:
             raise CannotRunError(f"no open tool reads a bitstream of the {built.device.part} as logic")
         return _simulated(design, bitstream_verilog(built), x, cells=built.device.family)
 
-    return Step("bitstream simulation", simulated, samples)
+    return Check("bitstream simulation", simulated, samples)
 
 
 def _need_bytes(cells: Mapped) -> None:

@@ -1,4 +1,4 @@
-"""The FPGAs that the open flow builds for: what they hold, and how their tools call them."""
+"""The FPGAs that the open flow builds for: their capacity, and the names that their tools give them."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -18,17 +18,17 @@ class Resources:
     def __add__(self, other: "Resources") -> "Resources":
         return Resources(self.lut + other.lut, self.ff + other.ff, self.dsp + other.dsp, self.bram + other.bram)
 
-    def lacking(self, have: "Resources") -> "Resources":
-        """How much more than `have` this is, kind by kind; 0 where it fits.
+    def deficit(self, available: "Resources") -> "Resources":
+        """How much of each kind is missing from `available`; 0 where it fits.
 
-        >>> Resources(lut=30, dsp=5).lacking(Resources(lut=24, dsp=28))
+        >>> Resources(lut=30, dsp=5).deficit(Resources(lut=24, dsp=28))
         Resources(lut=6, ff=0, dsp=0, bram=0)
         """
         return Resources(
-            max(self.lut - have.lut, 0),
-            max(self.ff - have.ff, 0),
-            max(self.dsp - have.dsp, 0),
-            max(self.bram - have.bram, 0),
+            max(self.lut - available.lut, 0),
+            max(self.ff - available.ff, 0),
+            max(self.dsp - available.dsp, 0),
+            max(self.bram - available.bram, 0),
         )
 
 
@@ -41,7 +41,7 @@ class Device:
     family: Family
     size: str
     package: str
-    holds: Resources
+    capacity: Resources
     bram_bits: int
 
 
@@ -60,7 +60,7 @@ DEVICES: Final[dict[str, Device]] = {
 def device(name: str) -> Device:
     """The device of a name. Raises `ValueError` with the names there are.
 
-    >>> device("ecp5-25k").holds.dsp
+    >>> device("ecp5-25k").capacity.dsp
     28
     """
     if name not in DEVICES:

@@ -12,7 +12,7 @@ def generate(program: Program, plan: Plan) -> Design:
     Its latency is exact for the first sample, which meets pipelines that are still filling: a later one that finds an
     idle design may come up to three clocks sooner. Its interval is exact at full rate.
 
-    Raises `ValueError` if the plan is that of another program.
+    Raises `ValueError` if the plan is for another program.
 
     >>> import numpy as np
     >>> from fpga.folded import Fold
@@ -25,10 +25,10 @@ def generate(program: Program, plan: Plan) -> Design:
     (4, 1)
     """
     if plan.program != program:
-        raise ValueError("the plan is that of another program: plan this one")
+        raise ValueError("the plan is for another program: plan this one")
     from amaranth.back.verilog import convert
 
-    circuit = Circuit(*plan.made, plan.queues, plan.in_turn)
+    circuit = Circuit(*plan.graph_and_engines, plan.queues, plan.output_gated)
     ports = {
         "clk": circuit.clock.clk,
         "in_valid": circuit.input.valid,

@@ -1,7 +1,7 @@
-"""What a design will take of a device, before any tool runs: linear in what its hardware is made of.
+"""The resources of a design, estimated before any tool runs: linear in the features of its hardware.
 
-The constants were fitted to what yosys and nextpnr made of random nets: `python -m benchmarks.estimate_fit`.
-Multipliers are exact; block RAMs follow the rule by which yosys chooses between them and tables, about.
+The constants are fitted to what yosys and nextpnr use for random nets: `python -m benchmarks.estimate_fit`.
+Multipliers are exact; block RAMs approximate the rule by which yosys chooses between them and tables.
 """
 
 import math
@@ -20,10 +20,10 @@ from fpga.unrolled.generate import cost
 from shared.integer import Program, bits
 
 ENDS: Final = "streams"
-"""The name under which what stands between the layers and the bytes is listed."""
+"""The name of the part between the byte streams and the layers."""
 
-# Fitted on the ECP5 to 14 folded and 7 unrolled random nets, seed 0. On nets left out in turn the median error in logic
-# cells is 2 %, the largest 10 %. `adders` are da4ml's tables, `engine` is what each engine has whatever its size.
+# Fitted on the ECP5 to 14 folded and 7 unrolled random nets, seed 0. In leave-one-out validation the median error in
+# logic cells is 2 %, the largest 10 %. `adders` are da4ml's tables, `engine` is the constant part of each engine.
 LUT: Final[Mapping[str, float]] = {
     "adders": 1.742,
     "engine": 185.8,
@@ -48,19 +48,18 @@ FF: Final[Mapping[str, float]] = {
 
 
 def folded(plan: Plan, device: Device) -> dict[str, Resources]:
-    """Resources of every engine of a plan, by name; block RAMs are those of the whole."""
-    _, made = plan.made
-    found = {}
-    for engine in made:
-        multipliers = blocks(engine) if device.holds.dsp else 0
-        found[engine.node.name] = resources(of_engine(engine, plan, device)) + Resources(dsp=multipliers)
-    return found | {ENDS: resources(Counter(ends=1)) + Resources(bram=plan.needs(device.family).bram)}
+    """Resources of every engine of a plan, by name; all block RAMs are counted in the part `ENDS`."""
+    parts = {}
+    for engine in plan.graph_and_engines[1]:
+        multipliers = blocks(engine) if device.capacity.dsp else 0
+        parts[engine.node.name] = resources(engine_features(engine, plan, device)) + Resources(dsp=multipliers)
+    return parts | {ENDS: resources(Counter(ends=1)) + Resources(bram=plan.needs(device.family).bram)}
 
 
 def unrolled(program: Program) -> dict[str, Resources]:
     """Resources of every operation of an unrolled program, by name."""
-    found = {name: resources({"adders": lut}) for name, lut in cost(program).items()}
-    return found | {ENDS: resources(of_bytes(program))}
+    parts = {name: resources({"adders": lut}) for name, lut in cost(program).items()}
+    return parts | {ENDS: resources(stream_features(program))}
 
 
 def total(parts: Mapping[str, Resources]) -> Resources:
@@ -68,43 +67,43 @@ def total(parts: Mapping[str, Resources]) -> Resources:
     return sum(parts.values(), Resources())
 
 
-def of_engine(engine: Engine, plan: Plan, device: Device) -> Counter[str]:
-    """What an engine is made of, with names as in `LUT` and `FF`: bits, or tables of memories that are no block RAM."""
+def engine_features(engine: Engine, plan: Plan, device: Device) -> Counter[str]:
+    """The features of an engine, named as in `LUT` and `FF`: bits, or tables of memories that are not block RAM."""
     sums, last = bits(engine.values[0]), bits(engine.values[-1])
-    found = Counter(engine=1, tail=sum(map(bits, engine.values[:-1])))
+    features = Counter(engine=1, tail=sum(map(bits, engine.values[:-1])))
     depth = queue_depth(engine.taps, len(engine.node.tail)) if engine.taps is not None else DEPTH
     shallow = [Memory("queue", depth, last, True)] if depth <= SHALLOW else []
     for memory in (*memories((engine,), plan.queues), *shallow):
         if not memory.block_rams(device.family):
-            found += of_memory(memory)
+            features += memory_features(memory)
     taps = engine.taps
     if taps is None:
-        return found + Counter(sums=sums)
+        return features + Counter(sums=sums)
     (x,) = engine.inputs
     products = taps.multipliers * (bits(x) + engine.word)
-    found += Counter(sums=taps.lanes * sums, address=taps.window.cells.bit_length() + 1, word=taps.width * bits(x))
-    found += Counter(products=products, weights=taps.multipliers * engine.word)
-    found += Counter(tree=0 if taps.each else products - taps.lanes * (bits(x) + engine.word))
-    if not device.holds.dsp:
-        found += Counter(multiply=taps.multipliers * bits(x) * engine.word)
-    return found
+    features += Counter(sums=taps.lanes * sums, address=taps.window.cells.bit_length() + 1, word=taps.width * bits(x))
+    features += Counter(products=products, weights=taps.multipliers * engine.word)
+    features += Counter(tree=0 if taps.each else products - taps.lanes * (bits(x) + engine.word))
+    if not device.capacity.dsp:
+        features += Counter(multiply=taps.multipliers * bits(x) * engine.word)
+    return features
 
 
-def of_memory(memory: Memory) -> Counter[str]:
-    """Tables of a memory: of constants one for 16 of them; else one for 16 x 4 bits, and what chooses between them."""
+def memory_features(memory: Memory) -> Counter[str]:
+    """Tables of a memory: of a ROM one for 16 bits; else one for 16 x 4 bits, and the multiplexers between them."""
     rows = -(-memory.depth // 16)
     if not memory.written:
         return Counter(rom=rows * memory.width)
     return Counter(ram=rows * -(-memory.width // 4), choice=(rows - 1) * memory.width)
 
 
-def of_bytes(program: Program) -> Counter[str]:
-    """What holds a whole sample and its whole result, in bits."""
-    given, result = (program.values[name] for name in (program.inputs[0].name, program.outputs[0]))
-    return Counter(streams=1, held=sum(bits(value) * math.prod(value.shape) for value in (given, result)))
+def stream_features(program: Program) -> Counter[str]:
+    """The registers that hold a whole sample and its whole result, in bits."""
+    ends = (program.values[name] for name in (program.inputs[0].name, program.outputs[0]))
+    return Counter(streams=1, held=sum(bits(value) * math.prod(value.shape) for value in ends))
 
 
-def resources(made_of: Mapping[str, float]) -> Resources:
-    """Logic cells and flip-flops of what something is made of."""
-    lut, ff = (sum(each.get(name, 0) * count for name, count in made_of.items()) for each in (LUT, FF))
+def resources(features: Mapping[str, float]) -> Resources:
+    """Logic cells and flip-flops of hardware with these features."""
+    lut, ff = (sum(constants.get(name, 0) * count for name, count in features.items()) for constants in (LUT, FF))
     return Resources(lut=lut, ff=ff)

@@ -71,7 +71,7 @@ class Built(Mapped):
 
 
 def mapped(
-    design: Design, device: Device, folder: Path, *, pins: Pins = "bytes", report: tools.Progress | None = None
+    design: Design, device: Device, folder: Path, *, pins: Pins = "bytes", progress: tools.Progress | None = None
 ) -> Mapped:
     """Maps a design to the cells of `device`, in seconds instead of minutes: exact resources, no timing.
 
@@ -86,7 +86,7 @@ def mapped(
     top = BOARD if pins == "uart" else TOP
     seconds: dict[str, float] = {}
     for stage in (_synthesis(device, top), _packing(device)):
-        seconds |= carry_out([stage], place, report)
+        seconds |= carry_out([stage], place, progress)
     cells = json.loads((place / "cells.json").read_text())["design"]["num_cells_by_type"]
     used, available = _resources(device, place / "packed.json", cells)
     versions = {tool: tools.version(tool) for tool in ("yosys", f"nextpnr-{device.family}")}
@@ -102,7 +102,7 @@ def build(
     seeds: Sequence[int] = (1, 2, 3),
     pins: Pins = "bytes",
     side_by_side: int = 1,
-    report: tools.Progress | None = None,
+    progress: tools.Progress | None = None,
 ) -> Built:
     """Builds the bitstream of a design; as `mapped`, and then place, route and pack.
 
@@ -116,18 +116,18 @@ def build(
             f"seeds={tuple(seeds)}, side_by_side={side_by_side}, frequency_mhz={frequency_mhz}: needs a seed, and "
             "positive numbers"
         )
-    cells = mapped(design, device, folder, pins=pins, report=report)
+    cells = mapped(design, device, folder, pins=pins, progress=progress)
     _need_fit(cells)
     fmax: dict[int, float] = {}
     seconds = dict(cells.seconds)
     for start in range(0, len(seeds), side_by_side):
         some = seeds[start : start + side_by_side]
-        seconds |= _place(cells, [_routing(device, seed, frequency_mhz) for seed in some], report)
+        seconds |= _place(cells, [_routing(device, seed, frequency_mhz) for seed in some], progress)
         fmax |= {seed: _fmax(cells.folder / f"seed{seed}.json") for seed in some}
         if max(fmax.values()) >= frequency_mhz:
             break
     best = next((seed for seed, reached in fmax.items() if reached >= frequency_mhz), max(fmax, key=fmax.__getitem__))
-    seconds |= _pack(device, best, cells.folder, report)
+    seconds |= _pack(device, best, cells.folder, progress)
     return Built(
         device=device,
         folder=cells.folder,
@@ -177,17 +177,17 @@ def _routing(device: Device, seed: int, frequency_mhz: float) -> Stage:
     return _nextpnr(device, f"seed{seed}", arguments, [placed])
 
 
-def _place(cells: Mapped, stages: Sequence[Stage], report: tools.Progress | None) -> dict[str, float]:
+def _place(cells: Mapped, stages: Sequence[Stage], progress: tools.Progress | None) -> dict[str, float]:
     """Runs nextpnr; that it finds no place for a cell is no fault of the tool's."""
     try:
-        return carry_out(stages, cells.folder, report)
+        return carry_out(stages, cells.folder, progress)
     except tools.ToolError as error:
         if "place" in str(error).lower():
             raise ValueError(f"{_total(cells)} do not fit into {cells.device.name}: {error}") from error
         raise
 
 
-def _pack(device: Device, seed: int, folder: Path, report: tools.Progress | None) -> dict[str, float]:
+def _pack(device: Device, seed: int, folder: Path, progress: tools.Progress | None) -> dict[str, float]:
     """Makes the bitstream and checks that it says what was routed."""
     pack, unpack, text, binary = _PACKERS[device.family]
     stages = (
@@ -197,7 +197,7 @@ def _pack(device: Device, seed: int, folder: Path, report: tools.Progress | None
     )
     seconds: dict[str, float] = {}
     for stage in stages:
-        seconds |= carry_out([stage], folder, report)
+        seconds |= carry_out([stage], folder, progress)
     if (folder / f"{TOP}.{binary}").read_bytes() != (folder / f"repacked.{binary}").read_bytes():
         raise RuntimeError(f"{folder / f'{TOP}.{binary}'} differs from what {unpack} and {pack} make of it")
     return seconds
@@ -228,7 +228,7 @@ def _fmax(report: Path) -> float:
 
 
 def _need_fit(cells: Mapped) -> None:
-    lacking = cells.used.lacking(cells.available)
+    lacking = cells.used.deficit(cells.available)
     words = [
         f"{getattr(cells.used, kind)} {word} of {getattr(cells.available, kind)} ({excess} too many)"
         for kind, word in _WORDS.items()

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 import fpga.build.page
-from fpga.build.flow import Wish, draw, verified, workshop
+from fpga.build.flow import DesignConstraints, build_and_verify, build_directory, generate_design
 from fpga.design.devices import DEVICES, device
 from fpga.pricing import estimate
 from fpga.pricing.prices import AdderPrice
@@ -103,9 +103,11 @@ class _Cell:
             f"{name}, {style}": stage(f"{name}, {style}", partial(self.size, programs[name], style))
             for name, style in SIZES
         }
-        wish = Wish("folded", self.settings.clock_mhz, latency=self.clocks)
+        constraints = DesignConstraints("folded", self.settings.clock_mhz, latency=self.clocks)
         compared, csim = self.settings.compared, self.settings.csim
-        built = verified(programs["fixed"], self.device, wish, self.context, compared=compared, csim=csim)
+        built = build_and_verify(
+            programs["fixed"], self.device, constraints, self.context, compared=compared, csim=csim
+        )
         pruned = {name: value for name, value in small.items() if name != "program"}
         return {"net": "delay gate", "pruned": pruned, "errors": counted, "sizes": sizes, **built}
 
@@ -164,14 +166,15 @@ class _Cell:
     def size(self, program: Program, style: Any) -> JSON:
         """What yosys and nextpnr make of a program on the largest ECP5."""
         largest = device("ecp5-85k")
-        wish = Wish(style, self.settings.clock_mhz, latency=self.clocks if style == "folded" else None)
-        drawn = draw(program, largest, wish)
-        found = mapped(
-            drawn.design, largest, workshop(drawn.design), report=lambda line: self.context.progress(0, 0, line)
+        constraints = DesignConstraints(
+            style, self.settings.clock_mhz, latency=self.clocks if style == "folded" else None
         )
+        generated = generate_design(program, largest, constraints)
+        folder = build_directory(generated.design)
+        cells = mapped(generated.design, largest, folder, progress=lambda line: self.context.progress(0, 0, line))
         return {
-            "used": asdict(found.used),
-            "estimate": asdict(estimate.total(drawn.estimate)),
+            "used": asdict(cells.used),
+            "estimate": asdict(estimate.total(generated.estimate)),
             "weights": audit(program).nonzero_macs,
         }
 

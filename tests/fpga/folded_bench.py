@@ -30,7 +30,7 @@ def run_rtl(plan, samples, stalls=None, pause=0):
     source, sink = ends(plan.program)
     data = source.pack(samples).ravel().tolist()
     due = len(samples) * sink.bytes
-    circuit = Circuit(*plan.made, plan.queues, plan.in_turn)
+    circuit = Circuit(*plan.graph_and_engines, plan.queues, plan.output_gated)
     result, taken, given = [], [], []
 
     async def bench(ctx):

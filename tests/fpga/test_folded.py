@@ -85,7 +85,7 @@ def residual(rng):
 def test_a_shortcut_queues_as_deep_as_it_must_and_never_holds_anything_up() -> None:
     rng = np.random.default_rng(1)
     plan = Plan(residual(rng), {"a": Fold(4, 2), "c": Fold(4, 4)})
-    graph, engines = plan.made
+    graph, engines = plan.graph_and_engines
     endless = timing(graph, engines, dict.fromkeys(plan.queues))
     assert (endless.latency, endless.interval) == (plan.latency, plan.interval)
     assert all(endless.waiting[queue] <= depth for queue, depth in plan.queues.items())
@@ -118,7 +118,7 @@ def test_a_branch_that_is_ahead_waits_in_a_queue() -> None:
     rng = np.random.default_rng(5)
     plan = Plan(downsampling(rng), {"a": Fold(4, 3), "c": Fold(4, 1)})
     assert list(plan.queues) == [("e", 1)]
-    graph, engines = plan.made
+    graph, engines = plan.graph_and_engines
     with pytest.raises(AssertionError, match="does not settle"):
         timing(graph, engines, {})
     done = agrees(plan, samples(plan.program, 5, rng))
@@ -133,7 +133,7 @@ def test_no_result_begins_before_its_sample(word: int) -> None:
     steps = (Conv1d(("x",), "a", weight, None, stride=(2,), padding=(2,)), Requantise(("a",), "y", Format(word, 5)))
     program = Program((Input("x", (3, 4), Format(word, 5)),), steps, ("y",))
     plan = Plan(program, {"a": Fold(2, 3)})
-    assert plan.in_turn
+    assert plan.output_gated
     done = agrees(plan, samples(program, 4, rng))
     assert (done.last[0] - done.first[0], done.last[-1] - done.last[-2]) == (plan.latency, plan.interval)
     apart = run_rtl(plan, samples(program, 3, rng), pause=200)
@@ -145,7 +145,7 @@ def test_no_result_begins_before_its_sample(word: int) -> None:
 class Held(Plan):
     """A plan that holds nothing back."""
 
-    in_turn = False
+    output_gated = False
 
 
 def test_a_flattened_value_at_the_output_is_put_in_order() -> None:

@@ -28,14 +28,14 @@ SMALL, LARGE, NO_MULTIPLIERS = device("ecp5-25k"), device("ecp5-85k"), device("i
 def test_the_estimator_meets_400_clocks_on_the_smallest_device() -> None:
     found = plan(estimator(), SMALL, latency=400)
     assert found.latency <= 400
-    assert found.needs("ecp5").dsp <= SMALL.holds.dsp
+    assert found.needs("ecp5").dsp <= SMALL.capacity.dsp
     assert Plan(estimator(), {}).latency > 400
 
 
 def test_the_radar_network_meets_10_000_samples_per_second_at_90_mhz() -> None:
     found = plan(radar(), LARGE, interval=9000)
     assert found.interval <= 9000
-    assert found.needs("ecp5").dsp <= LARGE.holds.dsp
+    assert found.needs("ecp5").dsp <= LARGE.capacity.dsp
     assert utilisation(found)[-1].interval >= 0.85
 
 
@@ -47,14 +47,14 @@ def test_the_smallest_within_an_interval_is_the_smallest_of_all() -> None:
         best = min(p.needs("ecp5").dsp for p in every if p.interval <= interval)
         found = plan(program, LARGE, interval=interval)
         assert (found.needs("ecp5").dsp, found.interval <= interval) == (best, True)
-    fits = [p for p in every if p.needs("ecp5").dsp <= SMALL.holds.dsp]
+    fits = [p for p in every if p.needs("ecp5").dsp <= SMALL.capacity.dsp]
     assert plan(program, SMALL).interval == min(p.interval for p in fits)
 
 
 @pytest.mark.parametrize("block_rams", [17, 20, 22])
 def test_the_fastest_that_fits_is_found_where_block_rams_are_few(block_rams: int) -> None:
     """A faster folding may need fewer of them than a slower one."""
-    few = replace(LARGE, holds=replace(LARGE.holds, bram=block_rams))
+    few = replace(LARGE, capacity=replace(LARGE.capacity, bram=block_rams))
     found = plan(radar(), few)
     assert found.needs("ecp5").bram <= block_rams
     faster = [plan(radar(), LARGE, interval=n) for n in (6144, 7680, 10752, 12288, 15360) if n < found.interval]
@@ -109,7 +109,7 @@ def test_without_amaranth_the_way_to_install_it_is_said() -> None:
 
 def test_without_multiplier_blocks_tables_are_the_limit() -> None:
     found = plan(estimator(), NO_MULTIPLIERS)
-    assert 0 < found.needs("ice40").lut <= NO_MULTIPLIERS.holds.lut / 2
+    assert 0 < found.needs("ice40").lut <= NO_MULTIPLIERS.capacity.lut / 2
 
 
 def test_folds_must_divide_their_layer() -> None:
@@ -121,7 +121,7 @@ def test_folds_must_divide_their_layer() -> None:
         Plan(estimator(), {"b": Fold(5)})
 
 
-def test_a_design_tells_what_its_plan_predicts() -> None:
+def test_a_design_has_the_parts_and_clocks_of_its_plan() -> None:
     program = estimator()
     found = Plan(program, {"sum_a": Fold(8), "sum_y": Fold(8)})
     design = generate(program, found)
@@ -130,5 +130,5 @@ def test_a_design_tells_what_its_plan_predicts() -> None:
         ("sum_a", "Linear", "u8.3", 408, 8, 51),
         ("sum_y", "Linear", "u8.3", 384, 8, 48),
     ]
-    with pytest.raises(ValueError, match=r"^the plan is that of another program: plan this one$"):
+    with pytest.raises(ValueError, match=r"^the plan is for another program: plan this one$"):
         generate(radar(), found)

@@ -1,4 +1,4 @@
-"""Every rung of the ladder compares what it says, finds one wrong bit, and passes nothing that did not run."""
+"""Every check compares what it says, finds one wrong bit, and passes nothing that did not run."""
 
 from dataclasses import replace
 
@@ -7,8 +7,21 @@ import pytest
 import torch
 from torch import nn
 
-from fpga.build import verify
-from fpga.build.verify import RTL, CannotRunError, Ladder, Rung, Step, climb, stimuli
+from fpga.build.verify import (
+    RTL,
+    CannotRunError,
+    Check,
+    CheckResult,
+    Mismatch,
+    VerificationReport,
+    bitstream_check,
+    hls_check,
+    netlist_check,
+    rtl_check,
+    stimuli,
+    torch_check,
+    verify,
+)
 from fpga.design.devices import device
 from fpga.unrolled.generate import trace, unroll
 from shared.f8net import F8Net
@@ -51,24 +64,24 @@ def rng(seed=0):
 
 
 def only(implementation, name=RTL, samples=0, **options):
-    """The rung of one implementation, beside the ladder that has no other."""
-    ladder = climb(small(), [Step(name, implementation, samples)], rng(), **options)
-    return ladder.rungs[0], ladder
+    """The result of one implementation, and the report that has no other."""
+    report = verify(small(), [Check(name, implementation, samples)], rng(), **options)
+    return report.results[0], report
 
 
-def test_a_right_implementation_passes_on_all_samples_that_are_usual():
-    ladder = climb(small(), [Step(RTL, right), Step("netlist simulation", right)], rng())
-    assert [(rung.status, rung.samples, rung.mismatches) for rung in ladder.rungs] == [
+def test_a_correct_implementation_passes_on_the_default_number_of_samples():
+    report = verify(small(), [Check(RTL, right), Check("netlist simulation", right)], rng())
+    assert [(result.status, result.samples, result.mismatches) for result in report.results] == [
         ("passed", 2000, 0),
         ("passed", 200, 0),
     ]
-    assert ladder.passed
+    assert report.passed
 
 
 def test_fewer_samples_pass_where_they_were_asked_for_and_are_shown():
-    rung, ladder = only(right, samples=30)
-    assert ladder.passed
-    assert str(rung) == "RTL simulation: passed, 0 mismatches in 30 samples (2000 are usual)"
+    result, report = only(right, samples=30)
+    assert report.passed
+    assert str(result) == "RTL simulation: passed, 0 mismatches in 30 samples (2000 are the default)"
 
 
 def test_the_first_integer_that_differs_is_located():
@@ -78,38 +91,38 @@ def test_the_first_integer_that_differs_is_located():
         y[9, 0] -= 1
         return y
 
-    rung, ladder = only(wrong)
+    result, report = only(wrong)
     expected = int(right(stimuli(small(), 2000, rng()))[7, 1])
-    assert not ladder.passed
-    assert (rung.status, rung.mismatches, rung.samples) == ("failed", 2, 2000)
-    assert rung.first == verify.Mismatch(7, (1,), expected, expected + 3)
-    assert f"sample 7, element (1,): {expected} expected, got {expected + 3}" in str(rung)
+    assert not report.passed
+    assert (result.status, result.mismatches, result.samples) == ("failed", 2, 2000)
+    assert result.first == Mismatch(7, (1,), expected, expected + 3)
+    assert f"sample 7, element (1,): {expected} expected, got {expected + 3}" in str(result)
 
 
 @pytest.mark.parametrize(("place", "name"), [(0, "a"), (2, "y")])
 def test_a_mismatch_is_traced_to_the_first_operation_whose_value_differs(place, name):
     wrong = planted(small(), place)
-    step = Step(RTL, lambda x: outputs(wrong, x)[0], trace=lambda x: run(wrong, x))
-    (rung,) = climb(small(), [step], rng()).rungs
-    assert rung.first.operation == name
-    assert str(rung).endswith(f", from {name!r} on")
+    check = Check(RTL, lambda x: outputs(wrong, x)[0], trace=lambda x: run(wrong, x))
+    (result,) = verify(small(), [check], rng()).results
+    assert result.first.operation == name
+    assert str(result).endswith(f", from {name!r} on")
 
 
 @pytest.mark.parametrize(
     ("implementation", "note"),
     [
-        (lambda x: right(x)[:0], "ValueError: (2000, 2) integers are due, it returned int64 (0, 2)"),
-        (lambda x: right(x)[:-1], "ValueError: (2000, 2) integers are due, it returned int64 (1999, 2)"),
-        (lambda x: right(x)[:, :1], "ValueError: (2000, 2) integers are due, it returned int64 (2000, 1)"),
-        (lambda x: right(x) / 1, "ValueError: (2000, 2) integers are due, it returned float64 (2000, 2)"),
-        (lambda x: None, "ValueError: (2000, 2) integers are due, it returned object ()"),
+        (lambda x: right(x)[:0], "ValueError: (2000, 2) integers are needed, it returned int64 (0, 2)"),
+        (lambda x: right(x)[:-1], "ValueError: (2000, 2) integers are needed, it returned int64 (1999, 2)"),
+        (lambda x: right(x)[:, :1], "ValueError: (2000, 2) integers are needed, it returned int64 (2000, 1)"),
+        (lambda x: right(x) / 1, "ValueError: (2000, 2) integers are needed, it returned float64 (2000, 2)"),
+        (lambda x: None, "ValueError: (2000, 2) integers are needed, it returned object ()"),
     ],
     ids=["none", "one less", "elements", "floats", "nothing"],
 )
 def test_what_does_not_compare_every_sample_fails(implementation, note):
-    rung, ladder = only(implementation)
-    assert (rung.status, rung.samples, rung.note) == ("failed", 0, note)
-    assert not ladder.passed
+    result, report = only(implementation)
+    assert (result.status, result.samples, result.note) == ("failed", 0, note)
+    assert not report.passed
 
 
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, OSError])
@@ -117,9 +130,9 @@ def test_what_breaks_fails(error):
     def breaks(x):
         raise error("it hangs")
 
-    rung, ladder = only(breaks)
-    assert (rung.status, rung.note) == ("failed", f"{error.__name__}: it hangs")
-    assert not ladder.passed
+    result, report = only(breaks)
+    assert (result.status, result.note) == ("failed", f"{error.__name__}: it hangs")
+    assert not report.passed
 
 
 @pytest.mark.parametrize("error", [CannotRunError, ModuleNotFoundError, FileNotFoundError])
@@ -127,23 +140,23 @@ def test_what_cannot_run_is_skipped_with_its_reason_and_passes_nothing(error):
     def missing(x):
         raise error("no yosys")
 
-    rung, ladder = only(missing)
-    assert (rung.status, rung.samples, rung.note) == ("skipped", 0, "no yosys")
-    assert not ladder.passed
-    other = climb(small(), [Step(RTL, right), Step("bitstream simulation", missing)], rng())
+    result, report = only(missing)
+    assert (result.status, result.samples, result.note) == ("skipped", 0, "no yosys")
+    assert not report.passed
+    other = verify(small(), [Check(RTL, right), Check("bitstream simulation", missing)], rng())
     assert other.passed
     assert "bitstream simulation: skipped, 0 mismatches in 0 samples: no yosys" in str(other)
 
 
-def test_a_ladder_without_rtl_is_not_passed():
-    assert not climb(small(), [Step("hls4ml C simulation", right)], rng()).passed
-    assert not Ladder(()).passed
+def test_a_report_without_rtl_is_not_passed():
+    assert not verify(small(), [Check("hls4ml C simulation", right)], rng()).passed
+    assert not VerificationReport(()).passed
 
 
 @pytest.mark.parametrize("counts", [(0, 0, 0), (10, 9, 0), (10, 10, 1)])
 def test_nothing_can_claim_to_have_passed(counts):
     with pytest.raises(ValueError, match="RTL simulation cannot have passed"):
-        Rung(RTL, "passed", *counts, seconds=1.0)
+        CheckResult(RTL, "passed", *counts, seconds=1.0)
 
 
 def test_stimuli_begin_with_the_corners_and_reach_the_whole_range():
@@ -155,31 +168,31 @@ def test_stimuli_begin_with_the_corners_and_reach_the_whole_range():
     assert (x != stimuli(small(), 400, rng(1))).any()
 
 
-def test_half_of_the_stimuli_are_given_ones():
-    given = rng(5).integers(-2, 2, (3, 3))
-    np.testing.assert_array_equal(stimuli(small(), 50, rng(), given)[2:8:2], given)
+def test_half_of_the_stimuli_are_samples_of_the_task():
+    few = rng(5).integers(-2, 2, (3, 3))
+    np.testing.assert_array_equal(stimuli(small(), 50, rng(), few)[2:8:2], few)
     many = rng(5).integers(-2, 2, (900, 3))
     x = stimuli(small(), 20, rng(), many)
     np.testing.assert_array_equal(x[2::2], many[:9])
     assert (x[:2] == [[S4.low], [S4.high]]).all()
 
 
-@pytest.mark.parametrize("given", [np.zeros((5, 4), int), np.full((5, 3), 8)])
-def test_given_samples_must_be_inputs(given):
-    with pytest.raises(ValueError, match=r"given samples must be \(B, \*\(3,\)\), -8 to 7, got"):
-        stimuli(small(), 10, rng(), given)
+@pytest.mark.parametrize("task_samples", [np.zeros((5, 4), int), np.full((5, 3), 8)])
+def test_samples_of_the_task_must_be_inputs(task_samples):
+    with pytest.raises(ValueError, match=r"samples of the task must be \(B, \*\(3,\)\), -8 to 7, got"):
+        stimuli(small(), 10, rng(), task_samples)
 
 
-def test_a_ladder_needs_steps_and_a_step_samples():
-    with pytest.raises(ValueError, match="a ladder needs a step"):
-        climb(small(), [], rng())
-    with pytest.raises(ValueError, match="netlist simulation needs a number of samples, got -1"):
-        Step("netlist simulation", right, -1)
+def test_verification_needs_checks_and_a_check_samples():
+    with pytest.raises(ValueError, match="verification needs a check"):
+        verify(small(), [], rng())
+    with pytest.raises(ValueError, match="netlist simulation needs a positive number of samples, got -1"):
+        Check("netlist simulation", right, -1)
 
 
-def test_a_rung_is_plain_data():
-    rung, _ = only(right, samples=10)
-    assert verify.plain(rung) | {"seconds": 0} == {
+def test_a_result_is_json_data():
+    result, _ = only(right, samples=10)
+    assert result.to_json_data() | {"seconds": 0} == {
         "name": RTL,
         "wanted": 10,
         "samples": 10,
@@ -190,32 +203,32 @@ def test_a_rung_is_plain_data():
     }
 
 
-# Each rung on what its generator makes of a program: it passes as it is, and fails with one bit of one weight wrong.
+# Each check on the hardware of a program: it passes as it is, and fails with one bit of one weight wrong.
 
 
 def by_graph(program, folder):
-    return Step(RTL, trace(program).predict, 200)
+    return Check(RTL, trace(program).predict, 200)
 
 
 def by_rtl(program, folder):
-    return verify.rtl_step(unroll(program), 200, rng(1))
+    return rtl_check(unroll(program), 200, rng(1))
 
 
 def by_hls(program, folder):
     pytest.importorskip("hls4ml")
     from fpga.hls import lower
 
-    return verify.hls_step(lower(program, folder / "hls"), 200)
+    return hls_check(lower(program, folder / "hls"), 200)
 
 
 def by_netlist(name):
-    def step(program, folder):
+    def check(program, folder):
         from fpga.synth import mapped
 
         design = unroll(program)
-        return verify.netlist_step(design, mapped(design, device(name), folder), 200)
+        return netlist_check(design, mapped(design, device(name), folder), 200)
 
-    return step
+    return check
 
 
 def by_bitstream(program, folder):
@@ -223,10 +236,10 @@ def by_bitstream(program, folder):
 
     design = unroll(program)
     built = build(design, device("ice40-hx8k"), folder, frequency_mhz=20, seeds=(1,))
-    return verify.bitstream_step(design, built, 200)
+    return bitstream_check(design, built, 200)
 
 
-RUNGS = [
+CHECKS = [
     pytest.param(by_graph, id="graph"),
     pytest.param(by_rtl, id="rtl", marks=pytest.mark.synth),
     pytest.param(by_hls, id="hls", marks=pytest.mark.slow),
@@ -236,30 +249,30 @@ RUNGS = [
 ]
 
 
-@pytest.mark.parametrize("make", RUNGS)
-def test_one_wrong_bit_of_one_weight_fails_every_rung(make, tmp_path):
-    rungs = []
+@pytest.mark.parametrize("make", CHECKS)
+def test_one_wrong_bit_of_one_weight_fails_every_check(make, tmp_path):
+    results = []
     for name, program in (("right", small()), ("wrong", planted(small()))):
         (tmp_path / name).mkdir()
-        step = make(program, tmp_path / name)
-        rungs += climb(small(), [step], rng()).rungs
-    if rungs[0].status == "skipped":
-        pytest.skip(rungs[0].note)
-    assert [rung.status for rung in rungs] == ["passed", "failed"]
-    assert all(rung.samples == 200 for rung in rungs)
-    assert rungs[1].mismatches > 0
-    assert rungs[1].first.element == (0,)
+        check = make(program, tmp_path / name)
+        results += verify(small(), [check], rng()).results
+    if results[0].status == "skipped":
+        pytest.skip(results[0].note)
+    assert [result.status for result in results] == ["passed", "failed"]
+    assert all(result.samples == 200 for result in results)
+    assert results[1].mismatches > 0
+    assert results[1].first.element == (0,)
 
 
-def test_one_wrong_bit_fails_the_torch_rung_and_is_traced():
+def test_one_wrong_bit_fails_the_torch_check_and_is_traced():
     torch.manual_seed(0)
     float_net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     net = F8Net(float_net, shape=(3,), input=S4).calibrate(torch.rand(64, 3))
     program = net.program()
-    step = verify.torch_step(net, program)
-    assert climb(program, [step], rng()).rungs[0].status == "passed"
-    (rung,) = climb(planted(program), [step], rng()).rungs
-    assert (rung.status, rung.first.operation) == ("failed", program.outputs[0])
+    check = torch_check(net, program)
+    assert verify(program, [check], rng()).results[0].status == "passed"
+    (result,) = verify(planted(program), [check], rng()).results
+    assert (result.status, result.first.operation) == ("failed", program.outputs[0])
 
 
 def test_a_bitstream_that_nobody_can_read_is_skipped():
@@ -268,8 +281,8 @@ def test_a_bitstream_that_nobody_can_read_is_skipped():
     built = Built.__new__(Built)
     object.__setattr__(built, "device", device("ecp5-25k"))
     object.__setattr__(built, "pins", "bytes")
-    (rung,) = climb(small(), [verify.bitstream_step(unroll(small()), built)], rng()).rungs
-    assert (rung.status, rung.note) == ("skipped", "no open tool reads a bitstream of the LFE5U-25F as logic")
+    (result,) = verify(small(), [bitstream_check(unroll(small()), built)], rng()).results
+    assert (result.status, result.note) == ("skipped", "no open tool reads a bitstream of the LFE5U-25F as logic")
     object.__setattr__(built, "pins", "uart")
-    (rung,) = climb(small(), [verify.netlist_step(unroll(small()), built)], rng()).rungs
-    assert (rung.status, rung.note[:29]) == ("skipped", "it was built with pins='uart'")
+    (result,) = verify(small(), [netlist_check(unroll(small()), built)], rng()).results
+    assert (result.status, result.note[:29]) == ("skipped", "it was built with pins='uart'")

@@ -1,4 +1,4 @@
-"""How each layer can be folded, and what each way costs: multipliers and clocks."""
+"""The foldings of each layer, and what each costs: multipliers and clocks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Choice:
 
 
 def choices(engine: Engine) -> tuple[Choice, ...]:
-    """The ways to fold an engine that are worth it: each larger and faster than the one before.
+    """The Pareto-optimal foldings of an engine: each is larger and faster than the one before.
 
-    The clocks are those of these very weights: what is pruned is known.
+    The clocks are counted with the weights of this net, without those that are pruned.
     """
     best: list[Choice] = []
     for fold in sorted(ways(engine), key=lambda fold: (size(fold), fold.width)):
@@ -61,7 +61,7 @@ def divisors(n: int) -> list[int]:
 
 
 def check(engines: tuple[Engine, ...], folds: Mapping[str, Fold]) -> None:
-    """Raises `ValueError` for a fold that its layer does not allow, or of no layer."""
+    """Raises `ValueError` for a fold that its layer does not allow, and for a name that is no layer."""
     layers = {engine.node.name: ways(engine) for engine in engines if engine.taps is not None}
     for name, fold in folds.items():
         if name not in layers:
@@ -75,7 +75,7 @@ def check(engines: tuple[Engine, ...], folds: Mapping[str, Fold]) -> None:
 def reused(engine: Engine, factor: int) -> Fold:
     """The fastest fold in which each multiplier does `factor` products per output position.
 
-    As the reuse factor of hls4ml. Raises `ValueError` with the factors there are.
+    As the reuse factor of hls4ml. Raises `ValueError` with the possible factors.
     """
     operation = engine.node.operation
     if not isinstance(operation, AbstractWeighted):
@@ -83,6 +83,6 @@ def reused(engine: Engine, factor: int) -> Fold:
     products = operation.weight.integers.size
     fits = [fold for fold in ways(engine) if size(fold) * factor == products]
     if not fits:
-        known = sorted({products // size(fold) for fold in ways(engine)})
-        raise ValueError(f"reuse of {engine.node.name!r}: {factor} is none of {', '.join(map(str, known))}")
+        factors = sorted({products // size(fold) for fold in ways(engine)})
+        raise ValueError(f"reuse of {engine.node.name!r}: {factor} is none of {', '.join(map(str, factors))}")
     return min(fits, key=lambda fold: taps(engine.node, engine.inputs[0], fold.lanes, fold.width).clocks)

@@ -26,13 +26,13 @@ def plan(
 ) -> Plan:
     """The folding of a program for a device, in clocks per sample.
 
-    With `interval`: the fewest multipliers that keep it. With `latency`, or both: few, since layers are then made
-    smaller one after the other, as far as the limits allow. With neither: the shortest interval for which the device
+    With `interval`: the fewest multipliers that meet it. With `latency`, or both: few, since layers are then folded
+    further one after the other, as far as the limits allow. With neither: the shortest interval for which the device
     has multipliers and block RAM. `reuse` fixes layers by name: how many products one multiplier does per output
     position, as in hls4ml; the others are chosen.
 
-    All layers are folded alike, to the fewest multipliers with at most so many clocks: at full rate all then have their
-    hands full.
+    All layers are folded alike, to the fewest multipliers with at most so many clocks: at full rate all multipliers are
+    then fully utilised.
 
     Raises `ValueError` if nothing fits, or a name or factor of `reuse` does not exist.
     """
@@ -56,8 +56,7 @@ class _Layer:
 class _Search:
     def __init__(self, program: Program, device: Device, reuse: Mapping[str, int]) -> None:
         self.program, self.device = program, device
-        made = engines(program, {})[1]
-        gathering = {engine.node.name: engine for engine in made if engine.taps is not None}
+        gathering = {engine.node.name: engine for engine in engines(program, {})[1] if engine.taps is not None}
         for name in reuse:
             if name not in gathering:
                 raise ValueError(f"reuse of {name!r}: no such layer; there are {', '.join(gathering) or 'none'}")
@@ -74,11 +73,13 @@ class _Search:
     def fastest(self) -> Plan:
         """The shortest interval that fits."""
         slowest = self.at(self.paces[-1])
-        if short := self._lacking(slowest):
-            raise ValueError(f"{self.device.name} lacks {short} even for one lane per layer: compress the net further")
-        # A slower pace needs no more multipliers, but maybe more block RAMs, and these take the clocks of all elements.
-        index = _first(len(self.paces), lambda i: not self._multipliers_lacking(self.paces[i]))
-        return next(found for pace in self.paces[index:] if not self._lacking(found := self.at(pace)))
+        if deficit := self._deficit(slowest):
+            raise ValueError(
+                f"{self.device.name} lacks {deficit} even for one lane per layer: compress the net further"
+            )
+        # A slower pace needs no more multipliers, but maybe more block RAMs, and those need the clocks of all elements.
+        index = _first(len(self.paces), lambda i: not self._multiplier_deficit(self.paces[i]))
+        return next(plan for pace in self.paces[index:] if not self._deficit(plan := self.at(pace)))
 
     def smallest(self, interval: int | None, latency: int | None) -> Plan:
         """Few multipliers within the limits; the fewest there are if only the interval is limited."""
@@ -89,63 +90,64 @@ class _Search:
                 return False
             return (interval is None or plan.interval <= interval) and (latency is None or plan.latency <= latency)
 
-        if short := self._multipliers_short(interval):
-            raise ValueError(self._too_large(short, interval, latency))
+        # Any folding that is busy for `interval` clocks at most has these multipliers or more.
+        fast_enough = [pace for pace in self.paces if interval is not None and pace <= interval]
+        if fast_enough and (deficit := self._multiplier_deficit(fast_enough[-1])):
+            raise ValueError(self._too_large(deficit, interval, latency))
         best = self.at(self.paces[0])
         if not meets(best):
             raise ValueError(self._too_slow(best, interval, latency))
         index = _first(len(self.paces), lambda i: not meets(self.at(self.paces[i])))
-        found = self._shaved(self.at(self.paces[max(index - 1, 0)]), meets)
-        if short := self._lacking(found):
-            raise ValueError(self._too_large(short, interval, latency))
-        return found
+        plan = self._shrunk(self.at(self.paces[max(index - 1, 0)]), meets)
+        if deficit := self._deficit(plan):
+            raise ValueError(self._too_large(deficit, interval, latency))
+        return plan
 
-    def _shaved(self, found: Plan, meets: Callable[[Plan], bool]) -> Plan:
+    def _shrunk(self, plan: Plan, meets: Callable[[Plan], bool]) -> Plan:
         """Layers that need not be as fast as the others, as in front of a latency, get fewer multipliers."""
         for layer in self.layers:
             for choice in layer.choices:
-                smaller = Plan(self.program, {**found.folds, layer.name: choice.fold})
-                if choice.fold == found.folds[layer.name] or meets(smaller):
-                    found = smaller
+                smaller = Plan(self.program, {**plan.folds, layer.name: choice.fold})
+                if choice.fold == plan.folds[layer.name] or meets(smaller):
+                    plan = smaller
                     break
-        return found
+        return plan
 
-    def _multipliers_short(self, interval: int | None) -> str:
-        """What any folding lacks that is busy for `interval` clocks at most."""
-        enough = [pace for pace in self.paces if interval is not None and pace <= interval]
-        return self._multipliers_lacking(enough[-1]) if enough else ""
+    def _multiplier_deficit(self, pace: int) -> str:
+        return self._in_words(self.at(pace).multiplying(self.device.family))
 
-    def _multipliers_lacking(self, pace: int) -> str:
-        return self._excess(self.at(pace).multiplying(self.device.family))
-
-    def _lacking(self, plan: Plan) -> str:
+    def _deficit(self, plan: Plan) -> str:
         """What a plan needs beyond the device, in words; empty if it fits."""
-        return self._excess(plan.needs(self.device.family))
+        return self._in_words(plan.needs(self.device.family))
 
-    def _excess(self, needs: Resources) -> str:
-        holds = self.device.holds
-        over = needs.lacking(replace(holds, lut=holds.lut * TABLES))
-        short = ((over.dsp, "multipliers"), (over.lut, "tables to multiply with"), (over.bram, "block RAMs"))
-        return " and ".join(f"{count:.0f} {what}" for count, what in short if count)
+    def _in_words(self, needs: Resources) -> str:
+        capacity = self.device.capacity
+        deficit = needs.deficit(replace(capacity, lut=capacity.lut * TABLES))
+        kinds = ((deficit.dsp, "multipliers"), (deficit.lut, "tables to multiply with"), (deficit.bram, "block RAMs"))
+        return " and ".join(f"{count:.0f} {kind}" for count, kind in kinds if count)
 
     def _too_slow(self, best: Plan, interval: int | None, latency: int | None) -> str:
-        wanted = [f"{what}={n}" for what, n in (("interval", interval), ("latency", latency)) if n is not None]
         source, sink = ends(self.program)
         moved = max((source.bytes, "input bytes"), (sink.bytes, "output bytes"))
-        stream = max((math.prod(v.shape), f"elements of {name!r}") for name, v in best.made[0].streams.items())
+        streams = best.graph_and_engines[0].streams
+        stream = max((math.prod(value.shape), f"elements of {name!r}") for name, value in streams.items())
         count, what = max(moved, stream)
         return (
-            f"{' and '.join(wanted)} clocks cannot be met: the fastest folding takes interval={best.interval}, "
+            f"{_limits(interval, latency)} clocks cannot be met: the fastest folding takes interval={best.interval}, "
             f"latency={best.latency}, and {count} {what} move one per clock: prune blocks, or shrink the net"
         )
 
-    def _too_large(self, short: str, interval: int | None, latency: int | None) -> str:
-        wanted = [f"{what}={n}" for what, n in (("interval", interval), ("latency", latency)) if n is not None]
+    def _too_large(self, deficit: str, interval: int | None, latency: int | None) -> str:
         fits = self.fastest()
         return (
-            f"{' and '.join(wanted)} clocks need more than {self.device.name} holds: {short} too many; prune blocks, "
-            f"or allow interval={fits.interval} and latency={fits.latency}, which fit"
+            f"{_limits(interval, latency)} clocks need more than {self.device.name} holds: {deficit} too many; prune "
+            f"blocks, or allow interval={fits.interval} and latency={fits.latency}, which fit"
         )
+
+
+def _limits(interval: int | None, latency: int | None) -> str:
+    limits = (("interval", interval), ("latency", latency))
+    return " and ".join(f"{name}={clocks}" for name, clocks in limits if clocks is not None)
 
 
 def _first(count: int, holds: Callable[[int], bool]) -> int:

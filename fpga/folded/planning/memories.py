@@ -1,4 +1,4 @@
-"""Which memories of a folded design become block RAM, and how many: what yosys decides, told beforehand."""
+"""Predicts which memories of a folded design yosys maps to block RAM, and to how many."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class Memory:
     written: bool
 
     def block_rams(self, family: Family) -> int:
-        """Block RAMs, or 0 if yosys 0.70 makes it of tables.
+        """Block RAMs, or 0 if yosys 0.70 maps it to tables.
 
-        Its `memory_libmap` takes the cheapest: a block RAM counts 128, a ROM's 16 bits in tables 1, and 16 cells of 4
-        bits in distributed RAM, which the ECP5 alone has, 6 (found by trying, and held by a test).
+        Its `memory_libmap` takes the cheapest: a block RAM costs 128, 16 bits of a ROM in tables cost 1, and 16 cells
+        of 4 bits in distributed RAM, which the ECP5 alone has, cost 6 (determined by experiment, and held by a test).
 
         >>> Memory("weights", 512, 64, False).block_rams("ecp5"), Memory("frame", 64, 18, True).block_rams("ecp5")
         (2, 0)

@@ -1,4 +1,4 @@
-"""A folding of a net, and what it needs: multipliers, memory, clocks. All of it exact but the block RAMs."""
+"""A folding of a net, and what it needs: multipliers, memory, clocks. All exact except the block RAMs."""
 
 import math
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from fpga.folded.graph.engines import Engine, Fold, engines
 from fpga.folded.graph.lower import Graph
 from fpga.folded.planning.choices import check
 from fpga.folded.planning.memories import memories
-from fpga.folded.planning.timing import Timing, runs_ahead, timing
+from fpga.folded.planning.timing import Timing, output_precedes_input, timing
 from shared.integer import Program, bits
 
 MULTIPLIER = 18
 """Bits of both inputs of a multiplier block; wider products take several."""
 
 PASSING = 2
-"""So many elements are in an endless queue that nothing waits in: one that leaves as the next comes."""
+"""Elements in an unlimited queue in which nothing waits: one that leaves as the next arrives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,36 +38,36 @@ class Plan:
         check(engines(self.program, {})[1], self.folds)
 
     @cached_property
-    def made(self) -> tuple[Graph, tuple[Engine, ...]]:
-        """The engines and how they are joined."""
+    def graph_and_engines(self) -> tuple[Graph, tuple[Engine, ...]]:
+        """The engines, and the graph that connects them."""
         return engines(self.program, self.folds)
 
     @cached_property
     def queues(self) -> Mapping[tuple[str, int], int]:
         """Depths of the queues in front of additions, by (engine, input).
 
-        As deep as they get when they are endless: so they never hold anything up. They exist where a stream forks,
-        since its other readers must go on, and where a branch is ahead: its elements have to be somewhere, or the
-        stream that both branches come from stands still.
+        As deep as unlimited queues would fill, so a queue never stalls a stream. They exist where a stream forks, since
+        its other readers must go on, and where one branch has a shorter delay than the other: its elements must be
+        stored, or the stream that feeds both branches stalls.
         """
-        graph, made = self.made
-        adding = [engine for engine in made if engine.taps is None and len(engine.inputs) == 2]
+        graph, engines = self.graph_and_engines
+        adding = [engine for engine in engines if engine.taps is None and len(engine.inputs) == 2]
         inputs = {(engine.node.name, i): name for engine in adding for i, name in enumerate(engine.node.inputs)}
         if not inputs:
             return {}
-        waiting = timing(graph, made, dict.fromkeys(inputs)).waiting
+        waiting = timing(graph, engines, dict.fromkeys(inputs)).waiting
         forks = {at for at, name in inputs.items() if len(graph.readers(name)) + (name == graph.sink) > 1}
         return {at: 1 << max(n + 1, 15).bit_length() for at, n in waiting.items() if at in forks or n > PASSING}
 
     @cached_property
-    def in_turn(self) -> bool:
-        """Whether results have to be held back until their samples begin."""
-        return runs_ahead(*self.made, self.queues)
+    def output_gated(self) -> bool:
+        """Whether the output must be held back until its sample has begun."""
+        return output_precedes_input(*self.graph_and_engines, self.queues)
 
     @cached_property
     def timing(self) -> Timing:
-        """When results come."""
-        return timing(*self.made, self.queues, self.in_turn)
+        """Latency, interval, and the fill of the queues."""
+        return timing(*self.graph_and_engines, self.queues, self.output_gated)
 
     @property
     def latency(self) -> int:
@@ -80,21 +80,21 @@ class Plan:
         return self.timing.interval
 
     def needs(self, family: Family) -> Resources:
-        """Block RAMs, and what multiplies."""
-        bram = sum(memory.block_rams(family) for memory in memories(self.made[1], self.queues))
+        """Block RAMs and multiplier blocks, or the tables in their place."""
+        bram = sum(memory.block_rams(family) for memory in memories(self.graph_and_engines[1], self.queues))
         return self.multiplying(family) + Resources(bram=bram)
 
     def multiplying(self, family: Family) -> Resources:
-        """Multiplier blocks; where a family has none of these, the tables that multiply, about."""
-        made = self.made[1]
+        """Multiplier blocks; where a family has none, an estimate of the tables that multiply instead."""
+        engines = self.graph_and_engines[1]
         if family == "ice40":
-            return Resources(lut=sum(_tables(engine) for engine in made))
-        return Resources(dsp=sum(blocks(engine) for engine in made))
+            return Resources(lut=sum(_tables(engine) for engine in engines))
+        return Resources(dsp=sum(blocks(engine) for engine in engines))
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """What each engine does, in order."""
-        return tuple(_part(engine) for engine in self.made[1])
+        return tuple(_part(engine) for engine in self.graph_and_engines[1])
 
 
 def blocks(engine: Engine) -> int:
@@ -129,7 +129,7 @@ def _passing(engine: Engine) -> str:
 
 @dataclass(frozen=True)
 class Utilisation:
-    """Which share of an engine's multipliers works."""
+    """The share of an engine's multipliers that does useful work."""
 
     name: str
     busy: float
@@ -139,9 +139,9 @@ class Utilisation:
 
 
 def utilisation(plan: Plan) -> tuple[Utilisation, ...]:
-    """Multiplications carried out / (lanes x clocks) per engine that multiplies; last `net`, all of them together.
+    """Multiplications / (lanes x clocks) of each engine that multiplies; `net`, the last, is all of them together.
 
-    Weights that were left out as blocks of zeros do not count as work, zeros among others do.
+    Weights that were left out as blocks of zeros do not count as work; zeros inside other blocks do.
     """
     parts = [part for part in plan.parts if part.lanes]
     shares = [_share(part.name, part.macs, part.lanes * part.cycles, part.lanes * plan.interval) for part in parts]

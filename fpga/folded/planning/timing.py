@@ -1,10 +1,10 @@
-"""When everything happens in a folded design: clocks of every element and every group of taps.
+"""The schedule of a folded design: the clock of every element and every group of taps.
 
 Each event waits for a few others and a fixed number of clocks, so its time is the largest of theirs plus constants, and
 the hardware's run is the least solution of these equations (Baccelli et al., Synchronization and Linearity, 1992,
-section 2.5). Every event waits for earlier ones only: the lines of events are computed in turn, each as far as what it
-waits for is known. Nothing here is an estimate: a test holds latency and interval to the simulated hardware, clock by
-clock.
+section 2.5). Every event waits for earlier ones only: the lines of events are computed in turn, each as far as the
+events that it waits for have been computed. Nothing here is an estimate: a test holds latency and interval to the
+simulated hardware, clock by clock.
 """
 
 import math
@@ -27,31 +27,31 @@ from fpga.folded.rtl.sequencer import STAGES
 
 Clocks = NDArray[np.int64]
 Queues = Mapping[tuple[str, int], int | None]
-"""Depths of the queues in front of additions, by (engine, input); `None` is endless."""
+"""Depths of the queues in front of additions, by (engine, input); `None` is unlimited."""
 
 NEVER: Final = -(1 << 60)
-"""The time that a wait for nothing ends."""
+"""The time of an event that nothing waits for."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Of a design that is fed as fast as it takes, from a result that is taken at once."""
+    """Of a design whose input is always valid and whose output is always ready."""
 
     latency: int
     """Clocks from the first byte of the first sample to the last of its result."""
     interval: int
-    """Clocks between results once they come regularly."""
+    """Clocks between results in the steady state."""
     waiting: Mapping[tuple[str, int], int]
     """The most elements that queue in front of an addition, by (engine, input)."""
 
 
-def timing(graph: Graph, engines: tuple[Engine, ...], queues: Queues, in_turn: bool = False) -> Timing:
-    """Of engines as `Circuit` wires them; `in_turn` as `runs_ahead` asks for it."""
+def timing(graph: Graph, engines: tuple[Engine, ...], queues: Queues, output_gated: bool = False) -> Timing:
+    """Of engines as `Circuit` wires them; `output_gated` where `output_precedes_input`."""
     samples = 4
     while True:
         run = _Run(graph, engines, queues, samples)
-        if in_turn:
-            run.hold_back()
+        if output_gated:
+            run.gate_output()
         run.settle()
         last = run.taken[graph.sink].times.reshape(samples, -1)[:, -1]
         steps = np.diff(last[samples // 2 - 1 :])
@@ -60,14 +60,14 @@ def timing(graph: Graph, engines: tuple[Engine, ...], queues: Queues, in_turn: b
         samples *= 2
 
 
-def runs_ahead(graph: Graph, engines: tuple[Engine, ...], queues: Queues) -> bool:
-    """Whether results begin before their samples do: what lies in the padding, or is a zero, waits for nothing."""
+def output_precedes_input(graph: Graph, engines: tuple[Engine, ...], queues: Queues) -> bool:
+    """Whether a result can begin before its sample does: windows in the padding, and zero weights, need no data."""
     run = _Run(graph, engines, queues, samples=2)
     source, sink = run.taken[graph.source], run.taken[graph.sink]
     never = _Line(np.ones(1, np.int64))
     source.wait(never, np.arange(len(source.times)) // (len(source.times) // 2) - 1)
     run.advance()
-    return sink.known > len(sink.times) // 2
+    return sink.computed > len(sink.times) // 2
 
 
 class _Wait(NamedTuple):
@@ -79,9 +79,9 @@ class _Wait(NamedTuple):
     """The largest index so far."""
     plus: Clocks
 
-    def known(self) -> int:
-        """How many events have nothing left to wait for here."""
-        return int(np.searchsorted(self.top, self.line.known))
+    def satisfied(self) -> int:
+        """How many events have nothing more to wait for here."""
+        return int(np.searchsorted(self.top, self.line.computed))
 
     def times(self, start: int, end: int) -> Clocks:
         index = self.event[start:end]
@@ -89,12 +89,12 @@ class _Wait(NamedTuple):
 
 
 class _Line:
-    """Events in order, each at least its gap after the one before; `known` of them have their `times`."""
+    """Events in order, each at least its gap after the one before; the first `computed` have their `times`."""
 
     def __init__(self, gaps: Clocks) -> None:
         self.since = np.cumsum(gaps)
         self.times = np.full(len(gaps), NEVER)
-        self.known = 0
+        self.computed = 0
         self.waits: list[_Wait] = []
         self.readers: list[_Line] = []
 
@@ -103,15 +103,15 @@ class _Line:
         self.waits.append(_Wait(line, index, np.maximum.accumulate(index), np.broadcast_to(plus, index.shape)))
 
     def advance(self) -> bool:
-        """Computes what can be; whether that was anything."""
-        start, end = self.known, min(wait.known() for wait in self.waits)
+        """Computes the events whose waits are satisfied; whether there were any."""
+        start, end = self.computed, min(wait.satisfied() for wait in self.waits)
         if end <= start:
             return False
         lower = np.maximum.reduce([wait.times(start, end) for wait in self.waits]) - self.since[start:end]
         if start:
             lower[0] = max(lower[0], self.times[start - 1] - self.since[start - 1])
         self.times[start:end] = np.maximum.accumulate(lower) + self.since[start:end]
-        self.known = end
+        self.computed = end
         return True
 
 
@@ -126,11 +126,11 @@ class _Run:
     def __init__(self, graph: Graph, engines: tuple[Engine, ...], queues: Queues, samples: int) -> None:
         self.graph, self.engines, self.queues, self.samples = graph, engines, queues, samples
         self.start = _Line(np.ones(1, np.int64))
-        self.start.times[0], self.start.known = 0, 1
+        self.start.times[0], self.start.computed = 0, 1
         self.taken: dict[str, _Line] = {}
         self.moved: dict[str, _Line] = {}
         self.lines: list[_Line] = []
-        self._meet()
+        self._join_lines()
         self._begin()
         for engine in engines:
             if engine.taps is None:
@@ -140,53 +140,53 @@ class _Run:
 
     def settle(self) -> None:
         self.advance()
-        if any(line.known < len(line.times) for line in self.lines):
+        if any(line.computed < len(line.times) for line in self.lines):
             raise AssertionError("the design does not settle: one of its queues is too short")
 
     def advance(self) -> None:
-        """Computes all that waits for nothing unknown."""
+        """Computes all events that the events computed so far allow."""
         todo = deque(self.lines)
         while todo:
             line = todo.popleft()
             if line.advance():
                 todo.extend(reader for reader in line.readers if reader not in todo)
 
-    def hold_back(self) -> None:
-        """Lets no result begin before the first byte of its sample is in (`harness.InTurn`)."""
+    def gate_output(self) -> None:
+        """Lets no result begin before the first byte of its sample is in (`harness.OutputGate`)."""
         source, sink = self.taken[self.graph.source], self.taken[self.graph.sink]
-        taken, given = (len(line.times) // self.samples for line in (source, sink))
-        sample, element = np.divmod(np.arange(len(sink.times)), given)
+        inputs, outputs = (len(line.times) // self.samples for line in (source, sink))
+        sample, element = np.divmod(np.arange(len(sink.times)), outputs)
         width = Stream.of(self.graph.streams[self.graph.sink]).width
         # The byte comes in the clock after the element before it is taken.
-        sink.wait(source, np.where(element == 0, sample * taken - 1, -1), 1 + width)
+        sink.wait(source, np.where(element == 0, sample * inputs - 1, -1), 1 + width)
         sink.wait(self.start, _first(sink), width)
 
     def waiting(self) -> dict[tuple[str, int], int]:
         """The most elements that were in each queue."""
-        found = {}
+        most = {}
         for engine in self.engines:
             for i, name in enumerate(engine.node.inputs):
                 if (engine.node.name, i) in self.queues:
                     moved = self.moved[engine.node.name].times
                     behind = np.searchsorted(self.taken[name].times, moved, side="right") - np.arange(len(moved))
-                    found[engine.node.name, i] = int(behind.max())
-        return found
+                    most[engine.node.name, i] = int(behind.max())
+        return most
 
     def _line(self, gaps: Clocks) -> _Line:
         line = _Line(gaps)
         self.lines.append(line)
         return line
 
-    def _meet(self) -> None:
+    def _join_lines(self) -> None:
         """One line for all streams and additions that move together."""
         groups = [({name}, set[str]()) for name in self.graph.streams]
         for engine in self.engines:
             if engine.taps is None:
                 name = engine.node.name
                 read = {s for i, s in enumerate(engine.node.inputs) if (name, i) not in self.queues}
-                met = [group for group in groups if group[0] & read]
+                joined = [group for group in groups if group[0] & read]
                 groups = [group for group in groups if not group[0] & read]
-                groups.append((set().union(*(s for s, _ in met)), {name}.union(*(j for _, j in met))))
+                groups.append((set().union(*(s for s, _ in joined)), {name}.union(*(j for _, j in joined))))
         for streams, joins in groups:
             some = next(iter(streams), None) or next(e.node.output for e in self.engines if e.node.name in joins)
             line = self._line(np.maximum.reduce([self._gaps(name) for name in streams] or [self._ones(some)]))
@@ -215,7 +215,7 @@ class _Run:
         source.wait(self.start, _first(source), Stream.of(self.graph.streams[self.graph.source]).width - 1)
 
     def _offer(self, output: str, line: _Line, index: Clocks, plus: int | Clocks, depth: int) -> None:
-        """An element is there once it is through the queue behind an engine; a result's bytes are then given out."""
+        """An element is available once it is through the queue behind an engine; then a result's bytes are sent."""
         last = Stream.of(self.graph.streams[output]).width - 1 if output == self.graph.sink else 0
         self.taken[output].wait(line, index, plus + delay(depth) + last)
 

@@ -12,7 +12,7 @@ from fpga.folded.graph.engines import Engine
 from fpga.folded.graph.lower import Graph
 from fpga.folded.rtl.fifo import Queue
 from fpga.folded.rtl.gather import Gather
-from fpga.folded.rtl.harness import FromBytes, InTurn, ToBytes
+from fpga.folded.rtl.harness import FromBytes, OutputGate, ToBytes
 from fpga.folded.rtl.join import Join
 from fpga.folded.rtl.requantise import wire
 
@@ -20,7 +20,7 @@ from fpga.folded.rtl.requantise import wire
 class Circuit(wiring.Component):
     """`queues` holds the depths of the queues in front of additions, by (engine, input).
 
-    With `in_turn`, no result begins before its sample does.
+    With `output_gated`, no result begins before its sample does.
     """
 
     def __init__(
@@ -28,9 +28,9 @@ class Circuit(wiring.Component):
         graph: Graph,
         engines: tuple[Engine, ...],
         queues: Mapping[tuple[str, int], int],
-        in_turn: bool,
+        output_gated: bool,
     ) -> None:
-        self.graph, self.engines, self.queues, self.in_turn = graph, engines, queues, in_turn
+        self.graph, self.engines, self.queues, self.output_gated = graph, engines, queues, output_gated
         self.clock = ClockDomain("sync", reset_less=True)
         super().__init__({"input": In(stream.Signature(8)), "output": Out(stream.Signature(8))})
 
@@ -41,7 +41,8 @@ class Circuit(wiring.Component):
         m.submodules.from_bytes = source = FromBytes(Stream.of(graph.streams[graph.source]))
         m.submodules.to_bytes = sink = ToBytes(Stream.of(graph.streams[graph.sink]))
         wiring.connect(m, wiring.flipped(self.input), source.input)
-        wiring.connect(m, self._in_turn(m, sink.output) if self.in_turn else sink.output, wiring.flipped(self.output))
+        results = self._gated(m, sink.output) if self.output_gated else sink.output
+        wiring.connect(m, results, wiring.flipped(self.output))
         writers: dict[str, Any] = {graph.source: source.output}
         readers: dict[str, list[Any]] = {name: [] for name in graph.streams}
         for engine in self.engines:
@@ -56,9 +57,9 @@ class Circuit(wiring.Component):
             _fork(m, writer, readers[name])
         return m
 
-    def _in_turn(self, m: Module, results: Any) -> Any:
+    def _gated(self, m: Module, results: Any) -> Any:
         source, sink = (Stream.of(self.graph.streams[name]) for name in (self.graph.source, self.graph.sink))
-        m.submodules.in_turn = gate = InTurn(sink.bytes)
+        m.submodules.in_turn = gate = OutputGate(sink.bytes)
         count, taken = Signal(range(source.bytes)), self.input.valid & self.input.ready
         with m.If(taken):
             m.d.sync += count.eq(Mux(count == source.bytes - 1, 0, count + 1))

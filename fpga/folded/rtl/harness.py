@@ -64,7 +64,7 @@ class ToBytes(wiring.Component):
         return m
 
 
-class InTurn(wiring.Component):
+class OutputGate(wiring.Component):
     """Holds a result back until the first byte of its sample is in; `output` follows `input`, both of results.
 
     `begins` says that a sample's first byte is taken now; `bytes` are those of a result.
