@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from quantum.compvqc.experiment import CompVQC, CompVQCSettings
 from quantum.compvqc.page import accuracy, exact_ratio, grouped, scores
 from shared.lab import Row, mean
-from shared.lab.running.benchmark import Measure, main
+from shared.lab.running.benchmark import Metric, main
 
 TASKS = ("digits36", "digits4", "iris", "wine", "cancer")
 TARGETS = ("nairobi", "torino")
@@ -39,8 +39,8 @@ def cells(quick: bool, seed: int) -> Sequence[CompVQCSettings]:
     ]
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, Measure]:
-    found: dict[str, Measure] = {}
+def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
+    found: dict[str, Metric] = {}
     line, seismic = ([row for row in rows if row.settings["circuit"] == circuit] for circuit in CIRCUITS)
     for task, depth_goal, twoq_goal in (("digits4", ">= 4", ">= 6"), ("digits36", ">= 10", "")):
         of = [row for row in seismic if row.settings["task"] == task]
@@ -57,19 +57,19 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Measure]:
     return found
 
 
-def _geometric(rows: Sequence[Row], ratio: Callable[[Row], float], goal: str) -> Measure:
+def _geometric(rows: Sequence[Row], ratio: Callable[[Row], float], goal: str) -> Metric:
     if not rows:
-        return Measure(None, unit="x", goal=goal)
+        return Metric(None, unit="x", goal=goal)
     logs = mean([math.log(ratio(row)) for row in rows])
-    return Measure(math.exp(logs.value), math.exp(logs.low), math.exp(logs.high), "x", goal)
+    return Metric(math.exp(logs.value), math.exp(logs.low), math.exp(logs.high), "x", goal)
 
 
-def _drop(rows: Sequence[Row]) -> Measure:
+def _drop(rows: Sequence[Row]) -> Metric:
     """Points of test accuracy lost against the dense circuit on the same split."""
     if not rows:
-        return Measure(None, unit="points", goal="<= 1")
+        return Metric(None, unit="points", goal="<= 1")
     it = mean([100 * (accuracy(row, "o3") - accuracy(row, "compvqc")) for row in rows])
-    return Measure(it.value, it.low, it.high, "points", "<= 1")
+    return Metric(it.value, it.low, it.high, "points", "<= 1")
 
 
 def _against_compilers(row: Row) -> float:
@@ -77,14 +77,14 @@ def _against_compilers(row: Row) -> float:
     return float(best / max(scores(row, "compvqc")["twoq"], 1))
 
 
-def _against_small(rows: Sequence[Row], goal: str) -> Measure:
+def _against_small(rows: Sequence[Row], goal: str) -> Metric:
     """The share of tasks and targets on which we beat small circuits trained from scratch, at their best size.
 
     That is the least size whose mean validation accuracy is within a point of the best. We win with 25 % fewer
     two-qubit gates at no less mean test accuracy, or with a point more at no more gates.
     """
     wins = [_beats_small(group) for group in grouped(rows, "task", "target")]
-    return Measure(sum(wins) / len(wins) if wins else None, unit="of tasks and targets", goal=goal)
+    return Metric(sum(wins) / len(wins) if wins else None, unit="of tasks and targets", goal=goal)
 
 
 def _beats_small(rows: Sequence[Row]) -> bool:
@@ -109,12 +109,12 @@ def _share(correct: Sequence[tuple[Row, int]]) -> float:
     return sum(right / row.result["samples"]["test"] for row, right in correct) / len(correct)
 
 
-def _seconds(rows: Sequence[Row], goal: str) -> Measure:
+def _seconds(rows: Sequence[Row], goal: str) -> Metric:
     """CPU seconds of one core for one compression; training the starts and the controls are left out."""
     seconds = sorted(row.result["compvqc"]["cpu_s"] for row in rows)
     if not seconds:
-        return Measure(None, unit="s", goal=goal)
-    return Measure(seconds[len(seconds) // 2], seconds[0], seconds[-1], "s", goal)
+        return Metric(None, unit="s", goal=goal)
+    return Metric(seconds[len(seconds) // 2], seconds[0], seconds[-1], "s", goal)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from shared.lab import Row
-from shared.lab.running.benchmark import Measure, main
+from shared.lab.running.benchmark import Metric, main
 from vision.f8net.experiment import F8NetGap, F8NetSettings, archive
 from vision.f8net.figures import Estimate, accuracy, gap
 from vision.f8net.page import NETS, widest
@@ -34,21 +34,21 @@ def cells(quick: bool, seed: int) -> Sequence[F8NetSettings]:
     return F8NetSettings(seed=HELD_OUT + seed, seeds=SEEDS).per_seed()
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, Measure]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     """The gap is taken to the better of two float nets: as it was when F8Net began, and trained on as long as F8Net."""
     if not rows:
         goals = {"f8net_gap": "<= 0.5", "f8net_multiplier_bits": "<= 8"}
-        return {name: Measure(None, unit=SKIPPED, goal=goal) for name, goal in goals.items()}
+        return {name: Metric(None, unit=SKIPPED, goal=goal) for name, goal in goals.items()}
     found = {
         "f8net_gap": _measure(gap(rows), "points", "<= 0.5"),
-        "f8net_multiplier_bits": Measure(widest(rows), unit="bits", goal="<= 8"),
+        "f8net_multiplier_bits": Metric(widest(rows), unit="bits", goal="<= 8"),
         "f8net_gap_calibrated": _measure(gap(rows, "calibrated"), "points"),
     }
     return found | {f"f8net_accuracy_{net.lower()}": _measure(accuracy(rows, net), "%") for net in NETS}
 
 
-def _measure(it: Estimate, unit: str, goal: str = "") -> Measure:
-    return Measure(it.value, it.low, it.high, unit, goal)
+def _measure(it: Estimate, unit: str, goal: str = "") -> Metric:
+    return Metric(it.value, it.low, it.high, unit, goal)
 
 
 if __name__ == "__main__":

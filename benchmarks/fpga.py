@@ -36,7 +36,7 @@ from shared.f8net import F8Net
 from shared.integer import audit, outputs
 from shared.integer.format import Format, fraction_for
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, one_thread, wilson
-from shared.lab.running.benchmark import Measure, main
+from shared.lab.running.benchmark import Metric, main
 from wireless.ofdm.link.rates import over_seeds, ratio
 from wireless.radar import network, training, waveforms
 
@@ -232,7 +232,7 @@ def cells(quick: bool, seed: int) -> list[FPGASettings]:
     return [FPGASettings(part=part, seed=first + k) for part, count in counts.items() for k in range(count)]
 
 
-def figures(rows: Sequence[Row]) -> dict[str, Measure]:
+def figures(rows: Sequence[Row]) -> dict[str, Metric]:
     of: dict[str, list[Row]] = {}
     for row in rows:
         of.setdefault(row.settings["part"], []).append(row)
@@ -245,29 +245,29 @@ def figures(rows: Sequence[Row]) -> dict[str, Measure]:
     return found
 
 
-def _mismatches(rows: Sequence[Row]) -> Measure:
+def _mismatches(rows: Sequence[Row]) -> Metric:
     checks = [check for row in rows for check in row.result.get("ladder", ())]
     samples = sum(check["samples"] for check in checks)
-    return Measure(sum(check["mismatches"] for check in checks), unit=f"in {samples} samples of rungs", goal="<= 0")
+    return Metric(sum(check["mismatches"] for check in checks), unit=f"in {samples} samples of rungs", goal="<= 0")
 
 
-def _not_passed(rows: Sequence[Row]) -> Measure:
+def _not_passed(rows: Sequence[Row]) -> Metric:
     """Checks that failed or could not run here."""
     checks = [check for row in rows for check in row.result.get("ladder", ())]
-    return Measure(sum(check["outcome"] != "passed" for check in checks), unit=f"of {len(checks)}", goal="<= 0")
+    return Metric(sum(check["outcome"] != "passed" for check in checks), unit=f"of {len(checks)}", goal="<= 0")
 
 
-def _rule(rows: Sequence[Row]) -> Measure:
+def _rule(rows: Sequence[Row]) -> Metric:
     """The share of the kind that agrees less often."""
 
     def count(kind: str, what: str) -> int:
         return sum(int(row.result[kind][what]) for row in rows)
 
     share = min(wilson(count(kind, "hits"), count(kind, "of")) for kind in KINDS)
-    return Measure(*share, goal=">= 0.9")
+    return Metric(*share, goal=">= 0.9")
 
 
-def _estimator(rows: Sequence[Row]) -> dict[str, Measure]:
+def _estimator(rows: Sequence[Row]) -> dict[str, Metric]:
     if not rows:
         return {}
     minutes = [sum(row.result["built"]["seconds"].values()) / 60 for row in rows]
@@ -277,9 +277,9 @@ def _estimator(rows: Sequence[Row]) -> dict[str, Measure]:
         "estimator_share_ecp5_25k": _worst([fullest(row) for row in rows], "of the fullest resource", "<= 1", max),
         "estimator_fmax_mhz": _worst([fmax(row) for row in rows], "MHz", ">= 100", min),
         "estimator_latency_us": _worst([microseconds(row) for row in rows], "us", "<= 4", max),
-        "estimator_ber_ratio_8bit": Measure(*losses["fixed"], "x", "<= 1.02"),
-        "estimator_ber_ratio_pruned": Measure(*losses["small"], "x", "<= 1.02"),
-        "resource_cut": Measure(*cut, "x logic cells, 16-bit / pruned 8-bit", ">= 8"),
+        "estimator_ber_ratio_8bit": Metric(*losses["fixed"], "x", "<= 1.02"),
+        "estimator_ber_ratio_pruned": Metric(*losses["small"], "x", "<= 1.02"),
+        "resource_cut": Metric(*cut, "x logic cells, 16-bit / pruned 8-bit", ">= 8"),
         "flow_minutes": _worst(minutes, "minutes of a contended machine", "<= 4", max),
     }
 
@@ -293,7 +293,7 @@ def _errors(row: Row) -> Any:
     return row.result["errors"]
 
 
-def _radar(rows: Sequence[Row]) -> dict[str, Measure]:
+def _radar(rows: Sequence[Row]) -> dict[str, Metric]:
     if not rows:
         return {}
     busy = [next(s for s in row.result["utilisation"] if s["name"] == "net") for row in rows]
@@ -302,9 +302,9 @@ def _radar(rows: Sequence[Row]) -> dict[str, Measure]:
     return {
         "radar_share_ecp5_85k": _worst([fullest(row) for row in rows], "of the fullest resource", "<= 1", max),
         "radar_per_second": _worst([per_second(row) for row in rows], "recordings a second", ">= 10000", min),
-        "radar_accuracy_float": Measure(*accuracy["float"], "%"),
-        "radar_accuracy_8bit": Measure(*accuracy["fixed"], "%"),
-        "radar_gap": Measure(*gap, "points", "<= 1"),
+        "radar_accuracy_float": Metric(*accuracy["float"], "%"),
+        "radar_accuracy_8bit": Metric(*accuracy["fixed"], "%"),
+        "radar_gap": Metric(*gap, "points", "<= 1"),
         "fold_area_x_time": _worst([share["busy"] for share in busy], "of multipliers while busy", ">= 0.85", min),
         "fold_area_x_time_interval": _worst(
             [share["interval"] for share in busy], "of multipliers, all clocks", "", min
@@ -312,16 +312,16 @@ def _radar(rows: Sequence[Row]) -> dict[str, Measure]:
     }
 
 
-def _sparse(rows: Sequence[Row]) -> dict[str, Measure]:
+def _sparse(rows: Sequence[Row]) -> dict[str, Metric]:
     """Multipliers saved by the search, and what each way to save as many loses in accuracy."""
     if not rows:
         return {}
     nets = [row.result["radar_nets"] for row in rows]
     cut = mean([each["whole"]["multipliers"] / each["admm"]["multipliers"] for each in nets])
-    found = {"sparse_multiplier_cut": Measure(*cut, "x multiplier blocks, whole / pruned by ADMM")}
+    found = {"sparse_multiplier_cut": Metric(*cut, "x multiplier blocks, whole / pruned by ADMM")}
     for name in ("admm", "magnitude", "small"):
         lost = mean([100 * (each["whole"]["right"] - each[name]["right"]) / each[name]["of"] for each in nets])
-        found[f"sparse_gap_{name}"] = Measure(*lost, "points, the whole net's lead")
+        found[f"sparse_gap_{name}"] = Metric(*lost, "points, the whole net's lead")
     return found
 
 
@@ -331,12 +331,12 @@ def fullest(row: Row) -> float:
     return max(float(used[kind] / have[kind]) for kind in used if have[kind])
 
 
-def _worst(values: Sequence[float], unit: str, goal: str, worst: Any) -> Measure:
+def _worst(values: Sequence[float], unit: str, goal: str, worst: Any) -> Metric:
     """The worst over seeds, between the best and itself."""
-    return Measure(worst(values), min(values), max(values), unit, goal)
+    return Metric(worst(values), min(values), max(values), unit, goal)
 
 
-def _estimate_error(rows: Sequence[Row]) -> Measure:
+def _estimate_error(rows: Sequence[Row]) -> Metric:
     """Median over nets of |estimated - used| / used, in logic cells."""
     pairs = [
         (net["estimate"]["lut"], net["used"]["lut"])
@@ -344,9 +344,9 @@ def _estimate_error(rows: Sequence[Row]) -> Measure:
         for net in (*row.result.get("nets", ()), *row.result.get("sizes", {}).values(), *_built(row))
     ]
     if not pairs:
-        return Measure(None, unit="%", goal="<= 15")
+        return Metric(None, unit="%", goal="<= 15")
     errors = sorted(100 * abs(estimated - used) / used for estimated, used in pairs)
-    return Measure(float(np.median(errors)), errors[0], errors[-1], f"% over {len(errors)} nets", "<= 15")
+    return Metric(float(np.median(errors)), errors[0], errors[-1], f"% over {len(errors)} nets", "<= 15")
 
 
 def _built(row: Row) -> list[dict[str, Any]]:

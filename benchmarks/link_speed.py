@@ -30,7 +30,7 @@ from sionna.phy.ofdm import LMMSEEqualizer, LSChannelEstimator, ResourceGrid, Re
 from torch import Tensor
 
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, one_thread
-from shared.lab.running.benchmark import Measure, main
+from shared.lab.running.benchmark import Metric, main
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.channel.noise import gaussian
 from wireless.ofdm.link.simulation import Link, noise_variance, random_bits
@@ -211,11 +211,11 @@ def cells(quick: bool, seed: int) -> list[LinkSpeedSettings]:
     return [LinkSpeedSettings(seed=seed + k, rounds=3 if quick else 9) for k in range(1 if quick else 3)]
 
 
-def figures(rows: Sequence[Row]) -> dict[str, Measure]:
-    def speed(part: str, goal: str) -> Measure:
+def figures(rows: Sequence[Row]) -> dict[str, Metric]:
+    def speed(part: str, goal: str) -> Metric:
         return spread([1e3 / ns for row in rows for ns in row.result[part]["ns_per_coded_bit"][OURS]], "Mb/s", goal)
 
-    def against(part: str, goal: str) -> Measure:
+    def against(part: str, goal: str) -> Metric:
         return spread([ratio for row in rows for ratio in ratios(row, part)], "x coded bits per CPU second", goal)
 
     return {
@@ -226,9 +226,9 @@ def figures(rows: Sequence[Row]) -> dict[str, Measure]:
     }
 
 
-def spread(measured: Sequence[float], unit: str, goal: str) -> Measure:
+def spread(measured: Sequence[float], unit: str, goal: str) -> Metric:
     low, high = np.quantile(measured, [0.025, 0.975])
-    return Measure(statistics.median(measured), float(low), float(high), unit, goal)
+    return Metric(statistics.median(measured), float(low), float(high), unit, goal)
 
 
 if __name__ == "__main__":

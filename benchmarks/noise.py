@@ -37,8 +37,8 @@ from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import Data, load
 from quantum.tasks.data import Part as Samples
 from quantum.tasks.energy import Energy, energy_task, hamiltonian
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, one_thread, plain
-from shared.lab.running.benchmark import Measure, main
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, one_thread, to_json_data
+from shared.lab.running.benchmark import Metric, main
 
 PROBLEMS = ("tfim4", "h2")
 WIDTHS = (4, 6, 8, 10)
@@ -216,7 +216,7 @@ def _tuned(case: Workload, data: Data) -> Workload:
 def _under_noise(case: Workload, rng: np.random.Generator) -> dict[str, JSON]:
     outcomes = {scale: case.outcomes(scale) for scale in (1.0, 2.0)}
     return {
-        "scales": plain(curve(case, SCALES)),
+        "scales": to_json_data(curve(case, SCALES)),
         "shots": {
             f"{scale:g}": {str(n): [case.score.value(measure(found, n, rng)) for _ in range(REPEATS)] for n in SHOTS}
             for scale, found in outcomes.items()
@@ -308,25 +308,25 @@ def width(cell: Part, context: Context) -> dict[str, JSON]:
 # The figures ------------------------------------------------------------------------------------------------------
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, Measure]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     by = {part: [row.result for row in rows if row.settings["part"] == part] for part in ("speed", "digits")}
     energies = {name: [row.result for row in rows if row.settings["problem"] == name] for name in PROBLEMS}
     speeds = by["speed"][0] if by["speed"] else None
     return {
-        "speedup_vs_aer": Measure(speeds and speeds["aer_s"] / speeds["engine_s"], unit="x", goal=">= 100"),
-        "max_abs_error_vs_aer": Measure(speeds and speeds["max_abs_error"], goal="<= 1e-6"),
+        "speedup_vs_aer": Metric(speeds and speeds["aer_s"] / speeds["engine_s"], unit="x", goal=">= 100"),
+        "max_abs_error_vs_aer": Metric(speeds and speeds["max_abs_error"], goal="<= 1e-6"),
         **_accuracies(by["digits"]),
         **_against_extrapolation([result for result in by["digits"] if "zne" in result]),
         **_energies(energies),
         **{
-            f"qubits_{row.result['wires']}_seconds": Measure(row.result["report_s"], unit="CPU s")
+            f"qubits_{row.result['wires']}_seconds": Metric(row.result["report_s"], unit="CPU s")
             for row in rows
             if row.settings["part"] == "width"
         },
     }
 
 
-def _energies(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Measure]:
+def _energies(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Metric]:
     """Over all problems the cut; for each the errors in its own unit, of which 0.0016 hartree is chemical accuracy."""
     every = [result for results in found.values() for result in results]
     out = {"vqe_twoq_cut": _over(every, lambda r: 100 * (1 - r["twoq"] / r["reference_twoq"]), ">= 40", "%")}
@@ -338,7 +338,7 @@ def _energies(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Mea
     return out
 
 
-def _accuracies(results: Sequence[Mapping[str, Any]]) -> dict[str, Measure]:
+def _accuracies(results: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
     """Gains over the dense circuit, with goals, and over controls; and what training under noise adds."""
     controls = ("lossless", "small")
     return {
@@ -362,7 +362,7 @@ def _accuracies(results: Sequence[Mapping[str, Any]]) -> dict[str, Measure]:
     }
 
 
-def _against_extrapolation(results: Sequence[Mapping[str, Any]]) -> dict[str, Measure]:
+def _against_extrapolation(results: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
     """Compressed at N shots against ZNE at N shots in all, the better of its two inferences on each split."""
     return {
         f"vs_zne{name}_scale{scale}_{shots}shots": _points(
@@ -398,18 +398,18 @@ def _against_zne(result: Mapping[str, Any], other: str, scale: str, shots: str) 
     return 100 * (sum(result["compressed"]["shots"][scale][shots]) - best) / REPEATS / result["samples"]
 
 
-def _points(results: Sequence[Mapping[str, Any]], value: Callable[[Any], float], goal: str = "") -> Measure:
+def _points(results: Sequence[Mapping[str, Any]], value: Callable[[Any], float], goal: str = "") -> Metric:
     return _over(results, value, goal, "points")
 
 
 def _over(
     results: Sequence[Mapping[str, Any]], value: Callable[[Any], float], goal: str = "", unit: str = ""
-) -> Measure:
+) -> Metric:
     """The mean over seeds with its interval."""
     values = [value(result) for result in results]
     if len(values) < 2:
-        return Measure(values[0] if values else None, unit=unit, goal=goal)
-    return Measure(*mean(values), unit=unit, goal=goal)
+        return Metric(values[0] if values else None, unit=unit, goal=goal)
+    return Metric(*mean(values), unit=unit, goal=goal)
 
 
 if __name__ == "__main__":

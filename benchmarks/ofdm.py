@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from shared.lab import Interval, Row
-from shared.lab.running.benchmark import Measure, main
+from shared.lab.running.benchmark import Metric, main
 from wireless.ofdm.experiment.run import CHANNELS, OFDM, RADIOS, OFDMSettings
 from wireless.ofdm.experiment.tables import WHOLE, added
 from wireless.ofdm.link.rates import Figure, Points, cut, main_points, over_packets, over_seeds, pooled, ratio
@@ -46,7 +46,7 @@ def recordings() -> str:
     return "$QWEDGE_DATA/wifi80211" if found else ""
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, Measure]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     found = {
         "ber_cut_vs_ls_hard": _measure(cut("ours", "hard"), rows, main_points, ">= 0.84"),
         "ber_cut_vs_ls_soft": _measure(cut("ours", SOFT), rows, main_points, ">= 0.50"),
@@ -69,7 +69,7 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Measure]:
     return found
 
 
-def _blocks(rows: Sequence[Row]) -> Mapping[str, Measure]:
+def _blocks(rows: Sequence[Row]) -> Mapping[str, Metric]:
     """The larger estimators beside the small one, and every block's compressed forms beside its float32 one."""
     found = {
         f"ber_ratio_{name.replace('-', '_')}": _measure(ratio(name, NEURAL), rows, main_points, "")
@@ -82,15 +82,15 @@ def _blocks(rows: Sequence[Row]) -> Mapping[str, Measure]:
                 found[f"{block}_{what.replace(' ', '_')}_ber_loss"] = _measure(figure, rows, points, "")
     for block in ("demapper", "decoder"):
         sizes = [row.result["networks"][f"{block}, packed"]["bytes"] for row in rows]
-        found[f"{block}_bytes"] = Measure(max(sizes), min(sizes), max(sizes), "bytes")
+        found[f"{block}_bytes"] = Metric(max(sizes), min(sizes), max(sizes), "bytes")
     return found
 
 
-def _measure(figure: Figure, rows: Sequence[Row], points: Callable[[Row], Points], goal: str) -> Measure:
+def _measure(figure: Figure, rows: Sequence[Row], points: Callable[[Row], Points], goal: str) -> Metric:
     if not all(points(row) for row in rows):
-        return Measure(None, goal=goal)
+        return Metric(None, goal=goal)
     it = over_seeds(figure, rows, points)
-    return Measure(it.value, it.low, it.high, "", goal)
+    return Metric(it.value, it.low, it.high, "", goal)
 
 
 def _loss(ours: str, dense: str) -> Figure:
@@ -98,29 +98,29 @@ def _loss(ours: str, dense: str) -> Figure:
     return lambda rate, points: ratio(ours, dense)(rate, points) - 1
 
 
-def _bytes(rows: Sequence[Row]) -> Measure:
+def _bytes(rows: Sequence[Row]) -> Metric:
     """The longest of the packed files."""
     sizes = [row.result["networks"]["estimator, packed"]["bytes"] for row in rows]
-    return Measure(max(sizes), min(sizes), max(sizes), "bytes", "<= 208")
+    return Metric(max(sizes), min(sizes), max(sizes), "bytes", "<= 208")
 
 
 def _radios(*rates: str) -> Callable[[Row], Points]:
     return lambda row: [point for mbps in rates for point in row.result["radios"][mbps]]
 
 
-def _outside(rows: Sequence[Row]) -> Mapping[str, Measure]:
+def _outside(rows: Sequence[Row]) -> Mapping[str, Metric]:
     """BER over that of LS + soft Viterbi on each channel, packets of all seeds together, and the worst of them.
 
     Both the estimator alone in the legacy chain and ours with feedback have to hold.
     """
-    found: dict[str, Measure] = {}
+    found: dict[str, Metric] = {}
     for name in rows[0].result["outside"]:
         points = pooled(rows, partial(_section, name))
         if not points:
             continue
         higher = max((over_packets(added(receiver), points) for receiver in ("neural", "ours")), key=_value)
-        found[f"ood_ratio_{name}"] = Measure(higher.value, higher.low, higher.high)
-    worst = max(found.values(), key=lambda it: it.value or 0.0, default=Measure(None))
+        found[f"ood_ratio_{name}"] = Metric(higher.value, higher.low, higher.high)
+    worst = max(found.values(), key=lambda it: it.value or 0.0, default=Metric(None))
     return {"ood_worst_ratio": worst._replace(goal="<= 1.0")} | found
 
 
@@ -133,16 +133,16 @@ def _value(it: Interval) -> float:
     return it.value
 
 
-def _recorded(rows: Sequence[Row], reference: str, goal: str) -> Measure:
+def _recorded(rows: Sequence[Row], reference: str, goal: str) -> Metric:
     """Mean over SNRs of 1 - PER / PER(reference) where the reference lost frames; draws of noise are bootstrapped."""
     if not all(row.result["recordings"] for row in rows):
-        return Measure(None, unit="skipped: QWEDGE_DATA names no folder with recordings", goal=goal)
+        return Metric(None, unit="skipped: QWEDGE_DATA names no folder with recordings", goal=goal)
     points = [
         {"bits": sum(len(p["lost"]["ours"]) for p in same), "bit_errors": _joined([p["lost"] for p in same])}
         for same in zip(*(row.result["recordings"] for row in rows), strict=True)
     ]
     it = over_packets(cut("ours", reference), points)
-    return Measure(it.value, it.low, it.high, "", goal)
+    return Metric(it.value, it.low, it.high, "", goal)
 
 
 def _joined(lost: Sequence[Mapping[str, list[int]]]) -> dict[str, list[int]]:

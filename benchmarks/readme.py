@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from quantum.compvqc.page import accuracy, scores
-from shared.lab import COLORS, Row, plot, write_whole
-from shared.lab.running.benchmark import Measure
+from shared.lab import COLORS, Row, plot, write_atomic
+from shared.lab.running.benchmark import Metric
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -23,8 +23,8 @@ PICTURE = ROOT / "docs" / "compvqc.svg"
 
 def main() -> None:
     for page in PAGES:
-        write_whole(page, filled(page.read_text()).encode())
-    write_whole(PICTURE, picture().encode())
+        write_atomic(page, filled(page.read_text()).encode())
+    write_atomic(PICTURE, picture().encode())
 
 
 def filled(page: str) -> str:
@@ -36,13 +36,13 @@ def table(name: str | None = None) -> str:
     """The figures of benchmark `name`, or those of all benchmarks that have a goal, and the command that makes them."""
     lines = ["| figure | goal | measured | 95 % interval | reached | command |", "|---|---|---|---|---|---|"]
     for path in sorted(RESULTS.glob(f"{name or '*'}.json")):
-        figures = {key: Measure(**it) for key, it in json.loads(path.read_text())["figures"].items()}
+        figures = {key: Metric(**it) for key, it in json.loads(path.read_text())["figures"].items()}
         command = f"`python -m benchmarks.{path.stem}`"
         lines += [_line(key, it, command) for key, it in figures.items() if name is not None or it.goal]
     return "\n".join(lines) + "\n"
 
 
-def _line(name: str, it: Measure, command: str) -> str:
+def _line(name: str, it: Metric, command: str) -> str:
     if it.value is None:
         return f"| `{name}` | {it.goal} | not measured | | | {command} |"
     interval = "" if it.low is None or it.high is None else f"{_short(it.low)} to {_short(it.high)}"

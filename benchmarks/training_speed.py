@@ -27,7 +27,7 @@ from quantum.compvqc.baselines import random_starts
 from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import load
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, one_thread
-from shared.lab.running.benchmark import Measure, main
+from shared.lab.running.benchmark import Metric, main
 
 Loss = Callable[[Tensor], Tensor]
 OURS = "ours"
@@ -195,15 +195,15 @@ def cells(quick: bool, seed: int) -> list[SpeedSettings]:
     return [SpeedSettings(seed=seed + k, ansatz=name) for name in ("seismic", "u3cu3") for k in range(3)]
 
 
-def figures(rows: Sequence[Row]) -> dict[str, Measure]:
+def figures(rows: Sequence[Row]) -> dict[str, Metric]:
     measured = [ratio for row in rows for ratio in ratios(row)]
     low, high = np.quantile(measured, [0.025, 0.975])
     apart = max(row.result["max_abs_gradient_difference"] for row in rows)
     return {
-        "training_speedup_vs_pennylane": Measure(
+        "training_speedup_vs_pennylane": Metric(
             statistics.median(measured), float(low), float(high), "x CPU time", ">= 5"
         ),
-        "max_abs_gradient_difference": Measure(apart, unit="nats per radian", goal="<= 1e-6"),
+        "max_abs_gradient_difference": Metric(apart, unit="nats per radian", goal="<= 1e-6"),
     }
 
 

@@ -148,11 +148,6 @@ def version(tool: str) -> str:
     return "-".join(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
 
 
-def cache_folder() -> Path:
-    """Where compiled simulators are kept: `$QWEDGE_CACHE`, else `~/.cache/qwedge`."""
-    return Path(os.environ.get("QWEDGE_CACHE") or Path.home() / ".cache" / "qwedge")
-
-
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """Ends a process, and all that it started: a tool that was killed leaves children behind."""
     if process.poll() != 0:

@@ -109,7 +109,7 @@ def run(
         sys.exit(130)
     path = _write_page(page, rows, store)
     if as_json:
-        return _print_json({"page": str(path), "rows": [row.plain() for row in rows]})
+        return _print_json({"page": str(path), "rows": [row.to_json_data() for row in rows]})
     print_page(page)
     click.echo(f"page: {path}", err=True)
 
@@ -132,9 +132,9 @@ def show(name: str, id: str | None, out: Path | None, as_json: bool) -> None:
 
     rows = _rows(out or _default_folder(name.partition(":")[2] or name), id)
     if as_json:
-        return _print_json([row.plain() for row in rows])
+        return _print_json([row.to_json_data() for row in rows])
     if id is not None:
-        return _print_json(rows[0].plain())
+        return _print_json(rows[0].to_json_data())
     columns = ("id", "seed", "started", "seconds", "command")
     lines = [
         (
@@ -272,8 +272,8 @@ def _rows_at(place: Path) -> "list[Row]":
 
 
 def _write_page(page: "Page", rows: "list[Row]", store: "Store") -> Path:
-    from shared.lab import render, write_whole
+    from shared.lab import render, write_atomic
 
     path = store.folder / "index.html"
-    write_whole(path, render(page, rows, store).encode())
+    write_atomic(path, render(page, rows, store).encode())
     return path

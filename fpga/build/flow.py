@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from fpga import folded, tools
+from fpga import folded
 from fpga.build.verify import RTL, Check, bitstream_check, default_samples, hls_check, netlist_check, rtl_check, verify
 from fpga.design.devices import Device, Resources
 from fpga.design.interface import Design
@@ -19,7 +19,7 @@ from shared.integer import Program, audit
 from shared.integer.c_header import c_header
 from shared.integer.files import to_json
 from shared.integer.format import Integers
-from shared.lab import Context
+from shared.lab import Context, cache_folder
 
 Style = Literal["auto", "folded", "unrolled"]
 
@@ -81,7 +81,7 @@ def choose_style(program: Program, device: Device, constraints: DesignConstraint
 def build_directory(design: Design) -> Path:
     """The folder in which a design is built, named after its Verilog."""
     key = sha256(design.verilog.encode()).hexdigest()
-    return tools.cache_folder().absolute() / "builds" / key[:32]
+    return cache_folder() / "builds" / key[:32]
 
 
 def build_and_verify(

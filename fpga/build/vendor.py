@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from fpga import tools
 from fpga.build.verify import CannotRunError, Check, hls_check, verify
 from fpga.hls import Project, lower
 from shared.integer import Program
 from shared.integer.files import to_json
 from shared.integer.format import Integers
-from shared.lab import Context
+from shared.lab import Context, cache_folder
 
 ARCHIVE = "project.tar.gz"
 
@@ -35,7 +34,7 @@ def project(
     naming the first value whose numbers differ from the program's.
     """
     key = sha256(f"{backend} {clock_ns} {to_json(program)}".encode()).hexdigest()
-    folder = tools.cache_folder().absolute() / "projects" / key[:32]
+    folder = cache_folder() / "projects" / key[:32]
     context.progress(0, 3, "writing the project")
     written = lower(program, folder, backend=backend, clock_ns=clock_ns)
     context.progress(1, 3, "compiling and comparing")

@@ -24,6 +24,7 @@ from fpga import tools
 from fpga.design.devices import Family
 from fpga.design.interface import TOP
 from fpga.simulation import gates
+from shared.lab import cache_folder
 
 Bytes = NDArray[np.uint8]
 
@@ -105,7 +106,7 @@ def compiled(verilog: str, cells: Family | None = None) -> Path:
     ours = {name: _text(name) for name in (*models, "driver.cc")}
     versions = tools.version("yosys"), tools.version("g++")
     key = sha256("\0".join((FORMAT, verilog, *ours.values(), *library, *versions)).encode()).hexdigest()
-    program = tools.cache_folder().absolute() / "simulators" / key[:32]
+    program = cache_folder() / "simulators" / key[:32]
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
         # Where a tool fails, its folder stays: its log is there.

@@ -12,7 +12,7 @@ from fpga.design.interface import TOP, Design
 from fpga.synth.pins import BOARDS, constraints
 from fpga.synth.stages import OUT, Stage, carry_out
 from fpga.synth.uart import BOARD, serial
-from shared.lab.records.lines import write_whole
+from shared.lab.records.json_log import write_atomic
 
 Pins = Literal["bytes", "uart"]
 
@@ -252,4 +252,4 @@ def _suffix(device: Device) -> str:
 def _write(path: Path, text: str) -> None:
     """Unless it is there: a file that stays keeps its time."""
     if not path.exists() or path.read_text() != text:
-        write_whole(path, text.encode())
+        write_atomic(path, text.encode())

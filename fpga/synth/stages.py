@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fpga import tools
-from shared.lab.records.lines import write_whole
+from shared.lab.records.json_log import write_atomic
 
 OUT: Final = "@out"
 """Stands in a stage's arguments for the folder to which it writes."""
@@ -78,7 +78,7 @@ def _finish(stage: Stage, folder: Path, seconds: float) -> None:
     for name in stage.outputs:
         os.replace(aside / name, folder / name)
     record = {"inputs": _identity(stage, folder), "outputs": _hashes(stage.outputs, folder), "seconds": seconds}
-    write_whole(_record_path(stage, folder), json.dumps(record, indent=1).encode())
+    write_atomic(_record_path(stage, folder), json.dumps(record, indent=1).encode())
 
 
 def _need_room(folder: Path, size: int) -> None:

@@ -8,12 +8,11 @@ none counts virtual gates as pulses. A gate that is no gate, or another one, at 
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
-from pathlib import Path
 from statistics import median
 
 from qiskit.circuit.library import get_standard_gate_name_mapping
@@ -24,6 +23,7 @@ from quantum.circuits.lossless import special_angle
 from quantum.compilation.compile import VIRTUAL, gate_cost
 from quantum.devices.target import Device
 from quantum.interop.qiskit import to_qiskit
+from shared.lab import cache_folder, write_atomic
 
 OPTIMIZATION_LEVEL = 3
 GENERIC = 0.7713
@@ -87,13 +87,9 @@ def quarters(gate: str) -> range:
 
 @lru_cache
 def level_table(device: Device) -> LevelTable:
-    """The table for `device`; kept on disk by device, Qiskit version and optimization level.
-
-    The folder is `$QWEDGE_CACHE`, else `~/.cache/qwedge`.
-    """
-    folder = Path(os.environ.get("QWEDGE_CACHE") or Path.home() / ".cache" / "qwedge")
+    """The table for `device`; kept in the cache folder by device, Qiskit version and optimization level."""
     name = f"levels{FORMAT}-{device.sha256[:16]}-qiskit{version('qiskit')}-O{OPTIMIZATION_LEVEL}.json"
-    path = folder / name
+    path = cache_folder() / name
     try:
         kept = _from_json(path.read_text())
     except (OSError, ValueError, TypeError):
@@ -101,13 +97,8 @@ def level_table(device: Device) -> LevelTable:
     if _is_whole(kept, device.target):
         return kept
     table = build(device)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(f".{os.getpid()}")
-        aside.write_text(_to_json(table))
-        aside.replace(path)
-    except OSError:
-        pass  # a read-only home costs the seconds of building again, nothing else
+    with suppress(OSError):  # a read-only home costs the seconds of building again, nothing else
+        write_atomic(path, _to_json(table).encode())
     return table
 
 

@@ -99,9 +99,5 @@ def kept_circuits(spec: str) -> tuple[Row, Sequence[str]] | None:
 def find_row(place: str) -> Row | None:
     """The row `FOLDER/ID`, by the beginning of its id; None where the folder holds no rows."""
     folder, id = Path(place).parent, Path(place).name
-    if not (folder / "rows.jsonl").exists():
-        return None
-    rows = [row for row in Store(folder).rows() if row.id.startswith(id)]
-    if len(rows) != 1:
-        raise ValueError(f"{len(rows)} rows in {folder} have an id beginning with {id}: name one")
-    return rows[0]
+    store = Store(folder)
+    return store.find(id) if store.exists() else None

@@ -23,7 +23,7 @@ from quantum.noise.workload import ENCODINGS, O3, SEEDS, Workload, classifier, o
 from quantum.noise.zne import ZNE
 from quantum.tasks.data import SETS, load
 from quantum.tasks.energy import HAMILTONIANS, hamiltonian
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, one_thread, plain
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, one_thread, to_json_data
 
 NO_DATA = "none"
 
@@ -127,10 +127,10 @@ def _report(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
     return {
         "name": found.name,
         "device": {"name": days[0].name, "sha256": days[0].sha256},
-        "report": plain(result),
+        "report": to_json_data(result),
         "energy": _energy(cell),
-        "zne": plain(extrapolated),
-        "drift": plain(drifted),
+        "zne": to_json_data(extrapolated),
+        "drift": to_json_data(drifted),
         "notes": sorted({str(warning.message) for warning in caught if "too wide" in str(warning.message)}),
     }
 
@@ -167,7 +167,7 @@ def _choice(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
             {"model": model, "score": score, "radius": radius}
             for model, score, radius in zip(built.models, built.scores, built.radii, strict=True)
         ],
-        "later": [{"day": day.name} | plain(built.pick(day)) for day in later],
+        "later": [{"day": day.name} | to_json_data(built.pick(day)) for day in later],
         "scores": {name: [day["score"] for day in drift(model, later)] for name, model in models.items()},
     }
 

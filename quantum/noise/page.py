@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from quantum.noise.drift import THRESHOLDS, summary
-from shared.lab import COLORS, KeyFigures, Number, Page, Row, Table, Text, cite, mean, plot, wilson, write_whole
+from shared.lab import COLORS, KeyFigures, Number, Page, Row, Table, Text, cite, mean, plot, wilson, write_atomic
 
 TOP = 8
 """How many of the gates that cost most are listed for each circuit."""
@@ -63,7 +63,7 @@ def save_figures(rows: Sequence[Row], folder: Path) -> list[Path]:
             data = io.BytesIO()
             canvas.savefig(data, format=kind)
             written.append(folder / f"{drawing.name}.{kind}")
-            write_whole(written[-1], data.getvalue())
+            write_atomic(written[-1], data.getvalue())
     return written
 
 

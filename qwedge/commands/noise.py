@@ -51,7 +51,7 @@ def noise(
              qwedge noise runs/compvqc/3fa9
     """
     from qwedge.catalogue import extra_named, load
-    from shared.lab import Store, print_page, read_settings, render, run, write_whole
+    from shared.lab import Store, print_page, read_settings, render, run, write_atomic
 
     experiment = load("noise")
     store = Store(out or Path("runs") / "noise")
@@ -70,9 +70,9 @@ def noise(
         click.echo(f"qwedge: interrupted; finished rows are safe in {store.folder}, the same command goes on", err=True)
         sys.exit(130)
     path = store.folder / "index.html"
-    write_whole(path, render(page, rows, store).encode())
+    write_atomic(path, render(page, rows, store).encode())
     if as_json:
-        printed = {"page": str(path), "figures": list(map(str, figures)), "rows": [row.plain() for row in rows]}
+        printed = {"page": str(path), "figures": list(map(str, figures)), "rows": [row.to_json_data() for row in rows]}
         return click.echo(json.dumps(printed, indent=2, ensure_ascii=False))
     print_page(page)
     click.echo(f"page: {path}", err=True)

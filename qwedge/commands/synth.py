@@ -69,7 +69,7 @@ def synth(
              qwedge synth net.safetensors --flow hls4ml --backend vitis
     """
     from qwedge.catalogue import extra_named, load
-    from shared.lab import Store, print_page, read_settings, render, run, write_whole
+    from shared.lab import Store, print_page, read_settings, render, run, write_atomic
 
     experiment = load("synth")
     store = Store(out or Path("build") / model.stem)
@@ -95,10 +95,10 @@ def synth(
         click.echo("qwedge: interrupted; finished stages are kept, the same command goes on", err=True)
         sys.exit(130)
     path = store.folder / "index.html"
-    write_whole(path, render(page, rows, store).encode())
+    write_atomic(path, render(page, rows, store).encode())
     files = [file for row in rows for file in _files(row, store)]
     if as_json:
-        printed = {"page": str(path), "files": list(map(str, files)), "rows": [row.plain() for row in rows]}
+        printed = {"page": str(path), "files": list(map(str, files)), "rows": [row.to_json_data() for row in rows]}
         return click.echo(json.dumps(printed, indent=2, ensure_ascii=False))
     print_page(page)
     click.echo(f"page: {path}\nfiles: {', '.join(map(str, files))}", err=True)
@@ -106,11 +106,11 @@ def synth(
 
 def _files(row: "Row", store: "Store") -> list[Path]:
     """The artefacts of a row under their names; the project of hls4ml unpacked."""
-    from shared.lab import write_whole
+    from shared.lab import write_atomic
 
     found = []
     for name, sha256 in row.artefacts.items():
-        write_whole(store.folder / name, store.get(sha256))
+        write_atomic(store.folder / name, store.get(sha256))
         found.append(store.folder / name)
         if tarfile.is_tarfile(found[-1]):
             with tarfile.open(found[-1]) as archive:

@@ -17,7 +17,7 @@ from shared.importers.formats import as_format
 from shared.importers.onnx import to_torch
 from shared.integer.format import Format
 from shared.integer.onnx_reader import load_onnx
-from shared.lab.records.lines import write_whole
+from shared.lab.records.json_log import write_atomic
 
 SAMPLES = "samples"  # the tensor in a file of weights that calibrates them
 PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".keras", ".h5", ".npy", ".npz")
@@ -71,8 +71,8 @@ def write(
     tensors = spec.tensors(module)
     if samples is not None:
         tensors[SAMPLES] = real_samples(samples, tuple(shape))
-    write_whole(path, save(tensors))
-    write_whole(path.with_suffix(".json"), json.dumps(described.plain(), indent=1).encode())
+    write_atomic(path, save(tensors))
+    write_atomic(path.with_suffix(".json"), json.dumps(described.plain(), indent=1).encode())
 
 
 def read_weights(path: Path) -> FloatNet:

@@ -5,8 +5,9 @@ from shared.lab.pages.html import render
 from shared.lab.pages.page import Block, Download, Figure, KeyFigures, Number, Page, Table, Text, cite
 from shared.lab.pages.plot import COLORS, plot
 from shared.lab.pages.terminal import print_page, print_table
-from shared.lab.records.identity import JSON, canonical, fingerprint, hash_bytes, hash_file, plain
-from shared.lab.records.lines import Lines, write_whole
+from shared.lab.records.cache import cache_folder
+from shared.lab.records.identity import JSON, canonical, fingerprint, hash_bytes, hash_file, to_json_data
+from shared.lab.records.json_log import JsonLog, write_atomic
 from shared.lab.records.provenance import provenance
 from shared.lab.records.settings import Seeded, Settings, command_line, read_settings
 from shared.lab.records.statistics import Interval, mean, paired_bootstrap, t_quantile, wilson
@@ -28,8 +29,8 @@ __all__ = [
     "Experiment",
     "Figure",
     "Interval",
+    "JsonLog",
     "KeyFigures",
-    "Lines",
     "Local",
     "Number",
     "Page",
@@ -41,6 +42,7 @@ __all__ = [
     "Store",
     "Table",
     "Text",
+    "cache_folder",
     "canonical",
     "cell_id",
     "cite",
@@ -54,7 +56,6 @@ __all__ = [
     "mean",
     "one_thread",
     "paired_bootstrap",
-    "plain",
     "plot",
     "print_page",
     "print_table",
@@ -64,6 +65,7 @@ __all__ = [
     "run",
     "settings_table",
     "t_quantile",
+    "to_json_data",
     "wilson",
-    "write_whole",
+    "write_atomic",
 ]

@@ -108,10 +108,3 @@ def test_the_tools_are_found_without_a_path(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PATH", "")
     assert tools.find("yosys").exists()
     assert tools.version("yosys")
-
-
-def test_the_cache_is_where_the_rest_of_qwedge_keeps_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("QWEDGE_CACHE", str(tmp_path))
-    assert tools.cache_folder() == tmp_path
-    monkeypatch.delenv("QWEDGE_CACHE")
-    assert tools.cache_folder() == Path.home() / ".cache" / "qwedge"

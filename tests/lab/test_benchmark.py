@@ -5,7 +5,7 @@ import json
 import pytest
 from lab_toys import Coin, CoinSettings
 
-from shared.lab.running.benchmark import Measure, main
+from shared.lab.running.benchmark import Metric, main
 
 
 def cells(quick, seed):
@@ -14,7 +14,7 @@ def cells(quick, seed):
 
 def figures(rows):
     heads = sum(sum(row.result["heads"]) for row in rows) / len(rows)
-    return {"heads": Measure(heads, 150.0, 250.0, "heads", ">= 100"), "edge": Measure(None, goal="<= 2")}
+    return {"heads": Metric(heads, 150.0, 250.0, "heads", ">= 100"), "edge": Metric(None, goal="<= 2")}
 
 
 def test_json_and_table_agree(tmp_path, capsys):
@@ -44,13 +44,13 @@ def test_a_second_run_adds_no_row(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("measure", "met"),
     [
-        (Measure(4, goal=">= 4"), True),
-        (Measure(3.9, goal=">= 4"), False),
-        (Measure(60, goal="<= 60"), True),
-        (Measure(0, goal="> 0"), False),
-        (Measure(-1e-9, goal="< 0"), True),
-        (Measure(None, goal="<= 60"), None),
-        (Measure(3), None),
+        (Metric(4, goal=">= 4"), True),
+        (Metric(3.9, goal=">= 4"), False),
+        (Metric(60, goal="<= 60"), True),
+        (Metric(0, goal="> 0"), False),
+        (Metric(-1e-9, goal="< 0"), True),
+        (Metric(None, goal="<= 60"), None),
+        (Metric(3), None),
     ],
 )
 def test_goals(measure, met):
@@ -59,4 +59,4 @@ def test_goals(measure, met):
 
 def test_an_odd_goal_is_refused():
     with pytest.raises(ValueError, match="goal 'about 3': needs `>=`, `<=`, `>` or `<` and a number"):
-        Measure(3, goal="about 3").met  # noqa: B018
+        Metric(3, goal="about 3").met  # noqa: B018

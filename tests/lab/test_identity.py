@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.lab import canonical, fingerprint, hash_bytes, hash_file, plain
+from shared.lab import canonical, fingerprint, hash_bytes, hash_file, to_json_data
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
@@ -18,17 +18,17 @@ values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(s
 @given(st.dictionaries(st.text(), values))
 def test_order_of_keys_does_not_matter(value):
     backwards = dict(reversed(value.items()))
-    assert canonical(plain(value)) == canonical(plain(backwards))
+    assert canonical(to_json_data(value)) == canonical(to_json_data(backwards))
 
 
 @given(values)
 def test_plain_leaves_plain_data_alone(value):
-    assert plain(value) == value
+    assert to_json_data(value) == value
 
 
 def test_plain_understands_numpy_and_torch():
     given_ = {"a": np.float32(0.5), "b": np.arange(3), "c": torch.tensor([[1, 2]]), "d": (np.int64(4), np.bool_(True))}
-    assert plain(given_) == {"a": 0.5, "b": [0, 1, 2], "c": [[1, 2]], "d": [4, True]}
+    assert to_json_data(given_) == {"a": 0.5, "b": [0, 1, 2], "c": [[1, 2]], "d": [4, True]}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_plain_understands_numpy_and_torch():
 )
 def test_plain_says_where_the_fault_is(value, message):
     with pytest.raises(ValueError, match=message):
-        plain(value, "result")
+        to_json_data(value, "result")
 
 
 def test_fingerprint_is_the_hash_of_the_documented_text():

@@ -72,15 +72,15 @@ def test_a_string_field_takes_text_as_it_stands(text):
 
 def test_plain_settings_read_back_with_infinities():
     trial = Trial(budget=math.inf, target=Target(error=-math.inf))
-    assert (trial.plain()["budget"], trial.plain()["target"]["error"]) == ("Infinity", "-Infinity")
-    assert Trial.model_validate(trial.plain()) == trial
+    assert (trial.to_json_data()["budget"], trial.to_json_data()["target"]["error"]) == ("Infinity", "-Infinity")
+    assert Trial.model_validate(trial.to_json_data()) == trial
 
 
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
         ("stepz=3", r"unknown setting `stepz`: did you mean `steps`\?"),
-        ("zzz=3", r"unknown setting `zzz`: known are seed, steps, rate"),
+        ("zzz=3", r"unknown setting `zzz`: it must be one of seed, steps, rate"),
         ("target.nam=3", r"unknown setting `target\.nam`"),
         ("steps=many", r"steps='many': input should be a valid integer"),
         ("steps.x=1", r"steps=.*: input should be a valid integer"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.lab import Lines, Row, Store
+from shared.lab import JsonLog, Row, Store
 
 
 def row(id: str, **changes) -> Row:
@@ -35,6 +35,28 @@ def test_rows_of_one_experiment(tmp_path):
     store.append(row("a"))
     store.append(row("b", experiment="dice"))
     assert [each.id for each in store.rows("dice")] == ["b"]
+
+
+def test_a_row_is_found_by_the_beginning_of_its_id(tmp_path):
+    store = Store(tmp_path)
+    assert not store.exists()
+    for id in ("ab1", "ab2", "c"):
+        store.append(row(id))
+    assert store.exists()
+    assert Store.existing(tmp_path).find("ab2") == row("ab2")
+    assert store.find("c") == row("c")
+    for prefix, count in (("ab", 2), ("x", 0)):
+        with pytest.raises(
+            ValueError, match=rf"^{count} of the 3 rows in .* have an id beginning with {prefix}; needs one$"
+        ):
+            store.find(prefix)
+
+
+def test_a_folder_without_rows_is_named(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"none has no rows\.jsonl; name a folder that `qwedge run --out` has written"
+    ):
+        Store.existing(tmp_path / "none")
 
 
 def test_files_of_two_machines_may_be_joined(tmp_path):
@@ -76,7 +98,7 @@ def test_a_damaged_line_is_named_not_skipped(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"id": oops}\n' + path.read_bytes())
     with pytest.raises(
-        ValueError, match=r"rows\.jsonl has a line that is no record with `id`: .*oops.*restore or delete"
+        ValueError, match=r"rows\.jsonl has a line that is not a record with `id`: .*oops.*restore or delete"
     ):
         Store(tmp_path).rows()
 
@@ -116,7 +138,7 @@ def test_writers_at_the_same_time_lose_and_double_nothing(tmp_path):
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers()), max_size=12))
 def test_lines_keep_the_first_of_each_key(tmp_path_factory, records):
-    lines = Lines(tmp_path_factory.mktemp("lines") / "steps.jsonl", key="key")
+    lines = JsonLog(tmp_path_factory.mktemp("lines") / "steps.jsonl", key="key")
     first = {}
     for key, value in records:
         assert lines.append({"key": key, "value": value}) == (key not in first)

@@ -79,8 +79,8 @@ def test_list_explains_the_settings_of_one(qwedge):
 def test_show_lists_rows_or_one_row(qwedge, rows):
     out = qwedge("show", "coin", "--out", "out")[1]
     assert all(row.id[:12] in out and row.command in out for row in rows)
-    assert json.loads(qwedge("show", "coin", rows[1].id[:8], "--out", "out")[1]) == rows[1].plain()
-    assert json.loads(qwedge("show", "coin", "--out", "out", "--json")[1]) == [row.plain() for row in rows]
+    assert json.loads(qwedge("show", "coin", rows[1].id[:8], "--out", "out")[1]) == rows[1].to_json_data()
+    assert json.loads(qwedge("show", "coin", "--out", "out", "--json")[1]) == [row.to_json_data() for row in rows]
 
 
 def test_compare_folders_and_single_rows(qwedge, rows):

@@ -1,7 +1,6 @@
 """CIFAR-10 from an archive of JPEG files, decoded once and kept as bytes."""
 
 import io
-import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.lab import hash_file, write_whole
+from shared.lab import cache_folder, hash_file, write_atomic
 
 ARCHIVE = "cifar10_jpg.tar.xz"
 CAVEAT = "CIFAR-10, JPEG copy (quality 75, 4:2:0): not the original arrays, expect 1 to 3 points less than published"
@@ -64,14 +63,13 @@ class CIFAR10(NamedTuple):
 def load(archive: Path) -> CIFAR10:
     """The images of `cifar10_jpg.tar.xz`, whose files are `{train,test}/CLASS/NAME.jpg`, 32x32, RGB.
 
-    Decoded at the first use and kept in `$QWEDGE_CACHE`, else `~/.cache/qwedge`, under the archive's SHA-256. They are
+    Decoded at the first use and kept in the cache folder under the archive's SHA-256. They are
     lossy copies (JPEG quality 75): accuracies on them are not those on CIFAR-10. A. Krizhevsky, Learning Multiple
     Layers of Features from Tiny Images (2009).
 
     Raises `ValueError` for a file that is no such archive, `ModuleNotFoundError` without pillow.
     """
-    folder = Path(os.environ.get("QWEDGE_CACHE") or Path.home() / ".cache" / "qwedge")
-    kept = folder / f"cifar10-{FORMAT}-{hash_file(archive)[:16]}.npy"
+    kept = cache_folder() / f"cifar10-{FORMAT}-{hash_file(archive)[:16]}.npy"
     try:
         records = np.load(kept)
     except (OSError, ValueError):
@@ -89,7 +87,7 @@ def _keep(records: NDArray[Any], path: Path) -> None:
     buffer = io.BytesIO()
     np.save(buffer, records, allow_pickle=False)
     with suppress(OSError):  # a read-only home costs the seconds of decoding again, nothing else
-        write_whole(path, buffer.getvalue())
+        write_atomic(path, buffer.getvalue())
 
 
 def _decoded(archive: Path) -> NDArray[Any]:

@@ -32,7 +32,7 @@ def render(page: Page, rows: Sequence[Row], store: Store) -> str:
         "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     }
     # "<" would let a string in a row end the script element.
-    data = json.dumps([row.plain() for row in rows], ensure_ascii=False).replace("<", "\\u003c")
+    data = json.dumps([row.to_json_data() for row in rows], ensure_ascii=False).replace("<", "\\u003c")
     template = environment.get_template("page.html")
     return template.render(page=page, rows=rows, sources=_Sources(rows), data=data)
 

@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
 
 
-def plain(value: object, at: str = "value") -> Any:
+def to_json_data(value: object, at: str = "value") -> Any:
     """`value` as JSON data: tuples become lists; NumPy and torch scalars and arrays become numbers and lists.
 
     `at` names the value in errors. Raises ValueError for what JSON cannot hold exactly: NaN, infinities, other objects.
 
-    >>> plain({"accuracy": (1, 0.5)})
+    >>> to_json_data({"accuracy": (1, 0.5)})
     {'accuracy': [1, 0.5]}
     """
     match value:
@@ -32,16 +32,16 @@ def plain(value: object, at: str = "value") -> Any:
         case Mapping():
             if odd := [key for key in value if not isinstance(key, str)]:
                 raise ValueError(f"{at} has the key {odd[0]!r}: rows hold JSON objects, whose keys are strings")
-            return {str(key): plain(entry, f"{at}.{key}") for key, entry in value.items()}
+            return {str(key): to_json_data(entry, f"{at}.{key}") for key, entry in value.items()}
         case list() | tuple():
-            return [plain(entry, f"{at}[{index}]") for index, entry in enumerate(value)]
+            return [to_json_data(entry, f"{at}[{index}]") for index, entry in enumerate(value)]
     tolist = getattr(value, "tolist", None)
     if not callable(tolist):
         raise ValueError(
             f"{at} is a {type(value).__name__}: rows hold numbers, strings, lists and objects; "
             "hand anything else to context.artefact as bytes"
         )
-    return plain(tolist(), at)
+    return to_json_data(tolist(), at)
 
 
 def canonical(value: JSON) -> str:

@@ -25,7 +25,7 @@ class Settings(pydantic.BaseModel):
 
     seed: int = pydantic.Field(default=0, ge=0, description="root of all randomness of a cell")
 
-    def plain(self) -> dict[str, Any]:
+    def to_json_data(self) -> dict[str, Any]:
         """The settings as JSON data; infinities become the strings that read back as infinities."""
         data: dict[str, Any] = _spell_infinities(self.model_dump(mode="json"))
         return data
@@ -88,7 +88,7 @@ def command_line(invocation: str, settings: Settings) -> str:
         value = getattr(settings, name)
         if name == "seed" or (not field.is_required() and value == field.get_default(call_default_factory=True)):
             continue
-        data = value if isinstance(value, float) else settings.plain()[name]
+        data = value if isinstance(value, float) else settings.to_json_data()[name]
         words += ["--set", shlex.quote(f"{name}={_text(data)}")]
     return " ".join([*words, f"--seed {settings.seed}"])
 
@@ -170,6 +170,8 @@ def _sentence(kind: type[Settings], fault: Any) -> str:
         return f"{place}={fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
     if len(fault["loc"]) > 1:
         return f"unknown setting `{place}`"
-    known = list(kind.model_fields)
-    near = difflib.get_close_matches(place, known, n=1)
-    return f"unknown setting `{place}`: " + (f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}")
+    names = list(kind.model_fields)
+    near = difflib.get_close_matches(place, names, n=1)
+    return f"unknown setting `{place}`: " + (
+        f"did you mean `{near[0]}`?" if near else f"it must be one of {', '.join(names)}"
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.lab.records.identity import hash_bytes
-from shared.lab.records.lines import Lines, write_whole
+from shared.lab.records.json_log import JsonLog, write_atomic
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Row:
         """The shell command that makes this row."""
         return str(self.provenance.get("command", ""))
 
-    def plain(self) -> dict[str, Any]:
+    def to_json_data(self) -> dict[str, Any]:
         """The row as the JSON object that stands in `rows.jsonl`."""
         return asdict(self)
 
@@ -40,7 +40,19 @@ class Store:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._rows = Lines(self.folder / "rows.jsonl", key="id")
+        self._rows = JsonLog(self.folder / "rows.jsonl", key="id")
+
+    @classmethod
+    def existing(cls, folder: str | Path) -> "Store":
+        """The store in `folder`; raises FileNotFoundError where no row was ever written."""
+        store = cls(folder)
+        if not store.exists():
+            raise FileNotFoundError(f"{folder} has no rows.jsonl; name a folder that `qwedge run --out` has written")
+        return store
+
+    def exists(self) -> bool:
+        """Whether a row was ever written."""
+        return self._rows.path.exists()
 
     def rows(self, experiment: str | None = None) -> list[Row]:
         """All rows in the order they were finished, or those of one experiment.
@@ -50,9 +62,18 @@ class Store:
         rows = [self._row(record) for record in self._rows.read()]
         return [row for row in rows if experiment in (None, row.experiment)]
 
+    def find(self, prefix: str) -> Row:
+        """The row whose id begins with `prefix`; raises ValueError unless exactly one does."""
+        rows = self.rows()
+        matching = [row for row in rows if row.id.startswith(prefix)]
+        if len(matching) != 1:
+            count = f"{len(matching)} of the {len(rows)} rows in {self.folder}"
+            raise ValueError(f"{count} have an id beginning with {prefix}; needs one")
+        return matching[0]
+
     def append(self, row: Row) -> bool:
         """Add `row` for good and drop the steps kept for resuming it; False if a row of this id was there."""
-        added = self._rows.append(row.plain())
+        added = self._rows.append(row.to_json_data())
         self._steps_path(row.id).unlink(missing_ok=True)
         return added
 
@@ -60,7 +81,7 @@ class Store:
         """Keep `data` under its SHA-256, which is returned."""
         sha256 = hash_bytes(data)
         if not (path := self.artefact_path(sha256)).exists():
-            write_whole(path, data)
+            write_atomic(path, data)
         return sha256
 
     def get(self, sha256: str) -> bytes:
@@ -74,9 +95,9 @@ class Store:
         """Where the bytes with this hash lie."""
         return self.folder / "artefacts" / sha256[:2] / sha256
 
-    def steps(self, id: str) -> Lines:
+    def steps(self, id: str) -> JsonLog:
         """Finished steps of the unfinished cell `id`."""
-        return Lines(self._steps_path(id), key="key")
+        return JsonLog(self._steps_path(id), key="key")
 
     def _steps_path(self, id: str) -> Path:
         return self.folder / "steps" / f"{id}.jsonl"

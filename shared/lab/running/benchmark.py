@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from shared.lab.pages.page import Number, Table
 from shared.lab.pages.terminal import print_page, print_table
-from shared.lab.records.identity import plain
-from shared.lab.records.lines import write_whole
+from shared.lab.records.identity import to_json_data
+from shared.lab.records.json_log import write_atomic
 from shared.lab.records.provenance import provenance
 from shared.lab.records.settings import Settings
 from shared.lab.records.store import Row, Store
@@ -23,7 +23,7 @@ S = TypeVar("S", bound=Settings)
 _COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
-class Measure(NamedTuple):
+class Metric(NamedTuple):
     """One figure of a benchmark: a value, its interval, its unit, and a goal such as `>= 4`; None: not measured."""
 
     value: float | None
@@ -36,7 +36,7 @@ class Measure(NamedTuple):
     def met(self) -> bool | None:
         """Whether the value reaches the goal; None without a value or a goal. Raises ValueError for an odd goal.
 
-        >>> Measure(4.5, goal=">= 4").met
+        >>> Metric(4.5, goal=">= 4").met
         True
         """
         if self.value is None or not self.goal:
@@ -50,7 +50,7 @@ class Measure(NamedTuple):
 def main(
     experiment: Experiment[S],
     cells: Callable[[bool, int], Sequence[S]],
-    figures: Callable[[Sequence[Row]], Mapping[str, Measure]],
+    figures: Callable[[Sequence[Row]], Mapping[str, Metric]],
     arguments: Sequence[str] | None = None,
 ) -> None:
     """Run a benchmark from the command line: `[--quick] [--seed N] [--json FILE] [--out DIR]`.
@@ -64,16 +64,16 @@ def main(
     measured = figures(rows)
     if asked.json is not None:
         report = {
-            "rows": [row.plain() for row in rows],
+            "rows": [row.to_json_data() for row in rows],
             "figures": {name: measure._asdict() for name, measure in measured.items()},
             "provenance": provenance(" ".join([Path(sys.executable).name, *sys.orig_argv[1:]])),
         }
-        write_whole(asked.json, json.dumps(plain(report, "report"), indent=1, ensure_ascii=False).encode())
+        write_atomic(asked.json, json.dumps(to_json_data(report, "report"), indent=1, ensure_ascii=False).encode())
     print_page(experiment.page(rows))
     print_table(figures_table(measured))
 
 
-def figures_table(measured: Mapping[str, Measure]) -> Table:
+def figures_table(measured: Mapping[str, Metric]) -> Table:
     """The figures beside their goals."""
     verdicts = {True: "yes", False: "no", None: ""}
     lines = [

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from shared.lab.records.identity import JSON, plain
+from shared.lab.records.identity import JSON, to_json_data
 from shared.lab.records.store import Store
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Context:
         if key in self._stored:
             return self._restore(self._stored[key])
         before = set(self.artefacts.items())
-        value = plain(compute(), key)
+        value = to_json_data(compute(), key)
         added = dict(set(self.artefacts.items()) - before)
         self._steps.append({"key": key, "value": value, "artefacts": added, "rng": self._rng_state()})
         return value
@@ -92,7 +92,7 @@ class Context:
         return step["value"]
 
     def _rng_state(self) -> dict[str, Any]:
-        return {"state": plain(self.rng.bit_generator.state), "children": self._seeds().n_children_spawned}
+        return {"state": to_json_data(self.rng.bit_generator.state), "children": self._seeds().n_children_spawned}
 
     def _seeds(self) -> np.random.SeedSequence:
         seeds = self.rng.bit_generator.seed_seq

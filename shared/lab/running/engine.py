@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from shared.lab.records.identity import plain
+from shared.lab.records.identity import to_json_data
 from shared.lab.records.provenance import provenance
 from shared.lab.records.settings import Settings
 from shared.lab.records.store import Row, Store
@@ -80,7 +80,7 @@ def compute(job: Job, store: Store, progress: Progress) -> Row:
     """The row of one job: runs the experiment on the cell and measures wall and CPU time (s) around it."""
     context = Context(store, job.id, job.cell.seed, progress)
     started, wall, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
-    result = plain(job.experiment.run(job.cell, context), "result")
+    result = to_json_data(job.experiment.run(job.cell, context), "result")
     spent = {
         "started": started.isoformat(timespec="seconds"),
         "wall_s": time.perf_counter() - wall,
@@ -91,7 +91,7 @@ def compute(job: Job, store: Store, progress: Progress) -> Row:
         id=job.id,
         experiment=job.experiment.name,
         version=job.experiment.version,
-        settings=job.cell.plain(),
+        settings=job.cell.to_json_data(),
         seed=job.cell.seed,
         result=result,
         artefacts=context.artefacts,
@@ -113,7 +113,7 @@ def load_experiment(reference: str) -> Experiment[Any]:
 
 def _packed(job: Job) -> tuple[str, str, str, str]:
     kind = type(job.experiment)
-    return f"{kind.__module__}:{kind.__qualname__}", json.dumps(job.cell.plain()), job.id, job.command
+    return f"{kind.__module__}:{kind.__qualname__}", json.dumps(job.cell.to_json_data()), job.id, job.command
 
 
 def _compute_elsewhere(
@@ -126,7 +126,7 @@ def _compute_elsewhere(
     with tempfile.TemporaryDirectory() as scratch:
         store = Store(folder if Path(folder).is_dir() else scratch)
         row = compute(job, store, lambda done, total, note: None)
-        return json.dumps(row.plain()), [store.get(sha256) for sha256 in row.artefacts.values()]
+        return json.dumps(row.to_json_data()), [store.get(sha256) for sha256 in row.artefacts.values()]
 
 
 def _get(ray: Any, reference: Any) -> tuple[str, list[bytes]]:

@@ -50,7 +50,7 @@ class Experiment(ABC, Generic[S]):
 
 def cell_id(experiment: Experiment[S], cell: S) -> str:
     """The id of the row that `cell` gives: SHA-256 of everything that affects the result."""
-    return fingerprint(experiment.name, experiment.version, cell.plain(), experiment.data(cell))
+    return fingerprint(experiment.name, experiment.version, cell.to_json_data(), experiment.data(cell))
 
 
 def settings_table(experiment: Experiment[Any]) -> Table:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from shared.lab import one_thread
-from shared.lab.records.lines import write_whole
+from shared.lab.records.json_log import write_atomic
 from shared.lab.records.provenance import provenance
 from shared.training.loop import Report, Schedule
 from shared.weights.files import to_bytes
@@ -52,7 +52,7 @@ def main() -> None:
     commit = f"{code['commit']}, changed" if code["dirty"] else str(code["commit"])
     about = {"seed": str(given.seed), "commit": commit, "torch": torch.__version__}
     for name, net in networks(given.seed, report=_told):
-        write_whole(given.out / f"{name}.safetensors", to_bytes(net, about))
+        write_atomic(given.out / f"{name}.safetensors", to_bytes(net, about))
 
 
 def _told(done: int, total: int, note: str) -> None:

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 from shared.lab.records.identity import canonical
 
 
-class Lines:
-    """Records in `path`, told apart by their field `key`; nothing exists on disk before the first append.
+class JsonLog:
+    """Records in `path`, each identified by its field `key`; nothing exists on disk before the first append.
 
     A record is on disk when `append` returns (fsync). A last line without its newline is what a killed writer
     leaves behind: `read` ignores it and the next `append` cuts it off.
@@ -66,12 +66,12 @@ class Lines:
         if not isinstance(record, dict) or self.key not in record:
             shown = line[:40].decode(errors="replace")
             raise ValueError(
-                f"{self.path} has a line that is no record with `{self.key}`: {shown!r}; restore or delete that line"
+                f"{self.path} has a line that is not a record with `{self.key}`: {shown!r}; restore or delete that line"
             )
         return record
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a reader or a crash sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
