@@ -13,20 +13,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shared.core.admm import ADMM
+    from shared.core.calibration import CalibratedPrice
     from shared.core.menu import Choices, Menu, Point
     from shared.core.menus import FixedPoint, Grouping, Levels, Product, Sparsity
     from shared.core.price import AbstractAdditivePrice, BitPrice, LevelPrice, NonzeroPrice, Price
+    from shared.core.relax import Relaxation, soft_prox
     from shared.core.solver import Solution, Solver
+    from shared.core.table import KernelTable, TablePrice
     from shared.core.task import DifferentiableTask, Progress, Task, penalty
 
 __all__ = [
     "ADMM",
     "AbstractAdditivePrice",
     "BitPrice",
+    "CalibratedPrice",
     "Choices",
     "DifferentiableTask",
     "FixedPoint",
     "Grouping",
+    "KernelTable",
     "LevelPrice",
     "Levels",
     "Menu",
@@ -35,20 +40,26 @@ __all__ = [
     "Price",
     "Product",
     "Progress",
+    "Relaxation",
     "Solution",
     "Solver",
     "Sparsity",
+    "TablePrice",
     "Task",
     "penalty",
+    "soft_prox",
 ]
 
 # Looked up when first used: `import shared.lab` runs this file too, and a command line must not wait for torch.
 _HOMES = {
     "shared.core.admm": ("ADMM",),
+    "shared.core.calibration": ("CalibratedPrice",),
     "shared.core.menu": ("Choices", "Menu", "Point"),
     "shared.core.menus": ("FixedPoint", "Grouping", "Levels", "Product", "Sparsity"),
     "shared.core.price": ("AbstractAdditivePrice", "BitPrice", "LevelPrice", "NonzeroPrice", "Price"),
+    "shared.core.relax": ("Relaxation", "soft_prox"),
     "shared.core.solver": ("Solution", "Solver"),
+    "shared.core.table": ("KernelTable", "TablePrice"),
     "shared.core.task": ("DifferentiableTask", "Progress", "Task", "penalty"),
 }
 

@@ -1,14 +1,13 @@
 """What weights cost on an FPGA, for the compression core: clocks of a folded net, tables of an unrolled one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared import NonzeroPrice
+from shared import CalibratedPrice, NonzeroPrice
 
 
 def clocks(shape: tuple[int, ...], lanes: int, positions: int = 1) -> NonzeroPrice:
@@ -25,9 +24,8 @@ def clocks(shape: tuple[int, ...], lanes: int, positions: int = 1) -> NonzeroPri
     return NonzeroPrice(each=(float(positions),) * blocks, unit="clocks")
 
 
-@dataclass(frozen=True)
-class AdderPrice:
-    """Tables of an unrolled net, where a weight is the adders of its nonzero signed digits.
+def adders(compile: Callable[[Tensor], float], fraction: int, base: float = 0.0, each: float = 10.0) -> CalibratedPrice:
+    """Look-up tables of an unrolled net, where a weight is the adders of its nonzero signed digits.
 
         price(w) = each * digits(w * 2**fraction)        measure(z) = compile(z)
 
@@ -39,30 +37,12 @@ class AdderPrice:
     rounds to zero has one nevertheless: the net that is built may have a finer grid.
     """
 
-    compile: Callable[[Tensor], float]
-    fraction: int
-    base: float = 0.0
-    each: float = 10.0
-    unit: str = "LUT"
-
-    def price(self, values: Tensor) -> Tensor:
-        share = self.base / len(values)
-        return torch.from_numpy(share + self.each * self._digits(values)).to(values.device)
-
-    def measure(self, z: Tensor) -> float:
-        return float(self.compile(z))
-
-    def reprice(self, z: Tensor) -> "AdderPrice":
-        measured = self.measure(z)
-        total = float(self._digits(z).sum())
-        if total == 0 or measured <= self.base:
-            return replace(self, base=measured, each=self.each if total == 0 else 0.0)
-        return replace(self, each=(measured - self.base) / total)
-
-    def _digits(self, values: Tensor) -> NDArray[np.float64]:
+    def estimate(values: Tensor) -> Tensor:
         w = values.detach().cpu().double().numpy()
-        found: NDArray[np.float64] = np.maximum(digits(w * 2.0**self.fraction), w != 0).sum(-1)
-        return found
+        nonzero = np.maximum(digits(w * 2.0**fraction), w != 0)
+        return torch.from_numpy(nonzero.sum(-1)).to(values.device)
+
+    return CalibratedPrice(estimate, compile, unit="LUT", base=base, scale=each)
 
 
 def digits(numbers: NDArray[np.float64]) -> NDArray[np.float64]:

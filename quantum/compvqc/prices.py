@@ -11,6 +11,7 @@ from quantum.circuits.readout import Readout
 from quantum.compilation.compile import deploy
 from quantum.compilation.levels import LevelTable, quarters
 from quantum.devices.target import Device
+from shared.core.calibration import calibration
 
 NEAR = 1e-5  # radians: float rounding of a level a few periods away
 
@@ -74,6 +75,6 @@ class CompiledPrice:
                 saved = total - self.measure(without)
                 factors[block] = max(saved / float(table[block]), LEAST_SHARE)
         spent = float((table * factors).sum())
-        fixed = min(self.measure(torch.zeros_like(z)), total) if spent > 0 else total
-        scale = (total - fixed) / spent if spent > 0 else 1.0
+        without_weights = self.measure(torch.zeros_like(z)) if spent > 0 else total
+        fixed, scale = calibration(total, spent, without_weights, 1.0)
         return replace(self, factors=factors * scale, share=fixed / len(z))

@@ -13,7 +13,7 @@ import fpga.build.page
 from fpga.build.flow import DesignConstraints, build_and_verify, build_directory, generate_design
 from fpga.design.devices import DEVICES, device
 from fpga.pricing import estimate
-from fpga.pricing.prices import AdderPrice
+from fpga.pricing.prices import adders
 from fpga.synth import mapped
 from fpga.unrolled.generate import cost
 from shared import Sparsity
@@ -135,7 +135,7 @@ class _Cell:
         """Which weights stay, by ADMM under the price of adders; then they are trained in fixed point."""
         generator = self.context.generator()
         task = Weights(gate, lambda net, g: estimator_loss(net, 512, g), generator, seed=0)
-        price = AdderPrice(lambda z: tables(gate, z), fraction=5)
+        price = adders(lambda z: tables(gate, z), fraction=5)
         whole = price.measure(task.x)
         solver = replace(SOLVER, steps=max(round(SOLVER.steps * self.settings.training), 1))
         found = solver.solve(

@@ -1,4 +1,4 @@
-"""The contract suite: what the author of a menu, a price or a task runs against it.
+"""The contract suite: what the author of a menu, a price, a task or a solver runs against it.
 
 Plain assertions, so that any test runner will do:
 
@@ -11,14 +11,16 @@ Plain assertions, so that any test runner will do:
 import ast
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from shared.core.menu import Menu, Point
-from shared.core.price import Price
+from shared.core.menus import FixedPoint, Levels, Product, Sparsity
+from shared.core.price import BitPrice, LevelPrice, NonzeroPrice, Price
+from shared.core.solver import Solution, Solver
 from shared.core.task import Task
 
 MULTIPLIERS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -194,6 +196,101 @@ def check_task(task: Task, x: Tensor) -> None:
     assert torch.equal(tuned[~free], x[~free]), "fit moved coordinates that are not free"
     assert torch.equal(x, before), "fit changed x in place"
     assert not anchor.any(), "fit changed its anchor in place"
+
+
+QUARTERS = (0.0, math.pi / 2, math.pi, 3 * math.pi / 2)
+
+SOLVABLE: tuple[tuple[Menu, Price, tuple[int, int]], ...] = (
+    (Sparsity(), NonzeroPrice((3.0, 1.0, 2.0, 1.0)), (4, 2)),
+    (Levels(QUARTERS, period=4 * math.pi), LevelPrice(QUARTERS, (0.0, 1.0, 1.0, 1.0), 2.0, 4 * math.pi), (5, 1)),
+    (FixedPoint(word=3, fraction=1), BitPrice(fraction=1), (4, 1)),
+    (Product((Sparsity(), FixedPoint(2, 0)), (3, 2), sizes=(2, 1)), NonzeroPrice((2.0, 2.0, 2.0, 1.0, 1.0)), (5, 2)),
+)
+"""Menus with a price and the shape of a point, one of every kind."""
+
+
+def check_solver(solver: Solver) -> None:
+    """The laws of a solver, on small quadratics over menus of every kind. Raises `AssertionError` on the first broken.
+
+    Feasible as measured, additive prices or not; on the menu; no worse than projecting the start once; on a quadratic
+    without coupling, the point of `Menu.prox`; the same result each time; `x` not modified; `progress` called up to the
+    last step; `steps`, `converged` and `residuals` in agreement.
+    """
+    for case, (menu, price, shape) in enumerate(SOLVABLE):
+        task = _coupled(case, shape)
+        floor, ceiling = menu.budget(task.optimum, price)
+        for share in (0.0, 0.4, 1.0):
+            check_solution(solver, task, menu, price, floor + share * (ceiling - floor))
+        check_cold_limit(solver, menu, price, task.optimum)
+    check_solution(solver, _coupled(0, (6, 1)), Sparsity(), _Runs(), 4.0)
+
+
+def check_solution(solver: Solver, task: Quadratic, menu: Menu, price: Price, budget: float) -> None:
+    """The laws of one solution, started at the task's optimum."""
+    x, calls = task.optimum.clone(), list[tuple[int, int]]()
+
+    def solve() -> Solution:
+        calls.clear()
+        return solver.solve(
+            task, on=menu, price=price, budget=budget, x=x, progress=lambda k, n, _: calls.append((k, n))
+        )
+
+    name, first, solution = f"{solver!r} on {menu!r} at {budget=:g}", solve(), solve()
+    z, measured = solution.z, price.measure(solution.z)
+    assert torch.equal(x, task.optimum), f"{name}: changed the start it was given"
+    assert torch.equal(first.z, z), f"{name}: a second run ended elsewhere"
+    assert solution.measured == measured <= budget, f"{name}: says {solution.measured}, measured {measured}"
+    assert torch.equal(menu.prox(z, price, 0.0).z, z), f"{name}: {z.tolist()} is not on the menu"
+    assert solution.loss == task.loss(z), f"{name}: says loss {solution.loss}, but it is {task.loss(z)}"
+    once = menu.project(x, price, budget) if not isinstance(price, _Runs) else None
+    assert once is None or solution.loss <= task.loss(once.z) + 1e-9, f"{name}: worse than projecting the start once"
+    dones = [done for done, _ in calls]
+    assert dones, f"{name}: progress was never called"
+    assert dones == sorted(set(dones)), f"{name}: progress does not advance: {dones}"
+    assert all(done <= total for done, total in calls), f"{name}: progress beyond its total: {calls}"
+    assert dones[-1] == solution.steps, f"{name}: progress ended at {dones[-1]}, steps={solution.steps}"
+    apart = solution.residuals[-1]
+    assert not solution.converged or apart <= 0.01 * float(z.norm()) + 1e-6, (
+        f"{name}: converged, but x and z are {apart} apart"
+    )
+
+
+def check_cold_limit(solver: Solver, menu: Menu, price: Price, v: Tensor) -> None:
+    """Without coupling, `loss(z) = 1/2 ||z - v||^2`: at the price of a proximal step nothing is better than that."""
+    task = Quadratic(torch.eye(v.numel(), dtype=v.dtype), v)
+    for lam in (0.1, 0.5):
+        point = menu.prox(v, price, lam)
+        solution = solver.solve(task, on=menu, price=price, budget=point.price, x=v)
+        assert torch.equal(solution.z, point.z), (
+            f"{solver!r} on {menu!r}: prox at {lam=} is {point.z.tolist()}, the solution {solution.z.tolist()}"
+        )
+
+
+def _coupled(seed: int, shape: tuple[int, int]) -> Quadratic:
+    generator, n = torch.Generator().manual_seed(seed), math.prod(shape)
+    a = torch.randn(n, n, generator=generator, dtype=torch.float64)
+    optimum = 1.2 * torch.randn(shape, generator=generator, dtype=torch.float64)
+    return Quadratic(a @ a.T / n + 0.05 * torch.eye(n, dtype=torch.float64), optimum)
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """A target that is not additive: each block costs 2, and neighbours that are both kept share 1."""
+
+    each: tuple[float, ...] | float = 2.0
+    unit: str = "coins"
+
+    def price(self, values: Tensor) -> Tensor:
+        return NonzeroPrice(self.each).price(values)
+
+    def measure(self, z: Tensor) -> float:
+        kept = (z != 0).any(-1)
+        return float(2 * kept.sum() - (kept[1:] & kept[:-1]).sum())
+
+    def reprice(self, z: Tensor) -> "_Runs":
+        kept = (z != 0).any(-1)
+        tight = self.measure(z) / max(int(kept.sum()), 1)
+        return replace(self, each=tuple(torch.where(kept, tight, 2.0).tolist()))
 
 
 def _check_point(menu: Menu, v: Tensor, point: Point) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fpga.pricing.menus import lane_blocks
-from fpga.pricing.prices import AdderPrice, clocks, digits
+from fpga.pricing.prices import adders, clocks, digits
 from shared import ADMM, FixedPoint, Sparsity
 from shared.core.testing import Quadratic, check_price
 
@@ -19,7 +19,7 @@ def sums(z):
 
 @pytest.mark.parametrize("z", [[[0.0], [0.5], [-1.75]], [[0.0], [0.0], [0.0]], [[5.0], [5.0], [5.0]]])
 def test_adders_keep_the_contract(z):
-    check_price(AdderPrice(sums, fraction=2, base=40.0), torch.tensor(z))
+    check_price(adders(sums, fraction=2, base=40.0), torch.tensor(z))
 
 
 def test_digits_are_the_fewest():
@@ -34,17 +34,17 @@ def test_digits_are_the_fewest():
 
 def test_no_weight_that_stays_is_free():
     """A net may be built on a finer grid than the price's: what rounds to zero on this one is still an adder there."""
-    price = AdderPrice(sums, fraction=2)
+    price = adders(sums, fraction=2)
     prices = price.price(torch.tensor([[[0.0], [0.01], [-0.1], [0.25]]]))
     assert prices.tolist() == [[0.0, 10.0, 10.0, 10.0]]
     tiny = torch.full((8, 1), 0.01)
-    assert price.reprice(tiny).each == pytest.approx(sums(tiny) / 8)
+    assert price.reprice(tiny).scale == pytest.approx(sums(tiny) / 8)
 
 
 def test_admm_meets_a_budget_of_measured_tables():
     generator = torch.Generator().manual_seed(0)
     task = Quadratic(torch.eye(12), optimum=torch.randn(12, 1, generator=generator))
-    price = AdderPrice(sums, fraction=2, base=40.0)
+    price = adders(sums, fraction=2, base=40.0)
     found = ADMM().solve(task, on=FixedPoint(word=5, fraction=2), price=price, budget=120, x=task.optimum)
     assert found.measured == sums(found.z) <= 120
     assert found.measured > 90  # the budget is used
