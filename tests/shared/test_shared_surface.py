@@ -40,7 +40,8 @@ def public(module):
 
 
 def test_every_public_name_is_re_exported():
-    homes = [f"shared.core.{name}" for name in ("admm", "calibration", "menu", "price", "relax", "solver", "table", "task")]
+    files = ("admm", "calibration", "menu", "price", "relax", "solver", "table", "task")
+    homes = [f"shared.core.{name}" for name in files]
     homes += [module for module in MODULES if module.startswith("shared.core.menus.")]
     internal = {"brief", "require_methods"}  # for the errors of solvers
     internal |= {"calibration", "kept", "stated"}  # for prices of one's own
