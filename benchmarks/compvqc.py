@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from quantum.compvqc.experiment import CompVQC, CompVQCSettings
 from quantum.compvqc.page import accuracy, exact_ratio, grouped, scores
-from shared.lab import Row, mean
-from shared.lab.running.benchmark import Metric, main
+from shared.lab import Row
+from shared.lab.running.benchmark import Metric, main, over_seeds
 
 TASKS = ("digits36", "digits4", "iris", "wine", "cancer")
 TARGETS = ("nairobi", "torino")
@@ -58,18 +58,13 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
 
 
 def _geometric(rows: Sequence[Row], ratio: Callable[[Row], float], goal: str) -> Metric:
-    if not rows:
-        return Metric(None, unit="x", goal=goal)
-    logs = mean([math.log(ratio(row)) for row in rows])
-    return Metric(math.exp(logs.value), math.exp(logs.low), math.exp(logs.high), "x", goal)
+    logs = over_seeds([math.log(ratio(row)) for row in rows])
+    return Metric(*(log if log is None else math.exp(log) for log in logs[:3]), "x", goal)
 
 
 def _drop(rows: Sequence[Row]) -> Metric:
     """Points of test accuracy lost against the dense circuit on the same split."""
-    if not rows:
-        return Metric(None, unit="points", goal="<= 1")
-    it = mean([100 * (accuracy(row, "o3") - accuracy(row, "compvqc")) for row in rows])
-    return Metric(it.value, it.low, it.high, "points", "<= 1")
+    return over_seeds([100 * (accuracy(row, "o3") - accuracy(row, "compvqc")) for row in rows], "points", "<= 1")
 
 
 def _against_compilers(row: Row) -> float:

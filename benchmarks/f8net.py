@@ -9,10 +9,10 @@ run and every figure is skipped.
 import sys
 from collections.abc import Mapping, Sequence
 
-from shared.lab import Row
+from shared.lab import Estimate, Row
 from shared.lab.running.benchmark import Metric, main
 from vision.f8net.experiment import F8NetGap, F8NetSettings, archive
-from vision.f8net.figures import Estimate, accuracy, gap
+from vision.f8net.figures import accuracy, gap
 from vision.f8net.page import NETS, widest
 
 SEEDS = 5

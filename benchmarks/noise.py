@@ -37,8 +37,8 @@ from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import Data, load
 from quantum.tasks.data import Part as Samples
 from quantum.tasks.energy import Energy, energy_task, hamiltonian
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean, one_thread, to_json_data
-from shared.lab.running.benchmark import Metric, main
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, one_thread, to_json_data
+from shared.lab.running.benchmark import Metric, main, over_seeds
 
 PROBLEMS = ("tfim4", "h2")
 WIDTHS = (4, 6, 8, 10)
@@ -405,11 +405,7 @@ def _points(results: Sequence[Mapping[str, Any]], value: Callable[[Any], float],
 def _over(
     results: Sequence[Mapping[str, Any]], value: Callable[[Any], float], goal: str = "", unit: str = ""
 ) -> Metric:
-    """The mean over seeds with its interval."""
-    values = [value(result) for result in results]
-    if len(values) < 2:
-        return Metric(values[0] if values else None, unit=unit, goal=goal)
-    return Metric(*mean(values), unit=unit, goal=goal)
+    return over_seeds([value(result) for result in results], unit, goal)
 
 
 if __name__ == "__main__":

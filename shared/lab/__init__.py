@@ -10,7 +10,15 @@ from shared.lab.records.identity import JSON, canonical, fingerprint, hash_bytes
 from shared.lab.records.json_log import JsonLog, write_atomic
 from shared.lab.records.provenance import provenance
 from shared.lab.records.settings import Seeded, Settings, command_line, read_settings
-from shared.lab.records.statistics import Interval, mean, paired_bootstrap, t_quantile, wilson
+from shared.lab.records.statistics import (
+    Estimate,
+    Interval,
+    mean,
+    mean_over_seeds,
+    paired_bootstrap,
+    t_quantile,
+    wilson,
+)
 from shared.lab.records.store import Row, Store
 from shared.lab.running.context import Context, Progress
 from shared.lab.running.engine import Engine, Local, Ray, load_experiment
@@ -26,6 +34,7 @@ __all__ = [
     "Difference",
     "Download",
     "Engine",
+    "Estimate",
     "Experiment",
     "Figure",
     "Interval",
@@ -54,6 +63,7 @@ __all__ = [
     "hash_file",
     "load_experiment",
     "mean",
+    "mean_over_seeds",
     "one_thread",
     "paired_bootstrap",
     "plot",

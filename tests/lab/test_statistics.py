@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.lab import mean, paired_bootstrap, t_quantile, wilson
+from shared.lab import mean, mean_over_seeds, paired_bootstrap, t_quantile, wilson
 
 
 # Newcombe, Statistics in Medicine 17 (1998) 857, table I, method 3 (score without continuity correction).
@@ -54,6 +54,13 @@ def test_mean_of_five_seeds():
     interval = mean([1, 2, 3, 4, 5])
     assert interval.value == 3
     assert interval.high - 3 == pytest.approx(3 - interval.low) == pytest.approx(2.776445 * 0.5**0.5, rel=1e-6)
+
+
+def test_of_one_seed_there_is_a_mean_and_no_interval():
+    assert mean_over_seeds([0.25]) == (0.25, None, None)
+    assert mean_over_seeds([1, 2, 4]) == mean([1, 2, 4])
+    with pytest.raises(ValueError, match="mean: 0 sample"):
+        mean_over_seeds([])
 
 
 def test_mean_covers_as_often_as_it_says():

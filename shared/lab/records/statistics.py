@@ -16,6 +16,14 @@ class Interval(NamedTuple):
     high: float
 
 
+class Estimate(NamedTuple):
+    """An estimate whose interval is None where there is one sample alone."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """A rate from counts with Wilson's score interval; honest near 0 and 1 and for few trials.
 
@@ -50,6 +58,15 @@ def mean(samples: Sequence[float], confidence: float = 0.95) -> Interval:
     half = t_quantile(0.5 + _check(confidence) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
     middle = float(values.mean())
     return Interval(middle, float(middle - half), float(middle + half))
+
+
+def mean_over_seeds(samples: Sequence[float]) -> Estimate:
+    """The mean of one figure per seed, with its 95 % interval as `mean` where there are two seeds or more.
+
+    >>> mean_over_seeds([0.5])
+    Estimate(value=0.5, low=None, high=None)
+    """
+    return Estimate(*mean(samples)) if len(samples) != 1 else Estimate(float(samples[0]))
 
 
 def paired_bootstrap(

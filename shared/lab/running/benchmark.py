@@ -14,6 +14,7 @@ from shared.lab.records.identity import to_json_data
 from shared.lab.records.json_log import write_atomic
 from shared.lab.records.provenance import provenance
 from shared.lab.records.settings import Settings
+from shared.lab.records.statistics import mean_over_seeds
 from shared.lab.records.store import Row, Store
 from shared.lab.running.experiment import Experiment
 from shared.lab.running.runner import run
@@ -45,6 +46,15 @@ class Metric(NamedTuple):
         if sign not in _COMPARISONS:
             raise ValueError(f"goal {self.goal!r}: needs `>=`, `<=`, `>` or `<` and a number")
         return bool(_COMPARISONS[sign](self.value, float(bound)))
+
+
+def over_seeds(values: Sequence[float], unit: str = "", goal: str = "") -> Metric:
+    """The mean of one value per seed: its interval needs two seeds, and without any it was not measured.
+
+    >>> over_seeds([4.5], "x", ">= 4")
+    Metric(value=4.5, low=None, high=None, unit='x', goal='>= 4')
+    """
+    return Metric(*mean_over_seeds(values), unit, goal) if values else Metric(None, unit=unit, goal=goal)
 
 
 def main(
