@@ -21,7 +21,7 @@ from quantum.noise.attribution import evaluate, is_too_wide
 from quantum.noise.engine.noisy import NoisyCircuit, Part
 from quantum.noise.engine.pauli import gate_transfer
 from quantum.noise.workload import MeasurementSetting, Workload
-from quantum.tasks.training import descend
+from quantum.tasks.training import train_weights
 
 _NO_GATES = ("barrier", "delay", "measure")
 
@@ -52,7 +52,7 @@ class NoiseAware:
         training, judge = Tunable(train, self.scale), Tunable(val, self.scale)
         points = [training.angles]
         for _ in range(self.rounds):
-            points.append(descend(training.loss, points[-1], self.steps, self.rate))
+            points.append(train_weights(training.loss, points[-1], self.steps, self.rate))
         return max(points, key=judge.selection_score)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from quantum.circuits.circuit import Circuit
 from quantum.circuits.readout import Readout
 from shared import penalty
+from shared.training.loop import Schedule, descend
 
 
 @dataclass(frozen=True)
@@ -26,19 +27,15 @@ class Training:
     inner_rate: float = 0.03
 
 
-def descend(
+def train_weights(
     loss: Callable[[Tensor], Tensor], start: Tensor, steps: int, rate: float, *, falling: bool = False
 ) -> Tensor:
-    """`start` after `steps` of Adam on `loss`; with `falling`, the rate goes to 0 along a cosine."""
+    """`start` after `steps` of Adam on `loss`; with `falling`, the rate goes to 0 along a cosine.
+
+    Raises `ValueError` where the loss becomes NaN or infinite.
+    """
     x = start.detach().clone().requires_grad_()
-    optimiser = torch.optim.Adam([x], lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if falling else None
-    for _ in range(steps):
-        optimiser.zero_grad()
-        loss(x).backward()
-        optimiser.step()
-        if schedule is not None:
-            schedule.step()
+    descend([x], lambda: loss(x), Schedule(steps, rate=rate, floor=0.0 if falling else rate))
     return x.detach()
 
 
@@ -84,7 +81,7 @@ class CircuitTask(abc.ABC):
         if free is not None:
             return self.retrain(x[:, 0], free[:, 0], x.T)[0][:, None]
         t = self.training
-        return descend(
+        return train_weights(
             lambda w: self.objective(w[:, 0], "train") + penalty(w, anchor, rho), x, t.inner_steps, t.inner_rate
         )
 
@@ -106,4 +103,4 @@ class CircuitTask(abc.ABC):
     def train(self, weights: Tensor) -> Tensor:
         """Trains from `weights` `(..., circuit.weights)`; several starts, as leading axes, run together."""
         t = self.training
-        return descend(lambda w: self.objective(w, "train").sum(), weights, t.steps, t.rate, falling=True)
+        return train_weights(lambda w: self.objective(w, "train").sum(), weights, t.steps, t.rate, falling=True)

@@ -121,14 +121,14 @@ class _Cell:
 
     def train(self) -> JSON:
         return to_lists(
-            train_estimator(self.context.generator(), self.scaled(Schedule()), report=self.context.progress)
+            train_estimator(self.context.generator(), self.scaled(Schedule()), progress=self.context.progress)
         )
 
     def wide(self, gate: DelayGate) -> JSON:
         return to_json(calibrated(gate, self.context.generator(), WIDE).program())
 
     def fixed(self, gate: DelayGate) -> JSON:
-        net = train_fixed(gate, self.context.generator(), schedule=self.scaled(TUNING), report=self.context.progress)
+        net = train_fixed(gate, self.context.generator(), schedule=self.scaled(TUNING), progress=self.context.progress)
         return to_json(net.program())
 
     def small(self, gate: DelayGate) -> JSON:
@@ -148,7 +148,7 @@ class _Cell:
         )
         left = with_weights(gate, found.x)
         keep = [weight != 0 for weight in with_weights(gate, found.z).parameters() if weight.ndim > 1]
-        net = train_fixed(left, generator, keep=keep, schedule=self.scaled(TUNING), report=self.context.progress)
+        net = train_fixed(left, generator, keep=keep, schedule=self.scaled(TUNING), progress=self.context.progress)
         return {
             "program": to_json(net.program()),
             "weights": int(sum(mask.sum() for mask in keep)),

@@ -1,29 +1,25 @@
 """Training, one epoch at a time, so that a killed run goes on from the last whole one."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
-Report = Callable[[int, int, str], None]
-
-
-class Examples(Protocol):
-    """What an epoch runs over."""
-
-    def __len__(self) -> int: ...
-
-    def batch(self, picked: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Inputs and class numbers of the examples `picked`, varied by `generator` where training varies them."""
+from shared.core.task import Progress
+from shared.training.data import Batches
+from shared.training.device import choose
+from shared.training.loop import AbstractSchedule, descent
 
 
 @dataclass(frozen=True)
-class Schedule:
+class NesterovCosine(AbstractSchedule):
     """SGD with Nesterov momentum: the rate rises on a line to `rate` over the share `warm` of all steps, then falls to
     zero along a cosine. Weights decay; biases, norms and clipping levels do not.
     """
@@ -35,10 +31,22 @@ class Schedule:
     momentum: float = 0.9
     decay: float = 5e-4
 
+    def optimiser(self, parameters: Iterable[Tensor]) -> Optimizer:
+        parameters = list(parameters)
+        groups: list[dict[str, Any]] = [
+            {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": self.decay},
+            {"params": [parameter for parameter in parameters if parameter.ndim <= 1]},
+        ]
+        return torch.optim.SGD(groups, lr=self.rate, momentum=self.momentum, nesterov=True)
+
+    def set_rate(self, optimiser: Optimizer, epoch: int, step: int, steps: int) -> None:
+        for group in optimiser.param_groups:
+            group["lr"] = self.rate_at((epoch + step / steps) / self.epochs)
+
     def rate_at(self, done: float) -> float:
         """The rate after the share `done` of all steps.
 
-        >>> schedule = Schedule(epochs=1, rate=0.2, warm=0.2)
+        >>> schedule = NesterovCosine(epochs=1, rate=0.2, warm=0.2)
         >>> [round(schedule.rate_at(done), 3) for done in (0, 0.1, 0.2, 0.6, 1)]
         [0.0, 0.1, 0.2, 0.1, 0.0]
         """
@@ -47,66 +55,98 @@ class Schedule:
         return self.rate * (1 + math.cos(math.pi * (done - self.warm) / (1 - self.warm))) / 2
 
 
+@dataclass(frozen=True)
+class OneCycle(AbstractSchedule):
+    """AdamW, the rate rising from `rate / 25` to `rate` over the first 30 % of all steps and falling to nearly zero
+    after them, both along cosines, while beta1 goes from 0.95 to 0.85 and back (Smith 2018, arXiv 1803.09820).
+
+    The numbers are those of `torch.optim.lr_scheduler.OneCycleLR`, step by step.
+    """
+
+    epochs: int
+    rate: float
+    batch: int = 128
+    decay: float = 1e-3
+
+    def optimiser(self, parameters: Iterable[Tensor]) -> Optimizer:
+        return torch.optim.AdamW(parameters, lr=self.rate, weight_decay=self.decay)
+
+    def set_rate(self, optimiser: Optimizer, epoch: int, step: int, steps: int) -> None:
+        done, total = epoch * steps + step, self.epochs * steps
+        peak, last = 0.3 * total - 1, total - 1
+        first = self.rate / 25
+        if done <= peak:
+            rate, beta = (_cosine(*ends, done / peak) for ends in ((first, self.rate), (0.95, 0.85)))
+        else:
+            share = (done - peak) / (last - peak)
+            rate, beta = (_cosine(*ends, share) for ends in ((self.rate, first / 1e4), (0.85, 0.95)))
+        for group in optimiser.param_groups:
+            group["lr"], group["betas"] = rate, (beta, group["betas"][1])
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (math.cos(math.pi * share) + 1)
+
+
 class Trainer:
-    """A net, its optimiser, and how far it has come; `state` and `restore` carry all of it over a kill."""
+    """A net, its optimiser, and the epochs behind it; `state` and `restore` carry all of it over a kill.
 
-    def __init__(self, net: nn.Module, schedule: Schedule) -> None:
+    `loss` takes the net's output and the batch's targets. `device` is where the net moves to, as
+    `shared.training.device.choose` reads it. Takes any schedule of epochs: `NesterovCosine`, `OneCycle`.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        schedule: NesterovCosine | OneCycle,
+        loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+        device: str | None = None,
+    ) -> None:
+        self.device = choose(device)
         # Channels last: a training step takes a third less time on a CPU.
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.net, self.schedule, self.epoch = net, schedule, 0
-        weights = [parameter for parameter in net.parameters() if parameter.ndim > 1]
-        others = [parameter for parameter in net.parameters() if parameter.ndim <= 1]
-        groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": schedule.decay}, {"params": others}]
-        self.optimiser = torch.optim.SGD(groups, lr=schedule.rate, momentum=schedule.momentum, nesterov=True)
+        net.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net, self.schedule, self.loss, self.epoch = net, schedule, loss, 0
+        self.optimiser = schedule.optimiser(net.parameters())
 
-    def run_epoch(self, examples: Examples, generator: torch.Generator, report: Report | None = None) -> float:
-        """Trains on whole batches of examples in a drawn order; the mean loss.
-
-        Raises `ValueError` where it diverges.
-        """
+    def run_epoch(self, batches: Batches, progress: Progress | None = None) -> float:
+        """Trains on each of `batches`; the mean loss. Raises `ValueError` where it diverges."""
         self.net.train()
-        batch = min(self.schedule.batch, len(examples))
-        order = torch.randperm(len(examples), generator=generator).split(batch)
-        # Statistics of a small rest would be poor; the examples in it come up in another epoch.
-        order = order[:-1] if len(order[-1]) < batch else order
-        losses = []
-        for step, picked in enumerate(order):
-            self._set_rate((self.epoch + step / len(order)) / self.schedule.epochs)
-            losses.append(self._step(*examples.batch(picked, generator)))
-            if report is not None and step % 20 == 0:
-                report(step, len(order), f"loss {np.mean(losses[-20:]):.3f}")
+        losses: list[float] = []
+        steps = (partial(self._loss, x, y) for x, y in batches)
+        for loss in descent(self.optimiser, self.schedule, steps, len(batches), self.epoch):
+            losses.append(loss)
+            if progress is not None and len(losses) % 20 == 1:
+                progress(len(losses) - 1, len(batches), f"loss {np.mean(losses[-20:]):.3f}")
         self.epoch += 1
         return float(np.mean(losses))
 
-    def _set_rate(self, done: float) -> None:
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.schedule.rate_at(done)
-
-    def _step(self, x: Tensor, labels: Tensor) -> float:
-        self.optimiser.zero_grad()
-        loss = cross_entropy(self.net(x), labels)
-        if not loss.isfinite():
-            raise ValueError(f"training diverged: loss {loss.item():g} in epoch {self.epoch + 1} of {self.schedule}")
-        loss.backward()
-        self.optimiser.step()
-        return loss.item()
+    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.loss(self.net(x.to(self.device)), y.to(self.device))
 
     def state(self) -> dict[str, Tensor]:
-        """The net's numbers, `net.NAME`, and the momentum of each parameter, `momentum.NAME`."""
-        moved = {name: self.optimiser.state[p].get("momentum_buffer") for name, p in self.net.named_parameters()}
-        return {f"net.{name}": value for name, value in self.net.state_dict().items()} | {
-            f"momentum.{name}": value for name, value in moved.items() if value is not None
-        }
-
-    def restore(self, state: dict[str, Tensor], epoch: int) -> None:
-        """Goes on from a `state` after `epoch` epochs."""
-        self.epoch = epoch
-        self.net.load_state_dict(_under("net.", state))
-        moved = _under("momentum.", state)
+        """On the CPU: the number of `epoch`s, the net's numbers, `net.NAME`, and the optimiser's,
+        `optimiser.KEY.NAME` for each parameter.
+        """
+        numbers = {f"net.{name}": value for name, value in self.net.state_dict().items()}
         for name, parameter in self.net.named_parameters():
-            if name in moved:
-                self.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(moved[name])
+            for key, value in self.optimiser.state[parameter].items():
+                if isinstance(value, Tensor):
+                    numbers[f"optimiser.{key}.{name}"] = value
+        return {name: value.detach().cpu() for name, value in numbers.items()} | {"epoch": torch.tensor(self.epoch)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Goes on from a `state` of a trainer like this one."""
+        self.epoch = int(state["epoch"])
+        self.net.load_state_dict(
+            {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
+        )
+        for parameter_name, parameter in self.net.named_parameters():
+            for name, value in state.items():
+                head, _, tail = name.partition(".")
+                if head == "optimiser" and tail.partition(".")[2] == parameter_name:
+                    self.optimiser.state[parameter][tail.partition(".")[0]] = _like(value, parameter)
 
 
-def _under(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+def _like(value: Tensor, parameter: Tensor) -> Tensor:
+    """On the parameter's device and in its layout; a count of steps stays where it is."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value.clone()

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from shared.core.admm import ADMM
 from shared.core.menus import FixedPoint, Product
-from shared.training.loop import Report, Schedule
+from shared.core.task import Progress
+from shared.training.loop import Schedule
 from shared.weights.bytes import PackedBytes
 from shared.weights.grid import weight_grid
 from shared.weights.task import Weights
@@ -46,7 +47,7 @@ def compress(
     word: int = 4,
     solver: ADMM = SOLVER,
     tuning: Schedule = TUNING,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> Compressed:
     """The network of `task` in at most `budget` bytes, header, bitmap and biases included.
 
@@ -57,7 +58,7 @@ def compress(
     """
     menu, price = weight_grid(task.net, word), packed_price(task.net, word)
     headers = HEADER * len(menu.parts)
-    found = solver.solve(task, on=menu, price=price, budget=budget - headers, x=task.x, progress=report)
+    found = solver.solve(task, on=menu, price=price, budget=budget - headers, x=task.x, progress=progress)
     there = found.z != 0
     tuned = task.fit_on(lambda x: rounded(x, menu) * there, torch.where(there, found.x, found.z), tuning)
     z, loss = min(((found.z, found.loss), (tuned, task.loss(tuned))), key=lambda pair: pair[1])

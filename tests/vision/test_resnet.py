@@ -7,7 +7,8 @@ from pictures import coloured_noise
 
 from shared.f8net import F8Net
 from shared.integer import audit, run
-from shared.training.epochs import Schedule, Trainer
+from shared.training.data import Shuffled
+from shared.training.epochs import NesterovCosine, Trainer
 from vision.data.augment import PIXEL, Augmented, as_input
 from vision.data.cifar10 import SHAPE
 from vision.f8net.evaluate import correct, logits, program_logits, right
@@ -44,9 +45,9 @@ def trained():
     images = coloured_noise(16)
     net = drawn(4, torch.Generator().manual_seed(0))
     fixed = F8Net(net, shape=SHAPE, input=PIXEL).calibrate(as_input(torch.from_numpy(images.pixels)))
-    trainer = Trainer(fixed, Schedule(epochs=2, rate=0.05, batch=32))
+    trainer = Trainer(fixed, NesterovCosine(epochs=2, rate=0.05, batch=32))
     for _ in range(2):
-        trainer.run_epoch(Augmented(images), torch.Generator().manual_seed(1))
+        trainer.run_epoch(Shuffled(Augmented(images), 32, torch.Generator().manual_seed(1)))
     return fixed.eval()
 
 

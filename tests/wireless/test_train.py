@@ -96,7 +96,7 @@ def test_the_curriculum_makes_wrong_signs_exactly_where_llrs_point_to_one():
 
 def test_progress_is_reported():
     seen = []
-    train_estimator(seeded(), Schedule(steps=100, batch=8), report=lambda *said: seen.append(said))
+    train_estimator(seeded(), Schedule(steps=100, batch=8), progress=lambda *said: seen.append(said))
     assert seen == [(50, 100, "training the estimator"), (100, 100, "training the estimator")]
 
 

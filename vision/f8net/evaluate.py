@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.integer import Program, outputs
+from shared.training.device import device_of
 from vision.data.augment import as_input
 from vision.data.cifar10 import Images
 
@@ -25,7 +26,7 @@ def logits(net: nn.Module, images: Images) -> NDArray[np.float32]:
 
 
 def _logits(net: nn.Module, pixels: Tensor) -> NDArray[np.float32]:
-    said: NDArray[np.float32] = net(as_input(pixels)).numpy()
+    said: NDArray[np.float32] = net(as_input(pixels.to(device_of(net)))).cpu().numpy()
     return said
 
 

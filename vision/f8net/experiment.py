@@ -17,7 +17,8 @@ from shared.f8net import F8Net
 from shared.integer import Program, audit
 from shared.integer.files import to_json
 from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file, one_thread
-from shared.training.epochs import Schedule, Trainer
+from shared.training.data import Shuffled
+from shared.training.epochs import NesterovCosine, Trainer
 from vision.data.augment import PIXEL, Augmented, as_input
 from vision.data.cifar10 import ARCHIVE, CAVEAT, CIFAR10, SHAPE, Images, load
 from vision.f8net.evaluate import correct, logits, program_logits, right
@@ -87,9 +88,9 @@ class _Cell:
 
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
-        first = Schedule(s.epochs, s.rate, batch=s.batch)
+        first = NesterovCosine(s.epochs, s.rate, batch=s.batch)
         # The rate begins high: both nets go on from weights that are good already.
-        more = Schedule(s.tuning, s.tuning_rate, warm=0.0, batch=s.batch)
+        more = NesterovCosine(s.tuning, s.tuning_rate, warm=0.0, batch=s.batch)
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
         float_net, float_epochs = self.trained("float", drawn(s.width, torch.Generator().manual_seed(seed)), first)
         control, control_epochs = self.trained("control", copy.deepcopy(float_net), more)
@@ -104,21 +105,21 @@ class _Cell:
             "correct": {**counts["correct"], "calibrated": before},
         }
 
-    def trained(self, name: str, net: Net, schedule: Schedule) -> tuple[Net, list[Mapping[str, JSON]]]:
+    def trained(self, name: str, net: Net, schedule: NesterovCosine) -> tuple[Net, list[Mapping[str, JSON]]]:
         """The net after all epochs of a schedule, and what each of them came to."""
         trainer, told = Trainer(net, schedule), []
         for number in range(1, schedule.epochs + 1):
             about = self.context.stage(f"{name}, epoch {number}/{schedule.epochs}", partial(self.epoch, name, trainer))
-            trainer.restore(_from_text(about.pop("state")), number)
+            trainer.restore(_from_text(about.pop("state")))
             told.append(about)
+        net.cpu()
         return net, told
 
     def epoch(self, name: str, trainer: Trainer) -> JSON:
         started = time.process_time()
         title = f"{name}, epoch {trainer.epoch + 1}/{trainer.schedule.epochs}"
         loss = trainer.run_epoch(
-            Augmented(self.train),
-            self.context.generator(),
+            Shuffled(Augmented(self.train), trainer.schedule.batch, self.context.generator()),
             lambda done, total, note: self.context.progress(done, total, f"{title}, {note}"),
         )
         spent, held_back = time.process_time() - started, self.loaded.validation

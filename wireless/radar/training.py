@@ -7,24 +7,26 @@ import numpy as np
 import torch
 from torch import nn
 
+from shared.training.data import Pairs, Shuffled
+from shared.training.epochs import OneCycle, Trainer
 from wireless.radar.waveforms import draw
 
 BATCH: Final = 128
 
 
-def train(net: nn.Module, examples: int, epochs: int, rate: float, rng: np.random.Generator) -> Iterator[int]:
-    """Trains `net` on fresh examples, yielding after every epoch; AdamW, one cycle of the rate (Smith 2018)."""
-    x, y = draw(examples, rng)
+def train(
+    net: nn.Module, examples: int, epochs: int, rate: float, rng: np.random.Generator, device: str | None = None
+) -> Iterator[int]:
+    """Trains `net` on fresh examples, yielding after every epoch; AdamW, one cycle of the rate (Smith 2018).
+
+    On `device` as `shared.training.device.choose` reads it; at the end the net is back on the CPU. Raises `ValueError`
+    where training diverges.
+    """
+    pairs = Pairs(*draw(examples, rng))
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    steps = examples // BATCH
-    adam = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-3)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(adam, rate, total_steps=epochs * steps)
+    trainer = Trainer(net, OneCycle(epochs, rate, BATCH), device=device)
+    batches = Shuffled(pairs.to(trainer.device), BATCH, generator)
     for epoch in range(1, epochs + 1):
-        net.train()
-        for chosen in torch.randperm(examples, generator=generator)[: steps * BATCH].split(BATCH):
-            adam.zero_grad()
-            nn.functional.cross_entropy(net(x[chosen]), y[chosen]).backward()
-            adam.step()
-            cycle.step()
+        trainer.run_epoch(batches)
         yield epoch
-    net.eval()
+    net.eval().cpu()

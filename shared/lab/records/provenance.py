@@ -28,6 +28,7 @@ def provenance(command: str) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": _cpu(),
         "threads": _threads(),
+        "device": _device(),
     }
 
 
@@ -103,6 +104,12 @@ def _cpu() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{models[0]} ({os.cpu_count()} cores)" if models else f"{platform.machine()} ({os.cpu_count()} cores)"
+
+
+def _device() -> str:
+    """What tensors were computed on: a GPU's name once torch has started it in this process, else `cpu`."""
+    cuda = sys.modules["torch"].cuda if "torch" in sys.modules else None
+    return str(cuda.get_device_name()) if cuda is not None and cuda.is_initialized() else "cpu"
 
 
 def _threads() -> int:

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shared.core.task import Progress
 from shared.f8net import F8Net, keep_zeros
 from shared.integer import Program, outputs
 from shared.integer.format import Format
-from shared.training.loop import Report, Schedule, descend
+from shared.training.loop import Schedule, descend
 from wireless.ofdm.channel.profile import TAPS
 from wireless.ofdm.neural.estimator import FLOOR, AbstractGateEstimator, DelayGate, delays, seen_by
 from wireless.ofdm.training.blocks import estimator_loss, fading
@@ -35,7 +36,7 @@ def train_fixed(
     word: int = 8,
     keep: Sequence[Tensor] | None = None,
     schedule: Schedule = TUNING,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> F8Net:
     """`gate` in `word` bits, fine-tuned; where `keep`, one mask for each weight matrix, is False, weights stay zero."""
     read = input_format(word)
@@ -51,8 +52,8 @@ def train_fixed(
         list(fixed.parameters()),
         lambda: estimator_loss(scores, schedule.batch, generator),
         schedule,
-        report,
-        "training in fixed point",
+        progress=progress,
+        note="training in fixed point",
     )
     return fixed.eval()
 

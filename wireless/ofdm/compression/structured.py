@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from shared import ADMM, Grouping, Levels, NonzeroPrice, Product, Sparsity
-from shared.training.loop import Report
+from shared.core.task import Progress
 from shared.weights.task import Rows
 from wireless.ofdm.neural import ContextNet, DelayGate, SyndromeNet
 
@@ -29,7 +29,9 @@ def unit_macs(net: nn.Module) -> dict[str, int]:
     raise ValueError(f"no units of {type(net).__name__} are known: needs a DelayGate, a ContextNet or a SyndromeNet")
 
 
-def prune_units(task: Rows, share: float, solver: ADMM = SOLVER, report: Report | None = None) -> tuple[nn.Module, int]:
+def prune_units(
+    task: Rows, share: float, solver: ADMM = SOLVER, progress: Progress | None = None
+) -> tuple[nn.Module, int]:
     """The network of `task` with units worth at most `share` of their MACs, the others zero, and how many MACs went.
 
     `without_units` makes smaller matrices of it. Raises ValueError for a share outside 0 to 1.
@@ -41,7 +43,7 @@ def prune_units(task: Rows, share: float, solver: ADMM = SOLVER, report: Report 
     menu = Product([Sparsity() if name in each else Levels(()) for name, _ in counts], [n for _, n in counts])
     price = NonzeroPrice(tuple(float(each.get(name, 0)) for name, n in counts for _ in range(n)), "MAC")
     whole = price.measure(torch.ones_like(task.x))
-    found = solver.solve(task, on=menu, price=price, budget=share * whole, x=task.x, progress=report)
+    found = solver.solve(task, on=menu, price=price, budget=share * whole, x=task.x, progress=progress)
     net = deepcopy(task.net)
     net.load_state_dict(task.parameters(found.z), strict=False)
     return net.eval(), round(whole - found.measured)

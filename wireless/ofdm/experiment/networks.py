@@ -97,8 +97,8 @@ class Networks:
 
     @cached_property
     def stages(self) -> Mapping[str, Callable[[], JSON]]:
-        def behind(generator: torch.Generator, schedule: Schedule, report: Any = None) -> nn.Module:
-            return train_demapper(self.estimator, generator, schedule, report)
+        def behind(generator: torch.Generator, schedule: Schedule, progress: Any = None) -> nn.Module:
+            return train_demapper(self.estimator, generator, schedule, progress)
 
         trained: dict[str, tuple[Callable[..., nn.Module], Schedule]] = {
             "estimator": (train_estimator, Schedule()),
@@ -118,7 +118,7 @@ class Networks:
 
     def train(self, name: str, trainer: Callable[..., nn.Module], schedule: Schedule) -> JSON:
         started = time.process_time()
-        net = trainer(self.context.generator(), self.scaled(schedule), report=self.context.progress)
+        net = trainer(self.context.generator(), self.scaled(schedule), progress=self.context.progress)
         self.context.artefact(f"{name}.safetensors", to_bytes(net))
         parameters = sum(parameter.numel() for parameter in net.parameters())
         return {"parameters": parameters, "cpu_s": time.process_time() - started, "weights": to_lists(net)}
@@ -127,7 +127,7 @@ class Networks:
         started, plan, generator = time.process_time(), self.plans[name], self.context.generator()
         task = Weights(self.net(name), self.draw(name, generator), generator, 0, self.scaled(plan.fit))
         solver, tuning = self.scaled(plan.solver), self.scaled(plan.tuning)
-        found = packing.compress(task, plan.bytes, plan.word, solver, tuning, report=self.context.progress)
+        found = packing.compress(task, plan.bytes, plan.word, solver, tuning, progress=self.context.progress)
         self.context.artefact(f"{name}.packed", found.packed)
         return {
             "bytes": len(found.packed),
@@ -144,7 +144,7 @@ class Networks:
         started, generator = time.process_time(), self.context.generator()
         fit = self.scaled(self.plans[name].fit)
         task = Rows(self.net(name), self.draw(name, generator), generator, 0, fit)
-        net, gone = prune_units(task, UNITS, self.scaled(structured.SOLVER), report=self.context.progress)
+        net, gone = prune_units(task, UNITS, self.scaled(structured.SOLVER), progress=self.context.progress)
         kept = to_lists(net)
         small = without_units(net)
         self.context.artefact(f"{name}-units.safetensors", to_bytes(small))

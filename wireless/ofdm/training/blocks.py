@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from shared.training.loop import Report, Schedule, descend, seeded
+from shared.core.task import Progress
+from shared.training.loop import Schedule, descend, seeded
 from wireless.ofdm.channel.impairment_set import drawn
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.channel.profile import TAPS
@@ -35,7 +36,7 @@ def train_estimator(
     generator: torch.Generator,
     schedule: Schedule | None = None,
     hidden: Sequence[int] = TINY,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> DelayGate:
     """A delay gate trained on exponential channels; the same for the same generator state and machine."""
     schedule = schedule or Schedule()
@@ -44,8 +45,8 @@ def train_estimator(
         list(net.parameters()),
         lambda: estimator_loss(net, schedule.batch, generator),
         schedule,
-        report,
-        "training the estimator",
+        progress=progress,
+        note="training the estimator",
     )
     return net.eval()
 
@@ -79,12 +80,20 @@ def gaussian(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     return torch.view_as_complex(parts)
 
 
-def train_dense(generator: torch.Generator, schedule: Schedule | None = None, report: Report | None = None) -> DenseNet:
+def train_dense(
+    generator: torch.Generator, schedule: Schedule | None = None, progress: Progress | None = None
+) -> DenseNet:
     """A dense estimator trained on the channels of `train_estimator`, its error's variance by maximum likelihood."""
     schedule = schedule or Schedule()
     net = seeded(DenseNet, generator)
     parameters = list(net.parameters())
-    descend(parameters, lambda: dense_loss(net, schedule.batch, generator), schedule, report, "training the dense one")
+    descend(
+        parameters,
+        lambda: dense_loss(net, schedule.batch, generator),
+        schedule,
+        progress=progress,
+        note="training the dense one",
+    )
     return net.eval()
 
 
@@ -111,7 +120,7 @@ GROWING: Lessons = ((3, 0.2), (5, 0.2), (7, 0.6))
 def train_decoder(
     generator: torch.Generator,
     schedule: Schedule = DECODER,
-    report: Report | None = None,
+    progress: Progress | None = None,
     lessons: Lessons = AT_ONCE,
 ) -> SyndromeNet:
     """A decoder trained from few errors to many: on single errors the syndrome shows each of them alone.
@@ -127,7 +136,7 @@ def train_decoder(
         llr, wrong = noisy_code(schedule.batch, level, generator)
         return binary_cross_entropy_with_logits(net(features(llr, code)), targets(wrong, code))
 
-    descend(list(net.parameters()), loss, schedule, report, "training the decoder")
+    descend(list(net.parameters()), loss, schedule, progress=progress, note="training the decoder")
     return net.eval()
 
 
@@ -172,12 +181,18 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor, int]
 
 
 def train_demapper(
-    estimator: Estimator, generator: torch.Generator, schedule: Schedule = DEMAPPER, report: Report | None = None
+    estimator: Estimator, generator: torch.Generator, schedule: Schedule = DEMAPPER, progress: Progress | None = None
 ) -> ContextNet:
     """A demapper trained behind `estimator` on exponential channels and radios drawn from the impairment set."""
     pool = impaired(estimator, schedule.batch, generator)
     net, turn = seeded(ContextNet, generator), cycle(pool)
-    descend(list(net.parameters()), lambda: demapper_loss(net, next(turn)), schedule, report, "training the demapper")
+    descend(
+        list(net.parameters()),
+        lambda: demapper_loss(net, next(turn)),
+        schedule,
+        progress=progress,
+        note="training the demapper",
+    )
     return net.eval()
 
 

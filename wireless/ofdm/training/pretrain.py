@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from shared.core.task import Progress
 from shared.lab import one_thread
 from shared.lab.records.json_log import write_atomic
 from shared.lab.records.provenance import provenance
-from shared.training.loop import Report, Schedule
+from shared.training.loop import Schedule
 from shared.weights.files import to_bytes
 from wireless.ofdm.neural import NeuralEstimator
 from wireless.ofdm.neural.estimator import WIDE
@@ -26,19 +27,19 @@ def networks(
     estimator: Schedule | None = None,
     demapper: Schedule = DEMAPPER,
     decoder: Schedule = DECODER,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[tuple[str, nn.Module]]:
     """Every network with the name of its file, each from a generator of its own; the demapper behind the first."""
 
     def generator() -> torch.Generator:
         return torch.Generator().manual_seed(seed)
 
-    gate = train_estimator(generator(), estimator, report=report)
+    gate = train_estimator(generator(), estimator, progress=progress)
     yield "neural", gate
-    yield "neural-5k", train_estimator(generator(), estimator, WIDE, report)
-    yield "dense", train_dense(generator(), estimator, report)
-    yield "demapper", train_demapper(NeuralEstimator.of(gate), generator(), demapper, report)
-    yield "decoder", train_decoder(generator(), decoder, report)
+    yield "neural-5k", train_estimator(generator(), estimator, WIDE, progress)
+    yield "dense", train_dense(generator(), estimator, progress)
+    yield "demapper", train_demapper(NeuralEstimator.of(gate), generator(), demapper, progress)
+    yield "decoder", train_decoder(generator(), decoder, progress)
 
 
 def main() -> None:
@@ -51,11 +52,11 @@ def main() -> None:
     code = provenance("")
     commit = f"{code['commit']}, changed" if code["dirty"] else str(code["commit"])
     about = {"seed": str(given.seed), "commit": commit, "torch": torch.__version__}
-    for name, net in networks(given.seed, report=_told):
+    for name, net in networks(given.seed, progress=_show):
         write_atomic(given.out / f"{name}.safetensors", to_bytes(net, about))
 
 
-def _told(done: int, total: int, note: str) -> None:
+def _show(done: int, total: int, note: str) -> None:
     print(f"\r{note} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
