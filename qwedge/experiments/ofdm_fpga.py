@@ -23,7 +23,7 @@ from shared.lab import JSON, Context, Experiment, Number, Page, Row, Seeded, Tab
 from shared.training.loop import Schedule
 from shared.weights.files import from_lists, to_lists
 from shared.weights.packing import SOLVER
-from shared.weights.task import Weights
+from shared.weights.task import ParameterTask
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.compression.fixed_point import TUNING, FixedEstimator, calibrated, train_fixed
 from wireless.ofdm.link.errors import GROUP, errors
@@ -134,7 +134,7 @@ class _Cell:
     def small(self, gate: DelayGate) -> JSON:
         """Which weights stay, by ADMM under the price of adders; then they are trained in fixed point."""
         generator = self.context.generator()
-        task = Weights(gate, lambda net, g: estimator_loss(net, 512, g), generator, seed=0)
+        task = ParameterTask(gate, lambda net, g: estimator_loss(net, 512, g), generator)
         price = adders(lambda z: tables(gate, z), fraction=5)
         whole = price.measure(task.x)
         solver = replace(SOLVER, steps=max(round(SOLVER.steps * self.settings.training), 1))

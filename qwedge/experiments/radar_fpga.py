@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from fpga.design.devices import device
 from fpga.folded import plan
 from fpga.pricing.prices import clocks
-from shared import ADMM, NonzeroPrice, Sparsity
+from shared import ADMM, Sparsity
 from shared.f8net import F8Net, keep_zeros
 from shared.integer import Program, audit, outputs
 from shared.lab import JSON, Context
 from shared.training.loop import Schedule
-from shared.weights.task import Weights
+from shared.weights.task import ParameterTask
 from wireless.radar import network, training, waveforms
 
 INTERVAL: Final = 80_000
@@ -87,12 +87,16 @@ class Comparison:
 
         for name, positions in POSITIONS.items():
             layer: Any = net.train().get_submodule(name)
-            task = Weights(net, loss, generator, seed=0, schedule=BATCHES)
-            price = only(net, layer.weight, clocks(tuple(layer.weight.shape), 1, positions))
-            found = solver.solve(
-                task, on=Sparsity(), price=price, budget=INTERVAL, x=task.x, progress=self.context.progress
+            task = ParameterTask(net, loss, generator, BATCHES, select={f"{name}.weight"})
+            solution = solver.solve(
+                task,
+                on=task.menu(Sparsity()),
+                price=task.price(clocks(tuple(layer.weight.shape), 1, positions)),
+                budget=INTERVAL,
+                x=task.x,
+                progress=self.context.progress,
             )
-            nn.utils.vector_to_parameters(found.z[:, 0], net.parameters())
+            nn.utils.vector_to_parameters(solution.z[:, 0], net.parameters())
             keep_zeros(layer, layer.weight.detach() != 0)
         return net
 
@@ -104,13 +108,6 @@ class Comparison:
         fixed.calibrate(waveforms.draw(512, self.context.rng)[0])
         self.trained(fixed, max(self.epochs // 6, 1), IN_FIXED_POINT)
         return described(fixed.eval().program(), *self.tried)
-
-
-def only(net: nn.Module, weight: Tensor, price: NonzeroPrice) -> NonzeroPrice:
-    """`price` for the elements of one weight of `net`; its other parameters are free."""
-    assert isinstance(price.each, tuple)
-    each = [price.each if p is weight else (0.0,) * p.numel() for p in net.parameters()]
-    return NonzeroPrice(sum(each, ()), price.unit)
 
 
 def described(program: Program, x: Tensor, y: Tensor) -> dict[str, JSON]:

@@ -11,7 +11,7 @@ from shared.core.price import AbstractAdditivePrice, NonzeroPrice
 
 @dataclass(frozen=True)
 class PackedBytes(AbstractAdditivePrice):
-    """Bytes of a network as `compress.pack` writes it, before its header: a bit says whether a weight is there.
+    """Bytes of a network as `packing.pack` writes it, before its header: a bit says whether a weight is there.
 
     `sparse` counts parameters that a bitmap covers, as (start, end) ranges of blocks: 1 bit if zero, else `1 + word`.
     The others, biases, always take `word` bits.
@@ -22,11 +22,11 @@ class PackedBytes(AbstractAdditivePrice):
     unit: str = "bytes"
 
     def price(self, values: Tensor) -> Tensor:
-        mapped = torch.zeros(len(values), 1, dtype=torch.bool, device=values.device)
+        prunable = torch.zeros(len(values), 1, dtype=torch.bool, device=values.device)
         for start, end in self.sparse:
-            mapped[start:end] = True
-        there = (values != 0).any(-1)
-        bits = torch.where(mapped, 1.0 + self.word * there, float(self.word))
+            prunable[start:end] = True
+        kept = (values != 0).any(-1)
+        bits = torch.where(prunable, 1.0 + self.word * kept, float(self.word))
         return bits.double() / 8
 
 

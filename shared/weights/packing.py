@@ -12,7 +12,7 @@ from shared.core.task import Progress
 from shared.training.loop import Schedule
 from shared.weights.bytes import PackedBytes
 from shared.weights.grid import weight_grid
-from shared.weights.task import Weights
+from shared.weights.task import ParameterTask
 
 HEADER = 1
 """Bytes before each tensor: its binary point."""
@@ -22,7 +22,7 @@ TUNING = Schedule(steps=1500, rate=1e-3, floor=1e-5)
 
 
 @dataclass(frozen=True, eq=False)
-class Compressed:
+class PackedNet:
     """A network on its grid, and the bytes that hold it."""
 
     z: Tensor
@@ -37,18 +37,18 @@ class Compressed:
     @property
     def sparsity(self) -> float:
         """The share of the weights, biases apart, that are zero."""
-        mapped = torch.cat([self.z[start:end] for start, end in self.price.sparse])
-        return float((mapped == 0).double().mean())
+        weights = torch.cat([self.z[start:end] for start, end in self.price.sparse])
+        return float((weights == 0).double().mean())
 
 
-def compress(
-    task: Weights,
+def compress_to_bytes(
+    task: ParameterTask,
     budget: int,
     word: int = 4,
     solver: ADMM = SOLVER,
     tuning: Schedule = TUNING,
     progress: Progress | None = None,
-) -> Compressed:
+) -> PackedNet:
     """The network of `task` in at most `budget` bytes, header, bitmap and biases included.
 
     ADMM finds which weights stay and where on the grid (`menus.weight_grid`, `prices.PackedBytes`); the pattern of
@@ -58,29 +58,29 @@ def compress(
     """
     menu, price = weight_grid(task.net, word), packed_price(task.net, word)
     headers = HEADER * len(menu.parts)
-    found = solver.solve(task, on=menu, price=price, budget=budget - headers, x=task.x, progress=progress)
-    there = found.z != 0
-    tuned = task.fit_on(lambda x: rounded(x, menu) * there, torch.where(there, found.x, found.z), tuning)
-    z, loss = min(((found.z, found.loss), (tuned, task.loss(tuned))), key=lambda pair: pair[1])
-    return Compressed(z, menu, price, pack(z, menu, task.net), loss, task.loss(task.x), found.status)
+    solution = solver.solve(task, on=menu, price=price, budget=budget - headers, x=task.x, progress=progress)
+    kept = solution.z != 0
+    tuned = task.fit_on(lambda x: rounded(x, menu) * kept, torch.where(kept, solution.x, solution.z), tuning)
+    z, loss = min(((solution.z, solution.loss), (tuned, task.loss(tuned))), key=lambda pair: pair[1])
+    return PackedNet(z, menu, price, pack(z, menu, task.net), loss, task.loss(task.x), solution.status)
 
 
 def packed_price(net: nn.Module, word: int) -> PackedBytes:
-    """What `mapped` names has a bitmap; the rest is there in full."""
+    """What `prunable` names has a bitmap; the rest is there in full."""
     ranges, start = [], 0
-    for p, may_go in zip(net.parameters(), mapped(net), strict=True):
-        if may_go:
+    for p, is_prunable in zip(net.parameters(), prunable(net), strict=True):
+        if is_prunable:
             ranges.append((start, start + p.numel()))
         start += p.numel()
     return PackedBytes(word, tuple(ranges))
 
 
-def mapped(net: nn.Module) -> list[bool]:
+def prunable(net: nn.Module) -> list[bool]:
     """For each parameter of `net` whether its zeros are worth a bitmap: those of layers' weights, not of biases."""
     return [name.endswith("weight") for name, _ in net.named_parameters()]
 
 
-def plain_bytes(net: nn.Module, word: int) -> int:
+def dense_bytes(net: nn.Module, word: int) -> int:
     """Bytes of all parameters at `word` bits without a bitmap, with a binary point for each tensor."""
     return -(-sum(p.numel() for p in net.parameters()) * word // 8) + HEADER * len(list(net.parameters()))
 
@@ -102,11 +102,11 @@ def pack(z: Tensor, menu: Product, net: nn.Module) -> bytes:
     """
     bits: list[np.ndarray] = []
     points = bytearray()
-    for part, rows, may_go in zip(menu.parts, torch.split(z, list(menu.blocks)), mapped(net), strict=True):
+    for part, rows, is_prunable in zip(menu.parts, torch.split(z, list(menu.blocks)), prunable(net), strict=True):
         assert isinstance(part, FixedPoint)
         points += int(part.fraction).to_bytes(1, signed=True)
         steps = torch.round(rows[:, 0] * 2.0**part.fraction).long().numpy()
-        if may_go:
+        if is_prunable:
             bits.append((steps != 0).astype(np.uint8))
             steps = steps[steps != 0]
         places = np.arange(part.word - 1, -1, -1)
@@ -120,8 +120,8 @@ def unpack(packed: bytes, word: int, net: nn.Module) -> Tensor:
     points = np.frombuffer(packed[: len(shapes)], np.int8)
     read = _Bits(np.unpackbits(np.frombuffer(packed[len(shapes) :], np.uint8)))
     parts = []
-    for p, may_go, point in zip(shapes, mapped(net), points, strict=True):
-        there = read.take(p.numel()) > 0 if may_go else np.ones(p.numel(), bool)
+    for p, is_prunable, point in zip(shapes, prunable(net), points, strict=True):
+        there = read.take(p.numel()) > 0 if is_prunable else np.ones(p.numel(), bool)
         codes = read.take(int(there.sum()) * word).reshape(-1, word) @ (1 << np.arange(word - 1, -1, -1))
         steps = np.zeros(p.numel())
         steps[there] = np.where(codes >= 2 ** (word - 1), codes - 2**word, codes)

@@ -10,8 +10,8 @@ from shared import ADMM
 from shared.training.loop import Schedule
 from shared.weights.bytes import macs
 from shared.weights.grid import fraction, grid_of, weight_grid
-from shared.weights.packing import HEADER, compress, pack, packed_price, rounded, unpack
-from shared.weights.task import Weights
+from shared.weights.packing import HEADER, compress_to_bytes, pack, packed_price, rounded, unpack
+from shared.weights.task import ParameterTask
 from wireless.ofdm.neural import DelayGate, NeuralEstimator
 from wireless.ofdm.receiver.estimators import Observation
 from wireless.ofdm.training.blocks import estimator_loss
@@ -21,14 +21,18 @@ QUICK = ADMM(rho=1e-3, steps=3, fine_tune=0)
 
 def task(net, steps=5):
     schedule = Schedule(steps=steps, batch=32)
-    return Weights(net, lambda f, g: estimator_loss(f, 64, g), torch.Generator().manual_seed(0), 1, schedule)
+
+    def loss(forward, generator):
+        return estimator_loss(forward, 64, generator)
+
+    return ParameterTask(net, loss, torch.Generator().manual_seed(0), schedule, seed=1)
 
 
 @pytest.fixture(scope="module")
 def found():
     torch.manual_seed(0)
     net = DelayGate()
-    return net, compress(task(net), 200, solver=QUICK, tuning=Schedule(steps=100, rate=1e-2))
+    return net, compress_to_bytes(task(net), 200, solver=QUICK, tuning=Schedule(steps=100, rate=1e-2))
 
 
 def test_the_file_is_as_long_as_the_price_says_and_within_the_budget(found):
@@ -74,7 +78,7 @@ def test_pack_and_unpack_are_inverse(steps, point):
 
 def test_no_budget_below_bitmaps_and_biases():
     with pytest.raises(ValueError, match="the cheapest point of Product"):
-        compress(task(DelayGate()), 100, solver=QUICK)
+        compress_to_bytes(task(DelayGate()), 100, solver=QUICK)
 
 
 def test_a_row_that_is_pruned_away_stays_finite():

@@ -7,10 +7,9 @@ import torch
 from shared import ADMM
 from shared.training.loop import Schedule
 from shared.weights.grid import weight_grid
-from shared.weights.packing import mapped, pack, packed_price, rounded, unpack
-from shared.weights.task import Rows
+from shared.weights.packing import pack, packed_price, prunable, rounded, unpack
 from wireless.ofdm.channel.models import ExponentialFading
-from wireless.ofdm.compression.structured import present, prune_units, unit_macs, without_units
+from wireless.ofdm.compression.structured import present, prune_units, unit_macs, unit_task, without_units
 from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.neural import ContextNet, DelayGate, NeuralDemapper, NeuralEstimator, SyndromeNet
 from wireless.ofdm.neural.decoder import features, targets
@@ -28,7 +27,7 @@ def seeded(build, seed=0):
 
 
 def rows(net, draw, steps=2):
-    return Rows(net, draw, torch.Generator().manual_seed(0), 1, Schedule(steps=steps, batch=16))
+    return unit_task(net, draw, torch.Generator().manual_seed(0), Schedule(steps=steps, batch=16))
 
 
 def gate_task(net):
@@ -122,7 +121,7 @@ def test_every_block_survives_packing(build, word):
 def test_bitmaps_cover_the_weights_of_layers_alone():
     """A gain or a filter that is not learned to be zero is never worth a bit to say so."""
     for net, count in ((DelayGate(), 792), (ContextNet(), 192), (SyndromeNet(), 37824)):
-        assert sum(p.numel() for p, may_go in zip(net.parameters(), mapped(net), strict=True) if may_go) == count
+        assert sum(p.numel() for p, covered in zip(net.parameters(), prunable(net), strict=True) if covered) == count
 
 
 def test_a_demapper_whose_judges_are_pruned_away_still_gives_finite_llrs(rng):
@@ -141,7 +140,7 @@ def test_a_demapper_whose_judges_are_pruned_away_still_gives_finite_llrs(rng):
 
 def test_what_has_no_units_is_refused():
     with pytest.raises(
-        ValueError, match="no units of Linear are known: needs a DelayGate, a ContextNet or a SyndromeN"
+        ValueError, match="Linear has no units to prune: needs a DelayGate, a ContextNet or a SyndromeN"
     ):
         unit_macs(torch.nn.Linear(2, 2))
 

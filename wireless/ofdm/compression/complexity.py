@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from shared.weights.packing import plain_bytes
+from shared.weights.packing import dense_bytes
 from wireless.ofdm.channel.profile import TAPS
 from wireless.ofdm.neural import ContextNet, DelayGate, DenseNet, SyndromeNet
 from wireless.ofdm.neural.demapper import ROUNDS
@@ -70,7 +70,7 @@ def variants(
             f"{block}, fewer units", per, macs - units["macs_gone"], units["parameters"], 4 * units["parameters"],
             f"{name}, fewer units",
         ),
-        Cost(f"{block}, {WORD} bits", per, macs, count(net), plain_bytes(net, WORD), f"{name}, {WORD} bits"),
+        Cost(f"{block}, {WORD} bits", per, macs, count(net), dense_bytes(net, WORD), f"{name}, {WORD} bits"),
         Cost(
             f"{block}, pruned, {packed['word']} bits", per, macs - gone, count(net) - gone, packed["bytes"],
             f"{name}, packed",

@@ -1,13 +1,12 @@
 """Structured pruning: whole hidden units go, and what is left are smaller matrices without a single index."""
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor, nn
 
-from shared import ADMM, Grouping, Levels, NonzeroPrice, Product, Sparsity
+from shared import ADMM, Grouping, NonzeroPrice, Sparsity
 from shared.core.task import Progress
-from shared.weights.task import Rows
+from shared.training.loop import Schedule
+from shared.weights.task import Loss, ParameterTask
 from wireless.ofdm.neural import ContextNet, DelayGate, SyndromeNet
 
 SOLVER = ADMM(rho=1e-2, growth=1.2, steps=12, fine_tune=3)
@@ -26,27 +25,35 @@ def unit_macs(net: nn.Module) -> dict[str, int]:
         return {f"doubt.{k}.0.weight": _width(mlp[0]) + 1 for k, mlp in enumerate(net.doubt)}  # type: ignore[index]
     if isinstance(net, SyndromeNet):
         return {f"middle.{k}.weight": _width(layer) for k, layer in enumerate(net.middle)}
-    raise ValueError(f"no units of {type(net).__name__} are known: needs a DelayGate, a ContextNet or a SyndromeNet")
+    raise ValueError(f"{type(net).__name__} has no units to prune: needs a DelayGate, a ContextNet or a SyndromeNet")
+
+
+def unit_task(net: nn.Module, loss: Loss, generator: torch.Generator, schedule: Schedule) -> ParameterTask:
+    """The task over units: a block is the weights into one, or its bias; those of `unit_macs` may go."""
+    return ParameterTask(net, loss, generator, schedule, select=unit_macs(net), grouping=Grouping.channel)
 
 
 def prune_units(
-    task: Rows, share: float, solver: ADMM = SOLVER, progress: Progress | None = None
+    task: ParameterTask, share: float, solver: ADMM = SOLVER, progress: Progress | None = None
 ) -> tuple[nn.Module, int]:
-    """The network of `task` with units worth at most `share` of their MACs, the others zero, and how many MACs went.
+    """A `unit_task`'s network with units worth at most `share` of their MACs, the others zero, and how many MACs went.
 
     `without_units` makes smaller matrices of it. Raises ValueError for a share outside 0 to 1.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share={share:g} of the MACs: must be between 0 and 1")
     each = unit_macs(task.net)
-    counts = [(name, p.shape[0]) for name, p in task.net.named_parameters()]
-    menu = Product([Sparsity() if name in each else Levels(()) for name, _ in counts], [n for _, n in counts])
-    price = NonzeroPrice(tuple(float(each.get(name, 0)) for name, n in counts for _ in range(n)), "MAC")
-    whole = price.measure(torch.ones_like(task.x))
-    found = solver.solve(task, on=menu, price=price, budget=share * whole, x=task.x, progress=progress)
-    net = deepcopy(task.net)
-    net.load_state_dict(task.parameters(found.z), strict=False)
-    return net.eval(), round(whole - found.measured)
+    macs = [float(each[name]) for name, p in task.net.named_parameters() if name in each for _ in range(len(p))]
+    whole = sum(macs)
+    solution = solver.solve(
+        task,
+        on=task.menu(Sparsity()),
+        price=task.price(NonzeroPrice(tuple(macs), "MAC")),
+        budget=share * whole,
+        x=task.x,
+        progress=progress,
+    )
+    return task.apply(solution.z).eval(), round(whole - solution.measured)
 
 
 def without_units(net: nn.Module) -> nn.Module:

@@ -18,10 +18,10 @@ from shared.training.loop import Schedule
 from shared.weights import packing
 from shared.weights.files import from_lists, to_bytes, to_lists
 from shared.weights.grid import weight_grid
-from shared.weights.task import Loss, Rows, Weights
+from shared.weights.task import Loss, ParameterTask
 from wireless.ofdm.compression import structured
 from wireless.ofdm.compression.complexity import WORD
-from wireless.ofdm.compression.structured import present, prune_units, without_units
+from wireless.ofdm.compression.structured import present, prune_units, unit_task, without_units
 from wireless.ofdm.neural import (
     ContextNet,
     DelayGate,
@@ -125,9 +125,9 @@ class Networks:
 
     def pack(self, name: str) -> JSON:
         started, plan, generator = time.process_time(), self.plans[name], self.context.generator()
-        task = Weights(self.net(name), self.draw(name, generator), generator, 0, self.scaled(plan.fit))
+        task = ParameterTask(self.net(name), self.draw(name, generator), generator, self.scaled(plan.fit))
         solver, tuning = self.scaled(plan.solver), self.scaled(plan.tuning)
-        found = packing.compress(task, plan.bytes, plan.word, solver, tuning, progress=self.context.progress)
+        found = packing.compress_to_bytes(task, plan.bytes, plan.word, solver, tuning, progress=self.context.progress)
         self.context.artefact(f"{name}.packed", found.packed)
         return {
             "bytes": len(found.packed),
@@ -143,7 +143,7 @@ class Networks:
     def prune(self, name: str) -> JSON:
         started, generator = time.process_time(), self.context.generator()
         fit = self.scaled(self.plans[name].fit)
-        task = Rows(self.net(name), self.draw(name, generator), generator, 0, fit)
+        task = unit_task(self.net(name), self.draw(name, generator), generator, fit)
         net, gone = prune_units(task, UNITS, self.scaled(structured.SOLVER), progress=self.context.progress)
         kept = to_lists(net)
         small = without_units(net)
