@@ -6,7 +6,7 @@ from torch.nn.utils import parametrize
 
 
 def keep_zeros(layer: nn.Module, keep: Tensor) -> None:
-    """Holds `layer.weight` at zero where `keep` is False. `F8Net` sees the weights that are left.
+    """Holds `layer.weight` at zero where `keep` is False. `F8Net` takes the weights so masked.
 
     Raises `ValueError` unless `keep` has the weight's shape.
 

@@ -1,4 +1,4 @@
-"""A torch net in 8-bit fixed point: trains like the net it was made from, ends as an integer program."""
+"""A torch net in 8-bit fixed point: trains like the net that it copies, ends as an integer program."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ MOMENTUM = 0.1  # of the moving averages of fraction bits, as in F8Net
 class F8Net(nn.Module):
     """A copy of `net` whose weights and activations are `word`-bit fixed-point numbers (F8Net, arXiv 2202.05239).
 
-    `net` is any module made of Linear, Conv1d, Conv2d (groups too), BatchNorm behind them, ReLU, MaxPool, AvgPool,
+    `net` is any module of Linear, Conv1d, Conv2d (groups too), BatchNorm behind them, ReLU, MaxPool, AvgPool,
     AdaptiveAvgPool(1), Flatten, Dropout and additions; `shape` is that of one input, without the batch; `input` the
     format its numbers come in. Train it as usual; the first training batch calibrates, or `calibrate` does. Outside
     training and in float64, `forward` equals `program()` bit for bit. In float32 it does while sums stay below 2**24
@@ -80,7 +80,7 @@ class F8Net(nn.Module):
         return self
 
     def program(self) -> Program:
-        """The integers that stand for this net, with running statistics.
+        """The integer program of this net, with running statistics.
 
         Raises `ValueError` before the first calibration.
         """
@@ -89,7 +89,7 @@ class F8Net(nn.Module):
         names = {self.input.name: self.input.name}
         operations = []
         for (name, inputs), step in zip(self.wiring, self._steps(), strict=True):
-            operation = step.operation(tuple(names[given] for given in inputs), name)
+            operation = step.operation(tuple(names[source] for source in inputs), name)
             names[name] = name if operation else names[inputs[0]]
             operations += [operation] if operation else []
         return Program((self.input,), tuple(operations), (names[self.output],))
@@ -97,7 +97,7 @@ class F8Net(nn.Module):
     def _walk(self, x: Tensor) -> dict[str, Tensor]:
         values = {self.input.name: x}
         for (name, inputs), step in zip(self.wiring, self._steps(), strict=True):
-            values[name] = step(*(values[given] for given in inputs))
+            values[name] = step(*(values[source] for source in inputs))
         return values
 
     @contextmanager

@@ -19,7 +19,7 @@ BIAS = 32  # bits
 T = TypeVar("T")
 
 
-def _given(statistic: T | None) -> T:
+def _tracked(statistic: T | None) -> T:
     assert statistic is not None  # the graph refuses a norm without running statistics
     return statistic
 
@@ -101,7 +101,7 @@ class Quantiser(AbstractStep):
         self.scale = (*scale,)  # in a tuple: no module of ours, its owner is the net
         self.fraction: Tensor
         self.register_buffer("fraction", torch.zeros(()))
-        self.seen = 0.0
+        self.spread = 0.0
 
     @property
     def format(self) -> Format:
@@ -110,23 +110,23 @@ class Quantiser(AbstractStep):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.exact or (self.training and not self.leads):
-            self.seen = spread(x) * self._eta()
+            self.spread = spread(x) * self._eta()
         if self.exact:
             return x if self.signed else x.relu()
         return fix_quant(x, self.format)
 
     def lead(self) -> None:
-        """Takes the unit of its scale from what it saw, such that `eta = 1` and the rule's range ends at `alpha`."""
+        """Sets the unit of its scale from the calibration batch, so that `eta = 1` and the range ends at `alpha`."""
         scale, ratio = self.scale
         assert scale.alpha is not None
-        self.fraction.fill_(fraction_for(self.seen, self.word, signed=self.signed))
+        self.fraction.fill_(fraction_for(self.spread, self.word, signed=self.signed))
         top = self.format.high * self.format.step
         scale.unit.fill_(1 / (top * ratio))
         scale.alpha.data.fill_(top)
 
     def follow(self, momentum: float) -> None:
-        """Moves the fraction bits towards those for the spread just seen."""
-        target = fraction_for(self.seen / self._eta(), self.word, signed=self.signed)
+        """Moves the fraction bits towards those for the spread of the last batch."""
+        target = fraction_for(self.spread / self._eta(), self.word, signed=self.signed)
         self.fraction += momentum * (target - self.fraction)
 
     def _eta(self) -> float:
@@ -178,7 +178,7 @@ class Weighted(AbstractStep):
     def settled(self) -> tuple[Tensor, Tensor]:
         """Effective weight and bias with the running statistics, float64."""
         norm = self.norm
-        running = None if norm is None else (_given(norm.running_mean), _given(norm.running_var))
+        running = None if norm is None else (_tracked(norm.running_mean), _tracked(norm.running_var))
         return self._effective(running, torch.float64)
 
     def formats(self, weight: Tensor) -> tuple[Format, Format]:
@@ -214,9 +214,9 @@ class Weighted(AbstractStep):
             raise ValueError("a batch norm needs more than one value per channel: use a larger batch")
         variance, mean = _Statistics.apply(y)
         if not self.exact:
-            momentum = _given(self.norm.momentum)
-            _given(self.norm.running_mean).lerp_(mean.detach(), momentum)
-            _given(self.norm.running_var).lerp_(variance.detach() * (count / (count - 1)), momentum)
+            momentum = _tracked(self.norm.momentum)
+            _tracked(self.norm.running_mean).lerp_(mean.detach(), momentum)
+            _tracked(self.norm.running_var).lerp_(variance.detach() * (count / (count - 1)), momentum)
         return mean, variance
 
     def _product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -22,10 +22,10 @@ def parse(text: str) -> Format:
     >>> parse("s8.-2")
     Format(word=8, fraction=-2, signed=True)
     """
-    found = re.fullmatch(r"([su])(\d{1,2})\.(-?\d{1,3})", text) if isinstance(text, str) else None
-    if found is None:
+    match = re.fullmatch(r"([su])(\d{1,2})\.(-?\d{1,3})", text) if isinstance(text, str) else None
+    if match is None:
         raise ValueError(f"a format is a letter and two numbers, such as s8.4 or u8.7, got {text!r}")
-    return Format(int(found[2]), int(found[3]), signed=found[1] == "s")
+    return Format(int(match[2]), int(match[3]), signed=match[1] == "s")
 
 
 def as_format(format: Format | str) -> Format:

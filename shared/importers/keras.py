@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.importers import layers
+from shared.integer.geometry import from_channels_last
 
-KNOWN = (
+SUPPORTED = (
     "Dense, Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D, BatchNormalization, ReLU, MaxPooling, AveragePooling, "
     "GlobalAveragePooling, Flatten, Dropout, Add"
 )
@@ -21,8 +22,8 @@ def keras_to_torch(model: Any) -> tuple[nn.Module, tuple[int, ...]]:
     """The module that a Keras 3 model computes, and the shape of its input, channels first and without the batch.
 
     `model` is Sequential or functional, with one input and one output; Keras has channels last, so the module takes
-    `numpy.moveaxis(x, -1, 1)` of what `model` takes. Its layers are those of `KNOWN`, with the activations linear and
-    relu.
+    `numpy.moveaxis(x, -1, 1)` of what `model` takes. Its layers are those of `SUPPORTED`, with the activations linear
+    and relu.
 
     Raises `ValueError` naming the layer that is something else, and the way out.
     """
@@ -36,9 +37,9 @@ def keras_to_torch(model: Any) -> tuple[nn.Module, tuple[int, ...]]:
     reader = _Reader()
     first = reader.key(inputs[0])
     plane = np.moveaxis(np.arange(math.prod(shape)).reshape(shape), -1, 0).shape
-    reader.known[first] = _Known(plane, None)
+    reader.values[first] = _Value(plane, None)
     last = reader.walk(outputs[0])
-    if reader.known[last].order is not None:
+    if reader.values[last].order is not None:
         raise ValueError(
             "a Keras model that ends flattened is not supported: end with a Dense, or leave the Flatten out"
         )
@@ -49,15 +50,15 @@ def require_alike(model: Any, module: nn.Module, x: NDArray[Any]) -> None:
     """Raises `ValueError` if a module computes otherwise than the Keras model that it was read from; `x` as Keras's."""
     expected = np.asarray(model.predict_on_batch(x), np.float64)
     with torch.no_grad():
-        found = module(torch.from_numpy(np.moveaxis(x, -1, 1).copy())).double().numpy()
-    error = float(np.abs(found - expected).max())
+        actual = module(torch.from_numpy(np.moveaxis(x, -1, 1).copy())).double().numpy()
+    error = float(np.abs(actual - expected).max())
     if not error <= 1e-3 * max(float(np.abs(expected).max()), 1e-6):  # NaN too
         raise ValueError(f"the module read from Keras computes otherwise: it differs by {error:.3g}: do not use it")
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is known of a value: its shape in torch, and where a flattened one has Keras's elements."""
+class _Value:
+    """A value: its shape in torch, and the order of its elements in Keras where it is flattened."""
 
     shape: tuple[int, ...]
     order: NDArray[np.int64] | None
@@ -67,7 +68,7 @@ class _Known:
 class _Reader:
     def __init__(self) -> None:
         self.nodes: list[layers.LayerNode] = []
-        self.known: dict[str, _Known] = {}
+        self.values: dict[str, _Value] = {}
 
     def key(self, tensor: Any) -> str:
         """A name for a symbolic tensor of Keras."""
@@ -75,40 +76,40 @@ class _Reader:
         return f"{past.operation.name}_{past.node_index}"
 
     def walk(self, tensor: Any) -> str:
-        """Converts what a tensor is made of, the first things first; returns its name."""
+        """Converts the layers that a tensor depends on, in order of computation; returns its name."""
         waiting, name = [tensor], self.key(tensor)
         while waiting:
             current = waiting[-1]
             past = current._keras_history
             sources = past.operation._inbound_nodes[past.node_index].input_tensors
-            lacking = [source for source in sources if self.key(source) not in self.known]
-            if lacking:
-                waiting += lacking
+            missing = [source for source in sources if self.key(source) not in self.values]
+            if missing:
+                waiting += missing
                 continue
             waiting.pop()
-            if self.key(current) not in self.known:
-                self.convert(past.operation, [self.key(source) for source in sources], self.key(current))
+            if self.key(current) not in self.values:
+                self.add(past.operation, [self.key(source) for source in sources], self.key(current))
         return name
 
-    def convert(self, layer: Any, inputs: list[str], name: str) -> None:
+    def add(self, layer: Any, inputs: list[str], name: str) -> None:
         title = f"Keras {type(layer).__name__} {layer.name!r}"
         if not inputs:
             raise ValueError(f"{title} is a second input: one is supported")
         try:
-            made, known = self.make(layer, [self.known[given] for given in inputs])
+            modules, value = self.convert(layer, [self.values[name] for name in inputs])
         except ValueError as error:
             raise ValueError(f"{title}: {error}") from error
         activation = _activation(layer, title)
-        steps = [*made, *activation] or [nn.Identity()]
+        steps = [*modules, *activation] or [nn.Identity()]
         for index, step in enumerate(steps):
             output = name if index == len(steps) - 1 else f"{name}.{index}"
             self.nodes.append(layers.LayerNode(step, tuple(inputs), output))
             inputs = [output]
-        self.known[name] = known
+        self.values[name] = value
 
-    def make(self, layer: Any, given: list[_Known]) -> tuple[list[nn.Module], _Known]:
-        """The modules of a layer, in a row, and what is known of their result."""
-        x, kind = given[0], type(layer).__name__
+    def convert(self, layer: Any, inputs: list[_Value]) -> tuple[list[nn.Module], _Value]:
+        """The modules of a layer, one after the other, and the value that they compute."""
+        x, kind = inputs[0], type(layer).__name__
         axes = len(x.shape) - 1
         if kind == "Dense":
             return self.dense(layer, x)
@@ -128,25 +129,24 @@ class _Reader:
         if kind in ("GlobalAveragePooling1D", "GlobalAveragePooling2D"):
             _require(layer, keepdims=False, data_format="channels_last")
             pool = nn.AdaptiveAvgPool1d(1) if axes == 1 else nn.AdaptiveAvgPool2d(1)
-            return [pool, nn.Flatten()], _Known(x.shape[:1], None)
+            return [pool, nn.Flatten()], _Value(x.shape[:1], None)
         if kind == "Flatten":
-            keras = np.arange(math.prod(x.shape)).reshape(*x.shape[1:], x.shape[0])
-            order = np.moveaxis(keras, -1, 0).ravel()
-            return ([nn.Flatten()] if axes else []), _Known((order.size,), order if axes else x.order)
+            order = from_channels_last(x.shape)
+            return ([nn.Flatten()] if axes else []), _Value((order.size,), order if axes else x.order)
         if kind == "Add":
-            if len(given) != 2 or not _alike(given[0].order, given[1].order):
+            if len(inputs) != 2 or not _alike(inputs[0].order, inputs[1].order):
                 raise ValueError("two terms are supported, both flattened or neither: add before the Flatten")
             return [layers.Sum()], x
-        raise ValueError(f"this layer is not supported: use {KNOWN}")
+        raise ValueError(f"this layer is not supported: use {SUPPORTED}")
 
-    def dense(self, layer: Any, x: _Known) -> tuple[list[nn.Module], _Known]:
+    def dense(self, layer: Any, x: _Value) -> tuple[list[nn.Module], _Value]:
         if len(x.shape) != 1:
             raise ValueError(f"an input of {len(x.shape)} axes is not supported: flatten first")
         kernel = _tensor(layer.kernel).T
         if x.order is not None:
             kernel = kernel[:, torch.from_numpy(x.order)]
         bias = _tensor(layer.bias) if layer.use_bias else None
-        return [layers.linear(kernel.contiguous(), bias)], _Known((kernel.shape[0],), None)
+        return [layers.linear(kernel.contiguous(), bias)], _Value((kernel.shape[0],), None)
 
 
 def _alike(a: NDArray[np.int64] | None, b: NDArray[np.int64] | None) -> bool:
@@ -157,11 +157,11 @@ def _tensor(variable: Any) -> Tensor:
     return torch.from_numpy(np.array(variable.numpy(), np.float32))
 
 
-def _require(layer: Any, **wanted: Any) -> None:
-    for name, value in wanted.items():
-        found = getattr(layer, name)
-        if any(entry != value for entry in (found if isinstance(found, tuple) else (found,))):
-            raise ValueError(f"{name}={found} is not supported: it must be {value}")
+def _require(layer: Any, **values: Any) -> None:
+    for name, value in values.items():
+        actual = getattr(layer, name)
+        if any(entry != value for entry in (actual if isinstance(actual, tuple) else (actual,))):
+            raise ValueError(f"{name}={actual} is not supported: it must be {value}")
 
 
 def _activation(layer: Any, title: str) -> list[nn.Module]:
@@ -171,7 +171,7 @@ def _activation(layer: Any, title: str) -> list[nn.Module]:
     return [nn.ReLU()] if name == "relu" else []
 
 
-def _convolution(layer: Any, x: _Known) -> tuple[list[nn.Module], _Known]:
+def _convolution(layer: Any, x: _Value) -> tuple[list[nn.Module], _Value]:
     _require(layer, data_format="channels_last", dilation_rate=1)
     kernel, groups = _tensor(layer.kernel), getattr(layer, "groups", 1)  # (*size, in, out)
     if type(layer).__name__.startswith("Depthwise"):
@@ -187,11 +187,11 @@ def _convolution(layer: Any, x: _Known) -> tuple[list[nn.Module], _Known]:
     elif layer.padding != "valid":
         raise ValueError(f"padding {layer.padding!r} is not supported: use 'valid' or 'same'")
     bias = _tensor(layer.bias) if layer.use_bias else None
-    made = layers.convolution(weight, bias, tuple(layer.strides), padding, groups)
-    return [made], _Known(_shape(made, x.shape), None)
+    module = layers.convolution(weight, bias, tuple(layer.strides), padding, groups)
+    return [module], _Value(_shape(module, x.shape), None)
 
 
-def _norm(layer: Any, x: _Known) -> nn.Module:
+def _norm(layer: Any, x: _Value) -> nn.Module:
     mean, variance = _tensor(layer.moving_mean), _tensor(layer.moving_variance)
     gamma = _tensor(layer.gamma) if layer.scale else torch.ones_like(mean)
     beta = _tensor(layer.beta) if layer.center else torch.zeros_like(mean)
@@ -200,10 +200,10 @@ def _norm(layer: Any, x: _Known) -> nn.Module:
     return layers.norm(axes, gamma[order], beta[order], mean[order], variance[order], eps)
 
 
-def _pool(layer: Any, kind: str, x: _Known) -> tuple[list[nn.Module], _Known]:
+def _pool(layer: Any, kind: str, x: _Value) -> tuple[list[nn.Module], _Value]:
     _require(layer, data_format="channels_last", padding="valid")
-    made = layers.pool(kind, tuple(layer.pool_size), tuple(layer.strides))
-    return [made], _Known(_shape(made, x.shape), None)
+    module = layers.pool(kind, tuple(layer.pool_size), tuple(layer.strides))
+    return [module], _Value(_shape(module, x.shape), None)
 
 
 def _shape(layer: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -45,7 +45,7 @@ class LayerNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         values = {self.input: x}
         for name, inputs, output in self.wiring:
-            values[output] = self.layers[name](*(values[given] for given in inputs))
+            values[output] = self.layers[name](*(values[source] for source in inputs))
         return values[self.output]
 
 
@@ -66,7 +66,7 @@ def convolution(
     if weight.ndim not in (3, 4):
         raise ValueError(f"a convolution has one or two axes, its weight is {tuple(weight.shape)}")
     if groups < 1 or weight.shape[0] % groups:
-        raise ValueError(f"{weight.shape[0]} outputs do not make {groups} groups")
+        raise ValueError(f"{weight.shape[0]} outputs cannot be divided into {groups} groups")
     kind = nn.Conv1d if weight.ndim == 3 else nn.Conv2d
     layer = kind(
         weight.shape[1] * groups,
@@ -98,8 +98,8 @@ def pool(kind: str, size: tuple[int, ...], stride: tuple[int, ...]) -> nn.Module
     }
     if (kind, len(size)) not in kinds:
         raise ValueError(f"a pool has one or two axes, its window is {size}")
-    made: nn.Module = kinds[kind, len(size)](size, stride)
-    return made
+    layer: nn.Module = kinds[kind, len(size)](size, stride)
+    return layer
 
 
 def _filled(layer: L, weight: Tensor, bias: Tensor | None) -> L:

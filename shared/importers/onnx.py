@@ -6,18 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from shared.importers import layers
+from shared.integer.onnx_nodes import attributes, constant_array, require, symmetric_pads
 
 if TYPE_CHECKING:
     import onnx
 
-KNOWN = "Gemm, MatMul, Conv, BatchNormalization, Relu, MaxPool, AveragePool, GlobalAveragePool, Add, Flatten"
+SUPPORTED = "Gemm, MatMul, Conv, BatchNormalization, Relu, MaxPool, AveragePool, GlobalAveragePool, Add, Flatten"
 
 
 def to_torch(model: "onnx.ModelProto") -> tuple[nn.Module, tuple[int, ...]]:
     """The module that a float model computes, and the shape of its input without the batch.
 
-    Its operators are those of `KNOWN`, Reshape to one axis, Identity and Dropout; a constant added behind a MatMul is
-    its bias. Raises `ValueError` naming the node that is something else, and the way out. Needs onnx.
+    Its operators are those of `SUPPORTED`, Reshape to one axis, Identity and Dropout; a constant added behind a MatMul
+    is its bias. Raises `ValueError` naming the node that is something else, and the way out. Needs onnx.
     """
     return _Reader(model).module()
 
@@ -32,15 +33,15 @@ class _Reader:
 
     def module(self) -> tuple[nn.Module, tuple[int, ...]]:
         for tensor in self.graph.initializer:
-            self.arrays[tensor.name] = self.tensor(tensor, f"constant {tensor.name!r}")
-        given = [value for value in self.graph.input if value.name not in self.arrays]
-        if len(given) != 1 or len(self.graph.output) != 1:
-            counts = f"{len(given)} inputs and {len(self.graph.output)} outputs"
+            self.arrays[tensor.name] = _tensor(tensor, tensor.name)
+        inputs = [value for value in self.graph.input if value.name not in self.arrays]
+        if len(inputs) != 1 or len(self.graph.output) != 1:
+            counts = f"{len(inputs)} inputs and {len(self.graph.output)} outputs"
             raise ValueError(f"an ONNX model with one input and one output is needed, this has {counts}")
-        shape = tuple(axis.dim_value for axis in given[0].type.tensor_type.shape.dim)[1:]
+        shape = tuple(axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim)[1:]
         if not shape or min(shape) < 1:
-            raise ValueError(f"the ONNX input {given[0].name!r} needs a fixed shape behind its batch, got {shape}")
-        self.axes[given[0].name] = len(shape) - 1
+            raise ValueError(f"the ONNX input {inputs[0].name!r} needs a fixed shape behind its batch, got {shape}")
+        self.axes[inputs[0].name] = len(shape) - 1
         for node in self.graph.node:
             try:
                 self.read(node)
@@ -50,24 +51,14 @@ class _Reader:
         output = self.alias.get(self.graph.output[0].name, self.graph.output[0].name)
         if output not in self.axes:
             raise ValueError(f"no ONNX node writes the output {output!r}")
-        return layers.LayerNet(given[0].name, self.nodes, output).eval(), shape
-
-    def tensor(self, tensor: Any, what: str) -> Tensor:
-        from onnx import numpy_helper
-
-        try:
-            return torch.from_numpy(numpy_helper.to_array(tensor).copy())
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"the ONNX {what} cannot be read: {str(error).splitlines()[0]}") from error
+        return layers.LayerNet(inputs[0].name, self.nodes, output).eval(), shape
 
     def read(self, node: "onnx.NodeProto") -> None:
-        from onnx import helper
-
-        fields = {field.name: helper.get_attribute_value(field) for field in node.attribute}
+        fields = attributes(node)
         inputs = [self.alias.get(name, name) for name in node.input]
         output = node.output[0]
         if node.op_type == "Constant":
-            self.arrays[output] = self.tensor(fields["value"], f"constant {output!r}")
+            self.arrays[output] = _tensor(fields["value"], output)
         elif node.op_type in ("Identity", "Dropout"):
             if inputs[0] in self.arrays:
                 self.arrays[output] = self.arrays[inputs[0]]
@@ -81,31 +72,31 @@ class _Reader:
     def layer(self, kind: str, fields: dict[str, Any], inputs: list[str], output: str) -> None:
         values = [name for name in inputs if name not in self.arrays and name]
         if values[0] not in self.axes:
-            raise ValueError(f"it reads {values[0]!r}, which nothing wrote")
+            raise ValueError(f"it reads {values[0]!r}, which no node writes")
         if inputs[0] in self.arrays:
             raise ValueError("its first input is a constant: put the constant second")
         arrays = [self.arrays[name] for name in inputs if name in self.arrays]
-        made, axes = self.make(kind, fields, arrays, self.axes[values[0]])
-        self.nodes.append(layers.LayerNode(made, tuple(values), output))
+        layer, axes = self.convert(kind, fields, arrays, self.axes[values[0]])
+        self.nodes.append(layers.LayerNode(layer, tuple(values), output))
         self.axes[output] = axes
 
-    def make(self, kind: str, fields: dict[str, Any], arrays: list[Tensor], axes: int) -> tuple[nn.Module, int]:
+    def convert(self, kind: str, fields: dict[str, Any], arrays: list[Tensor], axes: int) -> tuple[nn.Module, int]:
         """The layer, and how many axes its result has behind the channels."""
         if kind in ("Gemm", "MatMul"):
-            _only(fields, alpha=1.0, beta=1.0, transA=0)
+            require(fields, alpha=1.0, beta=1.0, transA=0)
             weight = arrays[0] if fields.get("transB", 0) and kind == "Gemm" else arrays[0].T
             return layers.linear(weight.contiguous(), arrays[1].reshape(-1) if len(arrays) > 1 else None), axes
         if kind == "Conv":
-            _only(fields, auto_pad=b"NOTSET", dilations=1)
-            padding, stride = _padding(fields, axes), tuple(fields.get("strides", (1,) * axes))
+            require(fields, auto_pad=b"NOTSET", dilations=1)
+            padding, stride = symmetric_pads(fields, axes), tuple(fields.get("strides", (1,) * axes))
             bias = arrays[1] if len(arrays) > 1 else None
             return layers.convolution(arrays[0], bias, stride, padding, fields.get("group", 1)), axes
         if kind == "BatchNormalization":
-            _only(fields, training_mode=0)
+            require(fields, training_mode=0)
             gamma, beta, mean, variance = arrays
             return layers.norm(axes, gamma, beta, mean, variance, fields.get("epsilon", 1e-5)), axes
         if kind in ("MaxPool", "AveragePool"):
-            _only(fields, auto_pad=b"NOTSET", ceil_mode=0, pads=0, dilations=1)
+            require(fields, auto_pad=b"NOTSET", ceil_mode=0, pads=0, dilations=1)
             size = tuple(fields["kernel_shape"])
             return layers.pool(kind[:-4].lower(), size, tuple(fields.get("strides", (1,) * len(size)))), axes
         if kind == "GlobalAveragePool":
@@ -115,14 +106,14 @@ class _Reader:
         if kind == "Add":
             return layers.Sum(), axes
         if kind == "Flatten":
-            _only(fields, axis=1)
+            require(fields, axis=1)
             return nn.Flatten(), 0
         if kind == "Reshape":
-            wanted = arrays[0].tolist()
-            if len(wanted) != 2 or (wanted[1] != -1 and wanted[0] not in (-1, 0, 1)):
-                raise ValueError(f"a reshape to {wanted} is not supported: flatten all axes behind the batch")
+            sizes = arrays[0].tolist()
+            if len(sizes) != 2 or (sizes[1] != -1 and sizes[0] not in (-1, 0, 1)):
+                raise ValueError(f"a reshape to {sizes} is not supported: flatten all axes behind the batch")
             return nn.Flatten(), 0
-        raise ValueError(f"this operator is not supported: use {KNOWN}")
+        raise ValueError(f"this operator is not supported: use {SUPPORTED}")
 
     def bias(self, inputs: list[str], output: str) -> None:
         """A constant added behind a MatMul that nothing else reads."""
@@ -135,20 +126,10 @@ class _Reader:
         bias = self.arrays[constant].reshape(-1)
         if bias.numel() not in (1, before.layer.out_features):
             raise ValueError(f"a bias of {before.layer.out_features} numbers is needed, got {bias.numel()}")
-        made = layers.linear(before.layer.weight.detach(), bias.expand(before.layer.out_features).contiguous())
-        self.nodes[self.nodes.index(before)] = layers.LayerNode(made, before.inputs, value)
+        layer = layers.linear(before.layer.weight.detach(), bias.expand(before.layer.out_features).contiguous())
+        self.nodes[self.nodes.index(before)] = layers.LayerNode(layer, before.inputs, value)
         self.alias[output] = value
 
 
-def _padding(fields: dict[str, Any], axes: int) -> tuple[int, ...]:
-    pads = tuple(fields.get("pads", (0,) * 2 * axes))
-    if pads[:axes] != pads[axes:] or len(pads) != 2 * axes or min(pads, default=0) < 0:
-        raise ValueError(f"pads {pads} differ between the sides: pad alike")
-    return pads[:axes]
-
-
-def _only(fields: dict[str, Any], **wanted: Any) -> None:
-    for name, value in wanted.items():
-        found = fields.get(name, value)
-        if any(entry != value for entry in (found if isinstance(found, list) else [found])):
-            raise ValueError(f"{name}={found} is not supported: it must be {value}")
+def _tensor(tensor: "onnx.TensorProto", name: str) -> Tensor:
+    return torch.from_numpy(constant_array(tensor, f"constant {name!r}").copy())

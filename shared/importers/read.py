@@ -72,7 +72,7 @@ def write(
     if samples is not None:
         tensors[SAMPLES] = real_samples(samples, tuple(shape))
     write_atomic(path, save(tensors))
-    write_atomic(path.with_suffix(".json"), json.dumps(described.plain(), indent=1).encode())
+    write_atomic(path.with_suffix(".json"), json.dumps(described.to_json_data(), indent=1).encode())
 
 
 def read_weights(path: Path) -> FloatNet:
@@ -91,7 +91,7 @@ def read_weights(path: Path) -> FloatNet:
             metadata = (file.metadata() or {}).get("spec")
     except (SafetensorError, KeyError, AttributeError, RuntimeError, TypeError) as error:
         raise ValueError(f"incomplete or corrupt safetensors file: {error}") from error
-    described = spec.from_plain(_layers(path, metadata))
+    described = spec.from_json_data(_layers(path, metadata))
     samples = tensors.pop(SAMPLES, None)
     module = spec.fill(spec.build(described.layers), tensors)
     return FloatNet(module, described.input, described.format, samples, described.word)

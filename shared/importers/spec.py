@@ -43,7 +43,7 @@ class Spec:
     layers: tuple[Any, ...]
     word: int = 8
 
-    def plain(self) -> dict[str, Any]:
+    def to_json_data(self) -> dict[str, Any]:
         """The specification as JSON has it."""
         head = {"kind": KIND, "version": VERSION, "input": list(self.input), "format": short(self.format)}
         return head | {"word": self.word, "layers": list(self.layers)}
@@ -75,12 +75,12 @@ LAYERS: dict[str, tuple[Callable[..., nn.Module], tuple[str, ...], dict[str, Any
 _IMPLIED = {"globalpool1d": {"output_size": 1}, "globalpool2d": {"output_size": 1}}
 
 
-def from_plain(data: Any) -> Spec:
-    """The specification in JSON's objects. `"word"` is 8 if not given; formats are those of `shared.importers.formats`.
+def from_json_data(data: Any) -> Spec:
+    """The specification in JSON's objects. `"word"` is 8 by default; formats are those of `shared.importers.formats`.
 
     >>> layers = [["linear", 17, 24], ["relu"], ["linear", 24, 16, {"bias": False}]]
-    >>> found = from_plain({"input": [17], "format": "s8.4", "layers": layers})
-    >>> found.format, build(found.layers)
+    >>> net = from_json_data({"input": [17], "format": "s8.4", "layers": layers})
+    >>> net.format, build(net.layers)
     (Format(word=8, fraction=4, signed=True), Sequential(
       (0): Linear(in_features=17, out_features=24, bias=True)
       (1): ReLU()
@@ -122,35 +122,35 @@ def describe(net: nn.Module) -> list[list[Any]]:
 
 
 def tensors(net: nn.Module) -> dict[str, Tensor]:
-    """The numbers of a module that `describe` knows, under the names of the module that `build` makes of the list."""
-    found: dict[str, Tensor] = {}
+    """The numbers of a module that `describe` knows, named as in the module that `build` constructs."""
+    numbers: dict[str, Tensor] = {}
     for index, (_, layer) in enumerate(_flat(net, "")):
         if isinstance(layer, Residual):
             for branch in ("main", "shortcut"):
                 inner = tensors(getattr(layer, branch))
-                found |= {f"{index}.{branch}.{name}": tensor for name, tensor in inner.items()}
+                numbers |= {f"{index}.{branch}.{name}": tensor for name, tensor in inner.items()}
             continue
         for name in ("weight", "bias", "running_mean", "running_var"):
             tensor = getattr(layer, name, None)
             if tensor is not None:
-                found[f"{index}.{name}"] = tensor.detach().contiguous()
-    return found
+                numbers[f"{index}.{name}"] = tensor.detach().contiguous()
+    return numbers
 
 
-def fill(net: nn.Module, given: dict[str, Tensor]) -> nn.Module:
+def fill(net: nn.Module, numbers: dict[str, Tensor]) -> nn.Module:
     """A module of `build` with these numbers, as float32.
 
     Raises `ValueError` naming the first tensor that is missing, too many, or of another shape.
     """
-    wanted = {name: tuple(entry.shape) for name, entry in net.state_dict().items() if not name.endswith("_tracked")}
-    found = {name: tuple(tensor.shape) for name, tensor in given.items()}
-    for name in (*wanted, *found):
-        if wanted.get(name) != found.get(name):
+    needed = {name: tuple(entry.shape) for name, entry in net.state_dict().items() if not name.endswith("_tracked")}
+    shapes = {name: tuple(tensor.shape) for name, tensor in numbers.items()}
+    for name in (*needed, *shapes):
+        if needed.get(name) != shapes.get(name):
             raise ValueError(
-                f"the tensor {name!r} must be {wanted.get(name, 'absent')}, as the layers say, "
-                f"but is {found.get(name, 'missing')}"
+                f"the tensor {name!r} must be {needed.get(name, 'absent')}, as the layers say, "
+                f"but is {shapes.get(name, 'missing')}"
             )
-    state = {name: tensor.to(torch.float32) for name, tensor in given.items()}
+    state = {name: tensor.to(torch.float32) for name, tensor in numbers.items()}
     counts = {name: torch.tensor(0) for name in net.state_dict() if name.endswith("_tracked")}
     net.load_state_dict(state | counts, assign=True)
     return net.eval()
@@ -172,13 +172,13 @@ def _layer(entry: Any, where: str) -> nn.Module:
         raise ValueError(f"layer {where} is {name!r}: it must be one of {', '.join(LAYERS)}, residual")
     make, needed, options = LAYERS[name]
     implied = _IMPLIED.get(name, {})
-    given = sizes.pop() if sizes and isinstance(sizes[-1], dict) else {}
+    chosen = sizes.pop() if sizes and isinstance(sizes[-1], dict) else {}
     needed = tuple(size for size in needed if size not in implied)
-    if len(sizes) != len(needed) or given.keys() - options.keys():
+    if len(sizes) != len(needed) or chosen.keys() - options.keys():
         raise ValueError(f"layer {where}, {name}, needs {list(needed)} and may have {list(options)}, got {entry[1:]}")
-    if not all(_number(key, value) for key, value in (*zip(needed, sizes, strict=True), *given.items())):
+    if not all(_number(key, value) for key, value in (*zip(needed, sizes, strict=True), *chosen.items())):
         raise ValueError(f"layer {where}, {name}, needs whole numbers of at least 1, got {entry[1:]}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in chosen.items()}
     values |= {key: tuple(size) if isinstance(size, list) else size for key, size in zip(needed, sizes, strict=True)}
     try:
         with torch.device("meta"):
@@ -219,9 +219,9 @@ def _entry(where: str, layer: nn.Module) -> list[Any]:
     _, needed, options = LAYERS[name]
     sizes = [_plain(getattr(layer, size)) for size in needed if size not in _IMPLIED.get(name, {})]
     chosen = {key: _plain(_option(layer, key)) for key in options}
-    made = [name, *sizes, *([chosen] if chosen else [])]
-    _same(where, layer, made)
-    return made
+    entry = [name, *sizes, *([chosen] if chosen else [])]
+    _same(where, layer, entry)
+    return entry
 
 
 def _option(layer: nn.Module, key: str) -> Any:

@@ -6,22 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.integer.operations import (
-    AbstractWeighted,
-    Add,
-    AveragePool,
-    Conv1d,
-    Conv2d,
-    Flatten,
-    Linear,
-    MaxPool,
-    Requantise,
-    Value,
-)
+from shared.integer import operations
 from shared.integer.program import Program
 
-# All arithmetic there is: multiply by integer constants, add, shift, compare. Nothing else gets through an audit.
-_INTEGER = (Linear, Conv1d, Conv2d, Add, Requantise, MaxPool, AveragePool, Flatten)
+# All integer arithmetic: multiply by integer constants, add, shift, compare. An audit refuses anything else.
+_INTEGER = (
+    operations.Linear,
+    operations.Conv1d,
+    operations.Conv2d,
+    operations.Add,
+    operations.Requantise,
+    operations.MaxPool,
+    operations.AveragePool,
+    operations.Flatten,
+)
 
 
 @dataclass(frozen=True)
@@ -87,19 +85,19 @@ def audit(program: Program) -> Audit:
     Raises `TypeError` naming the operation that breaks it.
 
     >>> from shared.integer.format import Format
-    >>> from shared.integer import Constant, Input
+    >>> from shared.integer import Constant, Input, Linear
     >>> weight = Constant(np.array([[3, 0, -4]]), Format(8, 6))
-    >>> found = audit(Program((Input("x", (3,), Format(8, 0)),), (Linear(("x",), "y", weight),), ("y",)))
-    >>> found.macs, found.nonzero_macs, found.multipliers, found.counts[0].bits
+    >>> counts = audit(Program((Input("x", (3,), Format(8, 0)),), (Linear(("x",), "y", weight),), ("y",)))
+    >>> counts.macs, counts.nonzero_macs, counts.multipliers, counts.counts[0].bits
     (3, 2, {(8, 8): 3}, 11)
     """
     for operation in program.operations:
         if type(operation) not in _INTEGER:
-            raise TypeError(f"{type(operation).__name__} {operation.output!r} is not known to be integer arithmetic")
+            raise TypeError(f"{type(operation).__name__} {operation.output!r} is not an integer operation")
     return Audit(tuple(_counts(program)))
 
 
-def bits(value: Value) -> int:
+def bits(value: operations.Value) -> int:
     """Two's complement bits that hold all integers a value can reach; of a natural number, without a sign bit."""
     if value.low >= 0:
         return max(value.high.bit_length(), 1)
@@ -110,7 +108,7 @@ def _counts(program: Program) -> Iterator[Count]:
     for operation in program.operations:
         y = program.values[operation.output]
         macs, nonzero, multiplier, weight_bytes, bias_bytes = 0, 0, None, 0, 0
-        if isinstance(operation, AbstractWeighted):
+        if isinstance(operation, operations.AbstractWeighted):
             positions, weight = math.prod(y.shape[1:]), operation.weight
             macs, nonzero = weight.integers.size * positions, int(np.count_nonzero(weight.integers)) * positions
             multiplier = (program.values[operation.inputs[0]].format.word, weight.format.word)

@@ -4,20 +4,9 @@ import math
 from collections.abc import Iterator
 from functools import singledispatch
 
+from shared.integer import operations
 from shared.integer.audit import audit
-from shared.integer.operations import (
-    AbstractConvolution,
-    AbstractPool,
-    AbstractWeighted,
-    Add,
-    AveragePool,
-    Constant,
-    Flatten,
-    Linear,
-    Operation,
-    Requantise,
-    Value,
-)
+from shared.integer.geometry import plane
 from shared.integer.program import Program
 
 _WORDS = (
@@ -33,10 +22,10 @@ def c_header(program: Program, name: str = "net") -> str:
     readable, so that a difference can be located; nothing is allocated, and there is no other state. Integers only,
     without undefined behaviour: no sum overflows, since `Program` has proven its range.
 
-    Raises `ValueError` if `name` or the name of a value is no C identifier.
+    Raises `ValueError` if `name` or the name of a value is not a C identifier.
 
     >>> from shared.integer.format import Format
-    >>> from shared.integer import Input
+    >>> from shared.integer import Input, Requantise
     >>> halves = Program((Input("x", (2,), Format(8, 7)),), (Requantise(("x",), "y", Format(8, 6)),), ("y",))
     >>> print(c_header(halves).partition("struct ")[2].partition("};")[0])
     net_values {
@@ -47,9 +36,9 @@ def c_header(program: Program, name: str = "net") -> str:
     for word in (name, *program.values):
         if word in _WORDS.split() or not (word.isascii() and word.isidentifier()):
             raise ValueError(f"{word!r} cannot be a name in C: rename it")
-    found = audit(program)
+    counts = audit(program)
     lines = [
-        f"/* {name}: {found.macs} multiplications per sample, {found.bytes} bytes of weights and biases. */",
+        f"/* {name}: {counts.macs} multiplications per sample, {counts.bytes} bytes of weights and biases. */",
         f"#ifndef {name.upper()}_H",
         f"#define {name.upper()}_H",
         "#include <stdint.h>",
@@ -87,19 +76,19 @@ static inline int64_t NAME_requantise(int64_t n, int bits, int64_t low, int64_t 
 """
 
 
-def _type(noun: Value | Constant) -> str:
+def _type(noun: operations.Value | operations.Constant) -> str:
     return f"{noun.format.dtype}_t"
 
 
 def _constants(program: Program, name: str) -> Iterator[str]:
     for operation in program.operations:
-        if isinstance(operation, AbstractWeighted):
+        if isinstance(operation, operations.AbstractWeighted):
             yield from _array(f"{name}_{operation.output}_weight", operation.weight)
             if operation.bias:
                 yield from _array(f"{name}_{operation.output}_bias", operation.bias)
 
 
-def _array(name: str, constant: Constant) -> Iterator[str]:
+def _array(name: str, constant: operations.Constant) -> Iterator[str]:
     integers = constant.integers
     yield f"/* {' x '.join(map(str, integers.shape))}, / 2^{constant.format.fraction} */"
     yield f"static const {_type(constant)} {name}[{integers.size}] = {{"
@@ -115,7 +104,7 @@ def _literal(n: int) -> str:
 
 
 def _fields(program: Program) -> Iterator[str]:
-    inputs = {given.name for given in program.inputs}
+    inputs = {input.name for input in program.inputs}
     for name, value in program.values.items():
         role = "input, " if name in inputs else "output, " if name in program.outputs else ""
         size = math.prod(value.shape)
@@ -123,39 +112,39 @@ def _fields(program: Program) -> Iterator[str]:
 
 
 @singledispatch
-def _code(operation: Operation, program: Program, name: str) -> list[str]:
+def _code(operation: operations.Operation, program: Program, name: str) -> list[str]:
     raise TypeError(f"{type(operation).__name__} {operation.output!r} cannot be written in C")
 
 
 @_code.register
-def _(operation: Requantise, program: Program, name: str) -> list[str]:
+def _(operation: operations.Requantise, program: Program, name: str) -> list[str]:
     x, y = program.values[operation.inputs[0]], program.values[operation.output]
     bits, ends = x.format.fraction - y.format.fraction, f"{_literal(y.format.low)}, {_literal(y.format.high)}"
     return _each(y, operation, f"({_type(y)}){name}_requantise(v->{operation.inputs[0]}[i], {bits}, {ends})")
 
 
 @_code.register
-def _(operation: Flatten, program: Program, name: str) -> list[str]:
+def _(operation: operations.Flatten, program: Program, name: str) -> list[str]:
     return _each(program.values[operation.output], operation, f"v->{operation.inputs[0]}[i]")
 
 
 @_code.register
-def _(operation: Add, program: Program, name: str) -> list[str]:
+def _(operation: operations.Add, program: Program, name: str) -> list[str]:
     y = program.values[operation.output]
     terms = [
-        f"({_type(y)})v->{given}[i] * ({_type(y)}){1 << y.format.fraction - program.values[given].format.fraction}"
-        for given in operation.inputs
+        f"({_type(y)})v->{term}[i] * ({_type(y)}){1 << y.format.fraction - program.values[term].format.fraction}"
+        for term in operation.inputs
     ]
     return _each(y, operation, " + ".join(terms))
 
 
-def _each(y: Value, operation: Operation, expression: str) -> list[str]:
+def _each(y: operations.Value, operation: operations.Operation, expression: str) -> list[str]:
     loop = f"for (int32_t i = 0; i < {math.prod(y.shape)}; ++i)"
     return [loop, f"    v->{operation.output}[i] = {expression};"]
 
 
 @_code.register
-def _(operation: Linear, program: Program, name: str) -> list[str]:
+def _(operation: operations.Linear, program: Program, name: str) -> list[str]:
     x, y = program.values[operation.inputs[0]], program.values[operation.output]
     return [
         f"for (int32_t o = 0; o < {y.shape[0]}; ++o) {{",
@@ -168,16 +157,16 @@ def _(operation: Linear, program: Program, name: str) -> list[str]:
     ]
 
 
-def _start(operation: AbstractWeighted, name: str) -> str:
+def _start(operation: operations.AbstractWeighted, name: str) -> str:
     return f"{name}_{operation.output}_bias[o]" if operation.bias else "0"
 
 
 @_code.register
-def _(operation: AbstractConvolution, program: Program, name: str) -> list[str]:
+def _(operation: operations.AbstractConvolution, program: Program, name: str) -> list[str]:
     x, y = program.values[operation.inputs[0]], program.values[operation.output]
-    (height, width), (rows, columns) = _plane(x.shape[1:], 1), _plane(y.shape[1:], 1)
-    (kh, kw), (sh, sw) = _plane(operation.kernel, 1), _plane(operation.stride, 1)
-    ph, pw = _plane(operation.padding, 0)
+    (height, width), (rows, columns) = plane(x.shape[1:], 1), plane(y.shape[1:], 1)
+    (kh, kw), (sh, sw) = plane(operation.kernel, 1), plane(operation.stride, 1)
+    ph, pw = plane(operation.padding, 0)
     inner, per_group = x.shape[0] // operation.groups, y.shape[0] // operation.groups
     channel = f"(o / {per_group} * {inner} + i)"
     return [
@@ -199,11 +188,11 @@ def _(operation: AbstractConvolution, program: Program, name: str) -> list[str]:
 
 
 @_code.register
-def _(operation: AbstractPool, program: Program, name: str) -> list[str]:
+def _(operation: operations.AbstractPool, program: Program, name: str) -> list[str]:
     x, y = program.values[operation.inputs[0]], program.values[operation.output]
-    (height, width), (rows, columns) = _plane(x.shape[1:], 1), _plane(y.shape[1:], 1)
-    (kh, kw), (sh, sw) = _plane(operation.size, 1), _plane(operation.stride, 1)
-    add = isinstance(operation, AveragePool)
+    (height, width), (rows, columns) = plane(x.shape[1:], 1), plane(y.shape[1:], 1)
+    (kh, kw), (sh, sw) = plane(operation.size, 1), plane(operation.stride, 1)
+    add = isinstance(operation, operations.AveragePool)
     return [
         f"for (int32_t o = 0; o < {y.shape[0]}; ++o)",
         f"for (int32_t r = 0; r < {rows}; ++r)",
@@ -219,11 +208,5 @@ def _(operation: AbstractPool, program: Program, name: str) -> list[str]:
     ]
 
 
-def _at(operation: AbstractPool, height: int, width: int, row: str, column: str) -> str:
+def _at(operation: operations.AbstractPool, height: int, width: int, row: str, column: str) -> str:
     return f"v->{operation.inputs[0]}[(o * {height} + {row}) * {width} + {column}]"
-
-
-def _plane(sizes: tuple[int, ...], fill: int) -> tuple[int, int]:
-    """Height and width; one-dimensional is one row."""
-    height, width = (fill, *sizes)[-2:]
-    return height, width

@@ -45,7 +45,7 @@ def save(program: Program, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Program:
-    """Reads what `save` wrote, and checks it as any program is checked when made.
+    """Reads what `save` wrote, and checks it as every new program is checked.
 
     Raises `OSError` if the file cannot be read and `ValueError`, naming the file, if it holds no valid program.
     """
@@ -69,7 +69,7 @@ def to_json(program: Program) -> str:
     ]}
     """
     head = json.dumps({"kind": KIND, "version": VERSION, "outputs": program.outputs})
-    inputs = ",\n".join(json.dumps(_plain(vars(given))) for given in program.inputs)
+    inputs = ",\n".join(json.dumps(_plain(vars(input))) for input in program.inputs)
     steps = ",\n".join(json.dumps({"kind": type(step).__name__} | _plain(vars(step))) for step in program.operations)
     return f'{head[:-1]},\n"inputs": [\n{inputs}\n],\n"operations": [\n{steps}\n]}}'
 
@@ -81,7 +81,8 @@ def from_json(text: str) -> Program:
     """
     data = json.loads(text)
     if not isinstance(data, dict) or data.get("kind") != KIND:
-        raise ValueError(f'this is no {KIND}: its "kind" is {data.get("kind") if isinstance(data, dict) else None!r}')
+        kind = data.get("kind") if isinstance(data, dict) else None
+        raise ValueError(f'this is not a {KIND}: its "kind" is {kind!r}')
     if data.get("version") != VERSION:
         raise ValueError(f"a {KIND} of version {data.get('version')!r}, but version {VERSION} is read here")
     try:

@@ -135,7 +135,7 @@ def fraction_for(sigma: float, word: int = 8, *, signed: bool = True) -> int:
     """
     largest = _SIGNED if signed else _RECTIFIED
     if word not in largest:
-        raise ValueError(f"The format rule knows words of {min(largest)} to {max(largest)} bits, got {word}")
+        raise ValueError(f"The format rule covers words of {min(largest)} to {max(largest)} bits, got {word}")
     if not 0 <= sigma < math.inf:
         raise ValueError(f"Arg `sigma` must be a finite number, at least 0, but was {sigma}.")
     if sigma == 0:

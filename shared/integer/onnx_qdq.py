@@ -5,19 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from shared.integer import operations
 from shared.integer.format import Format
-from shared.integer.operations import (
-    AbstractConvolution,
-    AbstractPool,
-    AbstractWeighted,
-    Add,
-    AveragePool,
-    Constant,
-    Flatten,
-    Linear,
-    Operation,
-    Requantise,
-)
 from shared.integer.program import Program
 
 if TYPE_CHECKING:
@@ -45,14 +34,14 @@ def to_onnx(program: Program) -> "onnx.ModelProto":
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("to_onnx needs onnx: pip install 'qwedge[fpga]'") from error
     graph = _Graph()
-    for given in program.inputs:
-        graph.quantise(f"{given.name}.real", given.name, given.format)
+    for input in program.inputs:
+        graph.quantise(f"{input.name}.real", input.name, input.format)
     for operation in program.operations:
         _check(program, operation)
         graph.add(operation, program)
     inputs = [
-        helper.make_tensor_value_info(f"{given.name}.real", TensorProto.FLOAT, ["batch", *given.shape])
-        for given in program.inputs
+        helper.make_tensor_value_info(f"{input.name}.real", TensorProto.FLOAT, ["batch", *input.shape])
+        for input in program.inputs
     ]
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *program.values[name].shape])
@@ -73,12 +62,12 @@ def to_onnx(program: Program) -> "onnx.ModelProto":
     return model
 
 
-def _check(program: Program, operation: Operation) -> None:
+def _check(program: Program, operation: operations.Operation) -> None:
     value = program.values[operation.output]
-    if isinstance(operation, AbstractWeighted) and operation.weight.format.word > 8:
+    if isinstance(operation, operations.AbstractWeighted) and operation.weight.format.word > 8:
         raise ValueError(f"ONNX export: {operation.output!r} has {operation.weight.format.word}-bit weights, at most 8")
     reach = max(-value.low, value.high)
-    if isinstance(operation, AbstractWeighted | Add | AveragePool) and reach > EXACT:
+    if isinstance(operation, operations.AbstractWeighted | operations.Add | operations.AveragePool) and reach > EXACT:
         raise ValueError(f"ONNX export: {operation.output!r} may reach {reach}, float32 is exact to {EXACT}")
 
 
@@ -109,33 +98,33 @@ class _Graph:
         integers = self.node("QuantizeLinear", [source, scale, zero], f"{name}.integers")
         self.node("DequantizeLinear", [integers, scale, zero], name)
 
-    def dequantised(self, name: str, constant: Constant) -> str:
+    def dequantised(self, name: str, constant: operations.Constant) -> str:
         integers = constant.integers if constant.format.word <= 8 else constant.integers.astype(np.int32)
         stored = self.constant(f"{name}.integers", integers)
         scale = self.constant(f"{name}.scale", np.float32(constant.format.step))
         return self.node("DequantizeLinear", [stored, scale], name)
 
-    def add(self, operation: Operation, program: Program) -> None:
+    def add(self, operation: operations.Operation, program: Program) -> None:
         inputs, output = list(operation.inputs), operation.output
-        if isinstance(operation, AbstractWeighted):
+        if isinstance(operation, operations.AbstractWeighted):
             inputs += [self.dequantised(f"{output}.weight", operation.weight)]
             inputs += [self.dequantised(f"{output}.bias", operation.bias)] if operation.bias else []
-        if isinstance(operation, Requantise):
+        if isinstance(operation, operations.Requantise):
             self.quantise(inputs[0], output, operation.format)
-        elif isinstance(operation, Linear):
+        elif isinstance(operation, operations.Linear):
             self.node("Gemm", inputs, output, transB=1)
-        elif isinstance(operation, AbstractConvolution):
+        elif isinstance(operation, operations.AbstractConvolution):
             pads = [*operation.padding, *operation.padding]
             self.node("Conv", inputs, output, strides=operation.stride, pads=pads, group=operation.groups)
-        elif isinstance(operation, Add):
+        elif isinstance(operation, operations.Add):
             self.node("Add", inputs, output)
-        elif isinstance(operation, AveragePool):
+        elif isinstance(operation, operations.AveragePool):
             channels = program.values[inputs[0]].shape[0]
-            ones = Constant(np.ones((channels, 1, *operation.size), np.int8), Format(8, operation.bits))
+            ones = operations.Constant(np.ones((channels, 1, *operation.size), np.int8), Format(8, operation.bits))
             weight = self.dequantised(f"{output}.ones", ones)
             self.node("Conv", [*inputs, weight], output, strides=operation.stride, group=channels)
-        elif isinstance(operation, AbstractPool):
+        elif isinstance(operation, operations.AbstractPool):
             self.node("MaxPool", inputs, output, kernel_shape=operation.size, strides=operation.stride)
         else:
-            assert isinstance(operation, Flatten)
+            assert isinstance(operation, operations.Flatten)
             self.node("Flatten", inputs, output, axis=1)

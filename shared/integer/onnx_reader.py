@@ -2,39 +2,28 @@
 
 import math
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.integer import operations
 from shared.integer.format import Format
-from shared.integer.operations import (
-    Add,
-    AveragePool,
-    Constant,
-    Conv1d,
-    Conv2d,
-    Flatten,
-    Linear,
-    MaxPool,
-    Operation,
-    Requantise,
-)
+from shared.integer.onnx_nodes import attributes, constant_array, first_line, require, symmetric_pads
 from shared.integer.program import Input, Program
 
 if TYPE_CHECKING:
     import onnx
 
-KNOWN = "QuantizeLinear, DequantizeLinear, Gemm, MatMul, Conv, Relu, Add, MaxPool, AveragePool, Flatten"
+SUPPORTED = "QuantizeLinear, DequantizeLinear, Gemm, MatMul, Conv, Relu, Add, MaxPool, AveragePool, Flatten"
 
 
 def load_onnx(path: str | Path) -> "onnx.ModelProto":
     """The model in a file, checked against ONNX's own rules.
 
-    Raises `OSError` if the file cannot be read, `ValueError`, naming the file, if it holds no whole ONNX model; needs
-    onnx.
+    Raises `OSError` if the file cannot be read, `ValueError`, naming the file, if it is not a complete ONNX model;
+    needs onnx.
     """
     try:
         import onnx
@@ -47,7 +36,7 @@ def load_onnx(path: str | Path) -> "onnx.ModelProto":
             onnx.checker.check_model(model)
             return model
     except Exception as error:  # protobuf and the checker raise types of their own
-        raise ValueError(f"{path} holds no whole ONNX model: {_line(error)}") from error
+        raise ValueError(f"{path} is not a complete ONNX model: {first_line(error)}") from error
     raise ValueError(f"{path} keeps weights in other files: save them inside, save_as_external_data=False")
 
 
@@ -67,15 +56,17 @@ def from_onnx(model: "onnx.ModelProto") -> Program:
 class _Reader:
     def __init__(self, model: "onnx.ModelProto") -> None:
         self.graph = model.graph
-        self.arrays = _arrays(self.graph)
-        self.constants: dict[str, Constant] = {}
-        self.real = {given.name: given for given in self.graph.input if given.name not in self.arrays}
+        self.arrays = {
+            tensor.name: constant_array(tensor, f"constant {tensor.name!r}") for tensor in self.graph.initializer
+        }
+        self.constants: dict[str, operations.Constant] = {}
+        self.real = {value.name: value for value in self.graph.input if value.name not in self.arrays}
         self.quantised: dict[str, tuple[str, Format]] = {}  # integers -> what they were, and their format
         self.clipped: dict[str, tuple[str, float, float]] = {}
         self.rectified: dict[str, str] = {}
         self.names: dict[str, str] = {}  # a tensor -> our value
         self.inputs: list[Input] = []
-        self.operations: list[Operation] = []
+        self.operations: list[operations.Operation] = []
 
     def program(self) -> Program:
         for node in self.graph.node:
@@ -83,21 +74,19 @@ class _Reader:
                 self.read(node)
             except (ValueError, KeyError, IndexError, TypeError, OverflowError, AttributeError) as error:
                 raise ValueError(f"ONNX {node.op_type} {node.name or node.output[0]!r}: {_reason(error)}") from error
-        for given in self.real:
-            raise ValueError(f"ONNX input {given!r} is not quantised: QuantizeLinear must read it, once")
+        for name in self.real:
+            raise ValueError(f"ONNX input {name!r} is not quantised: QuantizeLinear must read it, once")
         try:
             outputs = tuple(self.names[out.name] for out in self.graph.output)
         except KeyError as error:
-            raise ValueError(f"ONNX output {error} is no dequantised value or sum: end with one") from error
+            raise ValueError(f"ONNX output {error} is not a dequantised value or sum: end with one") from error
         return Program(tuple(self.inputs), tuple(self.operations), outputs)
 
     def read(self, node: "onnx.NodeProto") -> None:
-        from onnx import helper
-
-        fields = {field.name: helper.get_attribute_value(field) for field in node.attribute}
+        fields = attributes(node)
         inputs, output = list(node.input), node.output[0]
         if node.domain not in ("", "ai.onnx") or len(node.output) != 1:
-            raise ValueError(f"operators of the domain {node.domain!r} are not read: use {KNOWN}")
+            raise ValueError(f"operators of the domain {node.domain!r} are not read: use {SUPPORTED}")
         if node.op_type == "QuantizeLinear":
             format = self.format(inputs[1:], self.arrays.get(inputs[2]) if len(inputs) > 2 else np.zeros((), np.uint8))
             self.quantised[output] = (inputs[0], format)
@@ -111,62 +100,60 @@ class _Reader:
         else:
             self.add(self.operation(node.op_type, fields, inputs, output), output)
 
-    def operation(self, kind: str, fields: dict[str, Any], inputs: list[str], output: str) -> Operation:
+    def operation(self, kind: str, fields: dict[str, Any], inputs: list[str], output: str) -> operations.Operation:
         name = self.name(output)
         if kind in ("Gemm", "MatMul"):
             return self.linear(kind, fields, inputs, name)
         if kind == "Conv":
             return self.convolution(fields, inputs, name)
         if kind == "Add":
-            return Add((self.value(inputs[0]), self.value(inputs[1])), name)
+            return operations.Add((self.value(inputs[0]), self.value(inputs[1])), name)
         if kind in ("MaxPool", "AveragePool"):
-            _only(fields, auto_pad=b"NOTSET", ceil_mode=0, storage_order=0, pads=0, dilations=1)
+            require(fields, auto_pad=b"NOTSET", ceil_mode=0, storage_order=0, pads=0, dilations=1)
             size = tuple(fields["kernel_shape"])
             stride = tuple(fields.get("strides", (1,) * len(size)))
             if kind == "MaxPool":
-                return MaxPool((self.value(inputs[0]),), name, size, stride)
-            pool = AveragePool((self.value(inputs[0]),), name, size, stride)
+                return operations.MaxPool((self.value(inputs[0]),), name, size, stride)
+            pool = operations.AveragePool((self.value(inputs[0]),), name, size, stride)
             if math.prod(size) != 1 << pool.bits:
-                raise ValueError(f"an average over {size} is no shift: use a window of a power of two")
+                raise ValueError(f"an average over {size} is not a shift: use a window of a power of two")
             return pool
         if kind == "Flatten":
-            _only(fields, axis=1)
-            return Flatten((self.value(inputs[0]),), name)
-        raise ValueError(f"this operator is not integer arithmetic known here: use {KNOWN}")
+            require(fields, axis=1)
+            return operations.Flatten((self.value(inputs[0]),), name)
+        raise ValueError(f"this operator is not supported: use {SUPPORTED}")
 
-    def linear(self, kind: str, fields: dict[str, Any], inputs: list[str], name: str) -> Operation:
-        _only(fields, alpha=1.0, beta=1.0, transA=0)
+    def linear(self, kind: str, fields: dict[str, Any], inputs: list[str], name: str) -> operations.Operation:
+        require(fields, alpha=1.0, beta=1.0, transA=0)
         weight = self.constant(inputs[1], "weight")
         if not fields.get("transB", 0) or kind == "MatMul":
-            weight = Constant(weight.integers.T, weight.format)
+            weight = operations.Constant(weight.integers.T, weight.format)
         bias = self.constant(inputs[2], "bias") if len(inputs) > 2 else None
-        return Linear((self.value(inputs[0]),), name, weight, bias)
+        return operations.Linear((self.value(inputs[0]),), name, weight, bias)
 
-    def convolution(self, fields: dict[str, Any], inputs: list[str], name: str) -> Operation:
-        _only(fields, auto_pad=b"NOTSET", dilations=1)
+    def convolution(self, fields: dict[str, Any], inputs: list[str], name: str) -> operations.Operation:
+        require(fields, auto_pad=b"NOTSET", dilations=1)
         weight = self.constant(inputs[1], "weight")
         axes = weight.integers.ndim - 2
-        kinds = {1: Conv1d, 2: Conv2d}
+        kinds = {1: operations.Conv1d, 2: operations.Conv2d}
         if axes not in kinds:
             raise ValueError(f"a weight of shape {weight.integers.shape} is for neither one nor two axes")
-        pads = tuple(fields.get("pads", (0,) * 2 * axes))
-        if pads[:axes] != pads[axes:]:
-            raise ValueError(f"pads {pads} differ between the sides: pad alike")
+        padding = symmetric_pads(fields, axes)
         stride, groups = tuple(fields.get("strides", (1,) * axes)), fields.get("group", 1)
         bias = self.constant(inputs[2], "bias") if len(inputs) > 2 else None
         source, shape = self.value(inputs[0]), weight.integers.shape
-        if shape[:2] == (groups, 1) and bias is None and not any(pads) and (weight.integers == 1).all():
-            pool = AveragePool((source,), name, shape[2:], stride)
+        if shape[:2] == (groups, 1) and bias is None and not any(padding) and (weight.integers == 1).all():
+            pool = operations.AveragePool((source,), name, shape[2:], stride)
             if weight.format.fraction == pool.bits:  # as `to_onnx` writes it
                 return pool
-        return kinds[axes]((source,), name, weight, bias, stride, pads[:axes], groups)
+        return kinds[axes]((source,), name, weight, bias, stride, padding, groups)
 
     def dequantise(self, inputs: list[str], output: str) -> None:
         if inputs[0] in self.arrays:
             integers = self.arrays[inputs[0]]
             if integers.dtype not in (np.int8, np.uint8, np.int32):
                 raise ValueError(f"weights and biases must be int8, uint8 or int32, got {integers.dtype}")
-            self.constants[output] = Constant(integers, self.format(inputs[1:], integers))
+            self.constants[output] = operations.Constant(integers, self.format(inputs[1:], integers))
             return
         source, format = self.quantised[inputs[0]]
         if self.format(inputs[1:], self.arrays.get(inputs[2]) if len(inputs) > 2 else None, format) != format:
@@ -178,7 +165,7 @@ class _Reader:
             self.inputs.append(Input(name, tuple(axis.dim_value for axis in shape.dim)[1:], format))
             self.names[output] = name
             return
-        self.add(Requantise((self.value(source),), name, format), output)
+        self.add(operations.Requantise((self.value(source),), name, format), output)
 
     def narrowed(self, source: str, format: Format) -> tuple[str, Format]:
         """What is quantised, before a clip and a ReLU, and the format that both leave."""
@@ -187,7 +174,7 @@ class _Reader:
             narrow = (Format(word, format.fraction, format.signed) for word in range(1, format.word))
             fits = [word for word in narrow if word.low * word.step == low and word.high * word.step == high]
             if not fits:
-                raise ValueError(f"a Clip to {low} .. {high} is no word of fewer bits at the scale {format.step}")
+                raise ValueError(f"a Clip to {low} .. {high} is not a word of fewer bits at the scale {format.step}")
             format = fits[0]
         if source in self.rectified:
             source = self.rectified[source]
@@ -201,7 +188,7 @@ class _Reader:
             raise ValueError(f"it has {every.size} scales: use one for the whole tensor")
         mantissa, exponent = math.frexp(float(every[0]))
         if mantissa != 0.5:
-            raise ValueError(f"the scale {every[0]} is no power of two: use 2**-n")
+            raise ValueError(f"the scale {every[0]} is not a power of two: use 2**-n")
         points = self.arrays.get(scales[1]) if len(scales) > 1 else None
         if points is not None and points.any():
             raise ValueError("the zero point is not 0: quantise symmetrically")
@@ -210,53 +197,30 @@ class _Reader:
             return Format(like.word, 1 - exponent, like.signed)
         return Format(8 * zero.dtype.itemsize, 1 - exponent, zero.dtype.kind == "i")
 
-    def constant(self, tensor: str, what: str) -> Constant:
+    def constant(self, tensor: str, what: str) -> operations.Constant:
         if tensor not in self.constants:
-            raise ValueError(f"its {what} {tensor!r} is no quantised constant: store integers behind DequantizeLinear")
+            raise ValueError(
+                f"its {what} {tensor!r} is not a quantised constant: store integers behind DequantizeLinear"
+            )
         return self.constants[tensor]
 
     def value(self, tensor: str) -> str:
         if tensor not in self.names:
-            raise ValueError(f"it reads {tensor!r}, which is no dequantised value or sum: quantise it first")
+            raise ValueError(f"it reads {tensor!r}, which is not a dequantised value or sum: quantise it first")
         return self.names[tensor]
 
     def name(self, tensor: str) -> str:
-        """The tensor's name, its letters and digits, told apart from the others."""
+        """The tensor's name, its letters and digits, distinct from the others."""
         name = re.sub(r"\W", "_", tensor, flags=re.ASCII)
         name = name if name.isidentifier() else f"v_{name}"
         while name in self.names.values():
             name += "_"
         return name
 
-    def add(self, operation: Operation, tensor: str) -> None:
+    def add(self, operation: operations.Operation, tensor: str) -> None:
         self.operations.append(operation)
         self.names[tensor] = operation.output
 
 
-def _arrays(graph: "onnx.GraphProto") -> dict[str, NDArray[Any]]:
-    from onnx import numpy_helper
-
-    arrays = {}
-    for tensor in graph.initializer:
-        try:
-            arrays[tensor.name] = numpy_helper.to_array(tensor)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"ONNX constant {tensor.name!r} cannot be read: {_line(error)}") from error
-    return arrays
-
-
-def _only(fields: dict[str, Any], **wanted: Any) -> None:
-    """Refuses attributes that have another value; of lists, every entry counts."""
-    for name, value in wanted.items():
-        found = fields.get(name, value)
-        every: Iterable[Any] = found if isinstance(found, list | tuple) else [found]
-        if any(entry != value for entry in every):
-            raise ValueError(f"{name}={found} is not supported: it must be {value}")
-
-
-def _line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
 def _reason(error: Exception) -> str:
-    return _line(error) if isinstance(error, ValueError) else f"it lacks an input or attribute ({error})"
+    return first_line(error) if isinstance(error, ValueError) else f"it lacks an input or attribute ({error})"

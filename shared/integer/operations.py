@@ -32,7 +32,7 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """Integers known in advance, in their format. Stored read-only in the narrowest integer type.
+    """Constant integers in their format. Stored read-only in the narrowest integer type.
 
     Raises `ValueError` for integers beyond the format and `TypeError` for anything but integers.
 
@@ -44,12 +44,12 @@ class Constant:
     format: Format
 
     def __post_init__(self) -> None:
-        given = np.asarray(self.integers)
-        if given.dtype.kind not in "iu":
-            raise TypeError(f"Constant needs integers, got {given.dtype}: use {self.format}.to_integers")
-        if not self.format.holds(given):
-            raise ValueError(f"{self.format} holds {self.format.low} to {self.format.high}, got {_span(given)}")
-        own = given.astype(self.format.dtype, order="C")
+        integers = np.asarray(self.integers)
+        if integers.dtype.kind not in "iu":
+            raise TypeError(f"Constant needs integers, got {integers.dtype}: use {self.format}.to_integers")
+        if not self.format.holds(integers):
+            raise ValueError(f"{self.format} holds {self.format.low} to {self.format.high}, got {_span(integers)}")
+        own = integers.astype(self.format.dtype, order="C")
         own.flags.writeable = False
         object.__setattr__(self, "integers", own)
 
@@ -90,8 +90,15 @@ class AbstractWeighted(Operation):
     bias: Constant | None = None
     """`(out,)`, with the fraction bits of input and weight together."""
 
+    @property
+    def bias_integers(self) -> NDArray[np.int64]:
+        """The bias, `(out,)`; zeros where there is none."""
+        if self.bias is None:
+            return np.zeros(len(self.weight.integers), np.int64)
+        return self.bias.integers.astype(np.int64)
+
     def sums(self, x: Value, shape: tuple[int, ...]) -> Value:
-        """The output, given what is multiplied. Its range covers all partial sums too, in any order, bias or not."""
+        """The output for an input `x`. Its range covers all partial sums too, in any order, bias or not."""
         out = self.weight.integers.shape[0]
         fraction = x.format.fraction + self.weight.format.fraction
         low, high = min(x.low, 0), max(x.high, 0)  # 0: padding, and terms not yet added
@@ -100,8 +107,7 @@ class AbstractWeighted(Operation):
         lows, highs = plus * low + minus * high, plus * high + minus * low
         if self.bias is not None:
             _check_bias(self.bias, out, x.format, self.weight.format)
-            bias = self.bias.integers.astype(np.int64)
-            lows, highs = lows + np.minimum(bias, 0), highs + np.maximum(bias, 0)
+            lows, highs = lows + np.minimum(self.bias_integers, 0), highs + np.maximum(self.bias_integers, 0)
         return _wide(shape, fraction, int(lows.min()), int(highs.max()))
 
 
@@ -199,7 +205,7 @@ class Requantise(Operation):
 
 @dataclass(frozen=True)
 class AbstractPool(Operation):
-    """Over windows of `size`, without padding; what is left over at the end is dropped, as in torch."""
+    """Over windows of `size`, without padding; a partial window at the end is dropped, as in torch."""
 
     size: tuple[int, ...]
     stride: tuple[int, ...] = field(default=())
@@ -226,8 +232,8 @@ class MaxPool(AbstractPool):
 class AveragePool(AbstractPool):
     """The sum of each window, read with `bits` more fraction bits: a division by `2**bits` that costs nothing. Exact.
 
-    `bits = round(log2(n))` for windows of `n`. What is missing from an average, `2**bits / n`, belongs into the weights
-    that follow (F8Net).
+    `bits = round(log2(n))` for windows of `n`. The factor `2**bits / n` that is missing from an average is folded into
+    the weights that follow (F8Net).
     """
 
     @property

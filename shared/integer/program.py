@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.integer.format import Format
+from shared.integer.format import Format, Integers
 from shared.integer.operations import Operation, Value
 
 
@@ -15,13 +15,23 @@ class Input:
     shape: tuple[int, ...]
     format: Format
 
+    def require(self, integers: Integers) -> None:
+        """Raises `TypeError` for other than integers, `ValueError` for a wrong shape or numbers beyond the format."""
+        if integers.dtype.kind not in "iu":
+            raise TypeError(f"input {self.name!r} needs integers, got {integers.dtype}: use {self.format}.to_integers")
+        if integers.ndim < 1 or integers.shape[1:] != self.shape:
+            raise ValueError(f"input {self.name!r} needs (batch, *{self.shape}), got {integers.shape}")
+        if not self.format.holds(integers):
+            limits = f"{self.format.low} to {self.format.high}"
+            raise ValueError(f"input {self.name!r} holds {limits}, got {integers.min()} to {integers.max()}")
+
 
 @dataclass(frozen=True)
 class Program:
     """Named values, each written once: inputs, then one per operation, in order. Outputs are values by name.
 
-    Checked when made: shapes and formats fit, every sum fits its accumulator whatever the input. Two programs are equal
-    if they compute alike step by step under the same names.
+    Checked when constructed: shapes and formats fit, and every sum fits its accumulator whatever the input. Two
+    programs are equal if they compute the same values, step by step, under the same names.
 
     Raises `ValueError` naming the operation that does not fit.
 
@@ -50,31 +60,41 @@ class Program:
         values: Mapping[str, Value] = self._values  # type: ignore[attr-defined]
         return values
 
+    @property
+    def live(self) -> tuple[Operation, ...]:
+        """The operations that an output depends on, in order."""
+        needed, live = set(self.outputs), []
+        for operation in reversed(self.operations):
+            if operation.output in needed:
+                needed.update(operation.inputs)
+                live.append(operation)
+        return tuple(live[::-1])
+
 
 def _infer(program: Program) -> dict[str, Value]:
     values: dict[str, Value] = {}
-    for given in program.inputs:
-        _fresh(values, given.name, "input")
-        if not given.shape or min(given.shape) < 1:
-            raise ValueError(f"input {given.name!r} needs a shape of positive sizes, got {given.shape}")
-        values[given.name] = Value.full(given.shape, given.format)
+    for input in program.inputs:
+        _require_new(values, input.name, "input")
+        if not input.shape or min(input.shape) < 1:
+            raise ValueError(f"input {input.name!r} needs a shape of positive sizes, got {input.shape}")
+        values[input.name] = Value.full(input.shape, input.format)
     for operation in program.operations:
         title = f"{type(operation).__name__} {operation.output!r}"
-        _fresh(values, operation.output, type(operation).__name__)
+        _require_new(values, operation.output, type(operation).__name__)
         if len(operation.inputs) != operation.takes:
             raise ValueError(f"{title} takes {operation.takes} inputs, got {operation.inputs}")
-        _known(values, operation.inputs, title)
+        _require_defined(values, operation.inputs, title)
         try:
             values[operation.output] = operation.infer(*(values[name] for name in operation.inputs))
         except ValueError as error:
             raise ValueError(f"{title}: {error}") from None
     if not program.outputs:
         raise ValueError("a program needs an output")
-    _known(values, program.outputs, "the outputs")
+    _require_defined(values, program.outputs, "the outputs")
     return values
 
 
-def _fresh(values: Mapping[str, Value], name: str, what: str) -> None:
+def _require_new(values: Mapping[str, Value], name: str, what: str) -> None:
     # Names become signals, arrays and files elsewhere.
     if not (name.isascii() and name.isidentifier()):
         raise ValueError(f"{what} {name!r}: names are letters, digits and underscores, and do not begin with a digit")
@@ -82,7 +102,7 @@ def _fresh(values: Mapping[str, Value], name: str, what: str) -> None:
         raise ValueError(f"{what} {name!r}: the name is taken")
 
 
-def _known(values: Mapping[str, Value], names: tuple[str, ...], what: str) -> None:
+def _require_defined(values: Mapping[str, Value], names: tuple[str, ...], what: str) -> None:
     for name in names:
         if name not in values:
             raise ValueError(f"{what}: no value {name!r} so far; there are {', '.join(values)}")

@@ -64,7 +64,7 @@ def edited(**changes):
     ("text", "message"),
     [
         ("{", "Expecting property name"),
-        ("[]", 'this is no qwedge integer program: its "kind" is None'),
+        ("[]", 'this is not a qwedge integer program: its "kind" is None'),
         (edited(version=2), "of version 2, but version 1 is read here"),
         (edited(operations__0__kind="Softmax"), "no operation 'Softmax'; there are Linear"),
         (edited(operations__0__slope=1), "unexpected keyword argument 'slope'"),

@@ -90,22 +90,22 @@ def test_an_average_over_a_power_of_two_is_read():
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        ([("Sigmoid", ["x"], "y", {})], "ONNX Sigmoid 'y': this operator is not integer arithmetic known here: use Qu"),
-        ([("Gemm", ["x", "w"], "y", {})], "ONNX Gemm 'y': its weight 'w' is no quantised constant"),
+        ([("Sigmoid", ["x"], "y", {})], "ONNX Sigmoid 'y': this operator is not supported: use Qu"),
+        ([("Gemm", ["x", "w"], "y", {})], "ONNX Gemm 'y': its weight 'w' is not a quantised constant"),
         ([WEIGHT, ("Gemm", ["x", "W"], "y", {"alpha": 2.0})], "alpha=2.0 is not supported: it must be 1.0"),
-        ([WEIGHT, ("Gemm", ["q", "W"], "y", {})], "it reads 'q', which is no dequantised value or sum: quantise it"),
+        ([WEIGHT, ("Gemm", ["q", "W"], "y", {})], "it reads 'q', which is not a dequantised value or sum: quantise it"),
         ([WEIGHT, ("Gemm", ["x", "W"], "y", {"transB": 1})], "a weight (3, 2) needs (2,), got (3,)"),
         (
             [("DequantizeLinear", ["w", "third"], "y", {})],
-            "the scale 0.30000001192092896 is no power of two: use",
+            "the scale 0.30000001192092896 is not a power of two: use",
         ),
         ([("DequantizeLinear", ["w", "scales"], "y", {})], "it has 2 scales: use one for the whole tensor"),
         ([("DequantizeLinear", ["w", "s", "one"], "y", {})], "the zero point is not 0: quantise symmetrically"),
         ([("DequantizeLinear", ["s", "s"], "y", {})], "weights and biases must be int8, uint8 or int32, got float32"),
-        ([("DequantizeLinear", ["q", "low"], "y", {})], "the scale -3.0 is no power of two"),
+        ([("DequantizeLinear", ["q", "low"], "y", {})], "the scale -3.0 is not a power of two"),
         (
             [("AveragePool", ["x"], "y", {"kernel_shape": [3]})],
-            "an average over (3,) is no shift: use a window of",
+            "an average over (3,) is not a shift: use a window of",
         ),
         (
             [("MaxPool", ["x"], "y", {"kernel_shape": [2], "pads": [1, 0]})],
@@ -124,9 +124,9 @@ def test_an_average_over_a_power_of_two_is_read():
                 ("QuantizeLinear", ["c", "s", "z"], "q2", {}),
                 ("DequantizeLinear", ["q2", "s", "z"], "y", {}),
             ],
-            "a Clip to -3.0 .. 3.0 is no word of fewer bits at the scale 0.25",
+            "a Clip to -3.0 .. 3.0 is not a word of fewer bits at the scale 0.25",
         ),
-        ([("Relu", ["x"], "y", {})], "ONNX output 'y' is no dequantised value or sum"),
+        ([("Relu", ["x"], "y", {})], "ONNX output 'y' is not a dequantised value or sum"),
     ],
 )
 def test_a_node_that_cannot_be_read_is_named(nodes, message):
