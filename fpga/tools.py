@@ -1,7 +1,7 @@
 """The open FPGA tools, and the compiler that their simulators need, as child processes that end when Python does.
 
-The tools come as WebAssembly (YoWASP): they see their own temporary folder in place of the system's and a `share` of
-their own, so every path that they are given is relative to the folder in which they run.
+The tools come as WebAssembly (YoWASP): they have a temporary folder and a `share` of their own in place of the
+system's, so every path passed to them is relative to the folder in which they run.
 """
 
 import os
@@ -38,7 +38,7 @@ _SYSTEM: Final = {
     "icebox_vlog": "Project IceStorm (Debian: apt install fpga-icestorm)",
 }
 Progress = Callable[[str], None]
-"""Is told the last line that a running tool wrote."""
+"""Called with the last line that a running tool wrote."""
 
 
 class ToolError(OSError):
@@ -126,14 +126,14 @@ def find(tool: str) -> Path:
     if tool in _PACKAGES:
         name = f"yowasp-{tool}"
         places = os.pathsep.join([sysconfig.get_path("scripts"), str(Path(sys.executable).parent)])
-        found = shutil.which(name, path=places) or shutil.which(name)
-        if found is None:
+        program = shutil.which(name, path=places) or shutil.which(name)
+        if program is None:
             raise ModuleNotFoundError(f"{tool} is missing ({_PACKAGES[tool]}): {EXTRA}")
     else:
-        found = shutil.which(tool)
-        if found is None:
+        program = shutil.which(tool)
+        if program is None:
             raise FileNotFoundError(f"{tool} is missing: install {_SYSTEM[tool]}")
-    return Path(found)
+    return Path(program)
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""The page of a synthesised net: what it takes, how fast it is, and how often every step on the way was compared."""
+"""The page of a synthesised net: its resources, its speed, and the checks of every step."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,9 +22,9 @@ def page(rows: Sequence[Row]) -> Page:
     blocks: list[Block] = []
     for row in rows:
         if "built" in row.result:
-            blocks += [_key(row), _resources(row), _layers(row), _ladder(row), _timing(row), _drawn(row), _made(row)]
+            blocks += [_key(row), _resources(row), _layers(row), _checks(row), _timing(row), _cycles(row), _stages(row)]
         else:
-            blocks += [_precisions(row), _ladder(row), *_vendor(row)]
+            blocks += [_precisions(row), _checks(row), *_vendor(row)]
         blocks += [Download(name, row, note) for name, note in FILES.items() if name in row.artefacts]
     nets = ", ".join(dict.fromkeys(f"{row.result['net']} on {_target(row)}" for row in rows))
     return Page(f"FPGA: {nets}", "From an integer program to hardware, every step compared bit for bit.", blocks)
@@ -45,14 +45,14 @@ def per_second(row: Row) -> float:
 
 
 def fmax(row: Row) -> float:
-    """MHz, of the seed that was packed."""
+    """Clock in MHz that place and route reached with the seed of the bitstream."""
     built = row.result["built"]
     return float(built["fmax_mhz"][str(built["seed"])])
 
 
 def _key(row: Row) -> KeyFigures:
-    compared = sum(rung["samples"] for rung in row.result["ladder"])
-    wrong = sum(rung["mismatches"] for rung in row.result["ladder"])
+    compared = sum(check["samples"] for check in row.result["ladder"])
+    wrong = sum(check["mismatches"] for check in row.result["ladder"])
     return KeyFigures(
         (
             ("clock", cite(fmax(row), row, form=".1f", unit="MHz")),
@@ -77,18 +77,18 @@ def _resources(row: Row) -> Table:
         for kind, name in KINDS.items()
     ]
     columns = ("resource", "used", "free", "share", "estimated", "estimate off by")
-    note = "Used: after place and route, harness included. Estimated: fpga.pricing.estimate, before any tool ran."
+    note = "Used: after place and route, with the byte streams. Estimated: fpga.pricing.estimate, before any tool ran."
     return Table(f"Resources on {row.result['built']['device']}", columns, lines, note)
 
 
 def _layers(row: Row) -> Table:
-    about = {count["name"]: count for count in row.result["program"]}
+    counts = {count["name"]: count for count in row.result["program"]}
     lines = [
         (
             part["name"],
             part["kind"],
             part["format"],
-            cite(" x ".join(map(str, about[part["name"]]["multiplier"])) if part["macs"] else None, row),
+            cite(" x ".join(map(str, counts[part["name"]]["multiplier"])) if part["macs"] else None, row),
             cite(part["macs"], row),
             cite(part["lanes"] or None, row),
             cite(part["macs"] / part["lanes"] if part["lanes"] else None, row, form=",.0f"),
@@ -106,20 +106,20 @@ def _layers(row: Row) -> Table:
     return Table("Layers", columns, lines, note)
 
 
-def _ladder(row: Row) -> Table:
+def _checks(row: Row) -> Table:
     lines = [
         (
-            rung["name"],
-            rung["outcome"],
-            cite(rung["samples"], row),
-            cite(rung["mismatches"], row),
-            cite(rung["seconds"], row, form=".1f", unit="s"),
-            rung["note"],
+            check["name"],
+            check["outcome"],
+            cite(check["samples"], row),
+            cite(check["mismatches"], row),
+            cite(check["seconds"], row, form=".1f", unit="s"),
+            check["note"],
         )
-        for rung in row.result["ladder"]
+        for check in row.result["ladder"]
     ]
-    note = "Each rung against the integer program, bit for bit. A rung that compared nothing does not pass."
-    return Table("Verification", ("rung", "outcome", "samples", "mismatches", "took", "note"), lines, note)
+    note = "Each check compares an implementation with the integer program, bit for bit. A check without samples fails."
+    return Table("Verification", ("check", "outcome", "samples", "mismatches", "time", "note"), lines, note)
 
 
 def _timing(row: Row) -> Table:
@@ -128,10 +128,10 @@ def _timing(row: Row) -> Table:
         (seed, cite(mhz, row, form=".1f", unit="MHz"), "packed" if seed == str(built["seed"]) else "")
         for seed, mhz in built["fmax_mhz"].items()
     ]
-    return Table(f"Clock, of {built['frequency_mhz']:g} MHz asked for", ("placement seed", "reached", ""), lines)
+    return Table(f"Clock, of {built['frequency_mhz']:g} MHz required", ("placement seed", "reached", ""), lines)
 
 
-def _drawn(row: Row) -> Block:
+def _cycles(row: Row) -> Block:
     parts = [part for part in row.result["design"]["parts"] if part["cycles"]]
 
     def paint(axes: Any) -> None:
@@ -142,15 +142,15 @@ def _drawn(row: Row) -> Block:
         axes.set(xlabel="clocks per sample")
 
     height = 1.2 + 0.3 * len(parts)
-    caption = "The line is the initiation interval: a layer that ends there is what limits the rate."
+    caption = "The line is the initiation interval: a layer whose bar reaches it limits the rate."
     return plot(paint, row, title="Where the clocks go", caption=caption, size=(9.2, height))
 
 
-def _made(row: Row) -> Text:
+def _stages(row: Row) -> Text:
     built = row.result["built"]
     seconds = ", ".join(f"{stage} {spent:.0f} s" for stage, spent in built["seconds"].items())
     versions = ", ".join(f"{tool} {version}" for tool, version in built["versions"].items())
-    return Text(f"Stages: {seconds}. Tools: {versions}.", title="How it was made")
+    return Text(f"Stages: {seconds}. Tools: {versions}.", title="Stages and tools")
 
 
 def _precisions(row: Row) -> Table:
@@ -161,11 +161,11 @@ def _precisions(row: Row) -> Table:
 
 def _vendor(row: Row) -> list[Block]:
     """The vendor's reports, section by section."""
-    told = row.result["vendor"]
-    if "missing" in told:
-        return [Text(told["missing"], title="Synthesis")]
+    vendor = row.result["vendor"]
+    if "missing" in vendor:
+        return [Text(vendor["missing"], title="Synthesis")]
     return [
         Table(section, ("quantity", "reported"), [(name, cite(value, row)) for name, value in numbers.items()])
-        for section, numbers in told["reports"].items()
+        for section, numbers in vendor["reports"].items()
         if isinstance(numbers, dict)
     ]

@@ -158,13 +158,13 @@ def stimuli(program: Program, count: int, rng: Generator, task_samples: Integers
     Random integers cover the whole range; one random sample in four has nothing but its ends, where sums are largest.
     Of `task_samples`, the first ones are taken.
 
-    Raises `ValueError` for `task_samples` of another shape or beyond the input's format.
+    Raises as `Input.require` for `task_samples` that are no inputs of the program.
     """
-    shape, format = program.inputs[0].shape, program.inputs[0].format
-    if task_samples is not None and (task_samples.shape[1:] != shape or not format.holds(task_samples)):
-        limits = f"{format.low} to {format.high}"
-        raise ValueError(f"samples of the task must be (B, *{shape}), {limits}, got {task_samples.shape}")
-    x = rng.integers(format.low, format.high + 1, (count, *shape))
+    (input,) = program.inputs
+    format = input.format
+    if task_samples is not None:
+        input.require(task_samples)
+    x = rng.integers(format.low, format.high + 1, (count, *input.shape))
     extreme = x[5::8]
     extreme[:] = np.where(rng.random(extreme.shape) < 0.5, format.low, format.high)
     if task_samples is not None:
@@ -215,7 +215,7 @@ def _origin(program: Program, trace: Trace, x: NDArray[np.int64]) -> str:
 
 
 def torch_check(net: "F8Net", program: Program, samples: int = 0) -> Check:
-    """The fixed-point net that the program was made from, outside training and in float64."""
+    """The fixed-point net that the program comes from, outside training and in float64."""
     exact = copy.deepcopy(net).double().eval()
 
     def trace(x: Integers) -> dict[str, NDArray[np.int64]]:

@@ -34,7 +34,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Device:
-    """A part in its package. `size` is the option by which nextpnr knows it."""
+    """A part in its package. `size` is nextpnr's option for it."""
 
     name: str
     part: str
@@ -58,7 +58,7 @@ DEVICES: Final[dict[str, Device]] = {
 
 
 def device(name: str) -> Device:
-    """The device of a name. Raises `ValueError` with the names there are.
+    """The device of a name. Raises `ValueError` with all names for an unknown one.
 
     >>> device("ecp5-25k").capacity.dsp
     28

@@ -1,17 +1,19 @@
-"""A net as hardware: one Verilog module between two byte streams, whatever generator wrote it."""
+"""A net as hardware: one Verilog module between two byte streams, the same for every generator."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from fpga.design.stream import Stream, ends
-from shared.integer import Program
+from shared.importers.formats import short
+from shared.integer import Program, Value, bits
+from shared.integer.format import Format
 
 TOP = "top"
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one operation of a program became, for prices and reports."""
+    """The hardware of one operation of a program, for prices and reports."""
 
     name: str
     kind: str
@@ -19,11 +21,16 @@ class Part:
     format: str
     """What it emits: `u8.5` is unsigned, 8 bits, 5 of them behind the point."""
     macs: int
-    """Multiply-accumulates per sample that are carried out; weights that were pruned away are not."""
+    """Multiply-accumulates per sample that are carried out, without those of pruned weights."""
     lanes: int
-    """Multipliers that work side by side; 0 without any."""
+    """Multipliers that work in parallel; 0 without any."""
     cycles: int
     """Clocks per sample for which it is busy."""
+
+
+def format_text(value: Value) -> str:
+    """The format of the fewest bits that hold a value, as text: `u8.5`."""
+    return short(Format(bits(value), value.format.fraction, signed=value.low < 0))
 
 
 @dataclass(frozen=True)

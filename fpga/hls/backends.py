@@ -6,7 +6,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True)
 class Backend:
-    """A vendor's tool. `build` tells it to synthesise, without a simulation of its own."""
+    """A vendor's tool. `steps` make it synthesise, without a simulation of its own."""
 
     title: str
     """As hls4ml spells it."""

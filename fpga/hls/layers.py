@@ -8,23 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.integer import (
-    AbstractConvolution,
-    AbstractPool,
-    AbstractWeighted,
-    Add,
-    AveragePool,
-    Constant,
-    Flatten,
-    Linear,
-    MaxPool,
-    Operation,
-    Program,
-    Requantise,
-    Value,
-    bits,
-)
+from shared import integer
 from shared.integer.format import Format, Integers
+from shared.integer.geometry import to_channels_last
 
 AXES = {1: ("width",), 2: ("height", "width")}  # how hls4ml names them
 SIDES = {1: (("left", "right"),), 2: (("top", "bottom"), ("left", "right"))}
@@ -64,7 +50,7 @@ def fixed(format: Format, *, rounds: bool = False) -> str:
     return f"{kind}<{format.word},{format.word - format.fraction}{',AP_RND_CONV,AP_SAT' if rounds else ''}>"
 
 
-def layers(program: Program, *, divides: bool = True) -> tuple[Layer, ...]:
+def layers(program: integer.Program, *, divides: bool = True) -> tuple[Layer, ...]:
     """The layers of a program, its input first, its output last, one per operation that the output needs.
 
     - A sum has the fewest bits that hold all it can reach, so nothing is rounded or lost before a `Requantise`.
@@ -76,99 +62,85 @@ def layers(program: Program, *, divides: bool = True) -> tuple[Layer, ...]:
 
     Raises `ValueError` naming the operation that hls4ml cannot compute alike, and the way out.
     """
-    made: dict[str, Layer] = {}
-    given = program.inputs[0]
-    shape = _last(given.shape)
-    attributes: dict[str, Any] = {"class_name": "InputLayer", "input_shape": list(shape)}
-    made[given.name] = Layer(
-        f"s0_{given.name}", given.name, attributes, {"result": fixed(given.format)}, _order(given.shape)
+    (input,) = program.inputs
+    attributes: dict[str, Any] = {"class_name": "InputLayer", "input_shape": [*input.shape[1:], input.shape[0]]}
+    first = Layer(
+        f"s0_{input.name}", input.name, attributes, {"result": fixed(input.format)}, to_channels_last(input.shape)
     )
-    for index, operation in enumerate(_needed(program), start=1):
-        sources = tuple(made[name] for name in operation.inputs)
-        about = [program.values[name] for name in (*operation.inputs, operation.output)]
-        layer, precision, order = _convert(operation, about, sources, divides)
+    converted = {input.name: first}
+    for index, operation in enumerate(program.live, start=1):
+        sources = tuple(converted[name] for name in operation.inputs)
+        values = [program.values[name] for name in (*operation.inputs, operation.output)]
+        layer, precision, order = _convert(operation, values, sources, divides)
         layer |= {"inputs": [source.name for source in sources], "data_format": "channels_last"}
         name = f"s{index}_{operation.output}"
-        made[operation.output] = Layer(name, operation.output, layer, precision, order)
-    return tuple(made.values())
+        converted[operation.output] = Layer(name, operation.output, layer, precision, order)
+    return tuple(converted.values())
 
 
-def _needed(program: Program) -> list[Operation]:
-    wanted, kept = set(program.outputs), list[Operation]()
-    for operation in reversed(program.operations):
-        if operation.output in wanted:
-            wanted.update(operation.inputs)
-            kept.insert(0, operation)
-    return kept
+_Converted = tuple[dict[str, Any], dict[str, str], NDArray[np.int64]]
 
 
-_Made = tuple[dict[str, Any], dict[str, str], NDArray[np.int64]]
-
-
-def _convert(operation: Operation, about: list[Value], sources: tuple[Layer, ...], divides: bool) -> _Made:
-    x, y = about[0], about[-1]
-    if isinstance(operation, Linear):
+def _convert(
+    operation: integer.Operation, values: list[integer.Value], sources: tuple[Layer, ...], divides: bool
+) -> _Converted:
+    x, y = values[0], values[-1]
+    if isinstance(operation, integer.Linear):
         weight = operation.weight.integers[:, sources[0].order]
         return _dense(operation, weight, y), _weighted(operation, y), np.arange(y.shape[0])
-    if isinstance(operation, AbstractConvolution):
+    if isinstance(operation, integer.AbstractConvolution):
         matrix = _grouped(operation.weight.integers, operation.groups)
         step = operation.weight.format.step
         attributes = _convolution(matrix * step, _bias(operation.bias), x, y, operation.stride, operation.padding)
-        return attributes, _weighted(operation, y), _order(y.shape)
-    if isinstance(operation, AveragePool) and not (divides and math.prod(operation.size) == 1 << operation.bits):
+        return attributes, _weighted(operation, y), to_channels_last(y.shape)
+    if isinstance(operation, integer.AveragePool) and not (
+        divides and math.prod(operation.size) == 1 << operation.bits
+    ):
         ones = _grouped(np.ones((x.shape[0], 1, *operation.size)), x.shape[0])
         none = (0,) * len(operation.size)
         attributes = _convolution(ones * 2.0**-operation.bits, None, x, y, operation.stride, none)
-        return attributes, _sums(y) | {"weight": fixed(Format(2, operation.bits))}, _order(y.shape)
-    if isinstance(operation, AveragePool):
+        return attributes, _sums(y) | {"weight": fixed(Format(2, operation.bits))}, to_channels_last(y.shape)
+    if isinstance(operation, integer.AveragePool):
         exact = _exact(y)
         whole = Format(exact.word + operation.bits, exact.fraction)  # the sum, before it is divided
-        return _pool(operation, x, y), {"result": fixed(exact), "accum": fixed(whole)}, _order(y.shape)
-    if isinstance(operation, MaxPool):
-        return _pool(operation, x, y), {"result": fixed(x.format), "accum": fixed(x.format)}, _order(y.shape)
-    if isinstance(operation, Requantise):
+        return _pool(operation, x, y), {"result": fixed(exact), "accum": fixed(whole)}, to_channels_last(y.shape)
+    if isinstance(operation, integer.MaxPool):
+        return _pool(operation, x, y), {"result": fixed(x.format), "accum": fixed(x.format)}, to_channels_last(y.shape)
+    if isinstance(operation, integer.Requantise):
         kind = "linear" if operation.format.signed else "relu"
         precision = {"result": fixed(operation.format, rounds=True)}
         return {"class_name": "Activation", "activation": kind}, precision, sources[0].order
-    if isinstance(operation, Add):
+    if isinstance(operation, integer.Add):
         if not np.array_equal(sources[0].order, sources[1].order):
             raise ValueError(
                 f"hls4ml: the terms of Add {operation.output!r} lie in different orders, one was flattened from "
                 "channels first: add before the Flatten"
             )
         return {"class_name": "Merge", "op": "add"}, {"result": fixed(_exact(y))}, sources[0].order
-    assert isinstance(operation, Flatten)
+    assert isinstance(operation, integer.Flatten)
     attributes = {"class_name": "Reshape", "target_shape": [math.prod(x.shape)]}
     return attributes, {"result": sources[0].precision["result"]}, sources[0].order
 
 
-def _last(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return (*shape[1:], shape[0])
-
-
-def _order(shape: tuple[int, ...]) -> NDArray[np.int64]:
-    return np.moveaxis(np.arange(math.prod(shape)).reshape(shape), 0, -1).ravel()
-
-
-def _exact(value: Value) -> Format:
+def _exact(value: integer.Value) -> Format:
     """What holds all that a sum can reach, its partial sums included; signed, as hls4ml expects of sums."""
-    return Format(bits(value) + (value.low >= 0), value.format.fraction)
+    return Format(integer.bits(value) + (value.low >= 0), value.format.fraction)
 
 
-def _sums(y: Value) -> dict[str, str]:
+def _sums(y: integer.Value) -> dict[str, str]:
     return {"result": fixed(_exact(y)), "accum": fixed(_exact(y))}
 
 
-def _weighted(operation: AbstractWeighted, y: Value) -> dict[str, str]:
+def _weighted(operation: integer.AbstractWeighted, y: integer.Value) -> dict[str, str]:
     bias = {"bias": fixed(operation.bias.format)} if operation.bias else {}
     return _sums(y) | {"weight": fixed(operation.weight.format)} | bias
 
 
-def _bias(bias: Constant | None) -> NDArray[np.float64] | None:
+def _bias(bias: integer.Constant | None) -> NDArray[np.float64] | None:
     return None if bias is None else bias.format.from_integers(bias.integers)
 
 
-def _dense(operation: Linear, weight: NDArray[Any], y: Value) -> dict[str, Any]:
+def _dense(operation: integer.Linear, weight: NDArray[Any], y: integer.Value) -> dict[str, Any]:
     return {
         "class_name": "Dense",
         "n_in": weight.shape[1],
@@ -191,13 +163,13 @@ def _grouped(weight: NDArray[Any], groups: int) -> NDArray[np.float64]:
 def _convolution(
     weight: NDArray[np.float64],
     bias: NDArray[np.float64] | None,
-    x: Value,
-    y: Value,
+    x: integer.Value,
+    y: integer.Value,
     stride: tuple[int, ...],
     padding: tuple[int, ...],
 ) -> dict[str, Any]:
     axes = len(x.shape) - 1
-    made: dict[str, Any] = {
+    layer: dict[str, Any] = {
         "class_name": f"Conv{axes}D",
         "n_chan": x.shape[0],
         "n_filt": y.shape[0],
@@ -206,15 +178,15 @@ def _convolution(
         "dilation": 1,
     }
     for index, name in enumerate(AXES[axes]):
-        made |= {f"in_{name}": x.shape[1 + index], f"out_{name}": y.shape[1 + index]}
-        made |= {f"filt_{name}": weight.shape[2 + index], f"stride_{name}": stride[index]}
-    return made | _padding(axes, lambda axis: padding[axis])
+        layer |= {f"in_{name}": x.shape[1 + index], f"out_{name}": y.shape[1 + index]}
+        layer |= {f"filt_{name}": weight.shape[2 + index], f"stride_{name}": stride[index]}
+    return layer | _padding(axes, lambda axis: padding[axis])
 
 
-def _pool(operation: AbstractPool, x: Value, y: Value) -> dict[str, Any]:
+def _pool(operation: integer.AbstractPool, x: integer.Value, y: integer.Value) -> dict[str, Any]:
     axes = len(operation.size)
-    kind = "Max" if isinstance(operation, MaxPool) else "Average"
-    made: dict[str, Any] = {
+    kind = "Max" if isinstance(operation, integer.MaxPool) else "Average"
+    layer: dict[str, Any] = {
         "class_name": f"{kind}Pooling{axes}D",
         "n_filt": x.shape[0],
         "padding": "valid",
@@ -222,10 +194,10 @@ def _pool(operation: AbstractPool, x: Value, y: Value) -> dict[str, Any]:
     }
     names = AXES[axes]
     for index, name in enumerate(names):
-        made |= {f"pool_{name}": operation.size[index], f"stride_{name}": operation.stride[index]}
+        layer |= {f"pool_{name}": operation.size[index], f"stride_{name}": operation.stride[index]}
         first, last = ("n_in", "n_out") if axes == 1 else (f"in_{name}", f"out_{name}")
-        made |= {first: x.shape[1 + index], last: y.shape[1 + index]}
-    return made | _padding(axes, lambda axis: 0)
+        layer |= {first: x.shape[1 + index], last: y.shape[1 + index]}
+    return layer | _padding(axes, lambda axis: 0)
 
 
 def _padding(axes: int, amount: Callable[[int], int]) -> dict[str, int]:

@@ -64,15 +64,9 @@ class Project(AbstractProject):
         return Comparison(len(integers), compared)
 
     def _reals(self, integers: Integers) -> NDArray[np.float64]:
-        given = self.program.inputs[0]
-        if integers.dtype.kind not in "iu":
-            raise TypeError(
-                f"input {given.name!r} needs integers, got {integers.dtype}: use {given.format}.to_integers"
-            )
-        if integers.shape[1:] != given.shape or not given.format.holds(integers):
-            ends = f"{given.format.low} to {given.format.high}"
-            raise ValueError(f"input {given.name!r} needs (batch, *{given.shape}) of {ends}, got {integers.shape}")
-        return np.ascontiguousarray(given.format.from_integers(self.layers[0].gather(integers)))
+        (input,) = self.program.inputs
+        input.require(integers)
+        return np.ascontiguousarray(input.format.from_integers(self.layers[0].gather(integers)))
 
     def _integers(self, layer: Layer, reals: Any, count: int) -> NDArray[np.int64]:
         value = self.program.values[layer.value]
@@ -84,13 +78,13 @@ class Project(AbstractProject):
         return layer.scatter(scaled.astype(np.int64).reshape(count, math.prod(value.shape)), value.shape)
 
     def _compare(self, layer: Layer, reals: Any, expected: NDArray[np.int64]) -> int:
-        found = self._integers(layer, reals, len(expected))
-        if differ := int((found != expected).sum()):
+        actual = self._integers(layer, reals, len(expected))
+        if differ := int((actual != expected).sum()):
             raise ValueError(
-                f"hls4ml computes {layer.value!r} otherwise: {differ} of {found.size} integers differ "
+                f"hls4ml computes {layer.value!r} otherwise: {differ} of {actual.size} integers differ "
                 f"({layer.attributes['class_name']}, {self.backend.title}): do not use this project"
             )
-        return found.size
+        return actual.size
 
 
 def lower(
@@ -108,7 +102,7 @@ def lower(
 
     `backend` is one of vitis, vivado, quartus, catapult, which g++ runs here, oneapi and libero, which only the
     vendor's compiler runs; hls4ml 1.3.0 comes without a file that libero needs, and says so. `part` is the vendor's
-    name of a device, hls4ml's default if not given; `reuse` how often a multiplier is used per sample, which hls4ml
+    name of a device, hls4ml's default if `None`; `reuse` how often a multiplier is used per sample, which hls4ml
     rounds to what it can do. With the strategy Latency, the vendors' tools unroll layers of some thousand weights at
     most: use Resource beyond.
 
@@ -116,8 +110,8 @@ def lower(
     """
     kind = check_options(backend, part, clock_ns, reuse, strategy, io)
     ends(program)  # one input, one output
-    made = layers(program, divides=kind.divides)
-    _check_layers(program, made, kind, io)
+    converted = layers(program, divides=kind.divides)
+    _check_layers(program, converted, kind, io)
     try:
         from hls4ml.backends import get_backend
         from hls4ml.model import ModelGraph
@@ -130,13 +124,13 @@ def lower(
         config = create_config(str(folder), TOP, kind.title, clock_period=clock_ns, io_type=io, **named, **kind.options)
         vendor = get_backend(kind.title)
         config["HLSConfig"] = {
-            "Model": {"Precision": made[0].precision["result"], "ReuseFactor": reuse, "Strategy": "latency"},
-            "LayerName": {layer.name: _settings(layer, vendor, reuse, strategy) for layer in made},
+            "Model": {"Precision": converted[0].precision["result"], "ReuseFactor": reuse, "Strategy": "latency"},
+            "LayerName": {layer.name: _settings(layer, vendor, reuse, strategy) for layer in converted},
         }
-        described = [layer.attributes | {"name": layer.name} for layer in made]
-        graph = ModelGraph.from_layer_list(config, described, [made[0].name], [made[-1].name])
+        described = [layer.attributes | {"name": layer.name} for layer in converted]
+        graph = ModelGraph.from_layer_list(config, described, [converted[0].name], [converted[-1].name])
         graph.write()
-    return Project(folder, kind, graph, program, made)
+    return Project(folder, kind, graph, program, converted)
 
 
 def _settings(layer: Layer, vendor: Any, reuse: int, strategy: str) -> dict[str, Any]:
@@ -168,15 +162,15 @@ def check_options(backend: str, part: str | None, clock_ns: float, reuse: int, s
     return BACKENDS[backend.lower()]
 
 
-def _check_layers(program: Program, made: tuple[Layer, ...], kind: Backend, io: str) -> None:
+def _check_layers(program: Program, converted: tuple[Layer, ...], kind: Backend, io: str) -> None:
     """Refuses what would fail in C++, where an assertion ends the process."""
-    kept = {layer.value for layer in made}
+    kept = {layer.value for layer in converted}
     for operation in program.operations:
         name = f"{type(operation).__name__} {operation.output!r}"
         if operation.output not in kept:
             continue
         if kind.dense_only and not isinstance(operation, Linear | Requantise | Flatten):
-            raise ValueError(f"hls4ml for {kind.title} knows dense layers and activations, not {name}: use vitis")
+            raise ValueError(f"hls4ml for {kind.title} has dense layers and activations, not {name}: use vitis")
         if io == "io_stream" and isinstance(operation, AbstractPool) and operation.stride != operation.size:
             raise ValueError(
                 f"hls4ml streams {name} only with the stride {operation.size} of its window, got {operation.stride}: "

@@ -44,11 +44,11 @@ class ImportedProject(AbstractProject):
             raise ValueError("check() needs at least one sample, got none")
         from qonnx.core.onnx_exec import execute_onnx
 
-        (given, shape), (output, _) = self._ends()
+        (input, shape), (output, _) = self._ends()
         reals = INPUT.quantise(np.asarray(x)).astype(np.float32).reshape(len(x), 1, *shape)
-        expected = np.concatenate([execute_onnx(self.model, {given: one})[output] for one in reals])
-        found = self.compile().predict(reals.reshape(len(x), *shape))
-        if differ := int((found.reshape(expected.shape) != expected).sum()):
+        expected = np.concatenate([execute_onnx(self.model, {input: one})[output] for one in reals])
+        actual = self.compile().predict(reals.reshape(len(x), *shape))
+        if differ := int((actual.reshape(expected.shape) != expected).sum()):
             raise ValueError(
                 f"hls4ml computes {output!r} otherwise than QONNX: {differ} of {expected.size} numbers differ: "
                 "do not use this project"
@@ -74,8 +74,8 @@ def from_qonnx(
 ) -> ImportedProject:
     """Writes a project of hls4ml for a QONNX model or its file, such as Brevitas exports, and returns it.
 
-    The model is cleaned first: constants folded, a Gemm made a MatMul, channels moved last. Precisions follow from its
-    `Quant` nodes. Options are those of `lower`.
+    The model is cleaned first: constants are folded, Gemm becomes MatMul, channels move last. Precisions follow from
+    its `Quant` nodes. Options are those of `lower`.
 
     Raises `ValueError` for a file without a model or without `Quant` nodes, `OSError` with hls4ml's reason for what it
     cannot read; needs hls4ml and qonnx.

@@ -31,14 +31,14 @@ def read_reports(folder: str | Path, backend: str) -> dict[str, Any]:
     missing = OSError(f"no report of {backend} in {folder}: synthesise it by build(), where the tool is installed")
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it says what it does not find
-            found = parse(str(folder))
+            sections = parse(str(folder))
     except OSError as error:
         raise missing from error
     except Exception as error:  # whatever a parser meets in a file that is cut short
         raise ValueError(f"the report of {backend} in {folder} cannot be read: {error}") from error
-    if not found or not any(found.values()):
+    if not sections or not any(sections.values()):
         raise missing
-    plain: dict[str, Any] = _plain(found)
+    plain: dict[str, Any] = _plain(sections)
     return plain
 
 

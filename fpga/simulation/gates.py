@@ -1,7 +1,7 @@
-"""A design of gates as C++ that computes each of them once per clock, in the order in which they wait for each other.
+"""A design of gates as C++ that computes each of them once per clock, in topological order.
 
-CXXRTL, which runs the RTL, is made for words: of a netlist, whose wires are single bits, it makes an object of each,
-and large ones crawl. Here a wire is a byte and a gate an expression.
+CXXRTL, which runs the RTL, is designed for words: in a netlist, whose wires are single bits, each wire becomes an
+object, and large netlists are slow. Here a wire is a byte and a gate an expression.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,9 +32,10 @@ SCRIPT: Final = (
     "opt_clean -purge",
     "write_json gates.json",
 )
-"""What makes yosys write a design as the cells that `design` knows: each module simplified, then all made one.
+"""Yosys commands that reduce a design to the cells that `design` supports: each module simplified, then all flattened.
 
-A block RAM's model knows every width. Unless all but its own goes before, ninety of them are more than yosys can hold.
+The model of a block RAM covers every width. Unless the unused ones are removed first, ninety block RAMs are more than
+yosys can hold in memory.
 """
 
 _GATES: Final = {
@@ -66,8 +67,8 @@ class _Statement:
 
 
 @dataclass
-class _Design:
-    """What is written so far."""
+class _Code:
+    """The C++ that is written so far."""
 
     clock: Bit
     wires: dict[Bit, int] = field(default_factory=dict)
@@ -97,21 +98,21 @@ def design(top: Mapping[str, Any]) -> str:
     Raises `ValueError` for a cell of another kind, a second clock, or gates that wait for themselves.
     """
     cells, ports = top["cells"].values(), {name: port["bits"] for name, port in top["ports"].items()}
-    made = _Design(clock=ports["clk"][0])
+    code = _Code(clock=ports["clk"][0])
     for cell in cells:
         if cell["type"] == "$_DFF_P_":
-            _flipflop(made, cell)
+            _flipflop(code, cell)
     for cell in cells:
         if cell["type"] == "$mul":
-            _multiplier(made, cell)
+            _multiplier(code, cell)
         elif cell["type"] == "$mem_v2":
-            _memory(made, cell)
+            _memory(code, cell)
         elif cell["type"] in _GATES:
-            _gate(made, cell)
+            _gate(code, cell)
         elif cell["type"] != "$_DFF_P_":
-            known = ", ".join((*_GATES, "$_DFF_P_", "$mul", "$mem_v2"))
-            raise ValueError(f"no gate simulation of a cell {cell['type']}: it needs {known}{OTHERWISE}")
-    return _text(made, ports, _initial(top))
+            supported = ", ".join((*_GATES, "$_DFF_P_", "$mul", "$mem_v2"))
+            raise ValueError(f"no gate simulation of a cell {cell['type']}: it needs {supported}{OTHERWISE}")
+    return _text(code, ports, _initial(top))
 
 
 def _pins(cell: Mapping[str, Any]) -> dict[str, list[Bit]]:
@@ -122,61 +123,61 @@ def _whole(cell: Mapping[str, Any], name: str) -> int:
     return int(cell["parameters"][name], 2)
 
 
-def _flipflop(made: _Design, cell: Mapping[str, Any]) -> None:
+def _flipflop(code: _Code, cell: Mapping[str, Any]) -> None:
     pins = _pins(cell)
-    _need_clock(made, pins["C"])
-    made.wire(pins["Q"][0])
-    made.flipflops.append((pins["Q"][0], pins["D"][0]))
+    _need_clock(code, pins["C"])
+    code.wire(pins["Q"][0])
+    code.flipflops.append((pins["Q"][0], pins["D"][0]))
 
 
-def _need_clock(made: _Design, clocks: Sequence[Bit]) -> None:
-    if any(clock != made.clock for clock in clocks):
+def _need_clock(code: _Code, clocks: Sequence[Bit]) -> None:
+    if any(clock != code.clock for clock in clocks):
         raise ValueError(f"a cell runs on another clock than clk: gates need one clock, its rising edge{OTHERWISE}")
 
 
-def _gate(made: _Design, cell: Mapping[str, Any]) -> None:
+def _gate(code: _Code, cell: Mapping[str, Any]) -> None:
     pins = {name: bits[0] for name, bits in _pins(cell).items()}
-    given = pins.pop("Y")
-    formula = _GATES[cell["type"]].format(**{name: made.wire(bit) for name, bit in pins.items()})
-    made.logic.append(_Statement(f"{made.wire(given)} = {formula};", tuple(pins.values()), (given,)))
+    output = pins.pop("Y")
+    formula = _GATES[cell["type"]].format(**{name: code.wire(bit) for name, bit in pins.items()})
+    code.logic.append(_Statement(f"{code.wire(output)} = {formula};", tuple(pins.values()), (output,)))
 
 
-def _multiplier(made: _Design, cell: Mapping[str, Any]) -> None:
+def _multiplier(code: _Code, cell: Mapping[str, Any]) -> None:
     pins = _pins(cell)
     if (widest := max(map(len, pins.values()))) > WORD:
         raise ValueError(f"a multiplier of {widest} bits: gates need {WORD} or fewer{OTHERWISE}")
-    left, right = (_extended(made, cell, name) for name in "AB")
-    text = f"{{ u64 y = ({left}) * ({right}); {made.spread(pins['Y'], 'y')} }}"
-    made.logic.append(_Statement(text, (*pins["A"], *pins["B"]), tuple(pins["Y"])))
+    left, right = (_extended(code, cell, name) for name in "AB")
+    text = f"{{ u64 y = ({left}) * ({right}); {code.spread(pins['Y'], 'y')} }}"
+    code.logic.append(_Statement(text, (*pins["A"], *pins["B"]), tuple(pins["Y"])))
 
 
-def _extended(made: _Design, cell: Mapping[str, Any], name: str) -> str:
+def _extended(code: _Code, cell: Mapping[str, Any], name: str) -> str:
     """An operand in 64 bits."""
     bits = _pins(cell)[name]
-    number, above = made.number(bits), WORD - len(bits)
+    number, above = code.number(bits), WORD - len(bits)
     return f"(u64)((i64)(({number}) << {above}) >> {above})" if _whole(cell, f"{name}_SIGNED") else number
 
 
-def _memory(made: _Design, cell: Mapping[str, Any]) -> None:
+def _memory(code: _Code, cell: Mapping[str, Any]) -> None:
     pins, width, size, bits = _pins(cell), _whole(cell, "WIDTH"), _whole(cell, "SIZE"), _whole(cell, "ABITS")
     if width > WORD or _whole(cell, "OFFSET") or _whole(cell, "RD_CLK_ENABLE"):
         raise ValueError(
             f"a memory of {width} bits: gates need {WORD} or fewer, the first address 0, and reads without a clock"
             f"{OTHERWISE}"
         )
-    name = f"m{len(made.memories)}"
+    name = f"m{len(code.memories)}"
     words = [f"{word}u" for word in _contents(cell["parameters"]["INIT"], width, 1 << bits)]
-    made.memories.append(f"static u64 {name}[{1 << bits}] = {{{', '.join(words)}}};")
+    code.memories.append(f"static u64 {name}[{1 << bits}] = {{{', '.join(words)}}};")
     for k in range(_whole(cell, "RD_PORTS")):
         address, data = _part(pins["RD_ADDR"], k, bits), _part(pins["RD_DATA"], k, width)
-        text = f"{{ u64 y = {name}[{made.number(address)}]; {made.spread(data, 'y')} }}"
-        made.logic.append(_Statement(text, tuple(address), tuple(data)))
+        text = f"{{ u64 y = {name}[{code.number(address)}]; {code.spread(data, 'y')} }}"
+        code.logic.append(_Statement(text, tuple(address), tuple(data)))
     for k in range(_whole(cell, "WR_PORTS")):
-        enable, data = (made.number(_part(pins[pin], k, width)) for pin in ("WR_EN", "WR_DATA"))
+        enable, data = (code.number(_part(pins[pin], k, width)) for pin in ("WR_EN", "WR_DATA"))
         if enable != NOTHING:  # the other port of a table that is only read has no clock either
-            _need_clock(made, _part(pins["WR_CLK"], k, 1))
-            place = made.number(_part(pins["WR_ADDR"], k, bits))
-            made.stores.append(f"store({name}, {place}, {size}, {enable}, {data});")
+            _need_clock(code, _part(pins["WR_CLK"], k, 1))
+            place = code.number(_part(pins["WR_ADDR"], k, bits))
+            code.stores.append(f"store({name}, {place}, {size}, {enable}, {data});")
 
 
 def _part(bits: Sequence[Bit], k: int, width: int) -> Sequence[Bit]:
@@ -185,16 +186,16 @@ def _part(bits: Sequence[Bit], k: int, width: int) -> Sequence[Bit]:
 
 def _contents(init: str, width: int, size: int) -> Iterator[int]:
     """The words of a memory from their bits, the highest of the last word first."""
-    known = init.replace("x", "0").rjust(width * size, "0")[-width * size :]
-    return (int(known[at - width : at], 2) for at in range(width * size, 0, -width))
+    digits = init.replace("x", "0").rjust(width * size, "0")[-width * size :]
+    return (int(digits[at - width : at], 2) for at in range(width * size, 0, -width))
 
 
 def _initial(top: Mapping[str, Any]) -> dict[Bit, str]:
-    """What wires are at the start, where it is said."""
-    found: dict[Bit, str] = {}
+    """The initial values of wires, where the netlist gives them."""
+    initial: dict[Bit, str] = {}
     for net in top["netnames"].values():
-        found.update(zip(net["bits"], reversed(net["attributes"].get("init", "")), strict=False))
-    return found
+        initial.update(zip(net["bits"], reversed(net["attributes"].get("init", "")), strict=False))
+    return initial
 
 
 def _ordered(logic: Sequence[_Statement]) -> Iterator[str]:
@@ -212,20 +213,20 @@ def _functions(name: str, statements: Sequence[str]) -> str:
     return "".join(bodies) + f"static void {name}() {{ {' '.join(f'{name}{k}();' for k in range(len(parts)))} }}\n"
 
 
-def _text(made: _Design, ports: Mapping[str, Sequence[Bit]], initial: Mapping[Bit, str]) -> str:
-    logic = list(_ordered(made.logic))
-    kept = [f"next[{n}] = {made.wire(d)};" for n, (_, d) in enumerate(made.flipflops)]
-    taken = " ".join(made.spread(ports[name], name) for name in ("in_valid", "in_byte", "out_ready"))
-    ones = [f"{made.wire(q)} = 1;" for q, _ in made.flipflops if initial.get(q) == "1"]
-    given = {name: made.number(ports[name]) for name in ("in_ready", "out_valid", "out_byte")}
+def _text(code: _Code, ports: Mapping[str, Sequence[Bit]], initial: Mapping[Bit, str]) -> str:
+    logic = list(_ordered(code.logic))
+    kept = [f"next[{n}] = {code.wire(d)};" for n, (_, d) in enumerate(code.flipflops)]
+    taken = " ".join(code.spread(ports[name], name) for name in ("in_valid", "in_byte", "out_ready"))
+    ones = [f"{code.wire(q)} = 1;" for q, _ in code.flipflops if initial.get(q) == "1"]
+    outputs = {name: code.number(ports[name]) for name in ("in_ready", "out_valid", "out_byte")}
     return _TEMPLATE.format(
-        wires=len(made.wires) or 1,
-        flipflops=len(made.flipflops),
-        memories="\n".join(made.memories),
-        functions="".join(_functions(*part) for part in (("logic", logic), ("keep", kept), ("stores", made.stores))),
+        wires=len(code.wires) or 1,
+        flipflops=len(code.flipflops),
+        memories="\n".join(code.memories),
+        functions="".join(_functions(*part) for part in (("logic", logic), ("keep", kept), ("stores", code.stores))),
         ones=" ".join(ones),
         taken=taken,
-        **given,
+        **outputs,
     )
 
 

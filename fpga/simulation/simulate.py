@@ -29,7 +29,7 @@ from shared.lab import cache_folder
 Bytes = NDArray[np.uint8]
 
 FORMAT: Final = "3"
-"""Of the kept programs: raise it where others are made of the same sources."""
+"""Version of the cached programs: raise it when the same sources give other programs."""
 
 HANG: Final = 10_000_000
 """Clocks without a moved byte after which a design is taken to hang."""
@@ -43,14 +43,14 @@ _CELLS: Final[dict[Family, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Simulated:
-    """What came out, and when. Clocks are counted from 0; a byte moves at the rising edge that ends its clock."""
+    """A simulation's output and clocks, counted from 0; a byte moves at the rising edge that ends its clock."""
 
     output: Bytes
     """`(B, n_out)`."""
     first: NDArray[np.int64]
     """`(B,)`: the clock in which the first byte of each sample was taken in."""
     last: NDArray[np.int64]
-    """`(B,)`: the clock in which the last byte of each result was given out."""
+    """`(B,)`: the clock in which the last byte of each result was sent."""
     clocks: int
     """From the start to the last byte."""
 

@@ -1,4 +1,4 @@
-"""Runs of tools in one folder that are not repeated: what is there already, of the same inputs, stays.
+"""Runs of tools in one folder that are not repeated: outputs of the same inputs are reused.
 
 A tool on a full disk may cut its output short and report success, so an output counts only when the folder could take
 as much again. Outputs are written aside and renamed; the record of a stage, which names the hashes of what went in and
@@ -93,7 +93,7 @@ def _need_room(folder: Path, size: int) -> None:
 
 
 def _record(stage: Stage, folder: Path) -> dict[str, Any]:
-    """The record of a run with these inputs whose outputs are still what it left; empty if there is none."""
+    """The record of a run with these inputs whose outputs are unchanged; empty if there is none."""
     try:
         record = json.loads(_record_path(stage, folder).read_text())
         whole = isinstance(record, dict) and record["inputs"] == _identity(stage, folder)
@@ -103,9 +103,9 @@ def _record(stage: Stage, folder: Path) -> dict[str, Any]:
 
 
 def _identity(stage: Stage, folder: Path) -> dict[str, Any]:
-    """All that the outputs depend on, as JSON has it."""
-    known = {**asdict(stage), "version": tools.version(stage.tool), "inputs": _hashes(stage.inputs, folder)}
-    return dict(json.loads(json.dumps(known)))
+    """Everything that the outputs depend on, as JSON data."""
+    identity = {**asdict(stage), "version": tools.version(stage.tool), "inputs": _hashes(stage.inputs, folder)}
+    return dict(json.loads(json.dumps(identity)))
 
 
 def _hashes(names: Sequence[str], folder: Path) -> dict[str, str]:

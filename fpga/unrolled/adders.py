@@ -5,22 +5,11 @@ from functools import singledispatch
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from shared.integer import (
-    AbstractConvolution,
-    AbstractPool,
-    Add,
-    AveragePool,
-    Flatten,
-    Linear,
-    MaxPool,
-    Operation,
-    Requantise,
-    Value,
-)
+from shared import integer
 from shared.integer.format import Format, saturate, shift
+from shared.integer.geometry import windows
 
 Symbols = NDArray[np.object_]
 """da4ml's `FixedVariable`s, all integers, shaped like the value they stand for."""
@@ -28,73 +17,73 @@ Symbols = NDArray[np.object_]
 COSTS = (1, -1, -1)  # da4ml's adder: one table per bit, one level of delay whatever its width, no cutoff while tracing
 
 
-def symbols(value: Value) -> Symbols:
+def symbols(value: integer.Value) -> Symbols:
     """A new symbol for each element of an input."""
     from da4ml.trace import FixedVariableArray
 
     low, high = (np.full(value.shape, float(end)) for end in (value.low, value.high))
-    found: Symbols = FixedVariableArray.from_lhs(low, high, np.ones(value.shape), COSTS)._vars
-    return found
+    variables: Symbols = FixedVariableArray.from_lhs(low, high, np.ones(value.shape), COSTS)._vars
+    return variables
 
 
 @singledispatch
-def carry_out(operation: Operation, about: list[Value], *inputs: Symbols) -> Symbols:
-    """The output of an operation; `about` are the program's values of `inputs`."""
+def carry_out(operation: integer.Operation, values: list[integer.Value], *inputs: Symbols) -> Symbols:
+    """The output of an operation; `values` are the program's values of `inputs`."""
     raise TypeError(f"{type(operation).__name__} {operation.output!r} cannot be unrolled")
 
 
 @carry_out.register
-def _(operation: Linear, about: list[Value], *inputs: Symbols) -> Symbols:
-    return _sums(inputs[0], operation.weight.integers.astype(np.int64), _bias(operation))
+def _(operation: integer.Linear, values: list[integer.Value], *inputs: Symbols) -> Symbols:
+    return _sums(inputs[0], operation.weight.integers.astype(np.int64), operation.bias_integers)
 
 
 @carry_out.register
-def _(operation: AbstractConvolution, about: list[Value], *inputs: Symbols) -> Symbols:
-    weight, bias = operation.weight.integers.astype(np.int64), _bias(operation)
+def _(operation: integer.AbstractConvolution, values: list[integer.Value], *inputs: Symbols) -> Symbols:
+    weight, bias = operation.weight.integers.astype(np.int64), operation.bias_integers
     flat, groups = inputs[0].ravel(), operation.groups
     pad = [(0, 0), *((p, p) for p in operation.padding)]
     places = np.pad(np.arange(flat.size).reshape(inputs[0].shape), pad, constant_values=-1)
-    windows = _windows(places, operation.kernel, operation.stride)  # (C, *positions, *kernel)
-    positions = windows.shape[1 : 1 + operation.axes]
-    found = np.empty((len(weight), *positions), object)
+    taps_at = windows(places, operation.kernel, operation.stride)  # (C, *positions, *kernel)
+    positions = taps_at.shape[1 : 1 + operation.axes]
+    sums = np.empty((len(weight), *positions), object)
     for group in range(groups):
         out = slice(group * len(weight) // groups, (group + 1) * len(weight) // groups)
-        own = windows[group * weight.shape[1] : (group + 1) * weight.shape[1]]
+        own = taps_at[group * weight.shape[1] : (group + 1) * weight.shape[1]]
         for position in np.ndindex(positions):
             taps = own[(slice(None), *position)].ravel()
             rows = weight[out].reshape(out.stop - out.start, -1)
-            found[(out, *position)] = _sums(flat[taps[taps >= 0]], rows[:, taps >= 0], bias[out])
-    return found
+            sums[(out, *position)] = _sums(flat[taps[taps >= 0]], rows[:, taps >= 0], bias[out])
+    return sums
 
 
 @carry_out.register
-def _(operation: Add, about: list[Value], *inputs: Symbols) -> Symbols:
-    fraction = max(value.format.fraction for value in about)
-    a, b = (x * 2.0 ** (fraction - value.format.fraction) for x, value in zip(inputs, about, strict=True))
+def _(operation: integer.Add, values: list[integer.Value], *inputs: Symbols) -> Symbols:
+    fraction = max(value.format.fraction for value in values)
+    a, b = (x * 2.0 ** (fraction - value.format.fraction) for x, value in zip(inputs, values, strict=True))
     total: Symbols = a + b
     return total
 
 
 @carry_out.register
-def _(operation: MaxPool, about: list[Value], *inputs: Symbols) -> Symbols:
+def _(operation: integer.MaxPool, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     return _pooled(np.max, operation, inputs[0])
 
 
 @carry_out.register
-def _(operation: AveragePool, about: list[Value], *inputs: Symbols) -> Symbols:
+def _(operation: integer.AveragePool, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     return _pooled(np.sum, operation, inputs[0])
 
 
 @carry_out.register
-def _(operation: Flatten, about: list[Value], *inputs: Symbols) -> Symbols:
+def _(operation: integer.Flatten, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     return inputs[0].ravel()
 
 
 @carry_out.register
-def _(operation: Requantise, about: list[Value], *inputs: Symbols) -> Symbols:
-    bits = about[0].format.fraction - operation.format.fraction
-    found = [requantised(x, bits, operation.format) for x in inputs[0].ravel()]
-    return _array(found).reshape(inputs[0].shape)
+def _(operation: integer.Requantise, values: list[integer.Value], *inputs: Symbols) -> Symbols:
+    bits = values[0].format.fraction - operation.format.fraction
+    elements = [requantised(x, bits, operation.format) for x in inputs[0].ravel()]
+    return _array(elements).reshape(inputs[0].shape)
 
 
 def requantised(x: Any, bits: int, to: Format) -> Any:
@@ -162,8 +151,8 @@ def _plus(x: Any, n: int) -> Any:
     if n == 0 or x._factor > 0 or x.low == x.high:
         return x + n
     u = -x
-    signed, integer, _ = u.kif
-    return ~u + (n + u.step if signed else n + u.step - 2**integer)
+    signed, int_bits, _ = u.kif
+    return ~u + (n + u.step if signed else n + u.step - 2**int_bits)
 
 
 def _within(x: Any, low: int, high: int) -> Any:
@@ -180,8 +169,8 @@ def _within(x: Any, low: int, high: int) -> Any:
 
 def _from(x: Any, bit: int) -> Any:
     """`x` rounded down to a multiple of `2**bit`: its bits from that one on."""
-    signed, integer, _ = x.kif
-    return x.quantize(signed, max(integer, bit), -bit)
+    signed, int_bits, _ = x.kif
+    return x.quantize(signed, max(int_bits, bit), -bit)
 
 
 def _any(x: Any) -> Any:
@@ -195,27 +184,16 @@ def _constant(n: int) -> Any:
     return FixedVariable.from_const(n, COSTS)
 
 
-def _bias(operation: Linear | AbstractConvolution) -> NDArray[np.int64]:
-    out = len(operation.weight.integers)
-    return np.zeros(out, np.int64) if operation.bias is None else operation.bias.integers.astype(np.int64)
-
-
-def _pooled(reduce: Any, operation: AbstractPool, x: Symbols) -> Symbols:
+def _pooled(reduce: Any, operation: integer.AbstractPool, x: Symbols) -> Symbols:
     from da4ml.trace import FixedVariableArray
 
-    windows = _windows(x, operation.size, operation.stride)
-    rows = windows.reshape(*windows.shape[: x.ndim], -1)
-    found: Symbols = reduce(FixedVariableArray(rows, hwconf=COSTS), axis=-1)._vars
-    return found
+    pools = windows(x, operation.size, operation.stride)
+    rows = pools.reshape(*pools.shape[: x.ndim], -1)
+    pooled: Symbols = reduce(FixedVariableArray(rows, hwconf=COSTS), axis=-1)._vars
+    return pooled
 
 
-def _windows(x: NDArray[Any], size: tuple[int, ...], stride: tuple[int, ...]) -> NDArray[Any]:
-    """`(C, *positions, *size)`."""
-    every = sliding_window_view(x, size, axis=tuple(range(1, x.ndim)))
-    return every[(slice(None), *(slice(None, None, s) for s in stride))]
-
-
-def _array(found: list[Any]) -> Symbols:
-    array = np.empty(len(found), object)
-    array[:] = found
+def _array(elements: list[Any]) -> Symbols:
+    array = np.empty(len(elements), object)
+    array[:] = elements
     return array

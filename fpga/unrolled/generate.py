@@ -9,12 +9,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fpga.design.interface import Design, Part
+from fpga.design.interface import Design, Part, format_text
 from fpga.design.stream import Stream, ends
 from fpga.unrolled import adders
 from fpga.unrolled.harness import Stage, harness
-from shared.importers.formats import short
-from shared.integer import AbstractWeighted, Constant, Input, Operation, Program, bits, outputs
+from shared.integer import AbstractWeighted, Constant, Input, Operation, Program, outputs
 from shared.integer.format import Format, Integers
 from shared.integer.operations import SUM
 
@@ -43,8 +42,8 @@ class Core:
             raise ValueError(f"da4ml's interpreter cuts {wide[0]!r} to {SUM} bits: simulate the Verilog instead")
         shape = self.program.values[self.program.outputs[0]].shape
         rows = np.moveaxis(np.asarray(integers, np.float64), 1, -1).reshape(len(integers), -1)
-        found = self.logic.predict(np.ascontiguousarray(rows)).astype(np.int64)
-        return np.ascontiguousarray(np.moveaxis(found.reshape(len(rows), *shape[1:], shape[0]), -1, 1))
+        results = self.logic.predict(np.ascontiguousarray(rows)).astype(np.int64)
+        return np.ascontiguousarray(np.moveaxis(results.reshape(len(rows), *shape[1:], shape[0]), -1, 1))
 
 
 def trace(program: Program) -> Core:
@@ -80,20 +79,20 @@ def cost(program: Program) -> dict[str, float]:
     """
     symbols = _symbols(program)
     alive = _reached(symbols[program.outputs[0]], {})
-    seen = _reached(symbols[program.inputs[0].name], {})
-    found = {}
+    counted = _reached(symbols[program.inputs[0].name], {})
+    tables = {}
     for operation in program.operations:
-        new = _reached(symbols[operation.output], seen)
-        found[operation.output] = float(sum(lut for key, lut in new.items() if key in alive))
-        seen |= new
-    return found
+        new = _reached(symbols[operation.output], counted)
+        tables[operation.output] = float(sum(lut for key, lut in new.items() if key in alive))
+        counted |= new
+    return tables
 
 
 def unroll(program: Program, clock_mhz: float = 100.0) -> Design:
     """A program as a pipeline without multipliers, between the byte streams of a `Design`.
 
     The pipeline itself takes a sample per clock; `interval` is what the streams allow, a byte per clock. `clock_mhz` is
-    the clock to aim at on an ECP5: a higher one cuts the graph into more stages. It is no promise; the tools measure.
+    the target on an ECP5: a higher one cuts the graph into more stages. Place and route measures what is reached.
 
     Raises as `trace` does.
     """
@@ -106,10 +105,11 @@ def unroll(program: Program, clock_mhz: float = 100.0) -> Design:
         Stage(name, sum(map(_width, logic.inp_qint)), sum(map(_width, logic.out_qint)))
         for name, logic in zip(names, pipeline, strict=True)
     ]
-    ports = _taken(pipeline[0].inp_qint, source), _given(pipeline[-1].out_qint, sink, f"stage_{len(stages) - 1}")
-    top = harness(stages, source.bytes, sink.bytes, *ports)
-    about = f"// Unrolled: {len(stages)} stages that take a sample per clock, between streams of bytes."
-    verilog = "\n".join([about, top, *_modules(names, pipeline)])
+    inputs = _input_bits(pipeline[0].inp_qint, source)
+    results = _output_bits(pipeline[-1].out_qint, sink, f"stage_{len(stages) - 1}")
+    top = harness(stages, source.bytes, sink.bytes, inputs, results)
+    comment = f"// Unrolled: {len(stages)} stages that take a sample per clock, between streams of bytes."
+    verilog = "\n".join([comment, top, *_modules(names, pipeline)])
     latency = source.bytes + len(stages) + sink.bytes
     return Design(program, "unrolled", verilog, latency, max(source.bytes, sink.bytes), tuple(_parts(program)))
 
@@ -131,11 +131,11 @@ def _symbols(program: Program) -> dict[str, adders.Symbols]:
     if find_spec("da4ml") is None:
         raise ModuleNotFoundError("unrolling a program needs da4ml: pip install 'qwedge[fpga]'")
     _check(program)
-    about, first = program.values, program.inputs[0].name
-    symbols = {first: adders.symbols(about[first])}
+    values, first = program.values, program.inputs[0].name
+    symbols = {first: adders.symbols(values[first])}
     for operation in program.operations:
-        given = [symbols[name] for name in operation.inputs]
-        symbols[operation.output] = adders.carry_out(operation, [about[name] for name in operation.inputs], *given)
+        inputs = [symbols[name] for name in operation.inputs]
+        symbols[operation.output] = adders.carry_out(operation, [values[name] for name in operation.inputs], *inputs)
     return symbols
 
 
@@ -155,7 +155,7 @@ def _check(program: Program) -> None:
 def _parts(program: Program) -> Iterator[Part]:
     for operation in program.operations:
         value = program.values[operation.output]
-        form = short(Format(bits(value), value.format.fraction, signed=value.low < 0))
+        form = format_text(value)
         macs = _macs(operation, program)
         yield Part(operation.output, type(operation).__name__, form, macs, lanes=0, cycles=1)
 
@@ -172,16 +172,16 @@ def _macs(operation: Operation, program: Program) -> int:
     return int(outputs(count, np.ones((1, *shape), np.int64))[0].sum())
 
 
-def _reached(symbols: adders.Symbols, seen: dict[Any, float]) -> dict[Any, float]:
-    """The cost of every symbol that `symbols` are made of, themselves included, by identity, without those `seen`."""
-    found: dict[Any, float] = {}
+def _reached(symbols: adders.Symbols, counted: dict[Any, float]) -> dict[Any, float]:
+    """The cost of every symbol that `symbols` depend on, themselves included, by identity, without those `counted`."""
+    costs: dict[Any, float] = {}
     todo = list(symbols.ravel())
     while todo:
         symbol = todo.pop()
-        if symbol.id not in found and symbol.id not in seen:
-            found[symbol.id] = symbol.cost
+        if symbol.id not in costs and symbol.id not in counted:
+            costs[symbol.id] = symbol.cost
             todo += symbol._from
-    return found
+    return costs
 
 
 def _width(interval: Any) -> int:
@@ -191,28 +191,28 @@ def _width(interval: Any) -> int:
     return width
 
 
-def _taken(intervals: list[Any], source: Stream) -> list[str]:
+def _input_bits(intervals: list[Any], source: Stream) -> list[str]:
     """The bits of `sample` that the pipeline reads: of each element the lowest, as many as it has."""
     widths = [_width(interval) for interval in intervals]
     starts = range(0, 8 * source.bytes, 8 * source.width)
     return [f"sample[{at + n - 1}:{at}]" for at, n in zip(starts, widths, strict=True) if n]
 
 
-def _given(intervals: list[Any], sink: Stream, register: str) -> list[str]:
+def _output_bits(intervals: list[Any], sink: Stream, register: str) -> list[str]:
     """Each element of the result in whole bytes: zeros below its lowest bit, copies of its sign above the highest."""
     from da4ml.types import minimal_kif
 
-    found, at = [], 0
+    pieces, at = [], 0
     for interval in intervals:
         signed, _, fraction = minimal_kif(interval)
         n, below = _width(interval), -fraction
         above = 8 * sink.width - n - below
         sign = f"{register}[{at + n - 1}]" if signed else "1'b0"
-        found += [f"{below}'b0"] if below and n else []
-        found += [f"{register}[{at + n - 1}:{at}]"] if n else []
-        found += [f"{{{above}{{{sign}}}}}"] if above else []
+        pieces += [f"{below}'b0"] if below and n else []
+        pieces += [f"{register}[{at + n - 1}:{at}]"] if n else []
+        pieces += [f"{{{above}{{{sign}}}}}"] if above else []
         at += n
-    return found
+    return pieces
 
 
 def _modules(names: list[str], pipeline: tuple[Any, ...]) -> Iterator[str]:

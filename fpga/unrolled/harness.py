@@ -94,11 +94,11 @@ endmodule
 
 
 def _modules(stages: Sequence[Stage], inputs: Sequence[str]) -> Iterator[str]:
-    given = _joined(inputs)
+    source = _joined(inputs)
     for i, stage in enumerate(stages):
         yield f"    wire [{stage.outputs - 1}:0] next_{i};"
-        yield f"    {stage.name} compute_{i}(.model_inp({given}), .model_out(next_{i}));"
-        given = f"stage_{i}"
+        yield f"    {stage.name} compute_{i}(.model_inp({source}), .model_out(next_{i}));"
+        source = f"stage_{i}"
 
 
 def _joined(bits: Sequence[str]) -> str:

@@ -164,7 +164,7 @@ def test_the_compiled_project_computes_every_value(tmp_path):
     assert project.check(x).compared == {"a": 400, "y": 400}
     np.testing.assert_array_equal(project.predict(x), run(tiny(), x)["y"])
     np.testing.assert_array_equal(project.predict(x[:1]), run(tiny(), x[:1])["y"])
-    with pytest.raises(ValueError, match=re.escape("'x' needs (batch, *(3,)) of -128 to 127, got (200, 2)")):
+    with pytest.raises(ValueError, match=re.escape("'x' needs (batch, *(3,)), got (200, 2)")):
         project.predict(x[:, :2])
     with pytest.raises(TypeError, match="'x' needs integers, got float64"):
         project.predict(x * 1.0)

@@ -69,7 +69,7 @@ def test_a_bitstream_comes_with_its_page(synth, program, tmp_path, monkeypatch):
     code, out, told = synth(program, "--out", "out", "--quiet", *words)
     assert code == 0, told
     ladder = json.loads(out)["rows"][0]["result"]["ladder"]
-    assert [rung["mismatches"] for rung in ladder] == [0, 0, 0]
+    assert [check["mismatches"] for check in ladder] == [0, 0, 0]
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {
         "index.html",
         "rows.jsonl",
@@ -86,6 +86,6 @@ def test_a_project_of_hls4ml_is_compared_and_unpacked(synth, program, tmp_path, 
     code, out, told = synth(program, "--flow", "hls4ml", "--out", "out", "--quiet", "--json")
     assert code == 0, told
     result = json.loads(out)["rows"][0]["result"]
-    assert [(rung["outcome"], rung["samples"]) for rung in result["ladder"]] == [("passed", 10), ("passed", 200)]
+    assert [(check["outcome"], check["samples"]) for check in result["ladder"]] == [("passed", 10), ("passed", 200)]
     assert str(tmp_path) not in json.dumps(result)
     assert (tmp_path / "out" / "project" / "firmware" / "qwedge.cpp").is_file()

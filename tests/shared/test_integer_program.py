@@ -34,7 +34,7 @@ from shared.integer import (
 )
 from shared.integer.format import Format
 
-MODULES = ["", ".operations", ".program", ".run", ".audit"]
+MODULES = ["", ".operations", ".program", ".run", ".audit", ".geometry"]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -1,4 +1,4 @@
-"""Each node of a graph with all that its hardware and its timing depend on."""
+"""Each node of a graph with everything that its hardware and its timing depend on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Engine:
     node: Node
     inputs: tuple[Value, ...]
     values: tuple[Value, ...]
-    """What is computed, then what each step of the tail gives."""
+    """The result of the operation, then that of each step of the tail."""
     taps: Taps | None
 
     @property

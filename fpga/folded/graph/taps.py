@@ -1,4 +1,4 @@
-"""What a gather engine reads for each position of its window, and by what it multiplies."""
+"""The words that a gather engine reads for each position of its window, and the weights it multiplies them by."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fpga.folded.graph.lower import Node
 from fpga.folded.graph.window import Window
 from shared.integer import Linear, Operation, Value
+from shared.integer.geometry import plane
 from shared.integer.operations import AbstractConvolution, AbstractPool, AbstractWeighted, MaxPool
 
 Combine = Literal["multiply", "add", "max"]
@@ -80,7 +81,7 @@ def taps(node: Node, x: Value, lanes: int, width: int) -> Taps:
 
 
 def inverse(node: Node) -> NDArray[np.int64]:
-    """Which element of the value comes when, in the stream that a node reads."""
+    """The order in which the elements of the value come in the stream that a node reads."""
     assert node.order is not None
     return np.argsort(node.order)
 
@@ -97,14 +98,9 @@ def side_by_side(operation: Operation) -> bool:
     return depthwise or isinstance(operation, AbstractPool)
 
 
-def _plane(numbers: tuple[int, ...], fill: int) -> tuple[int, int]:
-    """One or two numbers, one per axis, as two: a line is an image of one row."""
-    return (fill, numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1])
-
-
 def _convolution(operation: AbstractConvolution, x: Value, lanes: int, width: int) -> Taps:
-    kernel, stride = _plane(operation.kernel, 1), _plane(operation.stride, 1)
-    size, padding = _plane(x.shape[1:], 1), _plane(operation.padding, 0)
+    kernel, stride = plane(operation.kernel, 1), plane(operation.stride, 1)
+    size, padding = plane(x.shape[1:], 1), plane(operation.padding, 0)
     weight = operation.weight.integers
     width = lanes if side_by_side(operation) else width
     window = Window(x.shape[0] // width, size, kernel, stride, padding)
@@ -153,7 +149,7 @@ def _program(
 
 
 def _pool(operation: AbstractPool, x: Value, width: int) -> Taps:
-    window = Window(x.shape[0] // width, _plane(x.shape[1:], 1), _plane(operation.size, 1), _plane(operation.stride, 1))
+    window = Window(x.shape[0] // width, plane(x.shape[1:], 1), plane(operation.size, 1), plane(operation.stride, 1))
     offsets = tuple(tuple(_places(window, i, 1).tolist()) for i in range(window.words))
     nothing = np.zeros((sum(map(len, offsets)), 0), np.int64)
     return Taps(window, width, width, True, "max" if isinstance(operation, MaxPool) else "add", offsets, nothing, None)

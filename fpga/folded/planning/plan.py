@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from fpga.design.devices import Family, Resources
-from fpga.design.interface import Part
+from fpga.design.interface import Part, format_text
 from fpga.folded.graph.engines import Engine, Fold, engines
 from fpga.folded.graph.lower import Graph
 from fpga.folded.planning.choices import check
@@ -115,7 +115,7 @@ def _products(engine: Engine) -> int:
 
 def _part(engine: Engine) -> Part:
     last, taps = engine.values[-1], engine.taps
-    form = f"{'s' if last.low < 0 else 'u'}{bits(last)}.{last.format.fraction}"
+    form = format_text(last)
     kind = type(engine.node.operation).__name__ if engine.node.operation is not None else _passing(engine)
     if taps is None:
         return Part(engine.node.name, kind, form, 0, 0, math.prod(engine.values[0].shape))
