@@ -259,7 +259,7 @@ def test_a_layer_that_computes_otherwise_is_named(tmp_path, monkeypatch):
         ({"strategy": "distributed_arithmetic", "backend": "quartus"}, "for vitis and vivado, not for quartus"),
         ({"io": "io_serial"}, "io 'io_serial' is unknown"),
         ({"io": "io_stream"}, "streams MaxPool 'i' only with the stride (3,) of its window, got (1,): use io_parallel"),
-        ({"backend": "libero"}, "for Libero knows dense layers and activations, not Conv1d 'a': use vitis"),
+        ({"backend": "libero"}, "for Libero has dense layers and activations, not Conv1d 'a': use vitis"),
     ],
 )
 def test_what_cannot_be_lowered_is_refused(options, message, tmp_path):
