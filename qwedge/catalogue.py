@@ -27,7 +27,7 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
     ),
     "noise": Entry(
         "quantum.noise.experiment:Noise",
-        "Report how circuits stand a device's noise and finite shots, and where their errors come from.",
+        "Report how robust circuits are against device noise and finite shots, and where their errors come from.",
         "quantum",
     ),
     "f8net": Entry(

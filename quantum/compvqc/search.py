@@ -29,8 +29,7 @@ from quantum.compvqc.prices import CompiledPrice
 from quantum.compvqc.regrow import with_slots
 from quantum.devices.target import Device
 from quantum.tasks.classification import Classification
-from shared import ADMM, Menu
-from shared.core.task import Progress
+from shared import ADMM, Menu, Progress
 
 HOPELESS_DROP = 0.1
 """The budget schedule ends at a circuit whose validation accuracy is this much below what the budget allows."""

@@ -1,7 +1,7 @@
-"""Circuits on noisy devices: exact expectations, finite shots, where errors come from, and what drifts.
+"""Circuits on noisy devices: exact expectations, finite shots, error attribution, noise-aware training and drift.
 
-From a device's figures to a page: `channels` and `schedule` say what noise there is and `heisenberg` evaluates it
-exactly, over `pauli` and `angles` (`trajectories` where a circuit is too wide); `noisy` is a circuit with its noise,
-`workload` one with its data and its purpose, `robustness` the report about it, with `attribution`, `drift` and `zne`.
-`tuning` trains its angles under noise, and `repository` picks one of several by today's calibration.
+`engine` evaluates a compiled circuit under the noise of a device. `workload` is a compiled circuit with its inputs and
+its score (`energy` for a Hamiltonian), `robustness` the report about it, with `attribution`, `drift` and `zne`.
+`tuning` trains compiled angles under noise, and `repository` selects one of several circuits by today's calibration.
+`experiment` and `page` make the report from settings; `circuit_source` reads the circuits that they name.
 """

@@ -1,4 +1,4 @@
-"""Circuits by name: a file, a row of the store with the circuits it keeps, or an untrained ansatz."""
+"""Circuits by name: a file, the circuits stored with a row of results, or an untrained ansatz."""
 
 import json
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from quantum.interop import openqasm, qpy
 from shared.lab import Row, Store, hash_bytes
 
 ORDER = ("dense", "magnitude", "small", "compressed")
-"""How the circuits of a row of compvqc stand side by side."""
+"""The order in which the circuits of a row of compvqc are compared."""
 
 
 @dataclass(frozen=True)
 class CircuitSource:
-    """One circuit: `spec` is a file, `FOLDER/ID:ARTEFACT` for a circuit that a row keeps, or an ansatz by name."""
+    """One circuit: `spec` is a file, `FOLDER/ID:ARTEFACT` for a circuit stored with a row, or the name of an ansatz."""
 
     spec: str
     seed: int
@@ -31,13 +31,13 @@ class CircuitSource:
 
     @property
     def row(self) -> tuple[Row, Store, str] | None:
-        """The row that keeps the circuit, its store, and which artefact it is."""
+        """The row that the circuit is stored with, the row's store, and the name of the artefact."""
         place, _, artefact = self.spec.rpartition(":")
         row = find_row(place) if place and not Path(self.spec).exists() else None
         return None if row is None else (row, Store(Path(place).parent), artefact)
 
     def content(self) -> bytes:
-        """The bytes of the circuit's file. Raises `ValueError` where there is none."""
+        """The bytes of the circuit's file. Raises `ValueError` if there is none."""
         if self.spec in ANSAETZE and not Path(self.spec).exists():
             untrained = ansatz(self.spec)
             weights = np.random.default_rng(self.seed).uniform(-np.pi, np.pi, untrained.weights)
@@ -45,8 +45,8 @@ class CircuitSource:
         if self.row is not None:
             row, store, artefact = self.row
             if artefact not in row.artefacts:
-                kept = ", ".join(row.artefacts) or "nothing"
-                raise ValueError(f"row {row.id[:12]} keeps no {artefact}; it keeps {kept}")
+                stored = ", ".join(row.artefacts) or "nothing"
+                raise ValueError(f"row {row.id[:12]} has no artefact {artefact}; it has {stored}")
             return store.get(row.artefacts[artefact])
         try:
             return Path(self.spec).read_bytes()
@@ -57,32 +57,32 @@ class CircuitSource:
             ) from error
 
     def circuit(self) -> Circuit:
-        """Bound. Raises `ValueError`, of one line, for whatever is wrong with the file."""
+        """The circuit with its weights bound. Raises `ValueError`, in one line, for an invalid file."""
         content = self.content()
         try:
             binary = content.startswith(b"QISKIT") or self.spec.endswith(".qpy")
             circuit, weights = qpy.loads(content) if binary else openqasm.loads(content.decode("utf-8-sig"))
-        except ValueError as error:  # text that is not UTF-8 is one too
+        except ValueError as error:  # a UnicodeDecodeError is a ValueError too
             raise ValueError(f"the circuit {self.spec}: {error}") from error
         return circuit.bind(weights)
 
     def readout(self) -> Readout | None:
-        """How a row's compressed circuit is read, since its last gates may have become longer parities; else None."""
+        """The readout of a row's compressed circuit, whose last gates may have become longer parities; else None."""
         if self.row is None:
             return None
         row, store, artefact = self.row
         if Path(artefact).stem != "compressed" or "readout.json" not in row.artefacts:
             return None
-        known = json.loads(store.get(row.artefacts["readout.json"]))
-        return Readout(tuple(map(tuple, known["parities"])), tuple(map(tuple, known["weights"])), known["scale"])
+        stored = json.loads(store.get(row.artefacts["readout.json"]))
+        return Readout(tuple(map(tuple, stored["parities"])), tuple(map(tuple, stored["weights"])), stored["scale"])
 
     def digest(self) -> str:
-        """A hash of all that the circuit and its scores are made of."""
+        """A hash of everything that the circuit and its scores depend on."""
         return hash_bytes(self.content() + repr(self.readout() or "").encode())
 
 
 def kept_circuits(spec: str) -> tuple[Row, Sequence[str]] | None:
-    """The row `FOLDER/ID` and the specs of the logical circuits that it keeps; None where `spec` is no row.
+    """The row `FOLDER/ID` and the specs of the logical circuits stored with it; None if `spec` names no row.
 
     Raises `ValueError` for a row without circuits.
     """
@@ -91,7 +91,9 @@ def kept_circuits(spec: str) -> tuple[Row, Sequence[str]] | None:
         return None
     names = [name for name in row.artefacts if name.endswith(".qasm") and name != "compiled.qasm"]
     if not names:
-        raise ValueError(f"row {row.id[:12]} of {row.experiment} keeps no circuit: name a row of compvqc, or a file")
+        raise ValueError(
+            f"row {row.id[:12]} of {row.experiment} has no circuits: name a row of compvqc, or a circuit file"
+        )
     order = {f"{name}.qasm": k for k, name in enumerate(ORDER)}
     return row, [f"{spec}:{name}" for name in sorted(names, key=lambda name: (order.get(name, len(order)), name))]
 

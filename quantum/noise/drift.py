@@ -1,4 +1,4 @@
-"""Calibrations that change from day to day, and what they do to a circuit."""
+"""Calibrations that change from day to day, and the score of a circuit on each day."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,31 +16,31 @@ from quantum.noise.robustness import curve
 from quantum.noise.workload import Workload
 
 THRESHOLDS = (0.8, 0.7, 0.5)
-"""Shares of samples right above which days are counted, as in QuCAD's tables."""
+"""Accuracies above which days are counted, as in QuCAD's tables."""
 
 
 # A history --------------------------------------------------------------------------------------------------------
 
 
 def history(folder: Path) -> list[Device]:
-    """The snapshots in a folder, `*.json`, in the order of their names: name them by date.
+    """The snapshots `*.json` in a folder, in the order of their names, so name them by date.
 
-    Raises `ValueError` for a folder without any, and what `quantum.devices.target.device` raises for a bad one.
+    Raises `ValueError` for a folder without snapshots or with an invalid one.
     """
     files = sorted(folder.glob("*.json"))
     if not files:
-        raise ValueError(f"{folder} holds no snapshot: put the days' calibrations there as .json files, named by date")
+        raise ValueError(f"{folder} has no snapshots: add the calibration of each day as a .json file named by date")
     return [device(file) for file in files]
 
 
 @dataclass(frozen=True)
 class Drift:
-    """A synthetic history, for a device that has none; not a model of any real one.
+    """A synthetic calibration history for a device without one; it models no particular device.
 
-    The logarithm of every figure (T1, T2, readout error, each gate's error) is a mean-reverting walk around its
-    calibrated value: from day to day it keeps the share `memory` of its deviation, whose standard deviation is
-    `spread` on every day. On each day a gate or a readout also turns bad with the chance `jump`: its error is `factor`
-    times higher, and it is repaired with chance 1/2 a day.
+    The logarithm of every calibrated value (T1, T2, readout error, the error of each gate) is a mean-reverting random
+    walk around the calibration: from day to day it keeps the share `memory` of its deviation, whose standard deviation
+    is `spread` on every day. On each day a gate or a readout also fails with probability `jump`: its error is `factor`
+    times higher until it is repaired, with probability 1/2 a day.
     """
 
     spread: float = 0.25
@@ -49,22 +49,22 @@ class Drift:
     factor: float = 5.0
 
     def days(self, start: Device, count: int, rng: np.random.Generator) -> list[Device]:
-        """`count` calibrations of the device, named `NAME-day001` and on, all with its gates and coupling."""
+        """`count` calibrations of the device, named from `NAME-day001` on, all with its gates and coupling map."""
         if count < 1:
             raise ValueError(f"days={count}: a history has at least 1 day")
         first = from_target(start.target, start.name)
         places = dict.fromkeys(_place(gate) for gate in first.gates)  # both directions of an edge drift together
         times = rng.normal(scale=self.spread, size=(2, len(first.qubits)))
         errors = rng.normal(scale=self.spread, size=len(first.qubits) + len(places))
-        bad = np.zeros(len(errors), dtype=bool)
-        found = []
+        failed = np.zeros(len(errors), dtype=bool)
+        history = []
         for day in range(1, count + 1):
             times, errors = self._step(times, rng), self._step(errors, rng)
-            bad = (bad & (rng.random(len(bad)) < 0.5)) | (rng.random(len(bad)) < self.jump)
-            worse = np.exp(errors) * np.where(bad, self.factor, 1.0)
+            failed = (failed & (rng.random(len(failed)) < 0.5)) | (rng.random(len(failed)) < self.jump)
+            worse = np.exp(errors) * np.where(failed, self.factor, 1.0)
             by_place = dict(zip(places, worse[len(first.qubits) :], strict=True))
-            found.append(_drifted(first, f"{start.name}-day{day:03}", np.exp(times), worse, by_place))
-        return found
+            history.append(_drifted(first, f"{start.name}-day{day:03}", np.exp(times), worse, by_place))
+        return history
 
     def _step(self, deviation: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
         fresh = rng.normal(scale=self.spread * math.sqrt(1 - self.memory**2), size=deviation.shape)
@@ -104,11 +104,11 @@ def _times(value: float | None, factor: float, most: float = math.inf) -> float 
     return None if value is None else min(float(value * factor), max(value, most))
 
 
-# What it does to a circuit ----------------------------------------------------------------------------------------
+# A circuit over the days ------------------------------------------------------------------------------------------
 
 
 class Day(TypedDict):
-    """One day's calibration and how the circuit does on it."""
+    """The calibration of one day and the circuit's score on it."""
 
     name: str
     sha256: str
@@ -117,9 +117,9 @@ class Day(TypedDict):
 
 
 class Summary(TypedDict):
-    """Over a history: mean and worst score, their spread, and on how many days a share of the samples is right.
+    """Mean, worst and standard deviation of the score over a history, and the days above each of `THRESHOLDS`.
 
-    `above` is None for a score that is not a count.
+    `above` is None for a score that does not count samples.
     """
 
     days: int
@@ -130,7 +130,7 @@ class Summary(TypedDict):
 
 
 def drift(workload: Workload, days: Sequence[Device]) -> list[Day]:
-    """The exact score and shift of the same compiled circuit on each day's calibration."""
+    """The exact score and shift of one compiled circuit on the calibration of each day."""
     return [_day(workload.on(day)) for day in days]
 
 
@@ -140,7 +140,7 @@ def _day(workload: Workload) -> Day:
 
 
 def summary(days: Sequence[Day], total: int | None, *, least_is_best: bool = False) -> Summary:
-    """What a history does; `total` is of how many samples the scores are counts, `least_is_best` is for energies."""
+    """Statistics over a history; `total` is the number of samples the scores count, `least_is_best` is for energies."""
     scores = np.array([day["score"] for day in days])
     above = {f"{share:g}": int((scores > share * total).sum()) for share in THRESHOLDS} if total else None
     return Summary(

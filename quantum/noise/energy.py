@@ -1,4 +1,4 @@
-"""An energy measured on a device: one circuit for every basis in which terms agree wire by wire."""
+"""The workload of an energy measured on a device: one circuit per basis of qubit-wise commuting terms."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from quantum.noise.workload import O3, SEEDS, MeasurementSetting, Workload, by_c
 from quantum.tasks.energy import Hamiltonian
 
 _TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": (), "I": ()}
-"""Gates after which a Z measurement reads the axis."""
+"""Gates that turn each axis into Z before the measurement."""
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredEnergy:
-    """The energy from the parities of all bases: `constant + weights . expectations`."""
+    """The energy as the score of the parities of all bases: `constant + weights . expectations`."""
 
     constant: float
     weights: Tensor
@@ -46,7 +46,7 @@ def energy_workload(
     compiler: str = O3,
     simplify: bool = True,
 ) -> Workload:
-    """A bound circuit that prepares a state, measured in every basis of `problem`, compiled for `device`.
+    """A bound state preparation circuit, compiled for `device` and measured in every basis of `problem`.
 
     Raises `ValueError` for a circuit on other wires than the Hamiltonian's, or that reads features.
     """

@@ -1,4 +1,4 @@
-"""Noise: how circuits stand a device's noise and a finite number of shots, and where their errors come from."""
+"""The noise experiment: how robust circuits are against device noise and finite shots, and their error attribution."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -28,15 +28,15 @@ from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
 NO_DATA = "none"
 
 ROW_DENSE = (O3, "o3_approximate", "pytket_approximate")
-"""What compiles the dense circuit of a row of compvqc: it stands beside its compile-only controls."""
+"""Compilers of the dense circuit of a row of compvqc, so that it is compared with its compile-only controls."""
 
 
 class NoiseSettings(Settings):
-    """Which circuits, on which device, on which data."""
+    """The circuits, the device and the data of the reports."""
 
     circuits: tuple[str, ...] = Field(
         default=("line",),
-        description=f"OpenQASM or QPY files, FOLDER/ID of a row with circuits, or {', '.join(ANSAETZE)} untrained",
+        description=f"OpenQASM or QPY files, FOLDER/ID of a row with circuits, or untrained: {', '.join(ANSAETZE)}",
     )
     target: str = Field(
         default="nairobi", description="a fake backend, a .json snapshot or a folder of them, or gates@coupling"
@@ -49,46 +49,50 @@ class NoiseSettings(Settings):
     scales: tuple[float, ...] = Field(default=SCALES, min_length=1, description="noise strengths; 1 is the device's")
     shots: tuple[int, ...] = Field(default=SHOTS, description="numbers of measurements per input")
     repeats: int = Field(default=REPEATS, gt=0, description="independent sets of shots")
-    transpiler_seeds: int = Field(default=len(SEEDS), gt=0, description="seeds tried; the cheapest circuit counts")
-    simplify: bool = Field(default=True, description="first rewrite exactly by what is measured")
+    transpiler_seeds: int = Field(
+        default=len(SEEDS), gt=0, description="transpiler seeds; the cheapest circuit is reported"
+    )
+    simplify: bool = Field(default=True, description="rewrite exactly for the measured parities first")
     compilers: tuple[str, ...] = Field(
         default=(), description=f"{', '.join(CONTROLS)}; none: {O3}, and the approximate ones for a row's dense circuit"
     )
     zne: bool = Field(default=False, description="zero-noise extrapolation at equal total shots; needs mitiq")
-    days: int = Field(default=0, ge=0, description="days of synthetic drift of a target that is no folder")
+    days: int = Field(default=0, ge=0, description="days of synthetic drift, if the target is not a folder")
     tune: tuple[Annotated[float, Field(ge=0)], ...] = Field(
-        default=(0.0,), min_length=1, description="noise scales at which compiled angles are trained; 0: as given"
+        default=(0.0,), min_length=1, description="noise scales at which compiled angles are trained; 0: no training"
     )
-    each: bool = Field(default=True, description="a report of each circuit; false: only which to run on which day")
-    clusters: int = Field(default=4, gt=0, description="kinds of days that one of several circuits is chosen for")
+    each: bool = Field(default=True, description="a report of each circuit; false: only the selection by calibration")
+    clusters: int = Field(default=4, gt=0, description="calibration clusters, each with the best of several circuits")
 
 
 class Noise(Experiment[NoiseSettings]):
-    """One cell is one circuit, as given or tuned; over days, one more chooses between several."""
+    """One cell is one circuit, as compiled or tuned; with several days, one more cell selects between the circuits."""
 
     name = "noise"
     version = 2
-    summary = "Report how circuits stand a device's noise and finite shots, and where their errors come from."
+    summary = "Report how robust circuits are against device noise and finite shots, and where their errors come from."
     settings = NoiseSettings
 
     def cells(self, settings: NoiseSettings) -> Sequence[NoiseSettings]:
         if unknown := set(settings.compilers) - set(CONTROLS):
             raise ValueError(f"compiler {min(unknown)!r} is unknown: use one of {', '.join(CONTROLS)}")
-        given = [cell for name in dict.fromkeys(settings.circuits) for cell in _expanded(name, settings)]
-        if not given:
-            raise ValueError("circuits is empty: give at least one circuit file")
+        untuned = [cell for name in dict.fromkeys(settings.circuits) for cell in _expanded(name, settings)]
+        if not untuned:
+            raise ValueError("circuits is empty: name at least one circuit file")
         days = _days(settings)
-        for cell in given:  # what is wrong with a circuit is said before any is evaluated
-            found = workload(cell, days[0], seeds=(0,))
+        for cell in untuned:  # errors in any circuit are raised before the first one is evaluated
+            compiled = workload(cell, days[0], seeds=(0,))
             if any(cell.tune):
-                _ = _parts(cell, found)
+                _ = _parts(cell, compiled)
         if settings.zne:
             _ = ZNE().weights
-        cells = [cell.model_copy(update={"tune": (scale,)}) for cell in given for scale in dict.fromkeys(cell.tune)]
-        choosing = _choosing(given, days)
-        if not settings.each and not choosing:
-            raise ValueError("each=false: choosing takes several circuits or tunings for one task, and 3 days or more")
-        return cells + choosing if settings.each else choosing
+        cells = [cell.model_copy(update={"tune": (scale,)}) for cell in untuned for scale in dict.fromkeys(cell.tune)]
+        selection = _selection(untuned, days)
+        if not settings.each and not selection:
+            raise ValueError(
+                "each=false: a selection needs several circuits or tunings for one task, and 3 days or more"
+            )
+        return cells + selection if settings.each else selection
 
     def data(self, cell: NoiseSettings) -> Mapping[str, str]:
         paths = [Path(cell.data), Path(cell.target), *sorted(Path(cell.target).glob("*.json"))]
@@ -109,23 +113,23 @@ def _report(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
     """The noise report of one circuit."""
     context.progress(0, 6, "compiling")
     days = _days(cell)
-    found = _tuned(cell, workload(cell, days[0]), cell.tune[0])
-    steps = iter(range(1, 6))
-
-    def report(note: str) -> None:
-        context.progress(next(steps), 6, note)
-
+    case = _tuned(cell, workload(cell, days[0]), cell.tune[0])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         result = robustness(
-            found, context.rng, scales=cell.scales, shots=cell.shots, repeats=cell.repeats, report=report
+            case,
+            context.rng,
+            scales=cell.scales,
+            shots=cell.shots,
+            repeats=cell.repeats,
+            progress=lambda done, _, note: context.progress(1 + done, 6, note),
         )
-        report("extrapolating to zero noise")
-        extrapolated = _extrapolated(found, cell, context) if cell.zne else None
-        report("day by day")
-        drifted = drift(found, days) if len(days) > 1 else None
+        context.progress(4, 6, "extrapolating to zero noise")
+        extrapolated = _extrapolated(case, cell, context) if cell.zne else None
+        context.progress(5, 6, "day by day")
+        drifted = drift(case, days) if len(days) > 1 else None
     return {
-        "name": found.name,
+        "name": case.name,
         "device": {"name": days[0].name, "sha256": days[0].sha256},
         "report": to_json_data(result),
         "energy": _energy(cell),
@@ -136,7 +140,7 @@ def _report(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
 
 
 def _energy(cell: NoiseSettings) -> JSON:
-    """What an energy is to be compared with."""
+    """The lowest and highest energy of the problem, to compare an energy with."""
     if cell.data not in HAMILTONIANS:
         return None
     problem = hamiltonian(cell.data)
@@ -144,25 +148,25 @@ def _energy(cell: NoiseSettings) -> JSON:
 
 
 def _choice(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
-    """A repository of all circuits: made from the first two thirds of the days, used on the rest."""
+    """A repository of all circuits, built from the first two thirds of the days and evaluated on the rest."""
     context.progress(0, 2, "compiling")
-    known, later = kept_days(_days(cell))
+    past, later = kept_days(_days(cell))
     models: dict[str, Workload] = {}
     for spec in cell.circuits:
-        given = cell.model_copy(update={"circuits": (spec,)})
-        found = workload(given, known[0])
-        for model in (_tuned(given, found, scale) for scale in cell.tune):
+        single = cell.model_copy(update={"circuits": (spec,)})
+        compiled = workload(single, past[0])
+        for model in (_tuned(single, compiled, scale) for scale in cell.tune):
             models[model.name if model.name not in models else f"{model.name} of {spec}"] = model
-    context.progress(1, 2, "choosing a circuit for each kind of day")
-    built = repository(models, known, cell.clusters, context.rng)
+    context.progress(1, 2, "selecting a circuit for each calibration cluster")
+    built = repository(models, past, cell.clusters, context.rng)
     context.artefact("repository.json", built.to_json().encode())
     first = next(iter(models.values()))
     return {
-        "device": {"name": known[0].name, "sha256": known[0].sha256},
+        "device": {"name": past[0].name, "sha256": past[0].sha256},
         "unit": first.score.unit,
         "total": first.score.total,
         "less_is_better": first.score.less_is_better,
-        "known": len(known),
+        "known": len(past),
         "kinds": [
             {"model": model, "score": score, "radius": radius}
             for model, score, radius in zip(built.models, built.scores, built.radii, strict=True)
@@ -172,41 +176,43 @@ def _choice(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
     }
 
 
-def _choosing(given: Sequence[NoiseSettings], days: Sequence[Device]) -> list[NoiseSettings]:
-    """A cell that chooses between several circuits for one task, if there are days to do it by."""
-    first = given[0]
-    given = [cell for cell in given if cell.compilers == first.compilers]
-    specs = tuple(cell.circuits[0] for cell in given)
-    one_task = all((cell.data, cell.seed) == (first.data, first.seed) for cell in given)
+def _selection(untuned: Sequence[NoiseSettings], days: Sequence[Device]) -> list[NoiseSettings]:
+    """A cell that selects between several circuits for one task, if there are enough days for it."""
+    first = untuned[0]
+    alike = [cell for cell in untuned if cell.compilers == first.compilers]
+    specs = tuple(cell.circuits[0] for cell in alike)
+    one_task = all((cell.data, cell.seed) == (first.data, first.seed) for cell in alike)
     if len(days) < 3 or len(specs) * len(first.tune) < 2 or not one_task:
         return []
     return [first.model_copy(update={"circuits": specs, "each": False})]
 
 
-def _parts(cell: NoiseSettings, found: Workload) -> tuple[Workload, Workload]:
-    """The circuit on what its angles are trained and judged on. Raises `ValueError` where they cannot be trained."""
+def _parts(cell: NoiseSettings, case: Workload) -> tuple[Workload, Workload]:
+    """The circuit on its training and validation data. Raises `ValueError` if its angles cannot be trained."""
     if cell.data in HAMILTONIANS or cell.data == NO_DATA:
-        parts = found, found
+        parts = case, case
     else:
         data = load(cell.data, cell.seed)
-        parts = on_part(found, data.train), on_part(found, data.val)
+        parts = on_part(case, data.train), on_part(case, data.val)
     _ = Tunable(parts[0])
     return parts
 
 
-def _tuned(cell: NoiseSettings, found: Workload, scale: float) -> Workload:
-    """The circuit with its compiled angles trained at a noise scale; as it is at scale 0."""
+def _tuned(cell: NoiseSettings, case: Workload, scale: float) -> Workload:
+    """The circuit with its compiled angles trained at a noise scale; unchanged at scale 0."""
     if not scale:
-        return found
-    angles = NoiseAware(scale).tune(*_parts(cell, found))
-    return replace(set_angles(found, angles), name=f"{found.name}, tuned at {scale:g}")
+        return case
+    angles = NoiseAware(scale).tune(*_parts(cell, case))
+    return replace(set_angles(case, angles), name=f"{case.name}, tuned at {scale:g}")
 
 
 def _days(settings: NoiseSettings) -> list[Device]:
-    """The calibrations: the first is the one that circuits are compiled for."""
+    """The calibrations; circuits are compiled for the first one."""
     if Path(settings.target).is_dir():
         if settings.days:
-            raise ValueError(f"days={settings.days}: {settings.target} already holds the days; leave one out")
+            raise ValueError(
+                f"days={settings.days}: {settings.target} is a folder of days: set days=0, or name one device as target"
+            )
         return history(Path(settings.target))
     start = device(settings.target)
     return (
@@ -214,19 +220,19 @@ def _days(settings: NoiseSettings) -> list[Device]:
     )
 
 
-def _extrapolated(found: Workload, cell: NoiseSettings, context: Context) -> dict[str, JSON]:
-    """Zero-noise extrapolation by folding 1, 3 and 5 times: scores at each noise scale, and at equal total shots."""
+def _extrapolated(case: Workload, cell: NoiseSettings, context: Context) -> dict[str, JSON]:
+    """Zero-noise extrapolation with folds 1, 3 and 5: scores at each noise scale, and at equal total shots."""
     zne = ZNE()
-    ideal = found.expectations(0.0)
-    exact = [(scale, zne.expectations(found, scale)) for scale in cell.scales]
+    ideal = case.expectations(0.0)
+    exact = [(scale, zne.expectations(case, scale)) for scale in cell.scales]
     return {
         "factors": list(zne.factors),
         "scales": [
-            {"scale": scale, "score": found.score.value(values), "shift": float((values - ideal).abs().mean())}
+            {"scale": scale, "score": case.score.value(values), "shift": float((values - ideal).abs().mean())}
             for scale, values in exact
         ],
         "shots": [
-            {"shots": shots, "scores": zne.scores(found, shots, cell.repeats, context.rng)}
+            {"shots": shots, "scores": zne.scores(case, shots, cell.repeats, context.rng)}
             for shots in cell.shots
             if shots >= len(zne.factors)
         ],
@@ -234,7 +240,7 @@ def _extrapolated(found: Workload, cell: NoiseSettings, context: Context) -> dic
 
 
 def workload(cell: NoiseSettings, target: Device, seeds: Sequence[int] | None = None) -> Workload:
-    """The circuit of a cell, compiled for `target`, with its data or its energy."""
+    """The circuit of a cell, compiled for `target`, with its data or its Hamiltonian."""
     source = CircuitSource(cell.circuits[0], cell.seed)
     compiler = cell.compilers[0]
     name = source.title if compiler == O3 else f"{source.title}, {compiler}"
@@ -254,23 +260,23 @@ def workload(cell: NoiseSettings, target: Device, seeds: Sequence[int] | None = 
 
 
 def _expanded(spec: str, settings: NoiseSettings) -> list[NoiseSettings]:
-    """A cell for a circuit file, or one for each logical circuit that a stored row keeps.
+    """A cell for a circuit file, or one for each logical circuit that is stored with a row.
 
-    A row of compvqc also says which data its circuits are for, unless the settings do.
+    A row of compvqc also sets the data of its circuits, unless the settings do.
     """
-    kept = kept_circuits(spec)
-    if kept is None:
+    stored = kept_circuits(spec)
+    if stored is None:
         return [
             settings.model_copy(update={"circuits": (spec,), "compilers": (compiler,)})
             for compiler in dict.fromkeys(settings.compilers or (O3,))
         ]
-    row, specs = kept
-    known = {}
+    row, specs = stored
+    from_row = {}
     if settings.data == NO_DATA and "task" in row.settings:
         encoding = "amplitude" if row.settings.get("encoding") == "amplitude" else "auto"
-        known = {"data": row.settings["task"], "seed": row.seed, "encoding": encoding}
+        from_row = {"data": row.settings["task"], "seed": row.seed, "encoding": encoding}
     return [
-        settings.model_copy(update={"circuits": (each,), "compilers": (compiler,), **known})
+        settings.model_copy(update={"circuits": (each,), "compilers": (compiler,), **from_row})
         for each in specs
         for compiler in dict.fromkeys(settings.compilers or (ROW_DENSE if each.endswith(":dense.qasm") else (O3,)))
     ]

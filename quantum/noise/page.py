@@ -1,4 +1,4 @@
-"""The page of noise reports: curves, shots, and where the error comes from, for one circuit or several side by side."""
+"""The page of noise reports: score against noise and shots, and error attribution, for one circuit or several."""
 
 import io
 import math
@@ -10,11 +10,13 @@ from quantum.noise.drift import THRESHOLDS, summary
 from shared.lab import COLORS, KeyFigures, Number, Page, Row, Table, Text, cite, mean, plot, wilson, write_atomic
 
 TOP = 8
-"""How many of the gates that cost most are listed for each circuit."""
+"""Number of gates with the largest error that are listed for each circuit."""
+
+RECOVERED = "error recovered by ablation"
 
 
-class Drawing(NamedTuple):
-    """A figure before it is drawn: `paint(axes, ...)` draws it on `panels` axes."""
+class Figure(NamedTuple):
+    """A figure of the page: `paint(axes, ...)` plots it on `panels` axes."""
 
     name: str
     title: str
@@ -24,28 +26,31 @@ class Drawing(NamedTuple):
 
 
 def page(rows: Sequence[Row]) -> Page:
-    """One circuit's report, or a comparison of several, and which of them to run on which day."""
+    """The report of one circuit, or a comparison of several and the circuit to run on each calibration cluster."""
     choices = [row for row in rows if "kinds" in row.result]
-    chosen = tuple(table for row in choices for table in _choice(row))
+    selection = tuple(table for row in choices for table in _choice(row))
     rows = _reports(rows)
     if not rows:
-        return Page("Which circuit to run", "By today's calibration, exactly evaluated on days of drift.", chosen)
+        return Page(
+            "Which circuit to run", "Selected by today's calibration, and evaluated exactly on later days.", selection
+        )
     names = ", ".join(_name(row) for row in rows)
+    plots = [plot(f.paint, *rows, title=f.title, caption=f.caption, panels=f.panels) for f in figures(rows)]
     devices = ", ".join(sorted({row.result["device"]["name"] for row in rows}))
     return Page(
         title="Noise robustness" if len(rows) == 1 else "Noise robustness, side by side",
         summary=f"{names} on {devices}: exact expectations under the device's noise at several strengths, and shots "
-        "drawn from them.",
+        "sampled from them.",
         blocks=(
             KeyFigures(list(_key_figures(rows))),
             _against_noise(rows),
-            *(plot(d.paint, *rows, title=d.title, caption=d.caption, panels=d.panels) for d in drawings(rows)[:1]),
+            *plots[:1],
             _against_shots(rows),
             *_drift(rows),
-            *chosen,
+            *selection,
             _counts(rows),
-            *_sources(rows),
-            *(plot(d.paint, *rows, title=d.title, caption=d.caption, panels=d.panels) for d in drawings(rows)[1:]),
+            *_attribution(rows),
+            *plots[1:],
             Text(*_reading(rows), title="Reading"),
         ),
     )
@@ -53,16 +58,16 @@ def page(rows: Sequence[Row]) -> Page:
 
 def save_figures(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Writes each figure of the page to `folder`, as SVG and as PNG."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
     written = []
-    for drawing in drawings(_reports(rows)):
-        canvas = Figure(figsize=(9.2, 3.8), layout="constrained", dpi=150)
-        drawing.paint(*canvas.subplots(1, drawing.panels, squeeze=False)[0])
+    for figure in figures(_reports(rows)):
+        canvas = Canvas(figsize=(9.2, 3.8), layout="constrained", dpi=150)
+        figure.paint(*canvas.subplots(1, figure.panels, squeeze=False)[0])
         for kind in ("svg", "png"):
             data = io.BytesIO()
             canvas.savefig(data, format=kind)
-            written.append(folder / f"{drawing.name}.{kind}")
+            written.append(folder / f"{figure.name}.{kind}")
             write_atomic(written[-1], data.getvalue())
     return written
 
@@ -81,7 +86,7 @@ def _report(row: Row) -> dict[str, Any]:
 
 
 def _score(value: float, row: Row) -> Number:
-    """A score as it is shown: a share of the samples with Wilson's interval, or a number."""
+    """A score as printed: an accuracy with Wilson's interval, or a plain number."""
     total = _report(row)["total"]
     if total is None:
         return cite(value, row, form=".4f")
@@ -141,7 +146,7 @@ def _against_noise(rows: Sequence[Row]) -> Table:
         ("circuit", "noise scale", _unit(rows), "mean |change of <Z>|", "mean margin"),
         lines,
         note="Exact, with infinitely many shots. Scale 1 is the device as calibrated; 95 % Wilson intervals of the "
-        "finite test set. The margin is the right class's <Z> less the best other one.",
+        "finite test set. The margin is the <Z> of the correct class minus the highest other one.",
         strong=[k for k, line in enumerate(lines) if line[1].value == 1.0],
     )
 
@@ -157,38 +162,38 @@ def _against_shots(rows: Sequence[Row]) -> Table:
     for row in rows:
         scores = {point["shots"]: point["scores"] for point in _report(row)["shots"]}
         exact = [point["score"] for point in _report(row)["scales"] if point["scale"] == 1.0]
-        drawn = [_shots_score(scores[count], row) if count in scores else "" for count in counts]
-        lines.append((_name(row), *drawn, _score(exact[0], row) if exact else ""))
+        sampled = [_shots_score(scores[count], row) if count in scores else "" for count in counts]
+        lines.append((_name(row), *sampled, _score(exact[0], row) if exact else ""))
         if (zne := row.result.get("zne")) is not None:
             scores = {point["shots"]: point["scores"] for point in zne["shots"]}
             exact = [point["score"] for point in zne["scales"] if point["scale"] == 1.0]
-            drawn = [_shots_score(scores[count], row) if count in scores else "" for count in counts]
-            lines.append((f"{_name(row)}, extrapolated", *drawn, _score(exact[0], row) if exact else ""))
+            sampled = [_shots_score(scores[count], row) if count in scores else "" for count in counts]
+            lines.append((f"{_name(row)}, extrapolated", *sampled, _score(exact[0], row) if exact else ""))
     return Table(
         f"Against shots: {_unit(rows)}",
         ("circuit", *(f"{count:,} shots" for count in counts), "exact"),
         lines,
         note="At the device's own noise. Means over independent sets of shots with 95 % t intervals. `extrapolated` is "
-        "zero-noise extrapolation (folds 1, 3 and 5, Richardson), which shares the same number of shots by its folds.",
+        "zero-noise extrapolation (folds 1, 3 and 5, Richardson), which divides that number of shots among its folds.",
     )
 
 
 def _drift(rows: Sequence[Row]) -> Iterator[Table]:
-    known = [row for row in rows if row.result.get("drift")]
-    if not known:
+    over_days = [row for row in rows if row.result.get("drift")]
+    if not over_days:
         return
-    shares = [f"{share:g}" for share in THRESHOLDS if any(_report(row)["total"] for row in known)]
+    shares = [f"{share:g}" for share in THRESHOLDS if any(_report(row)["total"] for row in over_days)]
     lines: list[tuple[str | Number, ...]] = []
-    for row in known:
+    for row in over_days:
         total = _report(row)["total"]
-        found = summary(row.result["drift"], total, least_is_best=row.result.get("energy") is not None)
+        history = summary(row.result["drift"], total, least_is_best=row.result.get("energy") is not None)
         form, unit = (".1%", total) if total else (".4f", 1)
-        above = found["above"] or {}
+        above = history["above"] or {}
         lines.append(
             (
                 _name(row),
-                cite(found["days"], row),
-                *(cite(value / unit, row, form=form) for value in (found["mean"], found["worst"], found["deviation"])),
+                cite(history["days"], row),
+                *(cite(history[key] / unit, row, form=form) for key in ("mean", "worst", "deviation")),
                 *(cite(above.get(share), row) for share in shares),
             )
         )
@@ -196,37 +201,38 @@ def _drift(rows: Sequence[Row]) -> Iterator[Table]:
         "Day by day",
         ("circuit", "days", "mean", "worst", "deviation", *(f"days above {float(s):.0%}" for s in shares)),
         lines,
-        note="The circuit as compiled for the first calibration, exactly evaluated on each.",
+        note="The circuit as compiled for the first calibration, evaluated exactly on the calibration of each day.",
     )
 
 
 def _choice(row: Row) -> Iterator[Table]:
-    """What the repository chooses, and how that does on days that it was not made from."""
-    found = row.result
-    unit, form = (found["total"], ".1%") if found["total"] else (1, ".4f")
+    """The circuit selected for each calibration cluster, and its score on days outside the clusters."""
+    result = row.result
+    unit, form = (result["total"], ".1%") if result["total"] else (1, ".4f")
     yield Table(
-        "Which circuit to run: kinds of days",
-        ("kind", "circuit", found["unit"] if unit == 1 else "accuracy", "radius"),
+        "Which circuit to run: calibration clusters",
+        ("cluster", "circuit", result["unit"] if unit == 1 else "accuracy", "radius"),
         [
             (
                 str(k + 1),
-                kind["model"],
-                cite(kind["score"] / unit, row, form=form),
-                cite(kind["radius"], row, form=".3g"),
+                cluster["model"],
+                cite(cluster["score"] / unit, row, form=form),
+                cite(cluster["radius"], row, form=".3g"),
             )
-            for k, kind in enumerate(found["kinds"])
+            for k, cluster in enumerate(result["kinds"])
         ],
-        note=f"From the first {found['known']} calibrations, by the figures that move the scores. On the kind nearest "
-        "to today's calibration, this circuit did best; a day farther than the radius is like no known one.",
+        note=f"Clusters of the first {result['known']} calibrations, with each entry weighted by its influence on the "
+        "scores. The circuit had the best score on the days of its cluster. A day farther from the centre than the "
+        "radius is farther than every day that the cluster was built from.",
     )
-    picked = [found["scores"][day["model"]][k] for k, day in enumerate(found["later"])]
-    best = min if found["less_is_better"] else max
+    picked = [result["scores"][day["model"]][k] for k, day in enumerate(result["later"])]
+    best = min if result["less_is_better"] else max
     lines = {
         "chosen by calibration": picked,
-        **{f"always {name}": scores for name, scores in found["scores"].items()},
-        "best in hindsight": [best(scores) for scores in zip(*found["scores"].values(), strict=True)],
+        **{f"always {name}": scores for name, scores in result["scores"].items()},
+        "best in hindsight": [best(scores) for scores in zip(*result["scores"].values(), strict=True)],
     }
-    unlike = sum(day["distance"] > day["radius"] for day in found["later"])
+    unlike = sum(day["distance"] > day["radius"] for day in result["later"])
     yield Table(
         "Which circuit to run: on later days",
         ("choice", "days", "mean", "worst"),
@@ -238,8 +244,8 @@ def _choice(row: Row) -> Iterator[Table]:
             )
             for name, scores in lines.items()
         ],
-        note=f"The last {len(picked)} calibrations, exactly evaluated; {unlike} of them are like no known day. Where "
-        "one circuit is best on every day, there is nothing to choose.",
+        note=f"The last {len(picked)} calibrations, evaluated exactly; {unlike} of them are outside the radius of "
+        "the nearest cluster. If one circuit is best on every day, a choice by calibration gains nothing.",
         strong=[0],
     )
 
@@ -259,35 +265,36 @@ def _counts(rows: Sequence[Row]) -> Table:
         "As compiled",
         ("circuit", *(title for _, title, _ in (*columns, *more))),
         lines,
-        note="The success probability (ESP) is the product of 1 - error over the gates; readout is left out.",
+        note="The success probability (ESP) is the product of 1 - error over the gates, without readout.",
     )
 
 
-def _sources(rows: Sequence[Row]) -> Iterator[Table]:
-    known = [row for row in rows if _report(row)["attribution"] is not None]
+def _attribution(rows: Sequence[Row]) -> Iterator[Table]:
+    attributed = [row for row in rows if _report(row)["attribution"] is not None]
     for key, title in (("kinds", "kind"), ("qubits", "qubit")):
         lines = [
             (_name(row), entry, cite(gain, row, form=".4f"), _share(gain, row))
-            for row in known
+            for row in attributed
             for entry, gain in sorted(_report(row)["attribution"][key].items(), key=lambda item: -item[1])
         ]
         yield Table(
             f"Where the error comes from, by {title}",
-            ("circuit", title, "comes back", "share"),
+            ("circuit", title, RECOVERED, "share"),
             lines,
-            note="Mean |change of <Z>| that comes back when this noise alone is switched off, as exact as the rest. "
-            "Noise on noise costs less than alone, so shares need not add up to 100 %.",
+            note="Mean |change of <Z>| that is recovered when only this noise is removed, evaluated exactly. The "
+            "shares need not add up to 100 %: two errors together cost less than the sum of what each costs alone.",
         )
     gates = [
         (_name(row), gate["name"], "-".join(map(str, gate["qubits"])), cite(gate["index"], row), *_gate_gain(gate, row))
-        for row in known
+        for row in attributed
         for gate in sorted(_report(row)["attribution"]["gates"], key=lambda gate: -gate["gain"])[:TOP]
     ]
     yield Table(
-        "The gates, waits and readouts that cost most",
-        ("circuit", "gate", "qubits", "place in the schedule", "comes back", "share"),
+        "Gates, idle times and readouts with the largest error",
+        ("circuit", "gate", "qubits", "place in the schedule", RECOVERED, "share"),
         gates,
-        note="`delay` is a wait, `measure` a readout. How far <Z> moves towards its ideal value without that noise.",
+        note="`delay` is an idle time, `measure` a readout. The recovered error is the mean movement of <Z> towards "
+        "its ideal value without that noise.",
     )
 
 
@@ -302,22 +309,22 @@ def _share(gain: float, row: Row) -> Number:
 
 def _reading(rows: Sequence[Row]) -> Iterator[str]:
     yield (
-        "Noise shrinks all <Z> alike before it changes their order, so accuracy at scale 1 with many shots hardly "
-        "moves; few shots, higher scales and the change of <Z> tell circuits apart. "
+        "Weak noise shrinks all <Z> by similar factors and keeps their order, so accuracy at scale 1 with many shots "
+        "hardly changes. Circuits differ at few shots, at higher scales, and in the change of <Z>. "
     )
     for note in sorted({note for row in rows for note in row.result["notes"]}):
         yield f"{note}. "
     for row in rows:
         if _report(row)["attribution"] is None:
-            yield f"{_name(row)} is too wide to say exactly where its error comes from. "
+            yield f"{_name(row)} is too wide for an exact error attribution. "
 
 
-def drawings(rows: Sequence[Row]) -> list[Drawing]:
+def figures(rows: Sequence[Row]) -> list[Figure]:
     """The figures of the page, in order."""
     if not rows:
         return []
-    found = [
-        Drawing(
+    plotted = [
+        Figure(
             "noise",
             "Score and <Z> against noise, score against shots",
             "Left and middle: exact. Right: means over sets of shots at scale 1, with their spread.",
@@ -326,16 +333,16 @@ def drawings(rows: Sequence[Row]) -> list[Drawing]:
         )
     ]
     if any(_report(row)["attribution"] is not None for row in rows):
-        found.append(
-            Drawing(
+        plotted.append(
+            Figure(
                 "sources",
                 "Where the error comes from",
-                "What comes back of the mean change of <Z> when one kind's, or one qubit's, noise is switched off.",
+                "Part of the mean change of <Z> that is recovered without the noise of one kind, or of one qubit.",
                 2,
-                lambda *axes: _paint_sources(rows, *axes),
+                lambda *axes: _paint_attribution(rows, *axes),
             )
         )
-    return found
+    return plotted
 
 
 def _color(index: int) -> str:
@@ -350,11 +357,11 @@ def _paint_curves(rows: Sequence[Row], scores: Any, shifts: Any, shots: Any) -> 
         scores.plot(scales, [point["score"] / total for point in report["scales"]], **style)
         shifts.plot(scales, [point["shift"] for point in report["scales"]], **style)
         if report["shots"]:
-            drawn = [[score / total for score in point["scores"]] for point in report["shots"]]
-            middle = [sum(values) / len(values) for values in drawn]
+            sampled = [[score / total for score in point["scores"]] for point in report["shots"]]
+            middle = [sum(values) / len(values) for values in sampled]
             spread = [
                 math.sqrt(sum((v - m) ** 2 for v in values) / len(values))
-                for values, m in zip(drawn, middle, strict=True)
+                for values, m in zip(sampled, middle, strict=True)
             ]
             shots.errorbar([point["shots"] for point in report["shots"]], middle, spread, capsize=3, **style)
     shots.set_xscale("log")
@@ -364,17 +371,19 @@ def _paint_curves(rows: Sequence[Row], scores: Any, shifts: Any, shots: Any) -> 
     scores.legend()
 
 
-def _paint_sources(rows: Sequence[Row], kinds: Any, qubits: Any) -> None:
-    known = [row for row in rows if _report(row)["attribution"] is not None]
+def _paint_attribution(rows: Sequence[Row], kinds: Any, qubits: Any) -> None:
+    attributed = [row for row in rows if _report(row)["attribution"] is not None]
     for axes, key in ((kinds, "kinds"), (qubits, "qubits")):
-        names = list(dict.fromkeys(name for row in known for name in _report(row)["attribution"][key]))
+        names = list(dict.fromkeys(name for row in attributed for name in _report(row)["attribution"][key]))
         names.sort(key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0))
-        for index, row in enumerate(known):
+        for index, row in enumerate(attributed):
             gains = _report(row)["attribution"][key]
-            places = [place + (index - (len(known) - 1) / 2) * 0.8 / len(known) for place in range(len(names))]
+            places = [
+                place + (index - (len(attributed) - 1) / 2) * 0.8 / len(attributed) for place in range(len(names))
+            ]
             bars = [gains.get(name, 0.0) for name in names]
-            axes.barh(places, bars, 0.8 / len(known), color=_color(index), label=_name(row))
+            axes.barh(places, bars, 0.8 / len(attributed), color=_color(index), label=_name(row))
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
-        axes.set(xlabel="mean |change of <Z>| that comes back", ylabel="qubit" if key == "qubits" else "")
+        axes.set(xlabel=f"{RECOVERED}, mean |change of <Z>|", ylabel="qubit" if key == "qubits" else "")
     kinds.legend()

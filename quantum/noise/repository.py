@@ -1,10 +1,10 @@
-"""Which compressed circuit to run today: a repository of them, looked up by calibration.
+"""A repository of compressed circuits, from which today's calibration selects the one to run.
 
-After QuCAD (Hu, Lin, Guan, Jiang, *Battle against fluctuating quantum noise*, arXiv 2304.04666, of which only the
-abstract was at hand): compressed models are prepared offline for a history of calibrations, and one is chosen online
-for today's. Here the choice is our reconstruction: the days are clustered by calibrations whose entries are weighted
-by how much they move the scores (k-means), and each cluster keeps the model that scores best on its days by the exact
-engine.
+After QuCAD (Hu, Lin, Guan, Jiang, *Battle against fluctuating quantum noise*, arXiv 2304.04666, of which we had only
+the abstract): compressed models are prepared offline for a history of calibrations, and one of them is selected online
+for today's calibration. The selection is our reconstruction: k-means clusters the calibrations of the history, with
+every entry weighted by its influence on the scores, and each cluster keeps the model with the best exact score on its
+days.
 """
 
 import json
@@ -22,20 +22,21 @@ from quantum.noise.workload import Workload
 
 
 def kept_days(days: Sequence[Device]) -> tuple[Sequence[Device], Sequence[Device]]:
-    """The first two thirds of a history, to choose circuits by, and the rest, to see how the choice does.
+    """The first two thirds of a history, to select circuits with, and the rest, to evaluate the selection on.
 
     Raises `ValueError` for fewer than 3 days.
     """
-    known = 2 * len(days) // 3
-    if known < 2:
-        raise ValueError(f"{len(days)} days: choosing between circuits takes 3 at least, 2 to choose by")
-    return days[:known], days[known:]
+    past = 2 * len(days) // 3
+    if past < 2:
+        raise ValueError(f"{len(days)} days: a choice between circuits needs at least 3, of which 2 to choose with")
+    return days[:past], days[past:]
 
 
 class Choice(TypedDict):
-    """The model to run on a calibration, its mean score on the days that were like it, and how unlike they were.
+    """The model selected for a calibration, and its mean score on the days of the nearest calibration cluster.
 
-    `distance` is to the cluster's centre; above `radius`, the farthest day of the cluster, today is like no known day.
+    `distance` is that of the calibration to the cluster's centre, `radius` that of the cluster's farthest day: a larger
+    distance means that today is unlike the days that the cluster was built from.
     """
 
     model: str
@@ -46,7 +47,7 @@ class Choice(TypedDict):
 
 @dataclass(frozen=True, eq=False)
 class Repository:
-    """Centres of known calibrations and, for each, the model that does best there.
+    """Centres of the calibration clusters and, for each, the model with the best score there.
 
     `names` are the entries of a calibration vector, `weights` `(entries,)` their importance, `centres`
     `(clusters, entries)`; `models`, `scores` and `radii` hold one value for each cluster.
@@ -60,20 +61,20 @@ class Repository:
     radii: tuple[float, ...]
 
     def pick(self, today: Device) -> Choice:
-        """The model of the cluster nearest to today's calibration, in milliseconds.
+        """The model of the cluster nearest to today's calibration; takes milliseconds.
 
-        Raises `ValueError` for another device: one that lacks a gate or a qubit of the history's.
+        Raises `ValueError` for another device: one without some gate or qubit of the history.
         """
         vector = calibration(today)
         if missing := [name for name in self.names if name not in vector]:
-            raise ValueError(f"{today.name} has no {missing[0]}: the repository is of another device")
+            raise ValueError(f"{today.name} has no {missing[0]}: the repository was built for another device")
         point = np.array([vector[name] for name in self.names])
         distances = np.sqrt((self.weights * (self.centres - point) ** 2).sum(axis=1))
         k = int(distances.argmin())
         return Choice(model=self.models[k], score=self.scores[k], distance=float(distances[k]), radius=self.radii[k])
 
     def to_json(self) -> str:
-        """All of it as text that `from_json` reads back."""
+        """The repository as text for `from_json`."""
         plain = {"format": FORMAT, "names": self.names, "weights": self.weights.tolist()}
         return json.dumps(
             plain
@@ -82,7 +83,7 @@ class Repository:
 
     @staticmethod
     def from_json(text: str) -> "Repository":
-        """What `to_json` wrote. Raises `ValueError` for anything else."""
+        """The repository that `to_json` wrote. Raises `ValueError` for any other text."""
         try:
             data: dict[str, Any] = json.loads(text)
             if data["format"] != FORMAT:
@@ -96,34 +97,36 @@ class Repository:
                 radii=tuple(data["radii"]),
             )
         except (KeyError, TypeError) as error:
-            raise ValueError(f"this is not a repository: {error} is missing or of the wrong kind") from error
+            raise ValueError(f"the text is not a repository: {error} is missing or of the wrong type") from error
 
 
 FORMAT = "qwedge-repository-1"
 
 
 def calibration(device: Device) -> dict[str, float]:
-    """The figures of a device that make noise, by name, as logarithms; those that are 0 or not known are left out."""
+    """The logarithms of the T1, T2 and error values of a device, by name, without values that are 0 or not reported."""
     target = device.target
-    found: dict[str, float | None] = {}
-    for k, known in enumerate(target.qubit_properties or []):
-        found |= {f"T1 of {k}": getattr(known, "t1", None), f"T2 of {k}": getattr(known, "t2", None)}
+    values: dict[str, float | None] = {}
+    for k, times in enumerate(target.qubit_properties or []):
+        values |= {f"T1 of {k}": getattr(times, "t1", None), f"T2 of {k}": getattr(times, "t2", None)}
     for name in target.operation_names:
-        for qubits, known in target[name].items():
-            found[f"error of {name} on {qubits}"] = getattr(known, "error", None)
-    return {name: math.log(value) for name, value in found.items() if value}
+        for qubits, properties in target[name].items():
+            values[f"error of {name} on {qubits}"] = getattr(properties, "error", None)
+    return {name: math.log(value) for name, value in values.items() if value}
 
 
 def repository(
     models: Mapping[str, Workload], days: Sequence[Device], clusters: int, rng: np.random.Generator
 ) -> Repository:
-    """The best of `models`, which are scored alike, for each of at most `clusters` kinds of days.
+    """The best of `models`, all with the same kind of score, for each of at most `clusters` calibration clusters.
 
-    An entry of the calibration weighs as much as it moves the scores: its correlation with them over the days, squared
-    and averaged over the models, by its variance. Raises `ValueError` without models or with fewer than 2 days.
+    The weight of a calibration entry is its squared correlation with the scores over the days, averaged over the
+    models, divided by its variance. Raises `ValueError` without models or with fewer than 2 days.
     """
     if not models or len(days) < 2 or clusters < 1:
-        raise ValueError(f"{len(models)} models, {len(days)} days and {clusters} clusters: needs 1, 2 and 1 at least")
+        raise ValueError(
+            f"{len(models)} models, {len(days)} days and {clusters} clusters: at least 1, 2 and 1 are needed"
+        )
     vectors = [calibration(day) for day in days]
     names = tuple(name for name in vectors[0] if all(name in vector for vector in vectors))
     points = np.array([[vector[name] for name in names] for vector in vectors])
@@ -131,19 +134,19 @@ def repository(
     sign = -1 if next(iter(models.values())).score.less_is_better else 1
     weights = _weights(points, scores)
     member = _k_means(points * np.sqrt(weights), min(clusters, len(days)), rng)
-    found = []
+    rows = []
     for k in sorted(set(member.tolist())):
         here = member == k
         centre, means = points[here].mean(axis=0), scores[:, here].mean(axis=1)
         best = int((sign * means).argmax())
         radius = float(np.sqrt((weights * (points[here] - centre) ** 2).sum(axis=1)).max())
-        found.append((centre, list(models)[best], float(means[best]), radius))
-    centres, chosen, expected, radii = zip(*found, strict=True)
+        rows.append((centre, list(models)[best], float(means[best]), radius))
+    centres, chosen, expected, radii = zip(*rows, strict=True)
     return Repository(names, weights, np.array(centres), tuple(chosen), tuple(expected), tuple(radii))
 
 
 def _weights(points: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`mean over models of corr(entry, score)^2 / variance of the entry`; what stands still counts 0."""
+    """`mean over models of corr(entry, score)^2 / variance of the entry`; 0 for a constant entry."""
     x = points - points.mean(axis=0)
     y = scores - scores.mean(axis=1, keepdims=True)
     variance, spread = (x**2).mean(axis=0), (y**2).mean(axis=1)
@@ -155,7 +158,7 @@ def _weights(points: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArra
 
 
 def _k_means(points: NDArray[np.float64], clusters: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Which cluster each point belongs to: Lloyd's algorithm from k-means++ starts, the best of 10."""
+    """The cluster of each point `(points,)` by Lloyd's algorithm, the best of 10 k-means++ starts."""
     runs = [_lloyd(points, _spread_out(points, clusters, rng)) for _ in range(10)]
     _, member = min(runs, key=lambda run: run[0])
     return member

@@ -1,22 +1,23 @@
-"""How a circuit stands noise: its score against noise strength and shots, and where the error comes from.
+"""The noise report of a circuit: its score against noise strength and shots, and the attribution of its error.
 
-Everything is exact but the shots, which are drawn from exact probabilities. The score is what the circuit is for
-(samples classified right, an energy); beside it stand the mean |change of <Z>|, which tells circuits apart long before
-a class changes, the margin that is left to the decision, and the success probability of the compiled gates.
+Everything is exact except the shots, which are sampled from exact probabilities. The score belongs to the task (samples
+classified correctly, an energy). Beside it the report has the mean |change of <Z>|, which distinguishes circuits long
+before a class changes, the decision margin, and the success probability of the compiled gates.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
 
 from quantum.noise.attribution import Attribution, attribution
 from quantum.noise.workload import Workload, measure
+from shared import Progress
 
 SCALES = (0.0, 0.5, 1.0, 2.0, 4.0)
 SHOTS = (100, 1000, 4000)
 REPEATS = 20
-"""Independent sets of shots; one set on 100 shots moves an accuracy by a point or two."""
+"""Independent sets of shots; between sets of 100 shots an accuracy varies by a point or two."""
 
 
 class AtScale(TypedDict):
@@ -36,7 +37,7 @@ class AtShots(TypedDict):
 
 
 class Counts(TypedDict):
-    """What the circuit compiles to, summed over the bases it is measured in; `esp` is that of the worst basis."""
+    """Counts of the compiled circuits, summed over the measurement bases; `esp` is that of the worst basis."""
 
     twoq: int
     depth: int
@@ -46,7 +47,7 @@ class Counts(TypedDict):
 
 
 class Robustness(TypedDict):
-    """A noise report as JSON data. `total` is of how many samples the scores are counts, None for an energy."""
+    """A noise report as JSON data. `total` is the number of samples if the scores count samples, None for an energy."""
 
     unit: str
     total: int | None
@@ -63,14 +64,14 @@ def robustness(
     scales: Sequence[float] = SCALES,
     shots: Sequence[int] = SHOTS,
     repeats: int = REPEATS,
-    report: Callable[[str], None] = lambda note: None,
+    progress: Progress = lambda done, total, note: None,
 ) -> Robustness:
-    """The noise report of `workload`. `attribution` is None where the circuit is too wide for an exact one."""
-    report("against noise")
+    """The noise report of `workload`. `attribution` is None if the circuit is too wide for the exact engine."""
+    progress(0, 3, "against noise")
     against_noise = curve(workload, scales)
-    report("against shots")
+    progress(1, 3, "against shots")
     against_shots = _against_shots(workload, shots, repeats, rng)
-    report("gate by gate")
+    progress(2, 3, "gate by gate")
     return Robustness(
         unit=workload.score.unit,
         total=workload.score.total,

@@ -1,11 +1,11 @@
-"""Noise-aware fine-tuning: the angles of a compiled circuit, trained through the exact noisy engine.
+"""Noise-aware fine-tuning: training the angles of a compiled circuit through the exact noise engine.
 
-What a compiled circuit costs depends on which gates it has, not on their angles: RZ is virtual on most devices, and
-fractional gates take as long at any angle. So its angles can be trained under the noise of exactly these gates, waits
-and readouts, while its counts, its schedule and its success probability stay what they are.
+The cost of a compiled circuit depends on its gates, not on their angles: RZ is virtual on most devices, and the
+duration of a fractional gate does not depend on its angle. The angles can therefore be trained under the noise of
+exactly these gates, idle times and readouts, while the counts, the schedule and the success probability stay the same.
 
-The training part gives the gradient and the validation part decides: of the points on the way, the one with the best
-validation score under noise is kept, which may be the one it began with.
+The gradient is that of the training part of the data. After each round the point is validated under noise, and the
+point with the best validation score is kept, which may be the initial one.
 """
 
 from collections import defaultdict
@@ -28,15 +28,15 @@ _NO_GATES = ("barrier", "delay", "measure")
 
 @runtime_checkable
 class Trainable(Protocol):
-    """A score that training can improve."""
+    """A score with a differentiable loss."""
 
     def loss(self, expectations: Tensor) -> Tensor:
-        """What to make small, differentiable in the expectations `(samples, parities)`."""
+        """The training loss, a scalar that is differentiable in the expectations `(samples, parities)`."""
 
 
 @dataclass(frozen=True)
 class NoiseAware:
-    """`rounds` of `steps` of Adam on the noisy training loss at noise `scale`; validation judges after each round."""
+    """`rounds` of `steps` of Adam on the training loss at noise `scale`, with validation after each round."""
 
     scale: float = 1.0
     rounds: int = 8
@@ -44,16 +44,16 @@ class NoiseAware:
     rate: float = 0.02
 
     def tune(self, train: Workload, val: Workload) -> Tensor:
-        """The angles `(angles,)` that validation likes best under noise; `set_angles` puts them into a workload.
+        """The angles `(angles,)` with the best validation score under noise; `set_angles` applies them to a workload.
 
         `train` and `val` are one compiled circuit on two parts of the data (`quantum.noise.workload.on_part`). Raises
-        `ValueError` for a circuit without a task, one that is measured in several bases, or one too wide to be exact.
+        `ValueError` for a circuit without a task, one measured in several bases, or one too wide for the exact engine.
         """
-        training, judge = Tunable(train, self.scale), Tunable(val, self.scale)
+        training, validation = Tunable(train, self.scale), Tunable(val, self.scale)
         points = [training.angles]
         for _ in range(self.rounds):
             points.append(train_weights(training.loss, points[-1], self.steps, self.rate))
-        return max(points, key=judge.selection_score)
+        return max(points, key=validation.selection_score)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,9 @@ class Tunable:
                 "only circuits that are measured in one can be tuned"
             )
         if is_too_wide(self.noisy, self.setting, self.workload):
-            raise ValueError(f"{name} is too wide for the exact engine, which training needs")
+            raise ValueError(
+                f"{name} is too wide for the exact engine, which training needs: use a circuit on fewer qubits"
+            )
 
     @cached_property
     def setting(self) -> MeasurementSetting:
@@ -85,24 +87,24 @@ class Tunable:
 
     @cached_property
     def angles(self) -> Tensor:
-        """Where they stand now, `(angles,)` in radians, in the order of the gates."""
-        found = [float(angle) for item in _tuned(self.workload) for angle in item.params]
-        return torch.tensor(found, dtype=torch.float64)
+        """The present angles, `(angles,)` in radians, in the order of the gates."""
+        angles = [float(angle) for item in _tuned(self.workload) for angle in item.params]
+        return torch.tensor(angles, dtype=torch.float64)
 
     @cached_property
     def _slots(self) -> dict[str, list[tuple[int, slice]]]:
-        """By gate name: which part of the noisy circuit has which of the angles."""
+        """For each gate name, the index of each part of the noisy circuit and the slice of its angles."""
         parts = [k for k, part in enumerate(self.noisy.parts) if part.name not in _NO_GATES]
         gates = [item for item in self.setting.compiled.circuit.data if item.name not in _NO_GATES]
-        found, begin = defaultdict[str, list[tuple[int, slice]]](list), 0
+        slots, begin = defaultdict[str, list[tuple[int, slice]]](list), 0
         for place, item in zip(parts, gates, strict=True):
             if _is_tuned(item, self.workload):
-                found[item.name].append((place, slice(begin, begin + len(item.params))))
+                slots[item.name].append((place, slice(begin, begin + len(item.params))))
                 begin += len(item.params)
-        return found
+        return slots
 
     def parts(self, angles: Tensor) -> list[Part]:
-        """The noisy circuit's parts with other angles; their noise stays."""
+        """The parts of the noisy circuit at other angles, with the same noise."""
         parts = list(self.noisy.parts)
         for name, slots in self._slots.items():
             ideals = gate_transfer(name, torch.stack([angles[where] for _, where in slots]))
@@ -115,21 +117,21 @@ class Tunable:
         return evaluate(self.noisy, self.setting, self.workload, self.parts(angles))
 
     def loss(self, angles: Tensor) -> Tensor:
-        """The noisy loss, a number."""
+        """The training loss under noise, a scalar."""
         score = self.workload.score
         assert isinstance(score, Trainable)
         return score.loss(self.expectations(angles))
 
     @torch.no_grad()
     def selection_score(self, angles: Tensor) -> tuple[float, float]:
-        """More is better: the noisy score, then less of the noisy loss."""
+        """The key by which points are selected, larger is better: the score under noise, then the negative loss."""
         values, score = self.expectations(angles), self.workload.score
         assert isinstance(score, Trainable)
         return (-1 if score.less_is_better else 1) * score.value(values), -float(score.loss(values))
 
 
 def set_angles(workload: Workload, angles: Tensor) -> Workload:
-    """The workload with the angles that can be tuned at `angles`; all counts stay."""
+    """The workload with its tunable angles set to `angles`; all counts stay the same."""
     (setting,) = workload.settings
     circuit, rest = setting.compiled.circuit, angles.tolist()
     out = circuit.copy_empty_like()
@@ -147,7 +149,7 @@ def _tuned(workload: Workload) -> list[CircuitInstruction]:
 
 
 def _is_tuned(item: CircuitInstruction, workload: Workload) -> bool:
-    """A gate with angles that are numbers, and that the device runs at every angle."""
+    """Whether the gate has angles, all of them numbers, and the device runs it at every angle."""
     if item.name in _NO_GATES or not item.params or workload.device.target.gate_has_angle_bounds(item.name):
         return False
     return not any(isinstance(angle, ParameterExpression) and angle.parameters for angle in item.params)

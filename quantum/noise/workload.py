@@ -1,4 +1,4 @@
-"""What a noise report is about: a compiled circuit, its inputs, and what its measured parities are for."""
+"""The workload of a noise report: compiled circuits, their inputs, and the score of the measured parities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,30 +28,30 @@ O3 = "o3"
 
 
 class Score(Protocol):
-    """One number from the expectations `(samples, parities)` of all that a workload measures."""
+    """One number from the expectations `(samples, parities)` of all measurements of a workload."""
 
     @property
     def unit(self) -> str:
-        """What the score counts or measures, in a word."""
+        """The unit of the score, in one word: `right` for samples classified correctly."""
 
     @property
     def total(self) -> int | None:
-        """Of how many samples the score is a count; None where it is not a count."""
+        """The number of samples, if the score counts samples; None if it does not."""
 
     @property
     def less_is_better(self) -> bool:
-        """Whether a lower score is the better one, as of an energy."""
+        """Whether a lower score is better, as it is for an energy."""
 
     def value(self, expectations: Tensor) -> float:
-        """Samples classified right, or an energy."""
+        """The number of samples classified correctly, or an energy."""
 
     def margins(self, expectations: Tensor) -> Tensor:
-        """How safe the decision on each sample is, `(samples,)`, or nothing, `(0,)`, where none is taken."""
+        """The decision margin of each sample, `(samples,)`, or an empty tensor if no decision is taken."""
 
 
 @dataclass(frozen=True, eq=False)
 class Accuracy:
-    """How many of the samples with `labels` `(samples,)` get the highest score of `readout` for their class."""
+    """The number of samples whose class in `labels` `(samples,)` gets the highest score of `readout`."""
 
     readout: Readout
     labels: Tensor
@@ -71,7 +71,7 @@ class Accuracy:
         return torch.nn.functional.cross_entropy(logits, self.labels)
 
     def margins(self, expectations: Tensor) -> Tensor:
-        """The score of the right class less the best other one, in units of <Z>."""
+        """The score of the correct class minus the highest other score, in units of <Z>."""
         scores = self.readout.logits(expectations) / self.readout.scale
         right = torch.nn.functional.one_hot(self.labels, scores.shape[-1]).bool()
         return scores[right] - scores.masked_fill(right, -torch.inf).amax(-1)
@@ -79,7 +79,7 @@ class Accuracy:
 
 @dataclass(frozen=True, eq=False)
 class MeasurementSetting:
-    """One compiled circuit, and the parities of Z that are measured at its end."""
+    """One compiled circuit and the parities of Z that are measured at its end: one measurement basis."""
 
     compiled: Compiled
     readout: Readout
@@ -87,9 +87,9 @@ class MeasurementSetting:
 
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """Circuits on `device`, one for each basis that is measured, on the inputs `x` or `states`.
+    """Compiled circuits on `device`, one per measurement basis, with the inputs `x` or `states`.
 
-    `x` is `(samples, features)`; `states` `(samples, 2**wires)` are inputs that are prepared without noise.
+    `x` is `(samples, features)`; `states` `(samples, 2**wires)` are input states that are prepared without noise.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Workload:
         return torch.cat(list(values), dim=1)
 
     def outcomes(self, scale: float = 1.0) -> list[tuple[Tensor, Tensor]]:
-        """For each setting the exact probabilities `(samples, 2**k)` of its k wires, and the signs of its parities."""
+        """For each setting the exact probabilities `(samples, 2**k)` of its k wires and the signs of its parities."""
         return [
             _outcomes(noisy, setting.readout, self.x, self.states)
             for noisy, setting in zip(self.noisy(scale), self.settings, strict=True)
@@ -121,7 +121,7 @@ class Workload:
     def on(self, device: Device) -> "Workload":
         """The same compiled circuits on another calibration of the device.
 
-        Raises `ValueError`, when evaluated, for a gate that the other one does not have.
+        Its evaluation raises `ValueError` for a gate that the other calibration does not have.
         """
         return replace(self, device=device)
 
@@ -134,7 +134,7 @@ def _outcomes(noisy: NoisyCircuit, readout: Readout, x: Tensor | None, states: T
 
 
 def measure(outcomes: Sequence[tuple[Tensor, Tensor]], shots: int, rng: np.random.Generator) -> Tensor:
-    """The parities `(samples, parities)` as `shots` per sample estimate them, shared evenly by the settings."""
+    """The parities `(samples, parities)` estimated from `shots` per sample, divided evenly among the settings."""
     if shots < len(outcomes):
         raise ValueError(f"shots={shots}: at least {len(outcomes)} are needed, one for each basis that is measured")
     share = shots // len(outcomes)
@@ -156,11 +156,11 @@ def classifier(
 ) -> Workload:
     """A bound circuit that classifies the samples of `part`, compiled for `device`, its encoder included.
 
-    The features stay symbolic in the compiled circuit, as a circuit that is sent once with all its inputs has them.
-    `encoding` is `angle` or `amplitude` before the circuit, or `own` where it reads its features itself; `auto` is
-    `own` if it does and `angle` if not. Amplitudes are prepared without noise. `simplify` rewrites the circuit exactly
-    by what is measured (`quantum.circuits.lossless`) before it is compiled; without it, the compiler alone decides.
-    `compiler` is `o3` with the best of `seeds`, or a compile-only control of `quantum.compilation.controls`.
+    The features stay symbolic in the compiled circuit, so one compiled circuit serves all inputs. `encoding` is `angle`
+    or `amplitude` before the circuit, or `own` if the circuit reads its features itself; `auto` is `own` if it does and
+    `angle` if not. Amplitudes are prepared without noise. With `simplify` the circuit is first rewritten exactly for
+    the measured parities (`quantum.circuits.lossless`). `compiler` is `o3` with the best of `seeds`, or a compile-only
+    control of `quantum.compilation.controls`.
 
     Raises `ValueError` for a circuit that does not fit the data or the device.
     """
@@ -185,7 +185,7 @@ def classifier(
 
 
 def by_compiler(circuit: Circuit, device: Device, seeds: Sequence[int], compiler: str) -> Compiled:
-    """By Qiskit's O3 with the best of `seeds`, or by a compile-only control, which has seeds of its own."""
+    """Compiles by Qiskit's O3 with the best of `seeds`, or by a compile-only control, which has its own seeds."""
     if compiler == O3:
         return compile_circuit(to_qiskit(circuit), device, seeds)
     return CONTROLS[compiler].compile(circuit, device)
@@ -194,7 +194,9 @@ def by_compiler(circuit: Circuit, device: Device, seeds: Sequence[int], compiler
 def on_part(workload: Workload, part: Part) -> Workload:
     """The compiled classifier `workload` on the samples of another part of its data."""
     if not isinstance(workload.score, Accuracy):
-        raise ValueError(f"{workload.name} classifies no data, so there is no other part of it")
+        raise ValueError(
+            f"{workload.name} classifies no data: only a classifier can be evaluated on another part of its data"
+        )
     score = replace(workload.score, labels=part.y)
     if workload.states is None:
         return replace(workload, x=part.x, score=score)
@@ -203,7 +205,7 @@ def on_part(workload: Workload, part: Part) -> Workload:
 
 @dataclass(frozen=True, eq=False)
 class MeanZ:
-    """For a circuit without a task: the mean of <Z> over its wires, as `readout` gives it."""
+    """The score of a circuit without a task: the mean of <Z> over its wires, by `readout`."""
 
     readout: Readout
     unit: str = "mean <Z>"
@@ -226,12 +228,12 @@ def state_workload(
     simplify: bool = True,
     compiler: str = O3,
 ) -> Workload:
-    """A bound circuit without data, which starts in |0...0> and is read by Z on each wire.
+    """A bound circuit without data, from |0...0>, with Z measured on each wire; its score is `MeanZ`.
 
     Raises `ValueError` for a circuit that reads features or does not fit the device.
     """
     if circuit.features:
-        raise ValueError(f"{name} reads {circuit.features} features: name the data they come from, such as digits4")
+        raise ValueError(f"{name} reads {circuit.features} features: name the data set they come from, such as digits4")
     wires = range(circuit.wires)
     readout = Readout(tuple((wire,) for wire in wires), (tuple(1 / circuit.wires for _ in wires),))
     if simplify:

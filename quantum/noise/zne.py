@@ -1,11 +1,10 @@
-"""Zero-noise extrapolation: the usual remedy on a dense circuit, to compare a compressed one with.
+"""Zero-noise extrapolation (ZNE) of a dense circuit, the usual error mitigation, as a control for compression.
 
-The circuit is run longer, as U (U^-1 U)^k, so that its noise grows by known factors, and each expectation is
-extrapolated to factor 0 (Temme, Bravyi, Gambetta 2017; Giurgica-Tiron et al. 2020, *Digital zero noise
-extrapolation*). mitiq decides what is folded and how it is extrapolated; the gates stay the device's own and the
-features symbolic.
+The circuit is folded to U (U^-1 U)^k, which scales its noise by a chosen factor, and each expectation is extrapolated
+to factor 0 (Temme, Bravyi, Gambetta 2017; Giurgica-Tiron et al. 2020, *Digital zero noise extrapolation*). mitiq
+computes the folding and the extrapolation; the gates stay basis gates of the device, and features stay symbolic.
 
-The shots are shared evenly by the factors, so a comparison at equal shots is one at equal cost.
+The shots are divided evenly among the factors, so a comparison at equal shots is one at equal cost.
 """
 
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ INFERENCE = ("richardson", "linear")
 
 @dataclass(frozen=True)
 class ZNE:
-    """Global folding by odd or fractional `factors`, then `richardson` (exact through all of them) or `linear`.
+    """Global folding by odd or fractional `factors`, then `richardson` (a fit through all points) or `linear`.
 
     Raises `ValueError` for fewer than two factors or one below 1, `ModuleNotFoundError` without mitiq.
     """
@@ -37,19 +36,21 @@ class ZNE:
 
     def __post_init__(self) -> None:
         if len(set(self.factors)) < 2 or min(self.factors) < 1:
-            raise ValueError(f"factors={self.factors}: an extrapolation needs two different ones, each at least 1")
+            raise ValueError(
+                f"factors={self.factors}: an extrapolation needs at least two different factors, each at least 1"
+            )
         if self.inference not in INFERENCE:
             raise ValueError(f"inference {self.inference!r} is unknown: use one of {', '.join(INFERENCE)}")
 
     @cached_property
     def weights(self) -> Tensor:
-        """What each factor's expectation counts in the extrapolated one, `(factors,)`; they add up to 1."""
+        """The weight of each factor's expectation in the extrapolated one, `(factors,)`; the weights add up to 1."""
         _require_mitiq()
         from mitiq.zne.inference import LinearFactory, RichardsonFactory
 
         method = {"richardson": RichardsonFactory, "linear": LinearFactory}[self.inference]
         unit = np.eye(len(self.factors))
-        # Both fits are linear in the expectations, so their values on the unit vectors say everything.
+        # Both fits are linear in the expectations, so their values on the unit vectors are the weights.
         values = [method.extrapolate(list(self.factors), list(row)) for row in unit]
         return torch.tensor(np.array(values, dtype=np.float64))
 
@@ -70,7 +71,7 @@ class ZNE:
     def scores(
         self, workload: Workload, shots: int, repeats: int, rng: np.random.Generator, scale: float = 1.0
     ) -> list[float]:
-        """The scores of independent extrapolations from `shots` measurements per input in all."""
+        """The scores of `repeats` independent extrapolations, each from `shots` measurements per input in total."""
         if shots < len(self.factors):
             raise ValueError(f"shots={shots}: at least {len(self.factors)} are needed, one for each factor")
         outcomes = [each.outcomes(scale) for each in self.folded(workload)]
@@ -91,7 +92,7 @@ def _require_mitiq() -> None:
 
 
 def _folded(setting: MeasurementSetting, device: Device, factor: float) -> MeasurementSetting:
-    """The setting with its circuit folded; its counts are those of the circuit before."""
+    """The setting with its circuit folded; the counts are still those of the unfolded circuit."""
     circuit = setting.compiled.circuit
     gates = [item for item in circuit.data if item.operation.name not in ("barrier", "measure", "delay")]
     index = {bit: k for k, bit in enumerate(circuit.qubits)}
@@ -105,9 +106,9 @@ def _folded(setting: MeasurementSetting, device: Device, factor: float) -> Measu
 
 
 def fold(places: Sequence[tuple[int, ...]], factor: float) -> list[tuple[int, bool]]:
-    """Which gates run, in order, by index, and whether inverted, when mitiq folds gates on `places` as a whole.
+    """The gates of the folded circuit in order, each as an index into `places` and whether it is inverted.
 
-    mitiq sees gates without a meaning, so that it can neither convert nor simplify them.
+    mitiq folds opaque gates on the qubits `places`, so that it can neither convert nor simplify them.
     """
     _require_mitiq()
     import cirq
@@ -128,11 +129,15 @@ def fold(places: Sequence[tuple[int, ...]], factor: float) -> list[tuple[int, bo
 
 
 def _inverse(operation: Instruction, device: Device) -> list[tuple[Instruction, int | None]]:
-    """The inverse in the device's own gates, up to a global phase, each on all of the gate's wires or on one."""
+    """The inverse in basis gates of the device, up to a global phase: each on all wires of the gate, or on one."""
     names = device.target.operation_names
     inverse = operation.inverse()
     if operation.name == "rzz" and device.target.gate_has_angle_bounds("rzz"):
-        return [(XGate(), 0), (operation, None), (XGate(), 0)]  # X turns ZZ around; the angle stays in its range
+        return [
+            (XGate(), 0),
+            (operation, None),
+            (XGate(), 0),
+        ]  # X inverts the sign of ZZ, so the angle stays in its range
     if inverse.name in names:
         return [(inverse, None)]
     if operation.name == "sx" and "rz" in names:

@@ -1,4 +1,4 @@
-"""The verb `qwedge noise`: a noise robustness report of circuits, without settings files."""
+"""The command `qwedge noise`: a noise robustness report of circuits, without settings files."""
 
 import json
 import sys
@@ -11,17 +11,19 @@ import click
 
 @click.command()
 @click.argument("circuits", nargs=-1, required=True, metavar="CIRCUIT...")
-@click.option("--target", default="nairobi", show_default=True, help="Fake backend, .json snapshot or folder of them.")
+@click.option(
+    "--target", default="nairobi", show_default=True, help="A fake backend, a .json snapshot or a folder of snapshots."
+)
 @click.option(
     "--data",
     default="none",
     show_default=True,
-    help="digits4, iris ..., a .npz or .csv file; or tfim4, h2, maxcut6 ...",
+    help="A data set (digits4, iris ...), a .npz or .csv file, or an energy (tfim4, h2, maxcut6 ...).",
 )
-@click.option("--encoding", default="auto", show_default=True, help="How data goes in: angle, amplitude or own.")
+@click.option("--encoding", default="auto", show_default=True, help="Encoding of the data: angle, amplitude or own.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the data split and of the shots.")
 @click.option("--zne/--no-zne", default=None, help="Zero-noise extrapolation.  [default: if mitiq is installed]")
-@click.option("--days", type=int, default=0, show_default=True, help="Days of synthetic drift to follow.")
+@click.option("--days", type=int, default=0, show_default=True, help="Days of synthetic drift.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list noise`.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows, page and plots.  [default: runs/noise]")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
@@ -39,11 +41,11 @@ def noise(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Report how circuits stand noise and shots.
+    """Report how robust circuits are against noise and finite shots.
 
-    Each CIRCUIT is an OpenQASM 2 or 3 or a QPY file, or FOLDER/ID of a stored row of compvqc. Prints score, change
-    of <Z> and margin against noise, scores against shots, and where the error comes from; writes rows.jsonl,
-    index.html, and the plots as SVG and PNG to OUT. Several circuits are compared on one page.
+    Each CIRCUIT is an OpenQASM 2 or 3 file, a QPY file, or FOLDER/ID of a stored row of compvqc. The command prints the
+    score, the change of <Z> and the margin against noise, the scores against shots, and where the error comes from.
+    It writes rows.jsonl, index.html and the plots (SVG and PNG) to OUT. Several circuits are compared on one page.
 
     \b
     Example: qwedge noise circuit.qasm --target nairobi --data digits4 --out report

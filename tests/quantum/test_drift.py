@@ -80,7 +80,7 @@ def test_no_drift_is_the_calibration_itself():
 
 
 def test_a_folder_of_snapshots_is_a_history(tmp_path):
-    with pytest.raises(ValueError, match="holds no snapshot: put the days' calibrations there"):
+    with pytest.raises(ValueError, match="has no snapshots: add the calibration of each day"):
         history(tmp_path)
     for day in reversed(synthetic(0, 3)):
         (tmp_path / f"{day.name}.json").write_text(to_json(day))
@@ -168,7 +168,7 @@ def test_a_history_is_known_first_and_new_later():
     known, later = kept_days(synthetic(0, 10))
     assert [day.name for day in (*known, *later)] == [day.name for day in synthetic(0, 10)]
     assert (len(known), len(later)) == (6, 4)
-    with pytest.raises(ValueError, match="2 days: choosing between circuits takes 3 at least, 2 to choose by"):
+    with pytest.raises(ValueError, match="2 days: a choice between circuits needs at least 3, of which 2"):
         kept_days(synthetic(0, 2))
 
 
@@ -186,7 +186,7 @@ def test_a_repository_reads_back():
     again = Repository.from_json(built.to_json())
     assert all(again.pick(day) == built.pick(day) for day in synthetic(1))
     assert again.to_json() == built.to_json()
-    with pytest.raises(ValueError, match="this is not a repository: 'format' is missing"):
+    with pytest.raises(ValueError, match="the text is not a repository: 'format' is missing"):
         Repository.from_json("{}")
     with pytest.raises(ValueError, match="format='2' is unknown"):
         Repository.from_json('{"format": "2"}')
@@ -194,7 +194,7 @@ def test_a_repository_reads_back():
 
 def test_a_repository_is_of_one_device():
     built = repository({"1": workload(1)}, synthetic(0, 3), 2, np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"fake_manila has no .*: the repository is of another device"):
+    with pytest.raises(ValueError, match=r"fake_manila has no .*: the repository was built for another device"):
         built.pick(device("manila"))
-    with pytest.raises(ValueError, match="0 models, 1 days and 0 clusters: needs 1, 2 and 1 at least"):
+    with pytest.raises(ValueError, match="0 models, 1 days and 0 clusters: at least 1, 2 and 1 are needed"):
         repository({}, synthetic(0, 1), 0, np.random.default_rng(0))

@@ -96,7 +96,7 @@ def test_a_delay_of_the_user_counts():
 def test_what_does_not_run_on_the_device():
     circuit = QuantumCircuit(7)
     circuit.ry(0.3, 0)
-    with pytest.raises(ValueError, match=r"gate 'ry' is not one of .*nairobi's \(cx, .*\): compile the circuit"):
+    with pytest.raises(ValueError, match=r"gate 'ry' is not a gate of .*nairobi \(cx, .*\): compile the circuit"):
         schedule(circuit, device("nairobi"))
     circuit = QuantumCircuit(7)
     circuit.cx(0, 6)
@@ -109,5 +109,5 @@ def test_what_does_not_run_on_the_device():
         schedule(circuit, device("nairobi"))
     circuit = QuantumCircuit(3)
     circuit.delay(5, 0, unit="dt")
-    with pytest.raises(ValueError, match=r"a delay of 5 dt: .* has no dt, give it in seconds"):
+    with pytest.raises(ValueError, match=r"a delay of 5 dt: .* has no dt; state the delay in seconds"):
         schedule(circuit, device("cz,rz,sx,x@line:3"))

@@ -123,7 +123,7 @@ def test_what_cannot_be_tuned(monkeypatch):
     plain = state_workload("plain", Circuit(2, (Gate("ry", (0,), value=0.3),)), device("nairobi"), seeds=(0,))
     with pytest.raises(ValueError, match="plain has no task to train its angles for: name data with labels"):
         Tunable(plain)
-    with pytest.raises(ValueError, match="plain classifies no data, so there is no other part of it"):
+    with pytest.raises(ValueError, match="plain classifies no data: only a classifier can be evaluated on"):
         on_part(plain, samples(3, 0))
     chain = energy_workload("chain", Circuit(2, (Gate("ry", (0,), value=0.3),)), tfim(2), device("nairobi"), seeds=(0,))
     with pytest.raises(ValueError, match="chain is measured in 2 bases, whose compiled circuits share no angles"):

@@ -110,7 +110,7 @@ def test_without_mitiq_it_says_what_to_install(monkeypatch):
 
 
 def test_bad_settings():
-    with pytest.raises(ValueError, match=r"factors=\(1.0,\): an extrapolation needs two different ones"):
+    with pytest.raises(ValueError, match=r"factors=\(1.0,\): an extrapolation needs at least two different factors"):
         ZNE((1.0,))
     with pytest.raises(ValueError, match=r"factors=\(0.5, 3.0\): .* each at least 1"):
         ZNE((0.5, 3.0))

@@ -85,7 +85,7 @@ def test_days_of_drift_and_a_folder_of_snapshots(noise, tmp_path):
     noise("small.qasm", "--target", "days", "--data", "digits4", "--out", "r", *QUICK)
     assert len(Store("r").rows()) == 2
     code, _, err = noise("small.qasm", "--target", "days", "--days", "2")
-    assert (code, err) == (2, "qwedge: days=2: days already holds the days; leave one out\n")
+    assert (code, err) == (2, "qwedge: days=2: days is a folder of days: set days=0, or name one device as target\n")
 
 
 def test_extrapolation_needs_mitiq_or_shows_its_scores(noise):
@@ -149,7 +149,7 @@ def test_a_stored_row_brings_its_circuits_its_data_and_its_seed(noise):
     assert len(Store("r").rows()) == 4
     code, _, err = noise("runs/compvqc/abc:nothing.qasm", "--out", "r2")
     assert (code, err.count("\n")) == (2, 1)
-    assert "row abc123 keeps no nothing.qasm; it keeps compiled.qasm, compressed.qasm, dense.qasm" in err
+    assert "row abc123 has no artefact nothing.qasm; it has compiled.qasm, compressed.qasm, dense.qasm" in err
 
 
 def test_the_compressed_circuit_of_a_row_is_read_as_the_row_says(noise):
@@ -220,7 +220,7 @@ def test_over_days_one_of_several_circuits_is_chosen(noise):
     words = ("small.qasm", "dense.qasm", "--data", "digits4", "--days", "8", "--set", "scales=[1]", "--set", "shots=[]")
     code, out, _ = noise(*words, *QUICK)
     assert code == 0
-    assert "Which circuit to run: kinds of days" in out
+    assert "Which circuit to run: calibration clusters" in out
     rows = Store("runs/noise").rows()
     [choice] = [row for row in rows if "kinds" in row.result]
     drifts = {row.result["name"]: row.result["drift"] for row in rows if "drift" in row.result}
@@ -236,7 +236,7 @@ def test_over_days_one_of_several_circuits_is_chosen(noise):
     assert Store("runs/noise").rows() == rows
     code, _, err = noise(*words[:1], *words[2:], "--set", "each=false", *QUICK)
     assert (code, err.count("\n")) == (2, 1)
-    assert "each=false: choosing takes several circuits or tunings for one task, and 3 days or more" in err
+    assert "each=false: a selection needs several circuits or tunings for one task, and 3 days or more" in err
 
 
 def snapshot(**changes) -> str:
@@ -269,7 +269,7 @@ BAD_CIRCUITS = {
     ),
     "features without data": (
         'OPENQASM 3.0; include "stdgates.inc"; input float x0; qubit[2] q; rx(x0) q[0];',
-        "bad reads 1 features: name the data they come from, such as digits4",
+        "bad reads 1 features: name the data set they come from, such as digits4",
     ),
 }
 

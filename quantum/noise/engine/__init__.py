@@ -1,1 +1,5 @@
-"""The exact noise engine: channels, Pauli transfer, Heisenberg propagation, trajectories."""
+"""The exact noise engine: device noise as channels, the schedule of idle times, and Heisenberg propagation.
+
+`noisy` is the entry point: a compiled circuit with its noise. Beyond the width of the exact engine, `trajectories`
+samples with Aer.
+"""

@@ -1,4 +1,4 @@
-"""Angles that depend on data: Qiskit's symbolic expressions of the features `x[k]`, for all samples at once."""
+"""Angles that depend on data: Qiskit expressions of the features `x[k]`, evaluated for all samples at once."""
 
 import re
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ _FEATURE = re.compile(r"x\[(\d+)\]")
 
 
 def feature(parameter: Parameter) -> int:
-    """The column of the data that a parameter stands for; features are called `x[0]`, `x[1]` ..."""
-    found = _FEATURE.fullmatch(parameter.name)
-    if found is None:
+    """The data column of a parameter named `x[0]`, `x[1]` ...; raises `ValueError` for any other name."""
+    match = _FEATURE.fullmatch(parameter.name)
+    if match is None:
         raise ValueError(f"parameter {parameter.name!r} is not a feature x[k]: bind it to an angle first")
-    return int(found[1])
+    return int(match[1])
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Angles:
 
 
 def symbols(expressions: Sequence[float | ParameterExpression]) -> set[Parameter]:
-    """The parameters that the expressions still depend on."""
+    """The unbound parameters of the expressions."""
     return {p for e in expressions if isinstance(e, ParameterExpression) for p in e.parameters}
 
 

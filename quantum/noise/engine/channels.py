@@ -1,12 +1,13 @@
-"""The noise of a device at any strength: a channel for each gate, wait and measurement.
+"""The noise of a device at any strength: a channel for each gate, idle time and measurement.
 
-The model is Qiskit Aer's (`qiskit_aer.noise.NoiseModel.from_backend`), computed from the device's own figures:
-a gate is followed by depolarization and then by thermal relaxation of its qubits, the first just strong enough that
-both together have the reported gate error; a waiting qubit relaxes; a measured bit flips with the reported
+The model is Qiskit Aer's (`qiskit_aer.noise.NoiseModel.from_backend`), computed from the device's calibration: each
+gate is followed by depolarization and then by thermal relaxation of its qubits, and the depolarization is chosen so
+that both together have the reported gate error; an idle qubit relaxes; a measured bit flips with the reported
 probabilities.
 
-`scale` s regenerates the physics: T1/s, T2/s, s times the gate error and s times the flips. So the noise is a channel
-at every s (a power or a multiple of a noise matrix need not be), none at all at s = 0, and the device's own at s = 1.
+`scale` s recomputes the model from T1/s, T2/s, s times the gate error and s times the flip probabilities. The noise is
+therefore a channel at every s (a power or a multiple of a noise matrix need not be one), the identity at s = 0, and the
+calibrated noise at s = 1.
 """
 
 import math
@@ -24,7 +25,8 @@ from quantum.devices.target import Device
 def relaxation(seconds: Tensor, t1: Tensor, t2: Tensor) -> Tensor:
     """Transfer matrices `(..., 4, 4)` of thermal relaxation towards |0>.
 
-    X and Y shrink by `exp(-t/T2)`, and Z goes to `1 - (1 - Z) exp(-t/T1)`. All times in one unit; infinity means never.
+    X and Y shrink by `exp(-t/T2)`, and Z goes to `1 - (1 - Z) exp(-t/T1)`. All times are in one unit; with infinite T1
+    or T2 there is no decay.
     """
     decay, dephase = torch.exp(-seconds / t1), torch.exp(-seconds / t2)
     out = torch.zeros(*decay.shape, 4, 4, dtype=torch.float64)
@@ -35,24 +37,24 @@ def relaxation(seconds: Tensor, t1: Tensor, t2: Tensor) -> Tensor:
 
 
 def depolarization(error: float, relaxed: Tensor) -> Tensor:
-    """The depolarization `(4**n, 4**n)` that, with the relaxation `relaxed`, has the average gate error `error`.
+    """The depolarization `(4**n, 4**n)` that, together with the relaxation `relaxed`, has the average error `error`.
 
     `rho -> (1 - l) rho + l I/d` with `l = d (error - e) / (d F - 1)`, where F and e = 1 - F are the average fidelity
-    and error of the relaxation alone; none if the relaxation alone explains the error. An error above its largest
-    possible value d/(d + 1) is cut to it. As in Aer, `noise/device/models.py`.
+    and error of the relaxation alone; the identity if the relaxation alone has that error or a larger one. An error
+    above the maximum d/(d + 1) is clipped to it. As in Aer, `noise/device/models.py`.
     """
     d = math.isqrt(len(relaxed))
     fidelity = (float(relaxed.trace()) / d + 1) / (d + 1)
-    excess, left = min(error, d / (d + 1)) - (1 - fidelity), d * fidelity - 1
+    excess, reducible = min(error, d / (d + 1)) - (1 - fidelity), d * fidelity - 1
     strongest = d * d / (d * d - 1)
-    strength = 0.0 if excess <= 0 else min(d * excess / left, strongest) if left > 0 else strongest
+    strength = 0.0 if excess <= 0 else min(d * excess / reducible, strongest) if reducible > 0 else strongest
     shrink = torch.full((d * d,), 1 - strength, dtype=torch.float64)
     shrink[0] = 1.0
     return torch.diag(shrink)
 
 
 def scaled(error: float, scale: float, worst: float) -> float:
-    """`scale` times an error probability; growing noise brings it to `worst` (nothing left to lose), not beyond."""
+    """`scale` times an error probability, at most `worst` (no information is left), or `error` if larger."""
     return min(scale * error, max(error, worst))
 
 
@@ -60,8 +62,8 @@ def scaled(error: float, scale: float, worst: float) -> float:
 class Noise:
     """The channels of `device` with its noise scaled by `scale`, as transfer matrices of `quantum.noise.engine.pauli`.
 
-    A gate error grows until the gate depolarizes completely, a readout error until 1/2. Where a T2 > 2 T1 is reported,
-    2 T1 is used. A figure that the device does not give counts as noiseless.
+    A gate error grows until the gate depolarizes completely, a readout error until 1/2. A reported T2 > 2 T1 is
+    replaced by 2 T1. A value that the device does not report means no noise.
     """
 
     device: Device
@@ -81,22 +83,22 @@ class Noise:
         )
 
     def wait(self, qubits: Tensor, seconds: Tensor) -> Tensor:
-        """Relaxation `(n, 4, 4)` of n waiting qubits over `seconds` `(n,)`."""
+        """Relaxation `(n, 4, 4)` of n idle qubits over `seconds` `(n,)`."""
         return relaxation(seconds, *self.times[qubits].unbind(-1))
 
     def gate(self, name: str, qubits: tuple[int, ...]) -> Tensor | None:
-        """The error after gate `name` on `qubits`, `(4**n, 4**n)`; None where the device reports none."""
+        """The error after gate `name` on `qubits`, `(4**n, 4**n)`; None if the device reports none."""
         return _gate(self, name, qubits)
 
     def flips(self, qubit: int) -> tuple[float, float]:
-        """Probabilities of reading 1 where the qubit is 0, and 0 where it is 1."""
-        found = _table(self.device, "measure").get((qubit,))
-        both = getattr(found, "error", None) or 0.0
-        up, down = getattr(found, "prob_meas1_prep0", both), getattr(found, "prob_meas0_prep1", both)
+        """The probabilities of reading 1 from a qubit in |0>, and 0 from a qubit in |1>."""
+        properties = _table(self.device, "measure").get((qubit,))
+        both = getattr(properties, "error", None) or 0.0
+        up, down = getattr(properties, "prob_meas1_prep0", both), getattr(properties, "prob_meas0_prep1", both)
         return scaled(up, self.scale, 0.5), scaled(down, self.scale, 0.5)
 
     def readout(self, qubit: int) -> Tensor:
-        """What is left of a qubit in its measured bit, `(4, 4)`: no X, no Y, and Z with its flips."""
+        """The measurement of a qubit as a transfer matrix `(4, 4)`: X and Y vanish, and Z has the readout flips."""
         up, down = self.flips(qubit)
         out = torch.zeros(4, 4, dtype=torch.float64)
         out[0, 0], out[3, 0], out[3, 3] = 1.0, down - up, 1 - up - down
@@ -104,7 +106,7 @@ class Noise:
 
 
 def relaxation_times(properties: QubitProperties | None, scale: float) -> tuple[float, float]:
-    """T1 and T2 in seconds, divided by `scale`; infinite where they are not known."""
+    """T1 and T2 in seconds, divided by `scale`; infinite if they are not reported."""
     t1, t2 = getattr(properties, "t1", None), getattr(properties, "t2", None)
     t1 = math.inf if t1 is None or scale == 0 else t1 / scale
     t2 = math.inf if t2 is None or scale == 0 else t2 / scale
@@ -118,12 +120,12 @@ def _table(device: Device, name: str) -> dict[tuple[int, ...] | None, Instructio
 
 @lru_cache(maxsize=4096)
 def _gate(noise: Noise, name: str, qubits: tuple[int, ...]) -> Tensor | None:
-    found = _table(noise.device, name).get(qubits)
-    if noise.scale == 0 or found is None or not (found.duration or found.error):
+    properties = _table(noise.device, name).get(qubits)
+    if noise.scale == 0 or properties is None or not (properties.duration or properties.error):
         return None
-    seconds = torch.full((len(qubits),), found.duration or 0.0, dtype=torch.float64)
+    seconds = torch.full((len(qubits),), properties.duration or 0.0, dtype=torch.float64)
     relaxed: Tensor = reduce(torch.kron, noise.wait(torch.tensor(qubits), seconds))
-    if not found.error or not isinstance(noise.device.target.operation_from_name(name), Gate):
+    if not properties.error or not isinstance(noise.device.target.operation_from_name(name), Gate):
         return relaxed
     d = 2 ** len(qubits)
-    return relaxed @ depolarization(scaled(found.error, noise.scale, (d - 1) / d), relaxed)
+    return relaxed @ depolarization(scaled(properties.error, noise.scale, (d - 1) / d), relaxed)

@@ -1,11 +1,12 @@
 """Density matrices and channels as real numbers: Pauli vectors and transfer matrices.
 
 A density matrix rho of n qubits is the vector `r_i = Tr(P_i rho)` of its 4**n Pauli expectations, an observable
-O = sum_i w_i P_i the vector w, so `<O> = w . r`. A channel E is the real matrix `R_ij = Tr(P_i E(P_j)) / 2**n`: it
-takes r to `R r`, and w to `R^T w` (the Heisenberg picture). Channels that follow one another multiply.
+O = sum_i w_i P_i is the vector w, so `<O> = w . r`. A channel E is its Pauli transfer matrix
+`R_ij = Tr(P_i E(P_j)) / 2**n`: it takes r to `R r`, and w to `R^T w` (the Heisenberg picture). The matrix of
+consecutive channels is the product of their matrices.
 
-Indices run over I, X, Y, Z with the first qubit the slowest. Matrices of gates come from Qiskit, where the first qubit
-is the least significant bit.
+Indices run over I, X, Y, Z with the first qubit the slowest. Gate matrices come from Qiskit, where the first qubit is
+the least significant bit.
 """
 
 import itertools
@@ -58,7 +59,7 @@ def pauli_vectors(states: Tensor) -> Tensor:
 
 
 def choi(matrix: Tensor) -> Tensor:
-    """The Choi matrix of a channel given by its transfer matrix: positive exactly if the channel is.
+    """The Choi matrix of a channel from its transfer matrix; it is positive if and only if the channel is.
 
     `J = 2**-n sum_ij R_ij  P_j^T (x) P_i`, so that `Tr J = 2**n`.
     """
@@ -70,9 +71,9 @@ def choi(matrix: Tensor) -> Tensor:
 def gate_transfer(name: str, angles: Tensor) -> Tensor:
     """The transfer matrices `(..., 4**n, 4**n)` of Qiskit's gate `name` at `angles` `(..., parameters)`, in radians.
 
-    Each angle t of a gate turns something by t, perhaps under a control and at most about an axis that turns itself, so
-    it enters its transfer matrix as a sum of `cos(k t/2)` and `sin(k t/2)` with k up to 4. Nine evaluations per angle
-    determine it for all angles at once, and the result is differentiable in them.
+    Each angle t of a gate is a rotation by t, possibly under a control or about a rotated axis, so the entries of the
+    transfer matrix are sums of `cos(k t/2)` and `sin(k t/2)` with k up to 4. Nine evaluations per angle determine the
+    coefficients, and the result is differentiable in all angles.
 
     Raises `ValueError` for a gate that Qiskit's standard library does not have.
     """

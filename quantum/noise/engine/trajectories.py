@@ -1,4 +1,4 @@
-"""Noisy circuits too wide for the exact engine: Aer's state vectors, with errors drawn at random in each shot."""
+"""Noisy circuits too wide for the exact engine: Aer's state vectors, with randomly sampled errors in each shot."""
 
 from collections.abc import Sequence
 
@@ -18,15 +18,15 @@ from quantum.noise.engine.channels import Noise, relaxation_times, scaled
 from quantum.noise.engine.schedule import padded
 
 WIDEST = 24
-"""Qubits of the largest state vector that is tried (256 MiB)."""
+"""Qubits of the largest state vector (256 MiB)."""
 
 
 def part_of(device: Device, qubits: Sequence[int], scale: float = 1.0) -> Target:
     """The device reduced to `qubits`, renamed 0, 1 ..., with its noise scaled as `Noise` does."""
     place = {qubit: k for k, qubit in enumerate(qubits)}
     source = device.target
-    known = source.qubit_properties or [None] * source.num_qubits
-    times = [relaxation_times(known[qubit], scale) for qubit in qubits]
+    properties = source.qubit_properties or [None] * source.num_qubits
+    times = [relaxation_times(properties[qubit], scale) for qubit in qubits]
     part = Target(num_qubits=len(place), dt=source.dt, qubit_properties=[QubitProperties(*pair) for pair in times])
     for name in source.operation_names:
         inside = {
@@ -47,7 +47,7 @@ def _scaled(properties: InstructionProperties | None, scale: float, d: int) -> I
 
 
 def noise_model(device: Device, qubits: Sequence[int], scale: float = 1.0) -> NoiseModel:
-    """Aer's noise model of the gates and the readout of `qubits`, renamed 0, 1 ...; waits are `relaxed` ones."""
+    """Aer's noise model of the gates and the readout of `qubits`, renamed 0, 1 ...; `relaxed` adds idle times."""
     part = part_of(device, qubits, scale)
     model = NoiseModel(basis_gates=sorted(part.operation_names))
     for name, where, error in basic_device_gate_errors(target=part):
@@ -67,7 +67,7 @@ def relaxed(circuit: QuantumCircuit, device: Device, qubits: Sequence[int], scal
 
 
 def used(circuit: QuantumCircuit, keep: Sequence[int]) -> list[int]:
-    """The qubits that the circuit acts on or that `keep` names."""
+    """The qubits that the circuit acts on, and those in `keep`."""
     index = {bit: k for k, bit in enumerate(circuit.qubits)}
     return sorted({index[bit] for item in circuit.data for bit in item.qubits if item.name != "barrier"} | set(keep))
 
@@ -94,7 +94,7 @@ def probabilities(
     shots: int,
     seed: int,
 ) -> Tensor:
-    """How often each outcome of the qubits `measured` came, `(samples, 2**measured)`, the first the least significant.
+    """Relative frequency of each outcome of the qubits `measured`, `(samples, 2**measured)`; the first is bit 0.
 
     Raises `ValueError` above 24 qubits.
     """
@@ -118,7 +118,7 @@ def probabilities(
 def _inputs(
     circuit: QuantumCircuit, x: Tensor, states: Tensor | None, prepared: Sequence[int]
 ) -> tuple[list[QuantumCircuit], list[dict[Parameter, list[float]]] | None]:
-    """The circuits to run and the values of their parameters; one result per sample comes back."""
+    """The circuits to run and the values of their parameters, for one result per sample."""
     if states is None and circuit.parameters:
         return [circuit], [{parameter: x[:, feature(parameter)].tolist() for parameter in circuit.parameters}]
     runs = []
@@ -132,7 +132,7 @@ def _inputs(
 
 
 def _embedded(state: np.ndarray, qubits: Sequence[int], n: int) -> np.ndarray:
-    """`state` of `qubits` (the first the least significant bit) with all other of n qubits in |0>."""
+    """`state` of `qubits` (the first the least significant bit), with the others of the n qubits in |0>."""
     whole = np.zeros(2**n, dtype=complex)
     whole[[sum((k >> j & 1) << qubit for j, qubit in enumerate(qubits)) for k in range(len(state))]] = state
     return whole
