@@ -1,1 +1,1 @@
-"""Variational quantum circuits, compressed for the device that runs them."""
+"""Variational quantum circuits: trained, compressed for the device that runs them, and evaluated under its noise."""

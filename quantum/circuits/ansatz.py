@@ -1,4 +1,4 @@
-"""Ansaetze: the trainable circuits that CompVQC compresses, by name."""
+"""Ansaetze by name: the trainable circuits that CompVQC compresses."""
 
 from collections.abc import Callable
 from itertools import count
@@ -7,20 +7,20 @@ from quantum.circuits.circuit import Circuit, Gate
 
 
 def _rotations(names: str, wires: int, index: "count[int]") -> list[Gate]:
-    """A layer of one-qubit rotations per name, each with a weight of its own."""
+    """One layer of one-qubit rotations per name, with one weight per rotation."""
     return [Gate(name, (wire,), weight=next(index)) for name in names.split() for wire in range(wires)]
 
 
 def _ring(name: str, wires: int, index: "count[int]", *, step: int = 1) -> list[Gate]:
-    """A controlled rotation from every wire to the one `step` further on the ring."""
+    """A controlled rotation from each wire to the wire `step` further on the ring."""
     return [Gate(name, (wire, (wire + step) % wires), weight=next(index)) for wire in range(wires)]
 
 
 def seismic(wires: int = 4, layers: int = 2) -> Circuit:
     """The 10-layer block of quantum seismic detection, 80 weights for 4 wires and 2 blocks.
 
-    RY, CRY, RY, RX, CRX, RX, RZ, CRZ, RZ, CRZ with every controlled rotation on the ring: the circuit that the
-    authors of CompVQC (arXiv 2207.01578) test on.
+    RY, CRY, RY, RX, CRX, RX, RZ, CRZ, RZ, CRZ with all controlled rotations on the ring: the test circuit of the
+    authors of CompVQC (arXiv 2207.01578).
     """
     index, gates = count(), list[Gate]()
     for _ in range(layers):
@@ -32,8 +32,8 @@ def seismic(wires: int = 4, layers: int = 2) -> Circuit:
 def u3cu3(wires: int = 4, layers: int = 2) -> Circuit:
     """U3 on every wire, then CU3 on the ring (the TorchQuantum block), written in Euler angles.
 
-    `U3(t, p, l) = RZ(p) RY(t) RZ(l)` up to a global phase; `CU3(t, p, l)` is the same three rotations under control, up
-    to a phase on the control wire that the next U3 absorbs.
+    `U3(t, p, l) = RZ(p) RY(t) RZ(l)` up to a global phase; `CU3(t, p, l)` is the same product of controlled rotations,
+    up to a phase on the control wire that the next U3 absorbs.
     """
     index, gates = count(), list[Gate]()
     for _ in range(layers):
@@ -56,7 +56,7 @@ def real_amplitudes(wires: int = 4, layers: int = 3) -> Circuit:
 
 
 def _reverse_linear(names: str, wires: int, layers: int) -> Circuit:
-    """Rotations, then CX between neighbours from the last pair to the first, and rotations once more at the end."""
+    """Rotations, then CX between neighbours from the last pair to the first, with a final layer of rotations."""
     index, gates = count(), list[Gate]()
     for _ in range(layers):
         gates += _rotations(names, wires, index)
@@ -65,7 +65,7 @@ def _reverse_linear(names: str, wires: int, layers: int) -> Circuit:
 
 
 def strongly_entangling(wires: int = 4, layers: int = 3) -> Circuit:
-    """PennyLane's `StronglyEntanglingLayers`: `Rot = RZ RY RZ` on every wire, then CX at a growing range."""
+    """PennyLane's `StronglyEntanglingLayers`: `Rot = RZ RY RZ` on every wire, then CX with a growing range."""
     index, gates = count(), list[Gate]()
     for layer in range(layers):
         for wire in range(wires):
@@ -76,11 +76,11 @@ def strongly_entangling(wires: int = 4, layers: int = 3) -> Circuit:
 
 
 def line(wires: int = 4, layers: int = 4) -> Circuit:
-    """RY and RZ on every wire, then `exp(-i w/2 ZZ)` on every other pair of neighbours: native to a line of qubits.
+    """RY and RZ on every wire, then `exp(-i w/2 ZZ)` on every other pair of neighbours: fits a line of qubits.
 
-    A layer does the even pairs, turns every wire again, and does the odd ones, so that each entangler stands between
-    rotations of its own. A RZZ costs two CX in general, one at pi/2 and none at 0 and pi: the compressor decides where
-    to entangle at all. A last RY turns the measured axis.
+    A layer entangles the even pairs, rotates every wire again, and entangles the odd pairs, so that each entangler has
+    its own rotations before and after it. An RZZ costs two CX in general, one at pi/2 and none at 0 and pi, so the
+    compressor decides which pairs are entangled. A final RY rotates the measured axis.
     """
     index, gates = count(), list[Gate]()
     for _ in range(layers):
@@ -92,7 +92,7 @@ def line(wires: int = 4, layers: int = 4) -> Circuit:
 
 
 def line_cx(wires: int = 4, layers: int = 4) -> Circuit:
-    """RY and RZ on every wire, then CX along the line: the small circuit that a practitioner would train instead."""
+    """RY and RZ on every wire, then CX along the line: a small circuit to train from scratch as a control."""
     index, gates = count(), list[Gate]()
     for _ in range(layers):
         gates += _rotations("ry rz", wires, index)
@@ -113,13 +113,13 @@ ANSAETZE: dict[str, Callable[..., Circuit]] = {
 
 
 def ansatz(name: str, wires: int = 4, layers: int | None = None) -> Circuit:
-    """The ansatz called `name`, with its usual number of layers unless `layers` is given.
+    """The ansatz called `name`, by default with its standard number of `layers`.
 
     >>> ansatz("seismic").weights
     80
     """
     if name not in ANSAETZE:
-        raise ValueError(f"ansatz {name!r} is unknown: use one of {', '.join(ANSAETZE)}, or give a circuit file")
+        raise ValueError(f"ansatz {name!r} is unknown: use one of {', '.join(ANSAETZE)}, or a circuit file")
     if wires < 2:
         raise ValueError(f"wires={wires}: an ansatz needs at least 2")
     return ANSAETZE[name](wires) if layers is None else ANSAETZE[name](wires, layers)

@@ -1,4 +1,4 @@
-"""A parametrised circuit as plain data: what every part of `quantum` reads and writes."""
+"""A parametrised circuit as plain data: the one circuit type of all modules of `quantum`."""
 
 import math
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ ROTATIONS = MappingProxyType(
 )
 """Gates with one angle, and the angle's period in radians, up to a global phase.
 
-A rotation turns into minus itself after 2 pi. Alone that is a global phase; under a control it is a Z on the
-control wire, so controlled rotations come back only after 4 pi.
+After 2 pi a rotation is minus itself. For a plain rotation that is a global phase; for a controlled rotation it is a Z
+on the control wire, so the period of controlled rotations is 4 pi.
 """
 
 FIXED = MappingProxyType(
     dict.fromkeys(("id", "x", "y", "z", "h", "s", "sdg", "t", "tdg", "sx", "sxdg"), 1)
     | dict.fromkeys(("cx", "cy", "cz", "ch", "swap", "iswap", "ecr"), 2)
 )
-"""Gates without an angle, and how many wires they take."""
+"""Gates without an angle, and the number of wires of each."""
 
 
 @dataclass(frozen=True)
@@ -51,25 +51,25 @@ class Gate:
 
     def __post_init__(self) -> None:
         if self.name not in ROTATIONS and self.name not in FIXED:
-            known = ", ".join([*ROTATIONS, *FIXED])
-            raise ValueError(f"gate {self.name!r} is unknown: use one of {known}")
+            names = ", ".join([*ROTATIONS, *FIXED])
+            raise ValueError(f"gate {self.name!r} is unknown: use one of {names}")
         if len(self.wires) != self.arity or len(set(self.wires)) != self.arity:
-            raise ValueError(f"gate {self.name!r} takes {self.arity} distinct wires but was given {self.wires}")
+            raise ValueError(f"gate {self.name!r} takes {self.arity} distinct wires, not {self.wires}")
         if self.weight is not None and self.feature is not None:
             raise ValueError(
-                f"gate {self.name!r} on {self.wires} has both a weight and a feature: split it in two gates"
+                f"gate {self.name!r} on {self.wires} has both a weight and a feature: split it into two gates"
             )
         if self.name in FIXED and (self.weight is not None or self.feature is not None):
             raise ValueError(f"gate {self.name!r} has no angle, so it takes neither a weight nor a feature")
 
     @property
     def arity(self) -> int:
-        """How many wires the gate acts on."""
+        """The number of wires that the gate acts on."""
         return FIXED.get(self.name) or (1 if self.name in ("rx", "ry", "rz", "p") else 2)
 
     @property
     def period(self) -> float:
-        """After how many radians the gate is itself again, up to a global phase."""
+        """The period of the gate's angle in radians, up to a global phase."""
         return ROTATIONS[self.name]
 
 
@@ -89,7 +89,7 @@ class Circuit:
 
     @cached_property
     def _hash(self) -> int:
-        """Circuits are keys of the simulator's cache, looked up at every training step: hash the gates once."""
+        """The hash, computed once: the simulator's cache looks circuits up at every training step."""
         return hash((self.wires, self.gates))
 
     def __post_init__(self) -> None:
@@ -103,7 +103,7 @@ class Circuit:
 
     @property
     def weights(self) -> int:
-        """How many trainable weights the circuit reads: one more than the highest index."""
+        """The number of trainable weights that the circuit reads: one more than the highest index."""
         return 1 + max((gate.weight for gate in self.gates if gate.weight is not None), default=-1)
 
     @property
@@ -113,19 +113,19 @@ class Circuit:
 
     @property
     def features(self) -> int:
-        """How many data columns the circuit reads: one more than the highest index."""
+        """The number of data columns that the circuit reads: one more than the highest index."""
         return 1 + max((gate.feature for gate in self.gates if gate.feature is not None), default=-1)
 
     def __add__(self, other: "Circuit") -> "Circuit":
-        """`other` after this circuit; both index the same weights and features."""
+        """This circuit followed by `other`; both index the same weights and features."""
         if other.wires != self.wires:
-            raise ValueError(f"circuits of {self.wires} and {other.wires} wires cannot follow one another")
+            raise ValueError(f"circuits of {self.wires} and {other.wires} wires cannot be joined: use the same wires")
         return Circuit(self.wires, self.gates + other.gates)
 
     def bind(self, weights: Sequence[float]) -> "Circuit":
         """The circuit with its weights turned into fixed angles; features stay symbolic."""
         if len(weights) < self.weights:
-            raise ValueError(f"{len(weights)} weights were given to a circuit that reads {self.weights}")
+            raise ValueError(f"the circuit reads {self.weights} weights, not {len(weights)}: pass one value for each")
         return Circuit(
             self.wires,
             tuple(
@@ -137,10 +137,10 @@ class Circuit:
         )
 
     def untie(self, weights: Sequence[float]) -> tuple["Circuit", list[float]]:
-        """Every rotation that reads no feature gets a weight of its own: that circuit, and the angles as its weights.
+        """The circuit with one weight per rotation that reads no feature, and the present angles as those weights.
 
-        What compression starts from: a bound circuit (from OpenQASM, say) becomes trainable, and gates that shared a
-        weight, or scaled it, may take different angles.
+        Compression starts from this form: a bound circuit (from OpenQASM, for example) becomes trainable, and gates
+        that shared a weight, or scaled it, can take different angles.
         """
         angles: list[float] = []
         gates: list[Gate] = []
@@ -153,7 +153,7 @@ class Circuit:
         return Circuit(self.wires, tuple(gates)), angles
 
     def freeze(self, weights: Sequence[float], free: Sequence[bool]) -> "Circuit":
-        """The circuit with the weights that are not `free` bound, and the free ones numbered from 0 in their order."""
+        """The circuit with the weights that are not `free` bound, and the free weights renumbered from 0 in order."""
         index = {old: new for new, old in enumerate(k for k, trainable in enumerate(free) if trainable)}
         gates = []
         for gate, bound in zip(self.gates, self.bind(weights).gates, strict=True):
@@ -164,7 +164,7 @@ class Circuit:
 
     @property
     def encoder(self) -> "Circuit":
-        """The gates before the first weight: what can be prepared once per data point."""
+        """The gates before the first weight, which can be simulated once per data point."""
         first = next((k for k, gate in enumerate(self.gates) if gate.weight is not None), len(self.gates))
         return Circuit(self.wires, self.gates[:first])
 

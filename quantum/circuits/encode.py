@@ -1,4 +1,4 @@
-"""How a row of data becomes a quantum state: rotation angles, or amplitudes."""
+"""Encodings of a row of data in a quantum state: as rotation angles, or as amplitudes."""
 
 import math
 from itertools import cycle, islice
@@ -18,7 +18,7 @@ def angle(wires: int, features: int) -> Circuit:
     ['ry', 'ry', 'rz', 'rz']
     """
     if features < 1:
-        raise ValueError(f"features={features}: an angle encoder needs at least one")
+        raise ValueError(f"features={features}: an angle encoder needs at least 1")
     names = islice(cycle(("ry", "rz", "rx")), math.ceil(features / wires))
     gates = [Gate(name, (wire,)) for name in names for wire in range(wires)]
     return Circuit(wires, tuple(Gate(g.name, g.wires, feature=k) for k, g in enumerate(gates[:features])))
@@ -31,7 +31,9 @@ def amplitude(x: Tensor, wires: int) -> Tensor:
         raise ValueError(f"{features} features need {math.ceil(math.log2(features))} wires for amplitudes, not {wires}")
     norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     if (norm == 0).any():
-        raise ValueError(f"row {int((norm == 0).nonzero()[0, 0])} is all zeros: it has no amplitude encoding")
+        raise ValueError(
+            f"row {int((norm == 0).nonzero()[0, 0])} is all zeros, which has no amplitude encoding: drop it"
+        )
     padded = torch.zeros(samples, 2**wires, dtype=torch.complex128, device=x.device)
     padded[:, :features] = (x / norm).to(torch.complex128)
     return padded

@@ -1,20 +1,21 @@
-"""Exact rewriting that a compiler cannot do, because it does not know what is measured.
+"""Lossless rewriting for the measured parities, which a compiler cannot do because it does not know the measurement.
 
-A compiler keeps the whole state; we only need the distribution of some Z parities. Five rules run to a fixed point:
+A compiler preserves the whole state; only the distribution of some Z parities is needed. Five rules are applied until
+nothing changes:
 
-- *merge*: rotations about one axis add up, also past gates that commute; a rotation by a whole period vanishes, and at
-  half a period a two-qubit rotation is two Pauli gates, a controlled one a CX, CY or CZ beside a phase (Qiskit's O3
+- *merge*: rotations about one axis add up, also across commuting gates; a rotation by a whole period is removed, and at
+  half a period a two-qubit rotation is two Pauli gates, a controlled one a CX, CY or CZ with a phase (Qiskit's O3
   misses CRZ(2 pi) = Z and RZZ(pi) = ZZ for the basis {cz, rzz, rx});
-- *light cone*: what no measured parity sees goes;
-- *diagonal tail*: so do diagonal gates before a Z measurement;
-- *Clifford tail*: X and Y before it flip signs in the readout, CX and CY make longer parities (Z_t becomes Z_c Z_t);
-  classical post-processing does them without a gate error;
-- *lead*: a gate whose control is surely 0, or whose input is an eigenstate of its axis, is no gate or a smaller one.
+- *light cone*: gates that influence no measured parity are removed;
+- *diagonal tail*: diagonal gates directly before a Z measurement are removed;
+- *Clifford tail*: X and Y before the measurement flip signs in the readout, CX and CY make longer parities (Z_t becomes
+  Z_c Z_t); classical post-processing replaces them without a gate error;
+- *lead*: from |0...0>, a gate whose control is 0 or whose input is an eigenstate of its axis is removed or reduced.
 
-All of them look at the axis on which a gate acts on each wire: two gates commute where the axes agree on every wire
-they share, since each is then a function of the same Pauli operators.
+All rules use the axis on which a gate acts on each wire: two gates commute if their axes agree on every shared wire,
+because each is then a function of the same Pauli operators.
 
-A parity over more wires also meets more readout errors, which the success probability of the gates does not count.
+A parity over more wires has more readout errors, which the success probability of the gates does not include.
 """
 
 import math
@@ -24,7 +25,7 @@ from quantum.circuits.circuit import ROTATIONS, Circuit, Gate
 from quantum.circuits.readout import Readout
 
 _TOLERANCE = 1e-11
-"""How close in radians an angle is to a special one to be taken for it; expectations move by no more than this."""
+"""Distance in radians within which an angle counts as a special angle; expectations change by no more than this."""
 
 _AXES = (
     dict.fromkeys(("rx", "x", "sx", "sxdg"), "X")
@@ -34,7 +35,7 @@ _AXES = (
     | {"rxx": "XX", "ryy": "YY", "crx": "ZX", "cx": "ZX", "cry": "ZY", "cy": "ZY", "h": "H", "ch": "ZH"}
     | {"ecr": "?X", "swap": "??", "iswap": "??"}
 )
-"""The axis on which each gate acts on each of its wires; "?" where there is more than one.
+"""The axis on which each gate acts on each of its wires; "?" if there is more than one.
 
 ECR is X_0 exp(-i pi/4 Z_0 X_1), hence "?X".
 """
@@ -54,11 +55,11 @@ _SELF_INVERSE = frozenset(("h", "ch", "ecr"))
 
 
 def lossless(circuit: Circuit, readout: Readout, *, from_zero: bool = False) -> tuple[Circuit, Readout]:
-    """A circuit with fewer gates, and a readout, whose parities have exactly the same distribution.
+    """A circuit with fewer gates and a readout, whose parities have exactly the same distribution.
 
-    Gates keep their weight and feature indices, so the same weights and data fit the result; on symbolic angles only
-    the rules that hold at every angle apply. `from_zero` says that the circuit starts in |0...0>, as it does when its
-    encoder is part of it; leave it out for a trainable body that follows a separate encoder.
+    Gates keep their weight and feature indices, so the result takes the same weights and data; symbolic angles are
+    rewritten only by the rules that hold at every angle. `from_zero` states that the circuit starts in |0...0>, which
+    holds if its encoder is part of it; leave it out for a trainable body after a separate encoder.
 
     >>> from quantum.circuits.readout import per_class
     >>> body = Circuit(2, (Gate("ry", (0,), weight=0), Gate("cx", (0, 1)), Gate("rzz", (0, 1), weight=1)))
@@ -87,7 +88,7 @@ def _is_fixed(gate: Gate) -> bool:
 
 
 def _rotation(gate: Gate) -> tuple[str, float]:
-    """The name and fixed angle of the rotation that `gate` is."""
+    """The rotation that equals `gate`: its name and fixed angle."""
     name, value = _AS_ROTATION.get(gate.name, (gate.name, 0.0))
     return name, value + gate.value
 
@@ -96,7 +97,7 @@ def _rotation(gate: Gate) -> tuple[str, float]:
 
 
 def _merge(gates: Iterable[Gate]) -> list[Gate]:
-    """Joins each gate with the last one of its kind that it can commute back to."""
+    """Joins each gate with the last gate of its kind that it can be commuted back to."""
     out: list[Gate] = []
     for gate in gates:
         for piece in special_angle(gate):
@@ -106,7 +107,7 @@ def _merge(gates: Iterable[Gate]) -> list[Gate]:
 
 
 def special_angle(gate: Gate) -> list[Gate]:
-    """`gate`, or the cheaper gates that it is at its angle."""
+    """`gate`, or the cheaper gates that equal it at a special angle."""
     if gate.name == "id":
         return []
     if gate.name not in ROTATIONS or not _is_fixed(gate) or not _is_multiple(gate.value, math.pi):
@@ -125,7 +126,7 @@ def special_angle(gate: Gate) -> list[Gate]:
 
 
 def _join_back(out: list[Gate], gate: Gate) -> tuple[int, list[Gate]]:
-    """Where in `out` the gate goes, and what stands there then: `out[at : at + 1] = joined`."""
+    """The position of the gate in `out` and its new content: `out[at : at + 1] = joined`."""
     for at in range(len(out) - 1, -1, -1):
         earlier = out[at]
         relation = _relation(earlier, gate)
@@ -150,7 +151,7 @@ def _relation(earlier: Gate, gate: Gate) -> bool | None:
 
 
 def _join(a: Gate, b: Gate) -> list[Gate] | None:
-    """The product of two gates on the same wires, or None if it is no single rotation."""
+    """The product of two gates on the same wires, or None if it is not a single rotation."""
     if a.name == b.name and a.name in _SELF_INVERSE:
         return []
     (name, value), (other, more) = _rotation(a), _rotation(b)
@@ -174,20 +175,20 @@ def _join(a: Gate, b: Gate) -> list[Gate] | None:
 
 
 class _Tail:
-    """The measured parities as bit masks and signs, and what becomes of them as gates move into them."""
+    """The measured parities as bit masks and signs, updated as gates are absorbed into the readout."""
 
     def __init__(self, readout: Readout) -> None:
         self._before = readout
-        self._given = [_mask(string) for string in readout.strings]
-        self._masks = list(self._given)
+        self._original = [_mask(string) for string in readout.strings]
+        self._masks = list(self._original)
         self._signs = [1.0] * len(self._masks)
 
     def readout(self) -> Readout:
-        if self._masks == self._given and min(self._signs, default=1.0) > 0:
+        if self._masks == self._original and min(self._signs, default=1.0) > 0:
             return self._before
         strings = tuple(
-            string if mask == given else tuple(wire for wire in range(mask.bit_length()) if mask >> wire & 1)
-            for string, mask, given in zip(self._before.strings, self._masks, self._given, strict=True)
+            string if mask == original else tuple(wire for wire in range(mask.bit_length()) if mask >> wire & 1)
+            for string, mask, original in zip(self._before.strings, self._masks, self._original, strict=True)
         )
         weights = tuple(
             tuple(weight * sign for weight, sign in zip(row, self._signs, strict=True)) for row in self._before.weights
@@ -197,38 +198,39 @@ class _Tail:
     def strip(self, gates: list[Gate]) -> list[Gate]:
         """The gates that have to run on the device, in order.
 
-        Walks backwards. `facing[wire]` is the one axis on which all kept gates act from here to the end, "!" if there
+        Goes through them backwards. `later_axis[wire]` is the one axis on which all later kept gates act, "!" if there
         is more than one; a gate that agrees with it on all its wires can be moved to the end.
         """
         kept: list[Gate] = []
-        facing: dict[int, str] = {}
+        later_axis: dict[int, str] = {}
         for gate in reversed(gates):
             if gate.name == "swap":
-                kept, facing = self._cross(gate.wires, kept, facing)
+                kept, later_axis = self._cross(gate.wires, kept, later_axis)
                 continue
             on = tuple(zip(gate.wires, _AXES[gate.name], strict=True))
-            if all(facing.get(wire, axis) == axis for wire, axis in on) and self._absorb(gate, on):
+            if all(later_axis.get(wire, axis) == axis for wire, axis in on) and self._absorb(gate, on):
                 continue
             kept.append(gate)
             for wire, axis in on:
-                facing[wire] = axis if axis != "?" and facing.get(wire, axis) == axis else "!"
+                later_axis[wire] = axis if axis != "?" and later_axis.get(wire, axis) == axis else "!"
         return kept[::-1]
 
     def _absorb(self, gate: Gate, on: tuple[tuple[int, str], ...]) -> bool:
-        """Whether the gate, run last, only changes the parities classically; if so, changes them."""
+        """Whether the gate, as the last one, only changes the parities classically; if so, changes them."""
         turned = _mask(wire for wire, axis in on if axis != "Z")
         if gate.name in _PRODUCT:
-            seen = [(mask & turned).bit_count() % 2 == 1 for mask in self._masks]
+            affected = [(mask & turned).bit_count() % 2 == 1 for mask in self._masks]
         else:
-            seen = [mask & turned != 0 for mask in self._masks]
-        if not any(seen):
+            affected = [mask & turned != 0 for mask in self._masks]
+        if not any(affected):
             return True
         name, angle = _rotation(gate)
         if name in ("rx", "ry") and _is_fixed(gate) and _is_multiple(angle - math.pi, 2 * math.pi):
-            self._signs = [-sign if flip else sign for sign, flip in zip(self._signs, seen, strict=True)]
+            self._signs = [-sign if flip else sign for sign, flip in zip(self._signs, affected, strict=True)]
         elif gate.name in ("cx", "cy"):
             control = 1 << gate.wires[0]
-            self._masks = [mask ^ control if longer else mask for mask, longer in zip(self._masks, seen, strict=True)]
+            pairs = zip(self._masks, affected, strict=True)
+            self._masks = [mask ^ control if longer else mask for mask, longer in pairs]
         elif gate.name == "iswap":  # SWAP times a diagonal
             self._masks = [_exchange(mask, gate.wires) for mask in self._masks]
         else:
@@ -236,15 +238,15 @@ class _Tail:
         return True
 
     def _cross(
-        self, wires: tuple[int, ...], kept: list[Gate], facing: dict[int, str]
+        self, wires: tuple[int, ...], kept: list[Gate], later_axis: dict[int, str]
     ) -> tuple[list[Gate], dict[int, str]]:
-        """Takes out a SWAP by crossing the two wires in all that follows it."""
+        """Removes a SWAP by exchanging its two wires in everything after it."""
         a, b = wires
         other = {a: b, b: a}
         self._masks = [_exchange(mask, wires) for mask in self._masks]
         return (
             [_on(gate, tuple(other.get(wire, wire) for wire in gate.wires)) for gate in kept],
-            {other.get(wire, wire): axis for wire, axis in facing.items()},
+            {other.get(wire, wire): axis for wire, axis in later_axis.items()},
         )
 
 
@@ -270,36 +272,36 @@ _State = tuple[str, int]
 """The axis and sign of the Pauli operator whose eigenstate a wire is in."""
 
 _QUARTER_TURN = {"XY": ("Z", 1), "YZ": ("X", 1), "ZX": ("Y", 1), "YX": ("Z", -1), "ZY": ("X", -1), "XZ": ("Y", -1)}
-"""Where a quarter turn about the first axis takes the second: their cross product."""
+"""The image of the second axis under a quarter turn about the first: their cross product."""
 
 _HADAMARD = {"X": ("Z", 1), "Y": ("Y", -1), "Z": ("X", 1)}
 
 
 def _lead(gates: Iterable[Gate], wires: int) -> list[Gate]:
-    """Drops and shrinks gates for the start in |0...0>, as long as a wire is in a known Pauli eigenstate."""
-    known: dict[int, _State] = dict.fromkeys(range(wires), ("Z", 1))
+    """Removes and reduces gates after the start in |0...0>, as long as a wire is in a Pauli eigenstate."""
+    eigenstates: dict[int, _State] = dict.fromkeys(range(wires), ("Z", 1))
     out = []
     for gate in gates:
         pending = [gate]
         while pending:
-            smaller = _on_known(gate := pending.pop(), known)
-            if smaller is not None:
-                pending += smaller
+            reduced = _reduced(gate := pending.pop(), eigenstates)
+            if reduced is not None:
+                pending += reduced
                 continue
             out.append(gate)
-            _advance(gate, known)
+            _advance(gate, eigenstates)
     return out
 
 
-def _on_known(gate: Gate, known: dict[int, _State]) -> list[Gate] | None:
-    """What is left of a gate on the known states, or None if all of it is."""
+def _reduced(gate: Gate, eigenstates: dict[int, _State]) -> list[Gate] | None:
+    """The gates that equal `gate` on these eigenstates, or None if it cannot be reduced."""
     axes = _AXES[gate.name]
     if len(gate.wires) == 1:
-        return [] if known.get(gate.wires[0], "?")[0] == axes else None
+        return [] if eigenstates.get(gate.wires[0], "?")[0] == axes else None
     if gate.name not in _PRODUCT and gate.name not in _CONTROLLED:
         return None
     for wire, axis, other in zip(gate.wires, axes, gate.wires[::-1], strict=True):
-        state = known.get(wire)
+        state = eigenstates.get(wire)
         if state is None or state[0] != axis:
             continue
         sign = state[1]
@@ -322,31 +324,31 @@ def _scaled(gate: Gate, name: str, wire: int, factor: float) -> Gate:
     return Gate(name, (wire,), factor * gate.value, gate.weight, gate.feature, scale)
 
 
-def _advance(gate: Gate, known: dict[int, _State]) -> None:
-    """The known states after a gate that stays."""
-    state = known.get(gate.wires[0])
+def _advance(gate: Gate, eigenstates: dict[int, _State]) -> None:
+    """Updates the eigenstates to those after the gate."""
+    state = eigenstates.get(gate.wires[0])
     if gate.name == "swap":
         a, b = gate.wires
-        states = {a: known.pop(b, None), b: known.pop(a, None)}
-        known.update({wire: moved for wire, moved in states.items() if moved is not None})
+        states = {a: eigenstates.pop(b, None), b: eigenstates.pop(a, None)}
+        eigenstates.update({wire: moved for wire, moved in states.items() if moved is not None})
     elif len(gate.wires) == 2 or state is None or not _is_fixed(gate):
         for wire in gate.wires:
-            known.pop(wire, None)
+            eigenstates.pop(wire, None)
     elif gate.name == "h":
         axis, sign = _HADAMARD[state[0]]
-        known[gate.wires[0]] = (axis, sign * state[1])
+        eigenstates[gate.wires[0]] = (axis, sign * state[1])
     else:
-        _turn(gate, state, known)
+        _turn(gate, state, eigenstates)
 
 
-def _turn(gate: Gate, state: _State, known: dict[int, _State]) -> None:
-    """Turns a known state by quarters, or forgets it at any other angle."""
+def _turn(gate: Gate, state: _State, eigenstates: dict[int, _State]) -> None:
+    """Rotates an eigenstate by quarter turns; at any other angle the wire leaves the eigenstates."""
     wire = gate.wires[0]
     _, angle = _rotation(gate)
     if not _is_multiple(angle, math.pi / 2):
-        del known[wire]
+        del eigenstates[wire]
         return
     for _ in range(round(angle / (math.pi / 2)) % 4):
         axis, sign = _QUARTER_TURN[_AXES[gate.name] + state[0]]
         state = (axis, sign * state[1])
-    known[wire] = state
+    eigenstates[wire] = state

@@ -1,4 +1,4 @@
-"""From measured bits to class scores: parities of Z, weighted."""
+"""Readouts: class scores as weighted parities of the measured bits."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,8 +11,8 @@ from torch import Tensor
 class Readout:
     """`logits[c] = scale * sum_k weights[c][k] <prod of Z over strings[k]>`.
 
-    `strings` holds the wires of each parity, one wire for a plain Z. All are diagonal, so a single measurement of every
-    wire in the computational basis gives all of them. The empty string is the constant 1.
+    `strings` holds the wires of each parity, one wire for a plain Z. All parities are diagonal, so one measurement of
+    every wire in the computational basis gives all of them. The empty string is the constant 1.
     """
 
     strings: tuple[tuple[int, ...], ...]
@@ -21,7 +21,7 @@ class Readout:
 
     @property
     def classes(self) -> int:
-        """How many scores come out."""
+        """The number of class scores."""
         return len(self.weights)
 
     @property
@@ -29,7 +29,7 @@ class Readout:
         """The wires that have to be measured."""
         return frozenset(wire for string in self.strings for wire in string)
 
-    @lru_cache  # noqa: B019 - a readout is a small value, and this is asked at every training step
+    @lru_cache  # noqa: B019 - a readout is a small value, and every training step needs this
     def parities(self, wires: int) -> Tensor:
         """`(strings, 2**wires)` of +-1: each parity on each basis state, wire 0 the least significant bit."""
         states = torch.arange(2**wires)
@@ -43,12 +43,14 @@ class Readout:
 
 
 def per_class(wires: int, classes: int, scale: float = 1.0) -> Readout:
-    """Z on one wire for each class; with two classes each sums the Z of half of the wires.
+    """Z on one wire per class; with two classes each score is the sum of Z over half of the wires.
 
-    As the circuits of the seismic-detection study do (4 wires: Z0 + Z1 against Z2 + Z3).
+    As in the seismic detection study (4 wires: Z0 + Z1 against Z2 + Z3).
     """
     if not 2 <= classes <= wires:
-        raise ValueError(f"{classes} classes on {wires} wires: each needs one; use more wires, or 2 to {wires} classes")
+        raise ValueError(
+            f"{classes} classes on {wires} wires: each class needs a wire; use more wires, or 2 to {wires} classes"
+        )
     if classes == 2:
         half = wires // 2
         weights = tuple(tuple(float((w < half) == (c == 0)) for w in range(2 * half)) for c in range(2))

@@ -1,1 +1,1 @@
-"""The transpiler, what it counts, and what each angle level costs on a device."""
+"""Compilation with Qiskit's transpiler: counts, compile-only controls, and the cost of each angle level."""

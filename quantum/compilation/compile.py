@@ -1,4 +1,4 @@
-"""Compile a circuit with Qiskit's transpiler and count what the device will run."""
+"""Compilation of a circuit with Qiskit's transpiler, and the counts of the compiled circuit."""
 
 import math
 from collections import defaultdict
@@ -17,19 +17,19 @@ from quantum.devices.target import Device
 from quantum.interop.qiskit import to_qiskit
 
 NOMINAL_ERROR = {1: 3e-4, 2: 1e-2}
-"""Error of a one- and a two-qubit gate on a device that states none: the order of today's superconducting devices."""
+"""Error of a one- and a two-qubit gate on a device that reports none: typical of superconducting devices."""
 
 VIRTUAL = frozenset({"rz", "p", "id", "barrier", "measure", "delay"})
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A circuit in the device's own gates, and its cost there.
+    """A circuit in the basis gates of a device, and its cost there.
 
-    `depth` counts every gate, as published results do; `depth_no_rz` leaves out virtual RZ; `esp` is the estimated
-    success probability, the product of `1 - error` over the gates (readout left out); `duration_ns` is the critical
-    path. `cost` is `-log ESP`, additive over gates; where a device states no error, `NOMINAL_ERROR` counts, so that
-    ideal devices still rank circuits. `measured[w]` is the physical qubit that carries wire `w` at the end.
+    `depth` counts every gate, as published results do; `depth_no_rz` excludes virtual RZ; `esp` is the estimated
+    success probability, the product of `1 - error` over the gates without readout; `duration_ns` is the critical path.
+    `cost` is `-log ESP`, additive over gates, with `NOMINAL_ERROR` for errors that a device does not report, so that
+    circuits are also ranked on ideal devices. `measured[w]` is the physical qubit that holds wire `w` at the end.
     """
 
     circuit: QuantumCircuit
@@ -70,13 +70,13 @@ def compile_circuit(
 
 
 def deploy(circuit: Circuit, readout: Readout, device: Device, seeds: Iterable[int] = (0,)) -> tuple[Compiled, Readout]:
-    """A bound circuit as we run it: simplified by what is measured, then compiled; and the parities to read it by."""
+    """A bound circuit, losslessly rewritten for its readout and then compiled; and the rewritten readout."""
     short, parities = lossless(circuit, readout)
     return compile_circuit(to_qiskit(short), device, seeds), parities
 
 
 def count(circuit: QuantumCircuit, device: Device, seed: int = 0) -> Compiled:
-    """What a circuit that is already in the device's gates costs."""
+    """The counts of a circuit that is already in the device's basis gates."""
     uses = [_use(item, circuit) for item in filter(_runs, circuit.data)]
     layout = circuit.layout
     return Compiled(
@@ -120,7 +120,7 @@ def _properties(name: str, wires: tuple[int, ...], target: Target) -> Instructio
 
 
 def _duration_ns(uses: Iterable[tuple[str, tuple[int, ...]]], target: Target) -> float:
-    """The longest path through the gates' own durations."""
+    """The duration of the longest path through the gates."""
     busy: defaultdict[int, float] = defaultdict(float)
     for name, wires in uses:
         properties = _properties(name, wires, target)

@@ -1,8 +1,8 @@
-"""Compile-only controls: what the best general compilers make of a circuit without knowing its task or its data.
+"""Compile-only controls: the results of the best general compilers, which do not use the task or its data.
 
 Each takes a bound trainable body, so that nothing is optimised across the encoder, and keeps the cheapest of 20 seeds.
-A body that reads features again is compiled with their angles open, as it runs on every sample.
-The approximate ones change what the circuit computes: evaluate `Compiled.circuit`, which begins with wire w on
+A body that reads features again is compiled with symbolic angles, so one compiled circuit serves all samples.
+The approximate controls change the function of the circuit: evaluate `Compiled.circuit`, which begins with wire w on
 `circuit.layout.initial_index_layout(filter_ancillas=True)[w]` and ends with it on `Compiled.measured[w]`.
 """
 
@@ -19,10 +19,10 @@ from quantum.devices.target import Device
 from quantum.interop.qiskit import to_qiskit
 
 SEEDS = range(20)
-"""Transpiler seeds that every control tries; the dense seismic block varies by 15 CX between seeds on Torino."""
+"""Transpiler seeds of every control; the dense seismic block varies by 15 CX between seeds on Torino."""
 
 FIDELITY = 0.99
-"""What an approximate control may assume of a gate: a rewriting that costs less than the gate's error is taken."""
+"""The gate fidelity that approximate controls assume: they accept a rewriting that loses less than the gate would."""
 
 
 def o3(circuit: Circuit, device: Device) -> Compiled:
@@ -47,7 +47,7 @@ def pytket_approximate(circuit: Circuit, device: Device) -> Compiled:
 
 @dataclass(frozen=True)
 class Control:
-    """A compile-only control, and one line that says what it is; `exact` ones keep the circuit's unitary."""
+    """A compile-only control with a one-line summary; an `exact` one preserves the circuit's unitary."""
 
     compile: Callable[[Circuit, Device], Compiled]
     summary: str
@@ -66,14 +66,12 @@ CONTROLS: dict[str, Control] = {
 
 def _bound(circuit: Circuit, features: Mapping[int, Parameter] | None = None) -> QuantumCircuit:
     if circuit.weights:
-        raise ValueError(
-            f"a control compiles trained circuits, but this one reads {circuit.weights} weights: bind them"
-        )
+        raise ValueError(f"a control compiles bound circuits, but this one reads {circuit.weights} weights: bind them")
     return to_qiskit(circuit, features=features)
 
 
 def _peephole(circuit: Circuit, cx_fidelity: float) -> QuantumCircuit:
-    """The circuit simplified by pytket, before placement; what stands between reads of features, each by itself."""
+    """The circuit simplified by pytket before placement; the parts between feature reads are simplified separately."""
     whole, x = QuantumCircuit(circuit.wires), dict(enumerate(ParameterVector("x", circuit.features)))
     for reads, run in groupby(circuit.gates, key=lambda gate: gate.feature is not None):
         part = _bound(Circuit(circuit.wires, tuple(run)), x)
@@ -82,12 +80,12 @@ def _peephole(circuit: Circuit, cx_fidelity: float) -> QuantumCircuit:
 
 
 def _simplified(circuit: QuantumCircuit, cx_fidelity: float) -> QuantumCircuit:
-    """By pytket, for any placement.
+    """The circuit simplified by pytket, for any placement.
 
-    Qiskit places and routes it: over 56 circuits on Nairobi and Torino (every ansatz, 4 and 5 wires, free and snapped)
-    that took no more two-qubit gates than pytket's own `CXMappingPass` with the better of graph and line placement in
-    55, and up to 8 fewer. Wire swaps that pytket leaves implicit are put back as
-    SWAP gates, which O3 takes out again and then accounts for in its layout.
+    Placement and routing are left to Qiskit: over 56 circuits on Nairobi and Torino (every ansatz, 4 and 5 wires, free
+    and snapped) that took no more two-qubit gates than pytket's `CXMappingPass` with the better of graph and line
+    placement in 55, and up to 8 fewer. Implicit wire swaps of pytket are written as SWAP gates, which O3 removes again
+    and includes in its layout.
     """
     try:
         from pytket.extensions.qiskit.qiskit_convert import qiskit_to_tk, tk_to_qiskit
@@ -104,8 +102,8 @@ def _simplified(circuit: QuantumCircuit, cx_fidelity: float) -> QuantumCircuit:
 def exact_floor(circuit: Circuit, device: Device) -> tuple[int, int]:
     """The fewest two-qubit gates and the least depth that any exact control reaches at any of its seeds.
 
-    Each on its own, so they may come from different circuits: what our ratios are measured against.
+    The two are minimised separately, so they may belong to different circuits. Our ratios are relative to them.
     """
-    sources = (_bound(circuit), _peephole(circuit, 1.0))
-    results = [compile_circuit(source, device, (seed,)) for source in sources for seed in SEEDS]
+    equivalents = (_bound(circuit), _peephole(circuit, 1.0))
+    results = [compile_circuit(equivalent, device, (seed,)) for equivalent in equivalents for seed in SEEDS]
     return min(result.twoq for result in results), min(result.depth for result in results)

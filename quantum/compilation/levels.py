@@ -1,9 +1,9 @@
-"""Level tables: what each gate costs at each special angle, as the transpiler itself compiles it for a device.
+"""Level tables: the cost of each gate at each special angle, as the transpiler compiles it for a device.
 
-Edges that offer the same gates, faster in the same direction, compile alike, so one of each kind is transpiled; the
-errors and durations are then each edge's own. It is transpiled with the device's median errors: a transpiler that knows
-none counts virtual gates as pulses. A gate that is no gate, or another one, at its angle is first rewritten as
-`quantum.circuits.lossless` does it: Qiskit's O3 does not see that CRZ(2 pi) is a Z.
+Edges with the same gates, faster in the same direction, compile alike, so one edge of each kind is transpiled; the cost
+then uses the errors and durations of each edge. The transpiler gets the median errors of the device, because without
+errors it counts virtual gates as pulses. A gate that vanishes or equals another gate at its angle is first rewritten by
+`quantum.circuits.lossless`: Qiskit's O3 does not detect that CRZ(2 pi) is a Z.
 """
 
 import json
@@ -27,25 +27,25 @@ from shared.lab import cache_folder, write_atomic
 
 OPTIMIZATION_LEVEL = 3
 GENERIC = 0.7713
-"""An angle, in radians, that is special to no gate."""
+"""An angle, in radians, that is not special for any gate."""
 
 ACCURACY = 0.1
-"""What is priced less than this share below a generic angle is no level: edges of one kind compile this differently."""
+"""A level must cost at least this share less than a generic angle: edges of one kind differ by as much."""
 
 FORMAT = 2
-"""Of the kept tables: raise it where `build` comes to other costs, so that no older table is read."""
+"""Format of the cached tables: raise it if `build` changes its costs, so that no older table is read."""
 
 Edge = tuple[int, ...]
 _Use = tuple[str, Edge]
 """A gate of the device and the physical qubits it is used on."""
 
 _Offer = tuple[str, Edge, bool]
-"""A gate that a place offers, its qubits there, and whether it is slower than the same gate the other way round."""
+"""A gate available on an edge, its qubits there, and whether it is slower than the gate in the other direction."""
 
 
 @dataclass(frozen=True)
 class LevelCost:
-    """What one gate at one angle compiles to: two-qubit gates, one-qubit pulses, serial duration, and `-log ESP`."""
+    """The cost of a compiled gate at one angle: two-qubit gates, one-qubit pulses, serial duration, and `-log ESP`."""
 
     twoq: float
     pulses: float
@@ -60,13 +60,13 @@ class LevelTable:
     costs: Mapping[tuple[str, int | None], Mapping[Edge, LevelCost]]
 
     def on(self, gate: str, quarters: int | None, edge: Edge | None = None) -> LevelCost:
-        """The cost on one edge, or the median over the device (some have dead edges) while no edge is known."""
+        """The cost on `edge`, or without one the median over the device, which is robust against its worst edges."""
         here = self.costs[gate, quarters]
         if edge is not None and edge in here:
             return here[edge]
         return self._medians[gate, quarters]
 
-    # Taken once: a search asks for prices thousands of times, and a device has hundreds of edges.
+    # Computed once: a search uses prices thousands of times, and a device has hundreds of edges.
     @cached_property
     def _medians(self) -> Mapping[tuple[str, int | None], LevelCost]:
         return {
@@ -75,7 +75,7 @@ class LevelTable:
         }
 
     def levels(self, gate: str) -> tuple[float, ...]:
-        """The angles in radians, within one period, at which the gate vanishes or costs less than elsewhere."""
+        """The angles in radians, within one period, at which the gate vanishes or costs less than at other angles."""
         least = self.on(gate, None).cost * (1 - ACCURACY)
         return tuple(q * math.pi / 2 for q in quarters(gate) if q == 0 or self.on(gate, q).cost < least)
 
@@ -87,17 +87,17 @@ def quarters(gate: str) -> range:
 
 @lru_cache
 def level_table(device: Device) -> LevelTable:
-    """The table for `device`; kept in the cache folder by device, Qiskit version and optimization level."""
+    """The table for `device`, cached on disk by device, Qiskit version and optimization level."""
     name = f"levels{FORMAT}-{device.sha256[:16]}-qiskit{version('qiskit')}-O{OPTIMIZATION_LEVEL}.json"
     path = cache_folder() / name
     try:
-        kept = _from_json(path.read_text())
+        cached = _from_json(path.read_text())
     except (OSError, ValueError, TypeError):
-        kept = LevelTable({})
-    if _is_whole(kept, device.target):
-        return kept
+        cached = LevelTable({})
+    if _is_complete(cached, device.target):
+        return cached
     table = build(device)
-    with suppress(OSError):  # a read-only home costs the seconds of building again, nothing else
+    with suppress(OSError):  # without a writable cache the table is built again each time, in seconds
         write_atomic(path, _to_json(table).encode())
     return table
 
@@ -120,8 +120,8 @@ def build(device: Device) -> LevelTable:
     return LevelTable(costs)
 
 
-def _is_whole(table: LevelTable, target: Target) -> bool:
-    """Whether every gate has a price at every angle in every place: an older Qwedge may have known fewer gates."""
+def _is_complete(table: LevelTable, target: Target) -> bool:
+    """Whether every gate has a cost at every angle on every edge: an older version may have had fewer gates."""
     places = {arity: {place for place in _places(target) if len(place) == arity} for arity in (1, 2)}
     return all(
         set(table.costs.get((gate, quarter), ())) == places[_arity(gate)]
@@ -136,14 +136,14 @@ def _arity(gate: str) -> int:
 
 
 def _places(target: Target) -> Iterator[Edge]:
-    """Every qubit, and every pair that some two-qubit gate joins, in both orders."""
+    """Every qubit, and every coupled pair of qubits in both directions."""
     yield from ((qubit,) for qubit in range(target.num_qubits))
     edges = {tuple(edge) for edge in target.build_coupling_map().get_edges()} if target.num_qubits > 1 else set()
     yield from sorted(edges | {edge[::-1] for edge in edges})
 
 
 def _offers(target: Target, place: Edge) -> frozenset[_Offer]:
-    """The gates that act within `place`, with its qubits renamed 0, 1."""
+    """The gates available within `place`, with its qubits renamed 0, 1."""
     here = {qubit: k for k, qubit in enumerate(place)}
     return frozenset(
         (name, tuple(here[q] for q in wires), _is_slower(target[name], wires))
@@ -155,15 +155,15 @@ def _offers(target: Target, place: Edge) -> frozenset[_Offer]:
 
 
 def _is_slower(places: Mapping[Edge | None, InstructionProperties | None], wires: Edge) -> bool:
-    """The transpiler puts an entangler in its faster direction."""
+    """Whether a gate is slower than in the other direction: the transpiler uses the faster one."""
     one, other = (getattr(places.get(way), "duration", None) for way in (wires, wires[::-1]))
     return one is not None and other is not None and one > other
 
 
 def _nominal(target: Target, name: str) -> InstructionProperties:
-    """The median error and duration of a gate over the places that state them."""
-    known = [p for p in (target[name] or {}).values() if p is not None]
-    errors, durations = ([v for p in known if (v := getattr(p, key)) is not None] for key in ("error", "duration"))
+    """The median error and duration of a gate over the places that report them."""
+    reported = [p for p in (target[name] or {}).values() if p is not None]
+    errors, durations = ([v for p in reported if (v := getattr(p, key)) is not None] for key in ("error", "duration"))
     return InstructionProperties(median(durations) if durations else None, median(errors) if errors else None)
 
 
@@ -172,9 +172,9 @@ def _compile(offers: frozenset[_Offer], gate: str, quarter: int | None, target: 
     arity = _arity(gate)
     small = Target(num_qubits=arity)
     for name in sorted({name for name, _, _ in offers if name in names}):
-        usual = _nominal(target, name)
+        nominal = _nominal(target, name)
         places = {
-            wires: InstructionProperties(usual.duration and usual.duration * (1 + slower), usual.error)
+            wires: InstructionProperties(nominal.duration and nominal.duration * (1 + slower), nominal.error)
             for other, wires, slower in sorted(offers)
             if other == name
         }
@@ -190,11 +190,11 @@ def _compile(offers: frozenset[_Offer], gate: str, quarter: int | None, target: 
 
 
 def _cost(uses: list[_Use], target: Target) -> LevelCost:
-    known = [target[name].get(wires) for name, wires in uses]
+    properties = [target[name].get(wires) for name, wires in uses]
     return LevelCost(
         twoq=sum(len(wires) == 2 for _, wires in uses),
         pulses=sum(len(wires) == 1 and name not in VIRTUAL for name, wires in uses),
-        duration_ns=sum(1e9 * (p.duration or 0.0) for p in known if p is not None),
+        duration_ns=sum(1e9 * (p.duration or 0.0) for p in properties if p is not None),
         cost=sum(gate_cost(name, wires, target) for name, wires in uses),
     )
 

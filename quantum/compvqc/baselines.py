@@ -1,4 +1,4 @@
-"""What a practitioner would do instead: train a small circuit from scratch, or drop the smallest angles."""
+"""Baselines for compression: small circuits trained from scratch, and magnitude pruning."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from quantum.tasks.training import CircuitTask
 
 
 def random_starts(task: CircuitTask, starts: int, generator: torch.Generator) -> Tensor:
-    """Weights `(starts, weights)` uniform in [-pi, pi), the usual start of a variational circuit."""
+    """Weights `(starts, weights)` uniform in [-pi, pi), the usual initialisation of a variational circuit."""
     uniform = torch.rand(starts, task.circuit.weights, generator=generator, dtype=torch.float64)
     return math.pi * (2 * uniform - 1)
 
@@ -22,16 +22,16 @@ def random_starts(task: CircuitTask, starts: int, generator: torch.Generator) ->
 def train_small(
     task: Classification, layers: Sequence[int], starts: int, generator: torch.Generator
 ) -> list[tuple[Classification, Tensor]]:
-    """A line ansatz of each number of layers, trained from scratch: the task and the weights of most merit.
+    """A line ansatz of each number of layers, trained from scratch: the task and the weights with the best score.
 
-    Where the task's circuit reads features again, so does the small one, between its layers.
+    If the task's circuit reads features again, the small circuit also does, between its layers.
     """
-    found = []
+    results = []
     for count in layers:
         small = replace(task, circuit=_small(task.circuit, count))
         trained = small.train(random_starts(small, starts, generator))
-        found.append((small, max(trained, key=small.selection_score)))
-    return found
+        results.append((small, max(trained, key=small.selection_score)))
+    return results
 
 
 def _small(circuit: Circuit, layers: int) -> Circuit:
@@ -46,7 +46,7 @@ def _small(circuit: Circuit, layers: int) -> Circuit:
 
 
 def _reads(circuit: Circuit) -> list[tuple[Gate, ...]]:
-    """The gates that read features, in groups: a wire that was trained since a group began is read in the next."""
+    """The gates that read features, in groups: a trained gate on a wire starts a new group for that wire's reads."""
     groups: list[list[Gate]] = []
     trained = set(range(circuit.wires))
     for gate in circuit.gates:
@@ -61,16 +61,16 @@ def _reads(circuit: Circuit) -> list[tuple[Gate, ...]]:
 
 
 def magnitude_prune(task: Classification, weights: Tensor, shares: Sequence[float]) -> list[tuple[Tensor, Tensor]]:
-    """For each share, that part of the angles nearest to 0 on their period goes to 0 and the rest is fine-tuned.
+    """For each share, sets that share of the angles, those nearest to 0 modulo their period, to 0 and trains the rest.
 
-    Weights and the mask of what was trained, one pair per share, each from the same dense weights.
+    Returns the weights and the mask of the trained ones for each share, all from the same dense weights.
     """
     periods = torch.tensor([gate.period for gate in task.circuit.trainable], dtype=weights.dtype)
     order = (weights - periods * torch.round(weights / periods)).abs().argsort()
-    found = []
+    results = []
     for share in shares:
         free = torch.ones_like(weights, dtype=torch.bool)
         free[order[: round(share * len(weights))]] = False
         start = torch.where(free, weights, 0.0)
-        found.append((task.retrain(start, free, start[None])[0], free))
-    return found
+        results.append((task.retrain(start, free, start[None])[0], free))
+    return results

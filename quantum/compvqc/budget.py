@@ -1,4 +1,4 @@
-"""What a user asks for: `twoq<=20`, `depth<=60`, `drop<=0.01`, or several of them with commas."""
+"""Budgets of a compression: `twoq<=20`, `depth<=60`, `drop<=0.01`, or several of them separated by commas."""
 
 import math
 import re
@@ -11,16 +11,16 @@ METRICS = ("twoq", "depth", "depth_no_rz", "twoq_depth", "duration_ns")
 
 @dataclass(frozen=True)
 class Budget:
-    """Upper limits on counts of the compiled circuit, and on the validation accuracy lost.
+    """Upper limits on counts of the compiled circuit, and on the drop of validation accuracy.
 
-    With `drop` the cheapest circuit within it is wanted; without, the most accurate circuit within `limits`.
+    With `drop` the cheapest circuit within it is selected, otherwise the most accurate circuit within `limits`.
     """
 
     limits: tuple[tuple[str, float], ...] = ()
     drop: float | None = None
 
     def allows(self, compiled: Compiled) -> bool:
-        """Whether the compiled circuit is within every limit."""
+        """Whether the compiled circuit is within all limits."""
         return all(getattr(compiled, metric) <= limit for metric, limit in self.limits)
 
     def __str__(self) -> str:

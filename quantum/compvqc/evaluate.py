@@ -1,4 +1,4 @@
-"""How good a compiled circuit is: the counts that every row of a report is made of."""
+"""Evaluation of a compiled circuit: the counts and scores that a row of results holds."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +20,12 @@ class Evaluation:
     device: Device
 
     def scores(self, compiled: Compiled, readout: Readout) -> dict[str, Any]:
-        """Counts of `compiled`, a body that starts from the task's encoded data.
+        """Counts and scores of `compiled`, a body that starts from the task's encoded data.
 
-        `correct` is per part, of the compiled circuit itself without noise, so what an approximate compiler changed
-        shows. `noisy_correct` is on the test part with the device's noise on every gate, wait and measurement;
-        `shift` is the mean |change of <Z>| that the noise makes there. The encoder is taken as exact for all alike.
+        `correct` is the number of correct samples of each part for the compiled circuit without noise, so it includes
+        the effect of an approximate compiler. `noisy_correct` is that of the test part with the device's noise on every
+        gate, idle time and measurement; `shift` is the mean |change of <Z>| by the noise there. The encoder is exact
+        for all circuits.
         """
         ideal = {part: self._expectations(compiled, readout, part, 0.0) for part in self.task.states}
         noisy = self._expectations(compiled, readout, "test", 1.0)

@@ -1,4 +1,4 @@
-"""What each angle may become: the levels at which the device runs its gate for less, or itself."""
+"""The menu of each angle: the levels at which its gate costs less on the device, or the angle itself."""
 
 import math
 from collections.abc import Collection
@@ -13,9 +13,9 @@ MODES = ("all", "prune", "snap")
 def angle_levels(circuit: Circuit, table: LevelTable, mode: str = "all", fixed: Collection[int] = ()) -> Levels:
     """The menu of an untied circuit's angles, in the order of its weights.
 
-    `mode` keeps every level (`all`), only 0 (`prune`), or only those beside 0 (`snap`): in a circuit all of them are
-    the same operation at different prices (CompVQC, arXiv 2207.01578). `fixed` weights are those of gates without an
-    angle, at pi: to prune is to drop such a gate, not to train it, and to snap leaves it.
+    `mode` keeps all levels (`all`), only 0 (`prune`), or only those other than 0 (`snap`): in a circuit all of them are
+    the same operation at different prices (CompVQC, arXiv 2207.01578). The `fixed` weights belong to gates without an
+    angle, at pi: `prune` may remove such a gate but does not train it, and `snap` leaves it unchanged.
     """
     if mode not in MODES:
         raise ValueError(f"mode {mode!r} is unknown: use one of {', '.join(MODES)}")

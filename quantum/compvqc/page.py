@@ -1,4 +1,4 @@
-"""The page of a CompVQC run: what compression kept and saved, beside every control."""
+"""The page of a CompVQC run: accuracy and cost of the compressed circuits, compared with all controls."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from shared.lab import COLORS, Block, Download, KeyFigures, Number, Page, Row, T
 METHODS = {
     "o3": "dense: Qiskit O3, best of 20 seeds",
     "pytket": "dense: pytket FullPeephole, then O3",
-    "dense": "dense: our lossless rewriting, then O3",
+    "dense": "dense: lossless rewriting, then O3",
     "compvqc": "CompVQC (ours)",
     "o3_approximate": "Qiskit O3, approximation 0.99",
     "pytket_approximate": "pytket KAK 0.99, then O3",
@@ -19,24 +19,24 @@ METHODS = {
 }
 """Every method of a row, in the order of the table."""
 
-PUBLISHED = "depth cut almost over 2.5x at less than 1 % accuracy drop (arXiv 2207.01578, abstract)"
+PUBLISHED = "a depth cut of almost over 2.5x at less than 1 % accuracy drop (arXiv 2207.01578, abstract)"
 
 FILES = {
     "compressed.qasm": "the compressed circuit with its encoder, OpenQASM 3",
     "compressed.qpy": "the same as QPY",
-    "compiled.qasm": "as compiled for the device, OpenQASM 3",
-    "readout.json": "how its measured bits become class scores",
-    "dense.qasm": "the trained circuit before compression, OpenQASM 3, read by Z on each wire",
-    "small.qasm": "the small circuit trained from scratch, read in the same way",
+    "compiled.qasm": "the same compiled for the device, OpenQASM 3",
+    "readout.json": "its readout: class scores from the measured bits",
+    "dense.qasm": "the trained circuit before compression, OpenQASM 3, with Z measured on each wire",
+    "small.qasm": "the small circuit trained from scratch, with the same measurement",
 }
 
 
 OTHERS = ("wires", "layers", "encoding", "starts")
-"""Settings that a title names where they differ on the page."""
+"""Settings that a title names if they differ between the rows of the page."""
 
 
 def page(rows: Sequence[Row]) -> Page:
-    """One table for every task, target, circuit and budget; seeds are averaged, their files stay apart."""
+    """One table per task, target, circuit and budget, averaged over seeds, with the files of each seed."""
     blocks: list[Block] = []
     named = [key for key in OTHERS if len({row.settings[key] for row in rows}) > 1]
     for group in grouped(rows, "task", "target", "circuit", "budget", *OTHERS):
@@ -54,8 +54,8 @@ def page(rows: Sequence[Row]) -> Page:
     ]
     return Page(
         "CompVQC: circuits compressed with the transpiler in the loop",
-        "Accuracy is of the compiled circuits on data that nothing was chosen by; noise is the device's own, simulated "
-        "exactly. The encoder is taken as exact and left out of every count, alike for all methods.",
+        "Accuracy is that of the compiled circuits on test data that no choice depended on. The noise is that of the "
+        "device, simulated exactly. For all methods the encoder is exact and not included in the counts.",
         blocks,
     )
 
@@ -79,11 +79,11 @@ def _blocks(title: str, rows: list[Row]) -> list[Block]:
         ),
         _table(title, rows),
         plot(
-            lambda front, counts: _draw(front, counts, rows),
+            lambda front, counts: _plot(front, counts, rows),
             *rows,
             title=f"{title}: accuracy against size",
-            caption="Left: test accuracy of the circuits that validation prefers at each size, ours and small circuits "
-            "trained from scratch; faint lines are single seeds. Right: gates and depth after compilation.",
+            caption="Left: test accuracy of the circuits selected by validation at each size, compressed and trained "
+            "small from scratch; faint lines are single seeds. Right: gates and depth after compilation.",
             panels=2,
         ),
     ]
@@ -118,8 +118,8 @@ def _table(title: str, rows: list[Row]) -> Table:
 
 def scores(row: Row, name: str) -> dict[str, Any]:
     """The counts of one method in a row."""
-    found: dict[str, Any] = row.result[name]["scores"]
-    return found
+    counts: dict[str, Any] = row.result[name]["scores"]
+    return counts
 
 
 def accuracy(row: Row, name: str) -> float:
@@ -128,7 +128,7 @@ def accuracy(row: Row, name: str) -> float:
 
 
 def exact_ratio(row: Row, which: int, metric: str) -> float:
-    """The best exact compilation's count over ours; a circuit of no gates counts as one."""
+    """The count of the best exact compilation divided by ours, where a count of 0 is taken as 1."""
     return float(row.result["exact"][which] / max(scores(row, "compvqc")[metric], 1))
 
 
@@ -152,7 +152,7 @@ def _change(rows: list[Row]) -> Number:
     return cite(sum(change) / len(change), *rows, form="+.1f", unit="points")
 
 
-def _draw(front: Any, counts: Any, rows: list[Row]) -> None:
+def _plot(front: Any, counts: Any, rows: list[Row]) -> None:
     for name, color in (("compvqc", "blue"), ("small", "orange")):
         for row in rows:
             points = row.result[name]["front"]

@@ -1,4 +1,4 @@
-"""What a point costs on a device: `-log ESP` of the circuit that the transpiler makes of it."""
+"""The price of a point on a device: `-log ESP` of its compiled circuit."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,8 @@ from shared.core.calibration import calibration
 NEAR = 1e-5  # radians: float rounding of a level a few periods away
 
 LEAST_SHARE = 0.1
-"""No gate is priced below this share of its table price: one that the transpiler absorbs today may cost tomorrow."""
+"""Least price of a gate as a share of its table price: a gate that the transpiler absorbs at this point may cost its
+full price at another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +25,12 @@ class CompiledPrice:
     """`-log ESP` of an untied circuit on a device, block by block from the level table, as a whole from the transpiler.
 
     A compiler's price is not additive: gates merge, and pairs that are not neighbours need swaps. `reprice` therefore
-    compiles the circuit around a point once for every entangler in it, left out, and scales that gate's table row by
-    what leaving it out saves. One factor for all rows then makes the sum tight at the point. What the gates without a
-    weight cost is shared by all blocks, whatever they take.
+    compiles the circuit at a point once without each of its entanglers and scales the entangler's table row by the
+    saving. One factor for all rows then makes the sum tight at the point. The cost of the gates without a weight is
+    divided evenly among all blocks, independent of their angles.
 
-    `factors` `(blocks,)` holds the scale of each block's row, `share` what each block costs at any angle.
+    `factors` `(blocks,)` is the scale of each block's row, `share` the part of a block's cost that does not depend on
+    its angle.
     """
 
     circuit: Circuit
@@ -56,17 +58,17 @@ class CompiledPrice:
 
     @property
     def _rows(self) -> list[list[float]]:
-        """For each block the table's price at every quarter turn, and last at any other angle."""
+        """For each block the table's price at every quarter turn, and in the last entry that at any other angle."""
         gates = [gate.name for gate in self.circuit.trainable]
         row = {name: [self.table.on(name, q).cost for q in (*quarters(name), None)] for name in set(gates)}
         return [row[name] for name in gates]
 
     def reprice(self, z: Tensor) -> "CompiledPrice":
-        """Prices that add up to `measure(z)` at `z`, each entangler's by what the compiled circuit saves without it."""
+        """Prices that add up to `measure(z)` at `z`, with each entangler priced by the compiled saving without it."""
         total = self.measure(z)
         table = replace(self, factors=None, share=0.0).price(z[:, None])[:, 0]
         factors = torch.ones(len(z), dtype=torch.float64)
-        if self.factors is not None and self.factors.any():  # a point that costs nothing says nothing of other points
+        if self.factors is not None and self.factors.any():  # a point without cost has no information on others
             factors = self.factors.clone()
         for block, gate in enumerate(self.circuit.trainable):
             if gate.arity == 2 and table[block] > 0:

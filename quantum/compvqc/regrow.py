@@ -1,4 +1,4 @@
-"""Room to move: one-qubit rotations that may grow around entanglers, and fixed entanglers that may go."""
+"""Slots for one-qubit rotations around entanglers, and fixed entanglers as rotations that can be removed."""
 
 import math
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ _AS_ROTATIONS = {
 
 
 def with_slots(circuit: Circuit) -> tuple[Circuit, list[float]]:
-    """The circuit with more weights after its own, and the values of those at which it is the same circuit.
+    """The circuit with additional weights after its own, and their values at which it is the same circuit.
 
-    RY and RZ slots stand on both wires before every entangler, at 0. A dense ansatz turns its wires between whole rings
-    of entanglers; once most of those are gone, the rest stand side by side with no rotation between them, and cannot
-    use the freedom that a sparse circuit has for free: a one-qubit gate costs a thirtieth of a two-qubit gate and
+    RY and RZ slots at angle 0 are added on both wires before every entangler. A dense ansatz rotates its wires only
+    between whole rings of entanglers; when most entanglers are removed, the remaining ones follow one another without
+    rotations in between, although rotations are almost free: a one-qubit gate costs a thirtieth of a two-qubit gate and
     merges with its neighbours. A fixed CX, CY or CZ becomes a rotation at pi, the level at which it costs the same, so
-    that it can be dropped like any other.
+    that it can be removed like any other.
 
     >>> circuit, values = with_slots(Circuit(2, (Gate("cz", (0, 1)),)))
     >>> [(gate.name, gate.wires) for gate in circuit.gates], values[-1]
@@ -29,7 +29,7 @@ def with_slots(circuit: Circuit) -> tuple[Circuit, list[float]]:
     gates: list[Gate] = []
     values: list[float] = []
     for gate in circuit.gates:
-        new = list(_grown(gate))
+        new = list(_added(gate))
         gates += [Gate(name, wires, weight=circuit.weights + len(values) + k) for k, (name, wires, _) in enumerate(new)]
         values += [value for _, _, value in new]
         if gate.name not in _AS_ROTATIONS:
@@ -37,8 +37,8 @@ def with_slots(circuit: Circuit) -> tuple[Circuit, list[float]]:
     return Circuit(circuit.wires, tuple(gates)), values
 
 
-def _grown(gate: Gate) -> Iterator[tuple[str, tuple[int, ...], float]]:
-    """The rotations that come before a gate, or in its place: name, wires, value."""
+def _added(gate: Gate) -> Iterator[tuple[str, tuple[int, ...], float]]:
+    """The rotations before a gate, or in its place: name, wires, value."""
     rotations = _AS_ROTATIONS.get(gate.name, ())
     if gate.arity == 2 and (rotations or gate.weight is not None):
         for name in ("ry", "rz"):

@@ -1,1 +1,1 @@
-"""Devices by name, snapshot file, coupling list or Qiskit target."""
+"""Devices and their calibration: by name, snapshot file, coupling map or Qiskit target."""

@@ -1,10 +1,10 @@
-"""Backend properties as IBM publishes them, read as a snapshot's plain data."""
+"""Backend properties in the JSON form that IBM publishes, converted to the plain data of a snapshot."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from quantum.devices.snapshot import known_gate, number
+from quantum.devices.snapshot import number, require_gate
 
 _NOT_GATES = frozenset({"measure", "measure_2", "reset", "reset_2", "delay"})
 _UNITS = MappingProxyType(
@@ -28,7 +28,7 @@ _GATE = MappingProxyType({"gate_error": ("error", 1.0), "gate_length": ("duratio
 
 
 def is_properties(data: object) -> bool:
-    """Whether parsed JSON looks like IBM's form: a list of named values for each qubit."""
+    """Whether parsed JSON is in IBM's form: a list of named values for each qubit."""
     qubits = data.get("qubits") if isinstance(data, Mapping) else None
     return isinstance(qubits, list) and bool(qubits) and isinstance(qubits[0], list)
 
@@ -36,7 +36,8 @@ def is_properties(data: object) -> bool:
 def plain(data: Mapping[str, Any]) -> dict[str, Any]:
     """`{"qubits": [[{name, unit, value}]], "gates": [{gate, qubits, parameters}]}` as `quantum.devices.snapshot`.
 
-    The basis is every gate in the list. IBM's fractional RZZ takes angles in [0, pi/2] only, so it is folded into them.
+    The basis consists of all gates in the list. IBM's fractional RZZ takes angles in [0, pi/2] only, so angles are
+    folded into that range.
     """
     qubits, gates = [], []
     for k, entries in enumerate(data["qubits"]):
@@ -49,12 +50,12 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"gates[{k}].gate must be the name of a gate but the entry was {entry!r:.60}")
         if entry["gate"] in _NOT_GATES:
             continue
-        known_gate(f"gates[{k}].gate", entry["gate"])
+        require_gate(f"gates[{k}].gate", entry["gate"])
         values = _values(entry.get("parameters", []), f"gates[{k}].parameters")
         gates.append({"name": entry["gate"], "qubits": entry.get("qubits"), **_renamed(values, _GATE)})
     basis = sorted({gate["name"] for gate in gates})
-    kept = {ours: data[key] for key, ours in (("backend_name", "name"), ("cut_t2", "cut_t2")) if key in data}
-    return kept | {"qubits": qubits, "gates": gates, "basis": basis, "fold_rzz": "rzz" in basis and "x" in basis}
+    header = {ours: data[key] for key, ours in (("backend_name", "name"), ("cut_t2", "cut_t2")) if key in data}
+    return header | {"qubits": qubits, "gates": gates, "basis": basis, "fold_rzz": "rzz" in basis and "x" in basis}
 
 
 def _renamed(values: Mapping[str, float], names: Mapping[str, tuple[str, float]]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""A device's calibration as plain data: checked, hashed, read from JSON and written to it.
+"""The calibration of a device as plain data: validated, hashed, read from JSON and written to it.
 
-The JSON form (`to_json` writes it; `?` marks what may be left out or null):
+The JSON form (`to_json` writes it; `?` marks keys that are optional or null):
 
     {"format": "qwedge-device-1", "name"?: "lab_a", "dt_ns"?: 0.222,
      "basis": ["cx", "rz", "sx", "x"],
@@ -9,12 +9,13 @@ The JSON form (`to_json` writes it; `?` marks what may be left out or null):
                  "prob_meas1_prep0"?: 0.01, "prob_meas0_prep1"?: 0.03, "operational"?: true}, ...],
      "gates": [{"name": "cx", "qubits": [0, 1], "error"?: 0.009, "duration_ns"?: 248.9, "operational"?: true}, ...]}
 
-Qubits count from 0 in the order of the list. Every one-qubit gate of the basis is listed for every operational qubit,
-and a two-qubit gate for each directed pair that has it; what a device has but cannot use now is listed with
-`"operational": false`. No error means an ideal gate, no duration an instant one. `fold_rzz` keeps the angles of RZZ in
-[0, pi/2], the range of IBM's fractional gate. No qubit has T2 above 2 T1, but calibrations report the two from separate
-fits: `"cut_t2": true` lowers such a T2 to 2 T1, as Aer's noise model does, where the file is otherwise refused. The two
-probabilities are of reading 1 from a qubit in 0, and 0 from one in 1; without them both are `readout_error`.
+Qubits are numbered from 0 in the order of the list. Every one-qubit gate of the basis is listed for every operational
+qubit, and a two-qubit gate for each directed pair that has it; a qubit or gate that is out of service is listed with
+`"operational": false`. A gate without an error is ideal, without a duration it is instantaneous. `fold_rzz` keeps the
+angles of RZZ in [0, pi/2], the range of IBM's fractional gate. No qubit has T2 above 2 T1, but calibrations report the
+two from separate fits: a file with such a T2 is refused, unless `"cut_t2": true` lowers it to 2 T1, as in Aer's noise
+model. The two probabilities are those of reading 1 from a qubit in |0>, and 0 from a qubit in |1>; without them both
+equal `readout_error`.
 """
 
 import hashlib
@@ -35,15 +36,15 @@ FORMAT = "qwedge-device-1"
 GATES: Mapping[str, Gate] = MappingProxyType(
     {k: op for k, op in get_standard_gate_name_mapping().items() if isinstance(op, Gate) and 0 < op.num_qubits < 3}
 )
-"""Qiskit's standard gates on one or two qubits: what a device may have."""
+"""Qiskit's standard gates on one or two qubits: the gates that a device may have."""
 
 READOUT = ("prob_meas1_prep0", "prob_meas0_prep1")
-"""IBM's names of the two readout errors: of reading 1 where the qubit is 0, and 0 where it is 1."""
+"""IBM's names of the two readout errors: of reading 1 from a qubit in |0>, and 0 from one in |1>."""
 
 
 @dataclass(frozen=True)
 class Qubit:
-    """Calibration of one qubit; None where it is not known."""
+    """Calibration of one qubit; None for values that are not reported."""
 
     t1_us: float | None = None
     t2_us: float | None = None
@@ -57,7 +58,7 @@ class Qubit:
 
 @dataclass(frozen=True)
 class GateOn:
-    """A gate on the qubits where the device has it; None where error or duration are not known."""
+    """A gate on particular qubits of the device; None for an error or a duration that is not reported."""
 
     name: str
     qubits: tuple[int, ...]
@@ -68,9 +69,9 @@ class GateOn:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything about a device that a price can depend on.
+    """All properties of a device that a price can depend on.
 
-    Raises `ValueError` that names the first bad field and its value.
+    Raises `ValueError` with the first invalid field and its value.
     """
 
     name: str
@@ -88,7 +89,7 @@ class Snapshot:
         for k, qubit in enumerate(self.qubits):
             _check_qubit(f"qubits[{k}]", qubit)
         for k, gate in enumerate(self.gates):
-            known_gate(f"gates[{k}].name", gate.name)
+            require_gate(f"gates[{k}].name", gate.name)
             self._check_gate(f"gates[{gate.name} {'-'.join(map(str, gate.qubits))}]", gate)
         self._check_basis()
 
@@ -110,18 +111,18 @@ class Snapshot:
             number(f"{where}.duration_ns", gate.duration_ns, low=0.0)
 
     def _check_basis(self) -> None:
-        """Every gate where it has to be, none twice, and together enough for any circuit."""
+        """Checks that every gate is on its qubits, none is listed twice, and the basis is universal."""
         for k, name in enumerate(self.basis):
-            known_gate(f"basis[{k}]", name)
+            require_gate(f"basis[{k}]", name)
         places = [(gate.name, gate.qubits) for gate in self.gates]
         if len(set(places)) < len(places):
             name, qubits = next(place for k, place in enumerate(places) if place in places[:k])
             raise ValueError(f"gates lists {name!r} on {list(qubits)} twice: keep one")
-        have = set(places)
+        listed = set(places)
         for name in self.basis:
             if GATES[name].num_qubits == 1:
                 for k, qubit in enumerate(self.qubits):
-                    if qubit.operational and (name, (k,)) not in have:
+                    if qubit.operational and (name, (k,)) not in listed:
                         raise ValueError(
                             f"gates has no {name!r} on qubit {k}: add it, or mark the qubit or the gate "
                             f'"operational": false'
@@ -132,13 +133,13 @@ class Snapshot:
 
     @property
     def sha256(self) -> str:
-        """Of the canonical JSON without the name: the same in every process and for every order of keys and gates."""
+        """The hash of the canonical JSON without the name: independent of the process and of the order of gates."""
         content = self._plain()
         del content["name"]
         return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
     def to_json(self) -> str:
-        """The documented JSON form, one qubit or gate on a line."""
+        """The snapshot in the documented JSON form, one qubit or gate per line."""
         plain = self._plain()
         head = {key: plain[key] for key in ("format", "name", "dt_ns", "basis", "fold_rzz")}
         lists = (
@@ -159,15 +160,15 @@ _JSON = MappingProxyType({str: "a string", list: "a list", bool: "true or false"
 
 
 def from_plain(data: object, name: str) -> Snapshot:
-    """A snapshot from parsed JSON of the documented form, called `name` unless the data says otherwise."""
+    """The snapshot from parsed JSON of the documented form, called `name` unless the data has a name."""
     if not isinstance(data, Mapping):
-        raise ValueError(f"a device file holds a JSON object but this one holds a {type(data).__name__}")
+        raise ValueError(f"a device file must hold a JSON object but this one holds a {type(data).__name__}")
     for key in ("qubits", "gates"):
         if not isinstance(data.get(key), list):
             raise ValueError(f"{key} must be a list but was {data.get(key)!r:.60}")
     content: dict[str, Any] = {"format": FORMAT, "name": name, "fold_rzz": False, "cut_t2": False, **data}
-    if (given := content.pop("format")) != FORMAT:
-        raise ValueError(f"format={given!r} is unknown: this version reads {FORMAT!r}")
+    if (stated := content.pop("format")) != FORMAT:
+        raise ValueError(f"format={stated!r} is unknown: this version reads {FORMAT!r}")
     for key, kind in (("name", str), ("basis", list), ("fold_rzz", bool), ("cut_t2", bool)):
         if not isinstance(content.get(key), kind):
             raise ValueError(f"{key} must be {_JSON[kind]} but was {content.get(key)!r:.60}")
@@ -194,10 +195,10 @@ def _record(kind: type[Record], data: object, where: str) -> Record:
     """`kind(**data)` with lists as tuples, after checking the keys."""
     if not isinstance(data, Mapping):
         raise ValueError(f"{where} must be an object but was {data!r:.60}")
-    known = [field.name for field in fields(kind)]
+    names = [field.name for field in fields(kind)]
     for key in data:
-        if key not in known:
-            raise ValueError(f"{where}.{key} is unknown: use one of {', '.join(known)}")
+        if key not in names:
+            raise ValueError(f"{where}.{key} is unknown: use one of {', '.join(names)}")
     if not isinstance(data.get("operational", True), bool):
         raise ValueError(f"{where}.operational must be true or false but was {data['operational']!r:.60}")
     if kind is GateOn:
@@ -213,7 +214,7 @@ def _check_qubit(where: str, qubit: Qubit) -> None:
         if getattr(qubit, name) is not None:
             number(f"{where}.{name}", getattr(qubit, name), low=0.0, high=1.0)
     if (qubit.prob_meas1_prep0 is None) != (qubit.prob_meas0_prep1 is None):
-        raise ValueError(f"{where} has one of {' and '.join(READOUT)}: give both, or readout_error alone")
+        raise ValueError(f"{where} has only one of {' and '.join(READOUT)}: state both, or readout_error alone")
     if qubit.t1_us is not None and qubit.t2_us is not None and qubit.t2_us > 2 * qubit.t1_us * (1 + 1e-9):
         raise ValueError(
             f"{where}.t2_us={qubit.t2_us:g} is above 2 T1 = {2 * qubit.t1_us:g}, which no qubit can have: "
@@ -228,7 +229,7 @@ def _check_times(where: str, qubit: Qubit) -> None:
 
 
 def number(where: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
-    """`value` as a float; `ValueError` that names `where` unless it is a finite number from `low` to `high`."""
+    """`value` as a float; raises `ValueError` with `where` unless it is a finite number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{where} must be a number but was {value!r:.60}")
     if not abs(value) < 1e300 or not low <= value <= high:
@@ -238,15 +239,15 @@ def number(where: str, value: object, low: float = -math.inf, high: float = math
     return float(value)
 
 
-def known_gate(where: str, name: object) -> None:
-    """Raises `ValueError` that names `where` unless `name` is one of Qiskit's gates on one or two qubits."""
+def require_gate(where: str, name: object) -> None:
+    """Raises `ValueError` with `where` unless `name` is one of Qiskit's gates on one or two qubits."""
     if not isinstance(name, str) or name not in GATES:
-        known = ", ".join(sorted(GATES))
-        raise ValueError(f"{where}={name!r:.60} is not one of Qiskit's gates on one or two qubits: {known}")
+        names = ", ".join(sorted(GATES))
+        raise ValueError(f"{where}={name!r:.60} is not one of Qiskit's gates on one or two qubits: use one of {names}")
 
 
 def _check_universal(basis: Iterable[str], qubits: int) -> None:
-    """That Qiskit can write any circuit in these gates."""
+    """Raises `ValueError` unless Qiskit can express any circuit in these gates."""
     basis = list(basis)
     if qubits > 1 and all(GATES[name].num_qubits == 1 for name in basis):
         raise ValueError(f"basis={','.join(basis)} has no two-qubit gate: add one, such as cx or cz")
@@ -258,11 +259,11 @@ def _check_universal(basis: Iterable[str], qubits: int) -> None:
         PassManager([BasisTranslator(SessionEquivalenceLibrary, basis)]).run(probe)
     except TranspilerError as error:
         raise ValueError(
-            f"basis={','.join(basis)} cannot make every circuit: add what is missing, such as rz and sx, or rx and rz"
+            f"basis={','.join(basis)} is not universal: add the missing gates, such as rz and sx, or rx and rz"
         ) from error
 
 
 def _present(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is at its default: None everywhere, operational, unfolded."""
-    usual = {"operational": True, "fold_rzz": False}
-    return {key: value for key, value in item.items() if value is not None and value is not usual.get(key)}
+    """The entries that differ from their default: None, operational, unfolded."""
+    defaults = {"operational": True, "fold_rzz": False}
+    return {key: value for key, value in item.items() if value is not None and value is not defaults.get(key)}

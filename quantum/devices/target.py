@@ -1,4 +1,4 @@
-"""Devices: where a circuit runs, by name, file, gates and coupling, or as a Qiskit backend."""
+"""Devices as compilation targets: by name, by file, by basis gates and coupling map, or from a Qiskit backend."""
 
 import difflib
 import json
@@ -16,7 +16,7 @@ from quantum.devices.snapshot import GATES, GateOn, Qubit, Snapshot, from_plain
 
 @dataclass(frozen=True)
 class Device:
-    """A compilation target with a name, and the SHA-256 of everything in it that a price depends on.
+    """A compilation target with a name, and the SHA-256 of everything that a price depends on.
 
     T1 and T2 are in `target.qubit_properties` and the readout error in `target["measure"]`.
     """
@@ -27,15 +27,16 @@ class Device:
 
 
 def device(spec: "str | Path | Target | BackendV2 | Device") -> Device:
-    """The device that `spec` names or holds.
+    """The device that `spec` names or contains.
 
     - a fake backend of qiskit-ibm-runtime in any spelling: `nairobi`, `fake_torino`, `FakeSherbrooke`;
     - a JSON file: our snapshot (see `quantum.devices.snapshot`) or backend properties as IBM publishes them;
     - gates and coupling: `cz,rz,sx,x@line:5`, `@ring:4`, `@full:3` or edges, `@0-1,1-2,1-3`. All gates are ideal and
-      work both ways. RZZ takes any angle, unless X is there too: then it is IBM's fractional gate, kept in [0, pi/2];
+      work in both directions. RZZ takes any angle, unless X is in the basis too: then it is IBM's fractional gate, with
+      angles in [0, pi/2];
     - a Qiskit `Target` or `BackendV2`.
 
-    Raises `ValueError` that names the field and the value.
+    Raises `ValueError` with the field and the value.
 
     >>> device("cz,rz,sx,x@line:5").target.num_qubits
     5
@@ -58,7 +59,7 @@ def device(spec: "str | Path | Target | BackendV2 | Device") -> Device:
 
 
 def to_json(device: Device) -> str:
-    """The device as a snapshot: `device(file)` of what this writes has the same SHA-256."""
+    """The device as a snapshot in JSON; `device(file)` of a file with this text has the same SHA-256."""
     return from_target(device.target, device.name).to_json()
 
 
@@ -92,8 +93,8 @@ def _fake(spec: str) -> Snapshot:
         near = difflib.get_close_matches(_short(spec), classes, n=3)
         guess = f"did you mean {' or '.join(near)}? " if near else ""
         raise ValueError(
-            f"target {spec!r} is unknown: {guess}Give a fake backend such as nairobi or torino, a .json file, "
-            f"or gates and coupling such as cz,rz,sx,x@line:5"
+            f"target {spec!r} is unknown: {guess}Use a fake backend such as nairobi or torino, a .json file, "
+            f"or gates and a coupling map such as cz,rz,sx,x@line:5"
         )
     backend = classes[_short(spec)]()
     return from_target(backend.target, backend.name)
@@ -153,5 +154,5 @@ def _edges(spec: str, shape: str) -> tuple[list[tuple[int, int]], int]:
         )
     edges = sorted({(a, b) for pair in pairs for a, b in (pair, pair[::-1])})
     if not CouplingMap(edges).is_connected():
-        raise ValueError(f"target {spec!r}: the coupling falls apart into pieces: join them with an edge")
+        raise ValueError(f"target {spec!r}: the coupling map is not connected: join its parts with an edge")
     return edges, qubits

@@ -1,7 +1,7 @@
-"""Circuits from and to the other frameworks: what comes in goes out as the same kind.
+"""Conversion of circuits from and to other formats and frameworks.
 
-`read` takes a file, text, or an object of a framework and gives a `Model`; `write` gives the same kind back around
-another circuit. A framework is imported only when something of its kind is read or written.
+`read` converts a file, a text or an object of a framework to a `Model`; `write` converts another circuit back to the
+same kind. A framework is imported only when an object of its kind is read or written.
 """
 
 import inspect
@@ -15,12 +15,12 @@ from quantum.circuits.circuit import Circuit
 __all__ = ["KINDS", "Model", "read", "write"]
 
 KINDS = ("qasm2", "qasm3", "qpy", "qiskit", "pennylane", "torch")
-"""OpenQASM text, QPY bytes, a `QuantumCircuit`, a QNode or quantum function, and a layer: ours or PennyLane's."""
+"""OpenQASM text, QPY bytes, a `QuantumCircuit`, a QNode or quantum function, and a torch layer: ours or PennyLane's."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A circuit with a weight for every rotation that reads no data, the weights' values, and the kind it came as."""
+    """A circuit with one weight per rotation that reads no data, the values of the weights, and the original kind."""
 
     circuit: Circuit
     values: tuple[float, ...]
@@ -38,11 +38,11 @@ def read(
 ) -> Model:
     """The model in a file (OpenQASM 2 or 3, QPY), OpenQASM text, QPY bytes, or an object of Qiskit, PennyLane or torch.
 
-    `weights` are values for parameters that have none, `features` names the parameters that are data (see
-    `quantum.interop.qiskit.from_qiskit`). A QNode takes an example of its call after it, `read(qnode, x, w)`, where
-    `features` is the name of the argument with the data; a PennyLane layer takes one row of data, `read(layer, x)`.
+    `weights` are the values of unbound parameters, `features` names the parameters that are data (see
+    `quantum.interop.qiskit.from_qiskit`). A QNode is followed by the arguments of an example call, `read(qnode, x, w)`,
+    where `features` is the name of the argument with the data; a PennyLane layer by one row of data, `read(layer, x)`.
 
-    Raises `ValueError` with one line that says what cannot be read and what to do about it.
+    Raises `ValueError` with one line that states the problem and its solution.
 
     >>> read("OPENQASM 3.0; include \\"stdgates.inc\\"; input float x0; qubit q; ry(x0) q; rz(0.5) q;").values
     (0.5,)
@@ -64,17 +64,18 @@ def read(
     if callable(source):
         return _read_function(source, example, features if isinstance(features, str) else None, named)
     raise ValueError(
-        f"a {type(source).__name__} is not a circuit: give an OpenQASM or QPY file, a QuantumCircuit, a QNode, or a "
+        f"a {type(source).__name__} is not a circuit: use an OpenQASM or QPY file, a QuantumCircuit, a QNode, or a "
         f"quantum layer of torch"
     )
 
 
 def write(circuit: Circuit, values: Sequence[float], like: "Model | str") -> Any:
-    """`circuit` with its weights at `values`, as the kind that `like` names or was read from.
+    """`circuit` with its weights at `values`, in the kind `like`, which is one of `KINDS` or a `Model` of that kind.
 
-    - `qasm2`, `qasm3`: text; `qpy`: bytes; `qiskit`: a `QuantumCircuit`. Their weights are bound, and data stays
-      symbolic: a model read from a `QuantumCircuit` keeps its own parameters.
-    - A model read from a QNode or a layer: the same with these gates, the measurements it had, and `values` as weights.
+    - `qasm2`, `qasm3`: text; `qpy`: bytes; `qiskit`: a `QuantumCircuit`. The weights are bound, and features stay
+      symbolic: a model read from a `QuantumCircuit` keeps its parameters.
+    - A model read from a QNode or a layer: the same object type with these gates, the original measurements, and
+      `values` as weights.
     """
     kind, source = (like, None) if isinstance(like, str) else (like.kind, like.source)
     if kind not in KINDS:
@@ -93,7 +94,7 @@ def write(circuit: Circuit, values: Sequence[float], like: "Model | str") -> Any
         return to_qiskit(circuit, values, source)
     if source is None:
         raise ValueError(
-            f"kind {kind!r} has measurements that a circuit lacks: give like= a model that was read from one"
+            f"kind {kind!r} needs measurements, which a circuit does not have: pass a model of that kind as like="
         )
     if kind == "torch":
         from quantum.interop.torch import to_torch
@@ -134,7 +135,7 @@ def _read_function(function: Any, example: tuple[Any, ...], features: str | None
     try:
         inspect.signature(getattr(function, "func", function)).bind(*example, **named)
     except TypeError as error:
-        raise ValueError(f"a QNode is read with an example of its call, read(qnode, x, weights): {error}") from error
+        raise ValueError(f"a QNode needs the arguments of an example call, read(qnode, x, weights): {error}") from error
     read = from_pennylane(function, *example, features=features, **named)
     return _model(read, "pennylane", (function, example, features, named))
 
@@ -148,5 +149,5 @@ def _names(features: str | Sequence[str] | None) -> Sequence[str] | None:
 
 
 def _is(source: object, package: str, name: str) -> bool:
-    """Whether the object's class is, or comes from, `name` in `package`, without importing it."""
+    """Whether the object's class is, or derives from, `name` in `package`, without importing the package."""
     return any(kind.__module__.partition(".")[0] == package and kind.__name__ == name for kind in type(source).__mro__)

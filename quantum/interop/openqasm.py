@@ -1,4 +1,4 @@
-"""OpenQASM 2 and 3 to and from our circuits."""
+"""OpenQASM 2 and 3: text to circuits and back."""
 
 import bisect
 import contextlib
@@ -27,18 +27,18 @@ _DEFINITIONS = {
     "iswap": "gate iswap a, b { s a; s b; h a; cx a, b; cx b, a; h b; }",
     "ecr": "gate ecr a, b { s a; sx b; cx a, b; x a; }",
 }
-"""Gates that a standard library lacks, in gates that both have, up to a global phase."""
+"""Definitions of gates that a standard library lacks, in gates of both libraries, up to a global phase."""
 _LACKS = {2: ("ryy", "iswap", "ecr"), 3: tuple(_DEFINITIONS)}
 _NAMES = {2: {"p": "u1", "cp": "cu1"}, 3: dict[str, str]()}
 
-# What the parsers raise on some malformed text beside their own errors.
+# Exceptions that the parsers raise for some malformed texts, besides their own errors.
 _FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 def dumps(circuit: Circuit, weights: Sequence[float] = (), version: int = 3) -> str:
     """The circuit as OpenQASM text with `weights` bound; in version 3 the features are `input float x0, x1 ...`.
 
-    Angles are written so that they read back to the last bit.
+    Angles are written with full precision: reading the text gives the same floating-point numbers.
 
     >>> print(dumps(Circuit(1, (Gate("ry", (0,), feature=0),))), end="")
     OPENQASM 3.0;
@@ -80,10 +80,10 @@ def _real(value: float) -> str:
 
 
 def loads(text: str, weights: "Weights" = None, features: Sequence[str] | None = None) -> tuple[Circuit, list[float]]:
-    """Our circuit and its weights' values from OpenQASM 2 or 3 text; `weights` and `features` as in `from_qiskit`.
+    """The circuit and the values of its weights from OpenQASM text; `weights` and `features` as in `from_qiskit`.
 
-    Raises `ValueError` with the line number on text that is not OpenQASM, and what `from_qiskit` raises on a program
-    that is not a circuit of gates with measurements at its end. No file is included but the standard libraries.
+    Raises `ValueError` with the line number for text that is not OpenQASM 2 or 3, and the `ValueError` of `from_qiskit`
+    for a program that is not a circuit of gates with measurements at its end. Only the standard libraries are included.
     """
     from quantum.interop.qiskit import from_qiskit
 
@@ -97,7 +97,7 @@ def loads(text: str, weights: "Weights" = None, features: Sequence[str] | None =
 
 
 def version_of(text: str) -> int:
-    """2 or 3, by the header, or else by how registers are declared."""
+    """2 or 3, from the header or, without one, from the register declarations."""
     header = re.search(r"^[^\S\n]*OPENQASM\s+([^\s;]*)", text, flags=re.MULTILINE)
     if header is None:
         return 2 if re.search(r"^\s*[qc]reg\b", text, flags=re.MULTILINE) else 3
@@ -116,7 +116,7 @@ def _check_sizes(code: str) -> None:
 def _parse_2(text: str, code: str) -> "QuantumCircuit":
     from qiskit import qasm2
 
-    # Qiskit's own additions to qelib1.inc; given where the file defines such a name itself, they would override it
+    # Qiskit's additions to qelib1.inc, without those that the file defines itself, which they would override
     defined = set(re.findall(r"\bgate\s+(\w+)", code))
     added = [gate for gate in qasm2.LEGACY_CUSTOM_INSTRUCTIONS if gate.builtin and gate.name not in defined]
 
@@ -155,7 +155,7 @@ def _parse_3(text: str) -> "QuantumCircuit":
 
 
 def _check_program(program: "ast.Program") -> None:
-    """Refuses what is no circuit of gates, and what the converter would expand beyond all bounds."""
+    """Raises for a program that is not a circuit of gates, or that the converter would expand beyond the limits."""
     from openqasm3 import ast
     from qiskit_qasm3_import import ConversionError
 
@@ -171,17 +171,19 @@ def _check_program(program: "ast.Program") -> None:
         for node in (statement, *inner):
             if not isinstance(node, plain):
                 kind = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).lower()
-                raise ConversionError(f"a {kind} is not a gate: only circuits of gates can be read", node)
+                raise ConversionError(f"a {kind} is not a gate: only circuits of gates are supported", node)
             _check_controls(node)
         for size in (getattr(statement, "size", None), getattr(getattr(statement, "type", None), "size", None)):
             if size is not None and not isinstance(size, ast.IntegerLiteral):
                 raise ConversionError("the size of a register must be a number", statement)
-        stands_for = sum(sizes.get(node.name.name, 1) if isinstance(node, ast.QuantumGate) else 1 for node in inner)
+        expanded = sum(sizes.get(node.name.name, 1) if isinstance(node, ast.QuantumGate) else 1 for node in inner)
         if isinstance(statement, ast.QuantumGateDefinition):
-            sizes[statement.name.name] = stands_for
-        total += stands_for
+            sizes[statement.name.name] = expanded
+        total += expanded
         if total > MOST_GATES:
-            raise ConversionError(f"there are more than {MOST_GATES} gates when definitions are expanded", statement)
+            raise ConversionError(
+                f"there are more than {MOST_GATES} gates after all definitions are expanded", statement
+            )
 
 
 def _check_controls(node: "ast.Statement") -> None:
@@ -192,7 +194,7 @@ def _check_controls(node: "ast.Statement") -> None:
         if modifier.modifier is ast.GateModifierName.pow or modifier.argument is None:
             continue
         if not isinstance(modifier.argument, ast.IntegerLiteral) or modifier.argument.value > MOST_CONTROLS:
-            raise ConversionError(f"a gate has at most {MOST_CONTROLS} controls, given as a number", node)
+            raise ConversionError(f"a gate takes at most {MOST_CONTROLS} controls, as a literal number", node)
 
 
 def _converter() -> "ConvertVisitor":
@@ -213,7 +215,7 @@ def _converter() -> "ConvertVisitor":
 
 
 def _place(error: Exception, text: str) -> tuple[int, str]:
-    """The line and the message of a syntax error, from the token that stopped the parser if it does not say."""
+    """The line and the message of a syntax error, from the offending token if the error itself has no position."""
     if where := re.match(r"L(\d+):C\d+: (.*)", str(error), flags=re.DOTALL):
         return int(where[1]), where[2]
     reason = getattr(error.__cause__, "args", ())
@@ -221,15 +223,15 @@ def _place(error: Exception, text: str) -> tuple[int, str]:
     return (_lines(text), "the syntax is wrong") if token is None else (token.line, f"unexpected {token.text!r:.40}")
 
 
-def _first_line(text: str, parse: Callable[[str], object], usual: type[Exception]) -> int:
-    """The first line where `parse` fails otherwise than in its `usual` way, which has no place for it."""
+def _first_line(text: str, parse: Callable[[str], object], syntax_error: type[Exception]) -> int:
+    """The first line at which `parse` fails with an exception other than `syntax_error`, which has no position."""
     lines = text.split("\n")
 
     def fails(count: int) -> bool:
         try:
             with contextlib.redirect_stderr(io.StringIO()):
                 parse("\n".join(lines[:count]))
-        except usual:
+        except syntax_error:
             return False
         except _FAULTS:
             return True

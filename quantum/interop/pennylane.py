@@ -1,4 +1,4 @@
-"""PennyLane QNodes and quantum functions to and from our circuits."""
+"""PennyLane QNodes and quantum functions to circuits and back."""
 
 import copy
 import inspect
@@ -87,7 +87,7 @@ Rewrite: TypeAlias = Callable[[Circuit, list[float]], Circuit]
 
 
 class _Step(NamedTuple):
-    """One gate of our set with its angle as PennyLane holds it: a number, or an array or tensor of any framework."""
+    """One gate with its angle as PennyLane holds it: a number, or an array or tensor of any framework."""
 
     name: str
     wires: tuple[int, ...]
@@ -97,14 +97,15 @@ class _Step(NamedTuple):
 def from_pennylane(
     function: Callable[..., Any], /, *args: Any, features: str | None = None, **kwargs: Any
 ) -> tuple[Circuit, list[float]]:
-    """Our circuit, every rotation that reads no data with a weight of its own, and the values of those weights.
+    """The circuit with one weight per rotation that reads no data, and the values of those weights.
 
-    `function` is a QNode or a quantum function, and the other arguments are an example of its call. The data is the
-    argument called `features`, without it the first whose name starts with `x`, `feature` or `input`; it is one row.
-    How the angles depend on it is found by calling the function at 0 and at each unit vector, and checked at two more
-    points. Gates outside our set are decomposed as PennyLane does; wires are numbered by their labels' order.
+    `function` is a QNode or a quantum function, and the other arguments are those of an example call. The data is the
+    argument called `features`, by default the first whose name starts with `x`, `feature` or `input`; it is one row.
+    The dependence of the angles on the data is measured by calling the function at 0 and at each unit vector, and
+    checked at two more points. Gates outside `ROTATIONS` and `FIXED` are decomposed by PennyLane; wires are numbered in
+    the order of their labels.
 
-    Raises `ValueError` where an angle is not affine in the data, the data decides which gates there are, a state is
+    Raises `ValueError` if an angle is not affine in the data, the gates themselves depend on the data, a state is
     prepared from amplitudes, or a measurement is not at the end.
     """
     call = _Call(function, args, kwargs, features)
@@ -120,7 +121,7 @@ def from_pennylane(
             step = at_zero[int(wrong.argmax())]
             raise ValueError(
                 f"the angle of {step.name!r} on {list(step.wires)} is not affine in {call.features!r}: compute it "
-                f"beforehand and give it as a feature of its own"
+                f"beforehand and pass it as a separate feature"
             )
     gates = [gate for k, step in enumerate(at_zero) for gate in _gates(step, value[k], slope[:, k])]
     return Circuit(len(call.wires), tuple(gates)).untie(())
@@ -135,17 +136,17 @@ def to_pennylane(
     features: str | None = None,
     **kwargs: Any,
 ) -> Any:
-    """`function` with the gates of `circuit` in place of its own: a QNode from a QNode, and the same measurements.
+    """`function` with the gates of `circuit` in place of its own and the same measurements; a QNode gives a QNode.
 
-    Its arguments are the data, under the name it had, and `weights` (circuit.weights,), which are the given ones unless
-    the caller says otherwise. The other arguments are the example that `from_pennylane` was called with.
+    Its arguments are the data, under the original name, and `weights` (circuit.weights,), whose default are the values
+    passed here. The other arguments are those of the example call of `from_pennylane`.
     """
     call = _Call(function, args, kwargs, features)
     if len(call.wires) != circuit.wires:
         raise ValueError(f"a circuit of {circuit.wires} wires cannot replace one of {len(call.wires)}")
-    usual = np.array([float(weight) for weight in weights])
+    default = np.array([float(weight) for weight in weights])
     names = [inspect.Parameter(call.features, inspect.Parameter.POSITIONAL_OR_KEYWORD)] if call.features else []
-    names.append(inspect.Parameter("weights", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=usual))
+    names.append(inspect.Parameter("weights", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default))
     signature = inspect.Signature(names)
 
     def compressed(*args: Any, **kwargs: Any) -> Any:
@@ -173,12 +174,12 @@ def to_pennylane(
 
 @qml.transform
 def rewritten(tape: QuantumScript, rewrite: Rewrite) -> tuple[QuantumScriptBatch, PostprocessingFn]:
-    """A QNode whose gates went through `rewrite`, as a transform: `rewritten(qnode, rewrite=...)` is again a QNode.
+    """A PennyLane transform that rewrites the gates of a QNode: `rewritten(qnode, rewrite=...)` is again a QNode.
 
     Each angle that the interface trains is a weight, each plain Python number is fixed, and every other angle is a
-    feature of its own, so batches and gradients pass through what `rewrite` keeps of them. `rewrite` is called once for
-    each circuit and values of the weights that come by. An angle computed from data and weights together counts as a
-    weight: to rewrite such a circuit once for all data, use `from_pennylane` and `to_pennylane`.
+    separate feature, so the remaining angles keep their batches and gradients. `rewrite` is called once for each
+    circuit and values of its weights. An angle computed from data and weights together counts as a weight: to rewrite
+    such a circuit once for all data, use `from_pennylane` and `to_pennylane`.
     """
     wires = _labels(tape)
     steps = list(_flat(tape.operations, wires))
@@ -201,14 +202,14 @@ def _memoised(rewrite: Rewrite, circuit: Circuit, values: tuple[float, ...]) -> 
     out = rewrite(circuit, list(values))
     if out.wires != circuit.wires or out.weights > circuit.weights or out.features > circuit.features:
         raise ValueError(
-            f"a rewritten circuit keeps its wires, weights and features ({circuit.wires}, {circuit.weights}, "
-            f"{circuit.features}), but now has {out.wires}, {out.weights}, {out.features}"
+            f"a rewritten circuit must have at most the wires, weights and features it had ({circuit.wires}, "
+            f"{circuit.weights}, {circuit.features}), but has {out.wires}, {out.weights}, {out.features}"
         )
     return out
 
 
 def _symbolic(steps: Sequence[_Step], wires: int) -> tuple[Circuit, tuple[float, ...]]:
-    """The circuit of a tape, its weights and features numbered as they come, and the values of the weights."""
+    """The circuit of a tape, with weights and features numbered in order, and the values of the weights."""
     values: list[float] = []
     features = 0
     gates = []
@@ -232,7 +233,7 @@ def _kind(step: _Step) -> str:
 
 
 class _Call:
-    """A quantum function with an example of its arguments, to be called again with other data."""
+    """A quantum function with the arguments of an example call, to be called again with other data."""
 
     def __init__(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], features: str | None
@@ -243,8 +244,8 @@ class _Call:
             raise ValueError(
                 f"{self.function.__name__} has no argument {features!r}: {', '.join(signature.parameters)}"
             )
-        guess = (name for name in signature.parameters if name.startswith(("x", "feature", "input")))
-        self.features = features or next(guess, None)
+        candidates = (name for name in signature.parameters if name.startswith(("x", "feature", "input")))
+        self.features = features or next(candidates, None)
         self.bound = signature.bind(*args, **kwargs)
         self.bound.apply_defaults()
         self.data = self.bound.arguments[self.features] if self.features else ()
@@ -252,10 +253,12 @@ class _Call:
         self.size = math.prod(self.shape) if self.features else 0
         tape = qml.tape.make_qscript(self)()
         self.wires = _labels(tape)
-        list(_flat(tape.operations, self.wires))  # what cannot be read shows here, before other data is tried
+        list(
+            _flat(tape.operations, self.wires)
+        )  # raises for unsupported gates before the function is called with other data
 
     def __call__(self, point: np.ndarray | None = None) -> Any:
-        """What the function returns for the example, or for the data `point` (size,)."""
+        """The function's result for the example, or for the data `point` (size,)."""
         if point is None or not self.features:
             return self.function(*self.bound.args, **self.bound.kwargs)
         bound = copy.copy(self.bound)
@@ -268,52 +271,52 @@ class _Call:
         return list(_flat(qml.tape.make_qscript(self)(point).operations, self.wires))
 
     def angles(self, point: np.ndarray, like: Sequence[_Step]) -> np.ndarray:
-        """`(gates,)` angles at the data `point`, where the gates have to be those of `like`."""
+        """The angles `(gates,)` at the data `point`. Raises `ValueError` if the gates differ from those of `like`."""
         steps = self.steps(point)
         if [step[:2] for step in steps] != [step[:2] for step in like]:
-            raise ValueError(f"which gates there are depends on the values of {self.features!r}: they must not")
+            raise ValueError(f"the gates depend on the values of {self.features!r}: only their angles may")
         return np.array([_number(step) for step in steps])
 
     def column(self, data: Any, k: int) -> Any:
-        """Column `k` of the data as the example has it, for a whole batch if that is what `data` is."""
+        """Column `k` of the data, numbered as in the example; for a whole batch if `data` is one."""
         if len(self.shape) <= 1 or self.shape[0] == self.size // self.shape[-1] == 1:
             return data[..., k] if self.shape else data
         return data[tuple(int(index) for index in np.unravel_index(k, self.shape))]
 
 
 def _labels(tape: QuantumScript) -> list[Any]:
-    """The wires of the tape: numbers in order, other labels as they come."""
+    """The wire labels of the tape: sorted if all are numbers, else in the order of the tape."""
     labels = tape.wires.tolist()
     return sorted(labels) if all(isinstance(label, int) for label in labels) else labels
 
 
 def _flat(operations: Sequence[Operator], labels: Sequence[Any]) -> Iterator[_Step]:
-    """The operations in our gate set; others are decomposed, depth first."""
+    """The operations as gates of `ROTATIONS` and `FIXED`; others are decomposed, depth first."""
     index = {label: k for k, label in enumerate(labels)}
     todo = list(reversed(operations))
-    found = 0
+    count = 0
     while todo:
         operation = todo.pop()
         wires = tuple(index[label] for label in operation.wires)
         if operation.name in _IGNORED:
             continue
         if step := _step(operation, wires):
-            found += 1
+            count += 1
             yield step
         elif isinstance(operation, qml.StatePrep | qml.AmplitudeEmbedding):
             raise ValueError(
-                f"{operation.name} prepares a state from amplitudes, which is no gate of a fixed circuit: give the "
-                f"circuit that follows it, and the amplitudes as states"
+                f"{operation.name} prepares a state from amplitudes, which is not a gate of a fixed circuit: pass "
+                f"the circuit that follows it, and the amplitudes as states"
             )
         elif isinstance(operation, MeasurementProcess) or not operation.has_decomposition:
             raise ValueError(
-                f"{operation.name!r} on wires {operation.wires.tolist()} is no gate, or one without a decomposition "
-                f"into gates on one and two wires: take it out, or put its gates there"
+                f"{operation.name!r} on wires {operation.wires.tolist()} is not a gate, or has no decomposition "
+                f"into gates on one and two wires: remove it, or write out its gates"
             )
         else:
             todo += reversed(operation.decomposition())
-        if found + len(todo) > MOST_GATES:
-            raise ValueError(f"the circuit has more than {MOST_GATES} gates when it is decomposed")
+        if count + len(todo) > MOST_GATES:
+            raise ValueError(f"the circuit has more than {MOST_GATES} gates after decomposition")
 
 
 def _step(operation: Operator, wires: tuple[int, ...]) -> _Step | None:
@@ -331,13 +334,13 @@ def _number(step: _Step) -> float:
     angle = np.asarray(0.0 if step.angle is None else qml.math.to_numpy(step.angle), dtype=float)
     if angle.size != 1:
         raise ValueError(
-            f"the angle of {step.name!r} on {list(step.wires)} has the shape {angle.shape}: give one row of data"
+            f"the angle of {step.name!r} on {list(step.wires)} has the shape {angle.shape}: pass one row of data"
         )
     return float(angle.reshape(()))
 
 
 def _gates(step: _Step, value: float, slope: np.ndarray) -> list[Gate]:
-    """More than one where the angle reads several features."""
+    """The gates for one step: several if its angle reads several features."""
     read = [(k, float(scale)) for k, scale in enumerate(slope) if scale]
     if not read:
         return [Gate(step.name, step.wires, float(value))]
@@ -359,7 +362,7 @@ def _apply(gate: Gate, angle: Any, labels: Sequence[Any]) -> None:
 
 
 def _queued(measured: Any) -> Any:
-    """The same structure of measurements, recorded where the caller records."""
+    """The same structure of measurements, recorded in the caller's queue."""
     if isinstance(measured, MeasurementProcess):
         return qml.apply(measured)
     if isinstance(measured, dict):

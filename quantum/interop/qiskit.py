@@ -1,4 +1,4 @@
-"""Qiskit circuits to and from ours, gate for gate."""
+"""Qiskit circuits to circuits of `quantum` and back, gate for gate."""
 
 import math
 import re
@@ -37,9 +37,10 @@ Weights: TypeAlias = Sequence[float] | Mapping[str, float] | None
 def to_qiskit(
     circuit: Circuit, weights: Sequence[float] | None = None, features: Mapping[int, Parameter] | None = None
 ) -> QuantumCircuit:
-    """The same gates as a `QuantumCircuit`.
+    """The circuit as a `QuantumCircuit` with the same gates.
 
-    Features stay the parameters `x[k]`, or those given in `features` by column; weights are bound, or stay `theta[k]`.
+    Features become the parameters `x[k]`, or those in `features` by column. Weights are bound to `weights`, or become
+    the parameters `theta[k]` without them.
     """
     if weights is not None:
         circuit = circuit.bind(weights)
@@ -57,7 +58,7 @@ def to_qiskit(
 
 
 def _affine(gate: Gate, symbol: Parameter) -> ParameterExpression:
-    """`value + scale * symbol`, as short as it can be said."""
+    """`value + scale * symbol`, without a zero value or a scale of 1."""
     scaled = symbol if gate.scale == 1 else gate.scale * symbol
     return gate.value + scaled if gate.value else scaled
 
@@ -65,16 +66,16 @@ def _affine(gate: Gate, symbol: Parameter) -> ParameterExpression:
 def from_qiskit(
     circuit: QuantumCircuit, weights: Weights = None, features: Sequence[str] | None = None
 ) -> tuple[Circuit, list[float]]:
-    """Our circuit, every rotation that reads no feature with a weight of its own, and the values of those weights.
+    """The circuit with one weight per rotation that reads no feature, and the values of those weights.
 
-    Features are the parameters named in `features`, one for each data column in that order; without it, those whose
-    name starts with `x`, `feature` or `input`, where the number in the name is the column (`x[3]`, `x3`, `input_3` and
+    Features are the parameters named in `features`, one per data column in that order; by default those whose name
+    starts with `x`, `feature` or `input`, where the number in the name is the column (`x[3]`, `x3`, `input_3` and
     Qiskit's OpenQASM name `_x_3_` are column 3). They stay symbolic, in angles that are affine in them. Every other
-    parameter needs a value, bound or in `weights`. Gates outside our set are expanded by their definitions, exactly up
-    to a global phase. Barriers, delays and final measurements are dropped.
+    parameter needs a value, bound or in `weights`. Gates outside `ROTATIONS` and `FIXED` are expanded by their
+    definitions, exactly up to a global phase. Barriers, delays and final measurements are removed.
 
-    Raises `ValueError` for anything that is not such a circuit: measurement or reset before the end, control flow, a
-    gate without a definition, an angle that is not affine in the features, a parameter without a value.
+    Raises `ValueError` for measurement or reset before the end, control flow, a gate without a definition, an angle
+    that is not affine in the features, or a parameter without a value.
     """
     if circuit.num_qubits == 0:
         raise ValueError("the circuit has no qubits")
@@ -88,7 +89,7 @@ def from_qiskit(
 
 
 def feature_columns(parameters: Iterable[Parameter], features: Sequence[str] | None = None) -> dict[Parameter, int]:
-    """Which of the parameters are features, and their data columns; see `from_qiskit`."""
+    """The parameters that are features, with their data columns; see `from_qiskit`."""
     by_name = {parameter.name: parameter for parameter in parameters}
     if features is not None:
         return {by_name[name]: column for column, name in enumerate(features) if name in by_name}
@@ -100,7 +101,7 @@ def feature_columns(parameters: Iterable[Parameter], features: Sequence[str] | N
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts `x2` before `x10`."""
+    """The sort key that puts `x2` before `x10`."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
@@ -111,11 +112,13 @@ def _weight_values(
     if weights is None:
         return {}
     if isinstance(weights, Mapping):
-        known = {getattr(key, "name", key): value for key, value in weights.items()}
-        values = {parameter: float(known[parameter.name]) for parameter in free if parameter.name in known}
+        by_name = {getattr(key, "name", key): value for key, value in weights.items()}
+        values = {parameter: float(by_name[parameter.name]) for parameter in free if parameter.name in by_name}
     elif len(weights) != len(free):
         names = ", ".join(parameter.name for parameter in free[:8]) + (" ..." if len(free) > 8 else "")
-        raise ValueError(f"{len(weights)} weights were given to a circuit with {len(free)} parameters ({names})")
+        raise ValueError(
+            f"the circuit has {len(free)} parameters ({names}), not {len(weights)}: pass one value for each"
+        )
     else:
         values = {parameter: float(value) for parameter, value in zip(free, weights, strict=True)}
     for parameter, value in values.items():
@@ -125,11 +128,11 @@ def _weight_values(
 
 
 def _flat(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ...]]]:
-    """The operations in our gate set, or `u`, with their wires; definitions are followed depth first."""
+    """The operations with their wires, expanded depth first to gates of `ROTATIONS`, `FIXED` and `u`."""
     index = {bit: k for k, bit in enumerate(circuit.qubits)}
     todo = [(item.operation, tuple(index[bit] for bit in item.qubits)) for item in reversed(circuit.data)]
     measured: set[int] = set()
-    found = 0
+    count = 0
     while todo:
         operation, wires = todo.pop()
         if operation.name in ("barrier", "delay"):
@@ -139,46 +142,47 @@ def _flat(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ...
             continue
         if again := measured.intersection(wires):
             raise ValueError(
-                f"qubit {min(again)} is measured and then used by {operation.name!r}: only measurements at the end can "
-                f"be left out, so cut the circuit there"
+                f"qubit {min(again)} is measured and then used by {operation.name!r}: only measurements at the end are "
+                f"supported, so end the circuit there"
             )
         if _is_ours(operation):
-            found += 1
+            count += 1
             yield operation, wires
         else:
             todo += reversed([(inner, tuple(wires[k] for k in on)) for inner, on in _definition(operation, wires)])
-        if found + len(todo) > MOST_GATES:
-            raise ValueError(f"the circuit has more than {MOST_GATES} gates when its definitions are expanded")
+        if count + len(todo) > MOST_GATES:
+            raise ValueError(f"the circuit has more than {MOST_GATES} gates after its definitions are expanded")
 
 
 def _is_ours(operation: Instruction) -> bool:
-    """Whether the name is in our gate set, or is `u`, and means what it says there."""
+    """Whether the operation is a gate of `ROTATIONS`, `FIXED` or `u`, and not a different gate under that name."""
     if operation.name not in ROTATIONS and operation.name not in FIXED and operation.name != "u":
         return False
-    return _is_usual(operation) or _equals(operation, _GATES[operation.name])
+    return _is_standard(operation) or _equals(operation, _GATES[operation.name])
 
 
-def _equals(operation: Instruction, usual: QiskitGate) -> bool:
-    """Whether a gate that someone defined under a standard name is that gate, up to a global phase.
+def _equals(operation: Instruction, standard: QiskitGate) -> bool:
+    """Whether a gate that is defined under a standard name is that gate, up to a global phase.
 
-    It is compared at the angles it has; parameters without a value are tried at two points.
+    The gates are compared at the angles of the operation; unbound parameters are set to two points.
     """
-    if (operation.num_qubits, operation.num_clbits, len(operation.params)) != (usual.num_qubits, 0, len(usual.params)):
+    shape = (standard.num_qubits, 0, len(standard.params))
+    if (operation.num_qubits, operation.num_clbits, len(operation.params)) != shape:
         return False
-    if operation.definition is None or not all(_is_usual(item.operation) for item in operation.definition):
+    if operation.definition is None or not all(_is_standard(item.operation) for item in operation.definition):
         return False
     symbols = {p for angle in operation.params if isinstance(angle, ParameterExpression) for p in angle.parameters}
     names = sorted(symbols, key=lambda symbol: symbol.name)
     for seed in (0.7, 2.9) if names else (0.0,):
         point = {symbol: seed * (k + 1) for k, symbol in enumerate(names)}
-        given = operation.definition.assign_parameters(point, strict=False)
-        meant = usual.base_class(*(_bound(angle, point) for angle in operation.params))
-        if given.parameters or not _same_up_to_phase(Operator(given).data, meant.to_matrix()):
+        defined = operation.definition.assign_parameters(point, strict=False)
+        expected = standard.base_class(*(_bound(angle, point) for angle in operation.params))
+        if defined.parameters or not _same_up_to_phase(Operator(defined).data, expected.to_matrix()):
             return False
     return True
 
 
-def _is_usual(operation: Instruction) -> bool:
+def _is_standard(operation: Instruction) -> bool:
     kind = getattr(operation, "base_class", None)
     return operation.name in _GATES and kind is _GATES[operation.name].base_class and isinstance(operation, QiskitGate)
 
@@ -189,31 +193,31 @@ def _same_up_to_phase(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _definition(operation: Instruction, wires: tuple[int, ...]) -> list[tuple[Instruction, tuple[int, ...]]]:
-    """What `operation` stands for, on its own qubits."""
+    """The definition of `operation`, on its own qubits."""
     if operation.name == "reset":
-        raise ValueError(f"qubit {wires[0]} is reset: a circuit starts in |0...0> and has no reset, so take it out")
+        raise ValueError(f"qubit {wires[0]} is reset: a circuit starts in |0...0> and has no reset, so remove it")
     if isinstance(operation, ControlFlowOp) or operation.num_clbits:
         raise ValueError(
-            f"{operation.name!r} on qubits {list(wires)} is classical control: only circuits of gates can be read"
+            f"{operation.name!r} on qubits {list(wires)} is classical control: only circuits of gates are supported"
         )
     everywhere = tuple(range(operation.num_qubits))
-    if operation.name in _OLD_NAMES and _is_usual(operation):
+    if operation.name in _OLD_NAMES and _is_standard(operation):
         return [(_OLD_NAMES[operation.name](*operation.params), everywhere)]
     if isinstance(operation, AnnotatedOperation):
         return [(_concrete(operation), everywhere)]
     definition = getattr(operation, "definition", None)
     if definition is None:
-        known = ", ".join([*ROTATIONS, *FIXED])
+        names = ", ".join([*ROTATIONS, *FIXED])
         raise ValueError(
             f"gate {operation.name!r} on qubits {list(wires)} is unknown and has no definition: decompose it into "
-            f"{known} or u"
+            f"{names} or u"
         )
     index = {bit: k for k, bit in enumerate(definition.qubits)}
     return [(item.operation, tuple(index[bit] for bit in item.qubits)) for item in definition.data]
 
 
 def _concrete(operation: AnnotatedOperation) -> Instruction:
-    """The gate that controls, inverses and powers make of the gate they annotate."""
+    """The gate that results from the controls, inverses and powers of an annotated gate."""
     gate = operation.base_op
     for modifier in operation.modifiers:
         if isinstance(modifier, ControlModifier):
@@ -226,7 +230,7 @@ def _concrete(operation: AnnotatedOperation) -> Instruction:
 
 
 def _gates(name: str, wires: tuple[int, ...], angles: Sequence[Angle], columns: Mapping[Parameter, int]) -> list[Gate]:
-    """One gate of `_flat` as ours: more than one where the angle reads several features."""
+    """The gates for one gate of `_flat`: several if its angle reads several features."""
     if name in FIXED:
         return [Gate(name, wires)]
     if name == "u":
@@ -243,8 +247,8 @@ def _gates(name: str, wires: tuple[int, ...], angles: Sequence[Angle], columns: 
 
 
 def _bound(angle: Angle, values: Mapping[Parameter, float]) -> Angle:
-    known = {p: values[p] for p in angle.parameters if p in values} if isinstance(angle, ParameterExpression) else {}
-    return cast(ParameterExpression, angle).bind(known) if known else angle
+    here = {p: values[p] for p in angle.parameters if p in values} if isinstance(angle, ParameterExpression) else {}
+    return cast(ParameterExpression, angle).bind(here) if here else angle
 
 
 def _read_angle(angle: Angle, where: str, columns: Mapping[Parameter, int]) -> tuple[float, dict[int, float]]:
@@ -254,7 +258,7 @@ def _read_angle(angle: Angle, where: str, columns: Mapping[Parameter, int]) -> t
     free = sorted(p.name for p in angle.parameters if p not in columns)
     if free:
         raise ValueError(
-            f"parameter {free[0]!r} in {where} has no value: bind it, give it in weights={{{free[0]!r}: ...}}, or name "
+            f"parameter {free[0]!r} in {where} has no value: bind it, pass it in weights={{{free[0]!r}: ...}}, or name "
             f"it in features=[...] if it is a data column"
         )
     symbols = list(angle.parameters)
@@ -263,7 +267,7 @@ def _read_angle(angle: Angle, where: str, columns: Mapping[Parameter, int]) -> t
         scales = {p: float(angle.gradient(p)) for p in symbols}
     except (TypeError, ArithmeticError, CircuitError, RuntimeError) as error:
         raise ValueError(
-            f"the angle {angle} of {where} is not affine in its features: compute it beforehand and give it as a "
-            f"feature of its own"
+            f"the angle {angle} of {where} is not affine in its features: compute it beforehand and pass it as a "
+            f"separate feature"
         ) from error
     return value, {columns[p]: scale for p, scale in scales.items() if scale}

@@ -1,4 +1,4 @@
-"""QPY, Qiskit's binary circuit format, to and from our circuits."""
+"""QPY, Qiskit's binary circuit format: bytes to circuits and back."""
 
 import io
 import re
@@ -39,20 +39,20 @@ def dumps(circuit: Circuit, weights: Sequence[float] = ()) -> bytes:
     names = (f"x{k}" for k in range(circuit.features))
     features = {k: Parameter(name, uuid=uuid.uuid5(uuid.NAMESPACE_OID, name)) for k, name in enumerate(names)}
     out = to_qiskit(circuit, weights, features)
-    out.name = "circuit"  # else Qiskit counts
+    out.name = "circuit"  # by default Qiskit appends a counter
     file = io.BytesIO()
     qpy.dump(out, file)
     return file.getvalue()
 
 
 def loads(data: bytes, weights: "Weights" = None, features: Sequence[str] | None = None) -> tuple[Circuit, list[float]]:
-    """Our circuit and its weights' values from QPY with one circuit; `weights` and `features` as in `from_qiskit`.
+    """The circuit and the values of its weights from QPY; `weights` and `features` as in `from_qiskit`.
 
-    QPY 10 to 12 may hold expressions in symengine's own format, which can carry pickles: such a file is refused unread.
+    QPY 10 to 12 may hold expressions in symengine's format, which can carry pickles: such a file is refused unread.
     Everything else that Qiskit 2.6 reads is plain data (its `numpy.load` refuses pickles). A damaged file can still
-    abort Qiskit's reader, and the process with it, so a process of its own tries the file first.
+    abort Qiskit's reader, and the process with it, so a separate process reads the file first.
 
-    Raises `ValueError` for what cannot be read, and for what `from_qiskit` refuses.
+    Raises `ValueError` for a file that is not QPY with one circuit, and the `ValueError` of `from_qiskit`.
     """
     from qiskit import qpy
 
@@ -62,19 +62,19 @@ def loads(data: bytes, weights: "Weights" = None, features: Sequence[str] | None
     _try(data)
     circuits = qpy.load(io.BytesIO(data))
     if len(circuits) != 1:
-        raise ValueError(f"the QPY file holds {len(circuits)} circuits: write one to a file of its own")
+        raise ValueError(f"the QPY file holds {len(circuits)} circuits: write each to a separate file")
     return from_qiskit(circuits[0], weights, features)
 
 
 def _check_header(data: bytes) -> None:
-    """Magic, version, and the encoding of symbols: byte 19 of the header from version 10 on."""
+    """Checks the magic number, the version, and the symbol encoding (byte 18 of the header from version 10 on)."""
     if data[:6] != b"QISKIT" or len(data) < 20:
         raise ValueError(f"this is not a QPY file: it starts with {data[:6]!r} where QPY has b'QISKIT'")
     (version,) = struct.unpack_from("!B", data, 6)
     if 10 <= version < 13 and data[18:19] == b"e":
         raise ValueError(
             f"the QPY file (version {version}) holds symengine expressions, which can carry pickles: load it where it "
-            f"comes from and write it again with Qiskit 2"
+            f"was written and write it again with Qiskit 2"
         )
 
 
@@ -86,9 +86,9 @@ def _try(data: bytes) -> None:
         raise ValueError(f"the QPY file cannot be read: {_reason(trial.stderr.decode(errors='replace'))}")
 
 
-def _reason(said: str) -> str:
-    """One line out of a Python traceback (its last), a Rust parser's coloured report, or a crash (its first)."""
-    lines = said.strip().splitlines() or ["Qiskit's reader crashed"]
+def _reason(stderr: str) -> str:
+    """The line with the reason: the last of a Python traceback, the first of a Rust report or of a crash."""
+    lines = stderr.strip().splitlines() or ["Qiskit's reader crashed"]
     line = re.sub(r"(\\x1b|\x1b)\[\d*m", "", lines[-1] if lines[0].startswith("Traceback") else lines[0])
     report = re.match(r".*Error: (.*?)(\\n|$)", line)
     return (report[1] if report else line).strip("'\"")[:200]

@@ -1,4 +1,4 @@
-"""Quantum layers of torch models to and from our circuits: our own, and PennyLane's `TorchLayer`."""
+"""Quantum layers of torch models to circuits and back: `VQCLayer`, and PennyLane's `TorchLayer`."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class VQCLayer(torch.nn.Module):
     """Class scores of a variational circuit: encoder, trainable gates and readout as one torch layer.
 
-    Rows `(..., features)` go in and scores `(..., classes)` come out, in the dtype of the rows; the simulation is exact
-    and differentiable, in double precision. `circuit` holds the encoder's gates too: `angle(4, 16) + ansatz("line")`.
-    With `amplitudes` the rows are the amplitudes of the state that the circuit starts from, instead.
+    Maps rows `(..., features)` to scores `(..., classes)` in the dtype of the rows; the simulation is exact and
+    differentiable, in double precision. `circuit` includes the gates of the encoder: `angle(4, 16) + ansatz("line")`.
+    With `amplitudes` the rows are instead the amplitudes of the initial state of the circuit.
 
     >>> from quantum.circuits.ansatz import line
     >>> from quantum.circuits.encode import angle
@@ -39,7 +39,7 @@ class VQCLayer(torch.nn.Module):
         if values.shape != (circuit.weights,):
             raise ValueError(f"weight has the shape {tuple(values.shape)}: the circuit reads {circuit.weights} weights")
         if amplitudes and circuit.features:
-            raise ValueError(f"the circuit reads {circuit.features} features itself: leave out amplitudes=True")
+            raise ValueError(f"the circuit reads {circuit.features} features itself: use amplitudes=False")
         if outside := sorted(wire for wire in readout.wires if wire >= circuit.wires):
             raise ValueError(f"the readout measures wire {outside[0]} of a circuit of {circuit.wires} wires")
         self.circuit, self.readout, self.amplitudes = circuit, readout, amplitudes
@@ -58,7 +58,7 @@ class VQCLayer(torch.nn.Module):
 
 
 def from_torch(layer: torch.nn.Module, inputs: Tensor | None = None) -> tuple[Circuit, list[float]]:
-    """Our circuit, every rotation that reads no data with a weight of its own, and the values of those weights.
+    """The circuit with one weight per rotation that reads no data, and the values of those weights.
 
     `layer` is a `VQCLayer`, or PennyLane's `qml.qnn.TorchLayer` with one row of data in `inputs` as an example.
     """
@@ -66,7 +66,7 @@ def from_torch(layer: torch.nn.Module, inputs: Tensor | None = None) -> tuple[Ci
         return layer.circuit.untie(layer.weight.tolist())
     if not is_pennylane(layer):
         raise ValueError(
-            f"a {type(layer).__name__} is not a quantum layer: give the VQCLayer or qml.qnn.TorchLayer that it holds"
+            f"a {type(layer).__name__} is not a quantum layer: pass the VQCLayer or qml.qnn.TorchLayer inside it"
         )
     from quantum.interop.pennylane import from_pennylane
 
@@ -76,11 +76,11 @@ def from_torch(layer: torch.nn.Module, inputs: Tensor | None = None) -> tuple[Ci
 def to_torch(
     circuit: Circuit, weights: Sequence[float], like: torch.nn.Module, inputs: Tensor | None = None
 ) -> torch.nn.Module:
-    """A layer of the kind of `like` around `circuit`: the same readout or measurements, `weights` as its parameter."""
+    """A layer of the type of `like` with the gates of `circuit`, the same measurements, and `weights` as parameter."""
     if isinstance(like, VQCLayer):
         return VQCLayer(circuit, like.readout, weights, like.amplitudes)
     if not is_pennylane(like):
-        raise ValueError(f"a {type(like).__name__} is not a quantum layer: give a VQCLayer or a qml.qnn.TorchLayer")
+        raise ValueError(f"a {type(like).__name__} is not a quantum layer: pass a VQCLayer or a qml.qnn.TorchLayer")
     import pennylane as qml
 
     from quantum.interop.pennylane import to_pennylane
@@ -92,7 +92,7 @@ def to_torch(
 
 
 def is_pennylane(layer: object) -> "TypeGuard[qml.qnn.TorchLayer]":
-    """Whether it is PennyLane's layer, without importing PennyLane."""
+    """Whether the layer is PennyLane's `TorchLayer`, without importing PennyLane."""
     return any(
         (kind.__module__, kind.__name__) == ("pennylane.qnn.torch", "TorchLayer") for kind in type(layer).__mro__
     )
@@ -100,5 +100,5 @@ def is_pennylane(layer: object) -> "TypeGuard[qml.qnn.TorchLayer]":
 
 def _example(layer: "qml.qnn.TorchLayer", inputs: Tensor | None) -> dict[str, Any]:
     if inputs is None:
-        raise ValueError("a TorchLayer does not say how many features it reads: give one row of data in inputs=")
+        raise ValueError("a TorchLayer does not state how many features it reads: pass one row of data in inputs=")
     return {layer.input_arg: inputs} | {name: weight.detach() for name, weight in layer.qnode_weights.items()}

@@ -1,1 +1,1 @@
-"""Exact simulation with derivatives."""
+"""Exact simulation of circuits without noise, with derivatives."""

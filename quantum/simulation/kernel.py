@@ -1,9 +1,9 @@
 """The gate kernel: rotations about Pauli strings, applied in place, and their adjoint derivative.
 
-Each of our rotations is `exp(-i f t P)` on the states whose control bit is 1, and nothing elsewhere; P is a Pauli
-string and f = 1/2, or 1 for phase gates. With `P|j> = phase(j) |j xor flip>` that combines pairs of rows,
-`2 * 2^n` multiplications a column instead of the `4^n` of a matrix product. The derivative walks the gates backwards
-and undoes them as it goes (Jones and Gacon 2020, *Efficient calculation of gradients in classical simulations of
+Each rotation is `exp(-i f t P)` on the basis states whose control bit is 1, and the identity elsewhere; P is a Pauli
+string and f = 1/2, or 1 for phase gates. With `P|j> = phase(j) |j xor flip>` a rotation combines pairs of rows, which
+takes `2 * 2^n` multiplications per column instead of the `4^n` of a matrix product. The derivative applies the inverse
+gates in reverse order (Jones and Gacon 2020, *Efficient calculation of gradients in classical simulations of
 variational quantum algorithms*, arXiv 2009.02823), so it stores no intermediate state.
 """
 
@@ -42,7 +42,7 @@ _FIXED: dict[str, tuple[tuple[str, tuple[int, ...], float], ...]] = {
     "iswap": (("rxx", (0, 1), -_HALF), ("ryy", (0, 1), -_HALF)),
     "ecr": (("rzx", (0, 1), _HALF), ("rx", (0,), math.pi)),
 }
-"""The gates without an angle as rotations, first applied first, up to a global phase."""
+"""The gates without an angle as rotations in the order of application, up to a global phase."""
 
 
 class Program(NamedTuple):
@@ -65,7 +65,7 @@ class Program(NamedTuple):
 
 @lru_cache(maxsize=512)
 def program(circuit: Circuit) -> Program:
-    """The circuit as the kernel reads it. Raises `ValueError` if it reads features."""
+    """The circuit as a program for the kernel. Raises `ValueError` if it reads features."""
     rows = [row for gate in circuit.gates for row in _rotations(gate)]
     flip, sign, turn, control, frequency, value, scale, weight = zip(*rows, strict=True) if rows else ((),) * 8
     return Program(
@@ -85,7 +85,9 @@ _Row = tuple[int, int, complex, int, float, float, float, int]
 
 def _rotations(gate: Gate) -> list[_Row]:
     if gate.feature is not None:
-        raise ValueError(f"gate {gate.name!r} on {gate.wires} reads feature {gate.feature}: the kernel takes none")
+        raise ValueError(
+            f"gate {gate.name!r} on {gate.wires} reads feature {gate.feature}: the kernel takes none, bind them"
+        )
     if gate.name in _FIXED:
         parts = ((name, tuple(gate.wires[k] for k in wires), angle) for name, wires, angle in _FIXED[gate.name])
         return [_row(name, wires, angle, 1.0, -1) for name, wires, angle in parts]
@@ -168,7 +170,7 @@ def _backward(rows, dual, slopes, flip, sign, turn, control, angles):  # type: i
 
 
 class _Evolve(torch.autograd.Function):
-    """Differentiable in the angles; the start is data."""
+    """Differentiable in the angles, not in the start."""
 
     @staticmethod
     def forward(ctx, angles, start, flip, sign, turn, control):  # type: ignore[no-untyped-def]

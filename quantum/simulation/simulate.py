@@ -1,9 +1,9 @@
 """Exact, differentiable simulation of a circuit for a whole batch of data at once, on torch.
 
-The trainable part of a classifier reads no features, so up to `MATRIX_WIRES` wires its 2^n x 2^n matrix is built once a
-step by the gate kernel and meets the encoded data in a single product; wider circuits send the states themselves
-through the kernel. A circuit that reads features between its weights differs from sample to sample and is applied gate
-by gate.
+The trainable part of a classifier reads no features, so up to `MATRIX_WIRES` wires the gate kernel computes its
+2^n x 2^n matrix once a step, and one product applies it to all encoded samples; for wider circuits the kernel is
+applied to the states themselves. A circuit that reads features between its weights differs from sample to sample and is
+applied gate by gate.
 """
 
 import math
@@ -20,7 +20,7 @@ from quantum.circuits.readout import Readout
 from quantum.simulation import kernel
 
 MATRIX_WIRES = 6
-"""Up to how many wires the matrix of a circuit is cheaper than sending some hundred samples through its gates."""
+"""Up to this many wires the matrix of a circuit costs less than applying its gates to some hundred samples."""
 
 _GATES = get_standard_gate_name_mapping()
 
@@ -70,8 +70,8 @@ def _gate_matrix(gate: Gate, weights: Tensor, x: Tensor | None) -> Tensor:
 
 def _column(x: Tensor | None, gate: Gate) -> Tensor:
     if x is None or gate.feature is None or gate.feature >= x.shape[-1]:
-        given = 0 if x is None else x.shape[-1]
-        raise ValueError(f"the circuit reads feature {gate.feature} but the data has {given} columns")
+        columns = 0 if x is None else x.shape[-1]
+        raise ValueError(f"the circuit reads feature {gate.feature} but the data has {columns} columns")
     return x[:, gate.feature]
 
 
@@ -90,7 +90,7 @@ def evolve(circuit: Circuit, weights: Tensor, x: Tensor | None, states: Tensor) 
 
 
 def probabilities(circuit: Circuit, weights: Tensor, states: Tensor, x: Tensor | None = None) -> Tensor:
-    """Of every basis state `(..., samples, 2**n)`, starting from `states` `(samples, 2**n)`.
+    """Probability of each basis state `(..., samples, 2**n)`, starting from `states` `(samples, 2**n)`.
 
     `weights` is `(..., circuit.weights)`; leading axes are evaluated together (restarts, candidates).
     """
@@ -107,10 +107,10 @@ def probabilities(circuit: Circuit, weights: Tensor, states: Tensor, x: Tensor |
 def expectations(
     circuit: Circuit, weights: Tensor, readout: Readout, *, states: Tensor | None = None, x: Tensor | None = None
 ) -> Tensor:
-    """`<prod of Z>` of each of the readout's parities, `(..., samples, strings)`.
+    """`<prod of Z>` of each parity of the readout, `(..., samples, strings)`.
 
-    Give `x` `(samples, features)` for a circuit that encodes its data in gates, or `states` `(samples, 2**n)` for data
-    that is already a state (amplitude encoding, or an encoder evaluated once).
+    Pass `x` `(samples, features)` for a circuit that encodes its data in gates, or `states` `(samples, 2**n)` for data
+    that is already a state (amplitude encoding, or the result of an encoder).
     """
     if states is None:
         states = zero_state(1 if x is None else len(x), circuit.wires)

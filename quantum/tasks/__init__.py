@@ -1,1 +1,1 @@
-"""What is trained: classifiers and energies on labelled data or Hamiltonians."""
+"""Tasks that circuits are trained for: classification of labelled data, and energies of Hamiltonians."""

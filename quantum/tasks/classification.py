@@ -1,4 +1,4 @@
-"""What a circuit is trained for: classify labelled data."""
+"""The task of classifying labelled data with a circuit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,16 +16,16 @@ from quantum.tasks.data import PARTS, Data
 from quantum.tasks.training import CircuitTask, Training
 
 LOGIT_SCALE = 4.0
-"""Logits are this times <Z>. With 1, cross-entropy still pulls on samples that are long since right, and accuracy
-suffers by points, of dense circuits and of small ones alike: `python -m benchmarks.compvqc` uses one scale for all."""
+"""Logits are this times <Z>. With 1, cross-entropy keeps pulling on samples that are already classified correctly,
+which costs points of accuracy in dense and small circuits alike; `python -m benchmarks.compvqc` uses one scale."""
 
 
 @dataclass(frozen=True, eq=False)
 class Classification(CircuitTask):
     """Cross-entropy of a circuit on encoded data.
 
-    `circuit` is the trainable part, which starts from `states[part]` `(samples, 2**wires)`: data encoded once.
-    `columns` holds the raw features where the circuit reads them again between weights.
+    `circuit` is the trainable part, which starts from the encoded data `states[part]` `(samples, 2**wires)`. `columns`
+    holds the features if the circuit reads them again between weights.
     """
 
     states: Mapping[str, Tensor]
@@ -47,14 +47,14 @@ class Classification(CircuitTask):
         return self.readout.logits(values)
 
     def cross_entropy(self, weights: Tensor, part: str) -> Tensor:
-        """Mean over the part's samples, `(...,)`."""
+        """The mean cross-entropy over the samples of the part, in nats, `(...,)`."""
         logits = self.logits(weights, part)
         labels = self.labels[part].expand(logits.shape[:-1])
         return cross_entropy(logits.movedim(-1, 1) if logits.ndim > 2 else logits, labels, reduction="none").mean(-1)
 
     @torch.no_grad()
     def correct(self, weights: Tensor, part: str) -> int:
-        """How many samples of the part are classified right."""
+        """The number of samples of the part that are classified correctly."""
         return int((self.logits(weights, part).argmax(-1) == self.labels[part]).sum())
 
     def objective(self, weights: Tensor, part: str) -> Tensor:
@@ -64,22 +64,22 @@ class Classification(CircuitTask):
         return self.accuracy(weights, part)
 
     def accuracy(self, weights: Tensor, part: str) -> float:
-        """`correct` as a share of the part's samples."""
+        """The share of the part's samples that are classified correctly."""
         return self.correct(weights, part) / len(self.labels[part])
 
     @torch.no_grad()
     def selection_score(self, weights: Tensor) -> tuple[int, float]:
-        """More is better: training and validation samples right, then less loss over them. Circuits are chosen by it.
+        """The number of correct training and validation samples, then the negative loss over them.
 
-        Some of a hundred circuits are lucky on a small validation part alone; a circuit of thirty angles hardly
-        overfits, so what it was trained on tells more than it misleads.
+        On a small validation part alone some of a hundred circuits are lucky; a circuit of thirty angles hardly
+        overfits, so its training samples add more information than bias.
         """
-        seen = ("train", "val")
-        loss = sum(float(self.cross_entropy(weights, part)) * len(self.labels[part]) for part in seen)
-        return sum(self.correct(weights, part) for part in seen), -loss
+        parts = ("train", "val")
+        loss = sum(float(self.cross_entropy(weights, part)) * len(self.labels[part]) for part in parts)
+        return sum(self.correct(weights, part) for part in parts), -loss
 
     def frozen(self, weights: Tensor, free: Tensor) -> "Classification":
-        """Simplified by what is measured, with the frozen weights bound."""
+        """The task of the free weights, on the losslessly rewritten circuit with the frozen weights bound."""
         short, readout = lossless(self.circuit.freeze(weights.tolist(), free.tolist()), self.readout)
         return replace(self, circuit=short, readout=readout)
 
@@ -94,8 +94,8 @@ def classification(
 ) -> Classification:
     """The task of classifying `data` with `circuit`.
 
-    `encoding` prepares the data before the circuit: `angle` (rotations), `amplitude` (a state vector), or `own` where
-    the circuit reads its features itself.
+    `encoding` prepares the data before the circuit: `angle` (rotations), `amplitude` (a state vector), or `own` if the
+    circuit reads its features itself.
     """
     if encoding not in ("angle", "amplitude", "own"):
         raise ValueError(

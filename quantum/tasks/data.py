@@ -1,4 +1,4 @@
-"""Labelled data for classifiers: sets that scikit-learn ships, and the user's own files."""
+"""Labelled data for classifiers: data sets of scikit-learn, and files of the user."""
 
 import hashlib
 import zlib
@@ -18,7 +18,7 @@ from torch import Tensor
 PARTS = ("train", "val", "test")
 MOST_FEATURES = 16
 LEAST_PER_CLASS = 6
-"""With fewer, a stratified quarter of what a quarter was taken from may hold none of them."""
+"""With fewer samples of a class, the stratified validation part may have none of them."""
 
 Raw = tuple[NDArray[np.float64], NDArray[np.object_ | np.int64 | np.str_]]
 
@@ -33,7 +33,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """One split of a set: train on `train`, choose on `val`, read `test` once."""
+    """One split of a data set: `train` for training, `val` for selection, `test` for one final evaluation."""
 
     name: str
     classes: tuple[str, ...]
@@ -44,12 +44,12 @@ class Data:
 
     @property
     def features(self) -> int:
-        """Columns of `x`."""
+        """The number of columns of `x`."""
         return self.train.x.shape[1]
 
 
 def _digits(*classes: int) -> Raw:
-    """The 8x8 digits of scikit-learn, averaged to 4x4: the pictures a 4-qubit angle encoder can take."""
+    """The 8x8 digits of scikit-learn, averaged to 4x4 pixels for an angle encoder on 4 qubits."""
     digits = load_digits()
     images = digits.images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)
     chosen = np.isin(digits.target, classes)
@@ -68,16 +68,16 @@ SETS: dict[str, Callable[[], Raw]] = {
     "cancer": _named(load_breast_cancer),
 }
 _FULL_SCALE = {"digits36": 16.0, "digits4": 16.0}
-"""Grey levels have a scale of their own; other columns are scaled by the training part's range."""
+"""Grey levels have a fixed scale; other columns are scaled by the range of the training part."""
 _COMPONENTS = {"wine": 8, "cancer": 8}
 
 
 def load(name: str, seed: int) -> Data:
-    """The set called `name`, or the file at that path, in stratified parts of 56, 19 and 25 % drawn by `seed`.
+    """The data set called `name`, or the file at that path, in stratified random parts of 56, 19 and 25 % by `seed`.
 
-    A `.npz` file holds `x` (samples, features) and `y` (samples,); a `.csv` file has one sample a line, its label last,
-    and may have a header. Columns beyond 16 are projected on principal components. Everything that is fitted, the
-    scaling and the components, is fitted on the training part.
+    A `.npz` file holds `x` (samples, features) and `y` (samples,); a `.csv` file has one sample per line with its label
+    last, and may have a header. More than 16 columns are projected on 16 principal components. The scaling and the
+    components are fitted on the training part alone.
     """
     raw_x, labels = SETS[name]() if name in SETS else read(Path(name))
     _check(name, raw_x, labels)
@@ -112,7 +112,7 @@ def _scale(
 
 
 def read(path: Path) -> Raw:
-    """The rows and labels of a user's `.npz` or `.csv` file, as they stand there."""
+    """The rows and labels of a `.npz` or `.csv` file, unscaled."""
     if not path.is_file():
         raise FileNotFoundError(f"data {str(path)!r} is neither a file nor one of {', '.join(SETS)}")
     if path.suffix == ".npz":
@@ -129,30 +129,30 @@ def _read_npz(path: Path) -> Raw:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             missing = {"x", "y"} - set(arrays)
-            found = {name: arrays[name] for name in ("x", "y") if name not in missing}
-            x = np.asarray(found.get("x", 0), dtype=np.float64)
+            content = {name: arrays[name] for name in ("x", "y") if name not in missing}
+            x = np.asarray(content.get("x", 0), dtype=np.float64)
     except (OSError, ValueError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path.name} holds what is no plain array ({error}): {how}") from None
+        raise ValueError(f"{path.name} holds an entry that is not a plain array ({error}): {how}") from None
     if missing:
         raise ValueError(f"{path.name} lacks {' and '.join(sorted(missing))}: {how}")
-    return x, found["y"]
+    return x, content["y"]
 
 
 def _read_csv(path: Path) -> Raw:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the first number
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark first
     except UnicodeDecodeError as error:
         raise ValueError(f"{path.name} is not UTF-8 text: {error}") from None
     lines = [(number, line.split(",")) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
-        raise ValueError(f"{path.name} is empty: give one sample a line, its label last")
+        raise ValueError(f"{path.name} is empty: write one sample per line, with its label last")
     columns = len(lines[0][1])
     is_header = not any(_is_number(cell) for cell in lines[0][1][:-1])
     rows = lines[is_header:]
     for number, cells in rows:
         here = f"{path.name}, line {number}"
         if len(cells) < 2:
-            raise ValueError(f"{here}: needs numbers and a label, with commas between, not {cells[0].strip()!r}")
+            raise ValueError(f"{here}: needs numbers and a label, separated by commas, not {cells[0].strip()!r}")
         if len(cells) != columns:
             raise ValueError(f"{here}: {len(cells)} columns, the first line has {columns}")
         for cell in cells[:-1]:
@@ -175,7 +175,7 @@ def _is_number(text: str) -> bool:
 def _check(name: str, x: NDArray[np.float64], labels: NDArray[np.generic]) -> None:
     if x.ndim != 2 or 0 in x.shape or labels.shape != (len(x),):
         raise ValueError(
-            f"data {name!r}: x is {x.shape} and y {labels.shape}, needed are (samples, features), (samples,)"
+            f"data {name!r}: x is {x.shape} and y {labels.shape} but must be (samples, features) and (samples,)"
         )
     bad = np.argwhere(~np.isfinite(x))
     if len(bad):
@@ -190,5 +190,5 @@ def _check(name: str, x: NDArray[np.float64], labels: NDArray[np.generic]) -> No
     if counts.min() < LEAST_PER_CLASS:
         rare = classes[counts.argmin()]
         raise ValueError(
-            f"data {name!r}: class {rare!s} has {counts.min()} samples, a three-way split needs {LEAST_PER_CLASS}"
+            f"data {name!r}: class {rare!s} has {counts.min()} samples, but a three-way split needs {LEAST_PER_CLASS}"
         )

@@ -1,7 +1,7 @@
 """Tasks with an energy instead of labels: ground states of spins and molecules, and MaxCut.
 
-A Hamiltonian is a sum of Pauli products. On the device, terms that agree wire by wire on the axis are measured
-together, so one circuit runs for each such basis. The compressor takes an `Energy` like a
+A Hamiltonian is a sum of Pauli products. On the device, qubit-wise commuting terms are measured together, so one
+circuit runs per measurement basis. The compressor takes an `Energy` like a
 `quantum.tasks.classification.Classification`: both are a `quantum.tasks.training.CircuitTask`.
 """
 
@@ -53,7 +53,7 @@ class Hamiltonian:
 
     @property
     def is_diagonal(self) -> bool:
-        """Whether Z alone is measured."""
+        """Whether all terms consist of I and Z."""
         return all(set(term) <= set("IZ") for term, _ in self.terms)
 
     @cached_property
@@ -72,31 +72,31 @@ class Hamiltonian:
         return float(energies[0]), float(energies[-1])
 
     def bases(self) -> dict[str, list[int]]:
-        """The axes to measure, such as `XXZ`, and the terms that each of them gives; constants are left out.
+        """The measurement bases, such as `XXZ`, with the indices of the terms measured in each, without constants.
 
-        Greedy: each term goes to the first basis that agrees with it.
+        Greedy: each term joins the first basis that it commutes with qubit by qubit.
         """
-        found: list[tuple[str, list[int]]] = []
+        groups: list[tuple[str, list[int]]] = []
         for index, (term, _) in enumerate(self.terms):
             if set(term) == {"I"}:
                 continue
-            for k, (axes, members) in enumerate(found):
+            for k, (axes, members) in enumerate(groups):
                 if all("I" in (a, b) or a == b for a, b in zip(axes, term, strict=True)):
                     joined = "".join(b if a == "I" else a for a, b in zip(axes, term, strict=True))
-                    found[k] = (joined, [*members, index])
+                    groups[k] = (joined, [*members, index])
                     break
             else:
-                found.append((term, [index]))
-        return {axes.replace("I", "Z"): members for axes, members in found}
+                groups.append((term, [index]))
+        return {axes.replace("I", "Z"): members for axes, members in groups}
 
     def readout(self, members: Iterable[int]) -> Readout:
-        """The terms `members` as parities of Z, weighted by their coefficients; constants left out."""
+        """The terms `members` as parities of Z, weighted by their coefficients, without constants."""
         chosen = [self.terms[k] for k in members if set(self.terms[k][0]) != {"I"}]
         strings = tuple(tuple(w for w, letter in enumerate(term) if letter != "I") for term, _ in chosen)
         return Readout(strings, (tuple(c for _, c in chosen),))
 
     def turned(self) -> "Hamiltonian":
-        """The same energies after a Hadamard on every wire: X and Z change places, Y changes sign."""
+        """The Hamiltonian conjugated by a Hadamard on every wire: X and Z are exchanged, Y changes its sign."""
         swap = str.maketrans("XZ", "ZX")
         terms = tuple((term.translate(swap), c * (-1) ** term.count("Y")) for term, c in self.terms)
         return Hamiltonian(self.name, terms, self.unit)
@@ -109,14 +109,14 @@ def tfim(wires: int, field: float = 1.0) -> Hamiltonian:
 
 
 def maxcut(wires: int, edges: Iterable[tuple[int, int]]) -> Hamiltonian:
-    """`sum over edges (Z Z - 1)/2`: less the number of edges that are cut."""
+    """`sum over edges (Z Z - 1)/2`: the negative number of edges in the cut."""
     edges = list(edges)
     pairs = ((_letters(wires, {a: "Z", b: "Z"}), 0.5) for a, b in edges)
     return Hamiltonian(f"maxcut{wires}", ((_letters(wires, {}), -len(edges) / 2), *pairs), "edges")
 
 
 def h2() -> Hamiltonian:
-    """Molecular hydrogen at 0.7 angstrom, STO-3G, Jordan-Wigner, in hartree; as `pennylane.qchem` gives it."""
+    """Molecular hydrogen at 0.7 angstrom, STO-3G, Jordan-Wigner, in hartree; the coefficients of `pennylane.qchem`."""
     z, zz = (0.17771287465139946, -0.2427428051314046), (0.17059738328801055, 0.17627640804319586)
     near, cross, flip = 0.1229330505618379, 0.16768319457718958, 0.04475014401535163
     terms = (
@@ -156,9 +156,9 @@ def hamiltonian(name: str) -> Hamiltonian:
 
 
 def qaoa(problem: Hamiltonian, layers: int = 2) -> Circuit:
-    """QAOA for a diagonal Hamiltonian, every angle a weight of its own (as multi-angle QAOA has them)."""
+    """QAOA for a diagonal Hamiltonian with one weight per angle (multi-angle QAOA)."""
     if not problem.is_diagonal or any(term.count("Z") > 2 for term, _ in problem.terms):
-        raise ValueError(f"{problem.name} has terms beside Z and ZZ: QAOA takes a diagonal cost of pairs")
+        raise ValueError(f"{problem.name} has terms other than Z and ZZ: QAOA needs a diagonal cost of pairs")
     gates = [Gate("h", (wire,)) for wire in range(problem.wires)]
     weight = iter(range(10**6))
     for _ in range(layers):
@@ -178,8 +178,8 @@ class Energy(CircuitTask):
     """The energy above the ground state. There is no data, so all parts are the same.
 
     `circuit` ends with `closing` Hadamards, one on every wire unless the problem is diagonal, so that the lossless
-    rules, which know only Z measurements, keep the whole state; `hamiltonian` is the problem as seen behind them. Made
-    by `energy_task`; `state` is the circuit that prepares the state itself.
+    rules, which assume Z measurements, preserve the whole state; `hamiltonian` is conjugated by them. Use `energy_task`
+    to construct one; `state` is the circuit that prepares the state itself.
     """
 
     hamiltonian: Hamiltonian

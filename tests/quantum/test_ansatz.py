@@ -82,7 +82,7 @@ def test_an_ansatz_that_cannot_be_is_refused() -> None:
 def test_a_circuit_refuses_gates_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="gate 'rw' is unknown: use one of rx, ry"):
         Gate("rw", (0,))
-    with pytest.raises(ValueError, match=r"gate 'cx' takes 2 distinct wires but was given \(1, 1\)"):
+    with pytest.raises(ValueError, match=r"gate 'cx' takes 2 distinct wires, not \(1, 1\)"):
         Gate("cx", (1, 1))
     with pytest.raises(ValueError, match="acts on wire 2 of a circuit of 2 wires"):
         Circuit(2, (Gate("x", (2,)),))

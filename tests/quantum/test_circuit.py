@@ -57,10 +57,10 @@ def test_a_controlled_rotation_after_2_pi_is_a_z_on_its_control(name):
     ("arguments", "message"),
     [
         (("u3", (0,)), "gate 'u3' is unknown: use one of rx, ry, rz, p, rxx, "),
-        (("cx", (0,)), r"gate 'cx' takes 2 distinct wires but was given \(0,\)"),
-        (("cx", (1, 1)), r"gate 'cx' takes 2 distinct wires but was given \(1, 1\)"),
-        (("ry", (0, 1)), r"gate 'ry' takes 1 distinct wires but was given \(0, 1\)"),
-        (("ry", (0,), 0.0, 1, 2), r"gate 'ry' on \(0,\) has both a weight and a feature: split it in two gates"),
+        (("cx", (0,)), r"gate 'cx' takes 2 distinct wires, not \(0,\)"),
+        (("cx", (1, 1)), r"gate 'cx' takes 2 distinct wires, not \(1, 1\)"),
+        (("ry", (0, 1)), r"gate 'ry' takes 1 distinct wires, not \(0, 1\)"),
+        (("ry", (0,), 0.0, 1, 2), r"gate 'ry' on \(0,\) has both a weight and a feature: split it into two gates"),
         (("x", (0,), 0.0, 1), "gate 'x' has no angle, so it takes neither a weight nor a feature"),
         (("x", (0,), 0.0, None, 1), "gate 'x' has no angle, so it takes neither a weight nor a feature"),
     ],
@@ -87,12 +87,12 @@ def test_what_is_no_circuit_is_refused(gate, message):
 
 
 def test_two_circuits_of_other_widths_do_not_follow_one_another():
-    with pytest.raises(ValueError, match="circuits of 2 and 3 wires cannot follow one another"):
+    with pytest.raises(ValueError, match="circuits of 2 and 3 wires cannot be joined"):
         Circuit(2, ()) + Circuit(3, ())
 
 
 def test_too_few_weights_are_refused():
-    with pytest.raises(ValueError, match="3 weights were given to a circuit that reads 80"):
+    with pytest.raises(ValueError, match="the circuit reads 80 weights, not 3"):
         ansatz("seismic").bind([0.0, 0.0, 0.0])
 
 
@@ -180,9 +180,9 @@ def test_amplitudes_are_the_normalised_row():
 
 
 def test_what_has_no_encoding_is_refused():
-    with pytest.raises(ValueError, match="features=0: an angle encoder needs at least one"):
+    with pytest.raises(ValueError, match="features=0: an angle encoder needs at least 1"):
         angle(2, 0)
     with pytest.raises(ValueError, match="5 features need 3 wires for amplitudes, not 2"):
         amplitude(torch.ones(1, 5), 2)
-    with pytest.raises(ValueError, match="row 1 is all zeros: it has no amplitude encoding"):
+    with pytest.raises(ValueError, match="row 1 is all zeros, which has no amplitude encoding"):
         amplitude(torch.tensor([[1.0], [0.0]]), 1)

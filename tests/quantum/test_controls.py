@@ -137,7 +137,7 @@ def test_a_circuit_that_reads_features_again_is_compiled_with_their_angles_open(
 
 
 def test_open_weights_are_refused():
-    with pytest.raises(ValueError, match=r"^a control compiles trained circuits, but this one reads 3 weights: bind"):
+    with pytest.raises(ValueError, match=r"^a control compiles bound circuits, but this one reads 3 weights: bind"):
         controls.o3(Circuit(1, (Gate("ry", (0,), weight=2),)), device("nairobi"))
 
 

@@ -167,20 +167,20 @@ def test_csv_and_npz_are_read_as_they_were_written(tmp_path, header, mark):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "a.csv is empty: give one sample a line, its label last"),
+        ("", "a.csv is empty: write one sample per line, with its label last"),
         ("1,2,a\n3,4,5,b", "a.csv, line 2: 4 columns, the first line has 3"),
         ("x,y,kind\n\n1,2,a\n3,b", "a.csv, line 4: 2 columns, the first line has 3"),
         ("1,2,a\n1,two,a", "a.csv, line 2: 'two' is not a number"),
         ("?,2,a\n1,2,a", r"a.csv, line 1: '\?' is not a number"),
         ("1,2,a\n1,,a", "a.csv, line 2: '' is not a number"),
         ("1,2,a\n1,2,", "a.csv, line 2: the label, the last column, is empty"),
-        ("1;2;a\n3;4;b", "a.csv, line 2: needs numbers and a label, with commas between, not '3;4;b'"),
+        ("1;2;a\n3;4;b", "a.csv, line 2: needs numbers and a label, separated by commas, not '3;4;b'"),
         (b"1,2,caf\xe9", "a.csv is not UTF-8 text: 'utf-8' codec can't decode byte 0xe9 in position 7"),
-        ("a,b,kind\n", r"x is \(0, 2\) and y \(0,\), needed are \(samples, features\), \(samples,\)"),
+        ("a,b,kind\n", r"x is \(0, 2\) and y \(0,\) but must be \(samples, features\) and \(samples,\)"),
         ("1,nan,a\n" + "1,2,a\n" * 9 + "1,2,b\n" * 9, r"x\[0, 1\] is nan; fill or drop such rows"),
         ("1,2,a\n" * 9 + "1,inf,b\n" * 9, r"x\[9, 1\] is inf; fill or drop such rows"),
         ("1,2,a\n" * 9, "has 1 class: a classifier needs at least 2"),
-        ("1,2,a\n" * 9 + "1,2,b\n" * 5, "class b has 5 samples, a three-way split needs 6"),
+        ("1,2,a\n" * 9 + "1,2,b\n" * 5, "class b has 5 samples, but a three-way split needs 6"),
     ],
 )
 def test_a_bad_csv_says_why(tmp_path, text, message):
@@ -196,11 +196,17 @@ Y = np.arange(40) % 2
     [
         ({"x": numbers()}, "^a.npz lacks y" + HOW),
         ({"a": numbers()}, "^a.npz lacks x and y" + HOW),
-        ({"x": numbers(), "y": Y.astype(object)}, r"^a.npz holds what is no plain array \(Object arrays.*\)" + HOW),
-        ({"x": np.array([["a"]]), "y": Y}, r"^a.npz holds what is no plain array \(could not convert string.*\)" + HOW),
-        ({"x": numbers(), "y": Y[:-1]}, r"x is \(40, 3\) and y \(39,\), needed are"),
-        ({"x": numbers()[:, 0], "y": Y}, r"x is \(40,\) and y \(40,\), needed are"),
-        ({"x": numbers()[:, :0], "y": Y}, r"x is \(40, 0\) and y \(40,\), needed are"),
+        (
+            {"x": numbers(), "y": Y.astype(object)},
+            r"^a.npz holds an entry that is not a plain array \(Object arrays.*\)" + HOW,
+        ),
+        (
+            {"x": np.array([["a"]]), "y": Y},
+            r"^a.npz holds an entry that is not a plain array \(could not convert string.*\)" + HOW,
+        ),
+        ({"x": numbers(), "y": Y[:-1]}, r"x is \(40, 3\) and y \(39,\) but must be"),
+        ({"x": numbers()[:, 0], "y": Y}, r"x is \(40,\) and y \(40,\) but must be"),
+        ({"x": numbers()[:, :0], "y": Y}, r"x is \(40, 0\) and y \(40,\) but must be"),
         (
             {"x": numbers(), "y": np.where(np.arange(40) == 6, np.nan, Y)},
             r"y\[6\] is nan; drop samples without",
@@ -229,7 +235,7 @@ def test_nothing_is_unpickled(tmp_path):
     with pytest.raises(ValueError, match="^a.npz is not a NumPy archive" + HOW):
         load(str(tmp_path / "a.npz"), 0)
     objects = np.array([Dangerous(trace)] * 40, dtype=object)
-    with pytest.raises(ValueError, match=r"^a.npz holds what is no plain array"):
+    with pytest.raises(ValueError, match=r"^a.npz holds an entry that is not a plain array"):
         load(npz(tmp_path / "a.npz", x=numbers(), y=objects), 0)
     assert not trace.exists()
 
@@ -246,7 +252,7 @@ def test_a_damaged_archive_says_so(tmp_path):
     whole = bytearray(path.read_bytes())
     whole[200] ^= 0xFF  # inside the numbers of x
     path.write_bytes(whole)
-    with pytest.raises(ValueError, match=r"^a.npz holds what is no plain array \(Bad CRC-32.*\)" + HOW):
+    with pytest.raises(ValueError, match=r"^a.npz holds an entry that is not a plain array \(Bad CRC-32.*\)" + HOW):
         load(str(path), 0)
 
 

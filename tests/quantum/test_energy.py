@@ -164,7 +164,7 @@ def test_bad_energies():
         Hamiltonian("bad", (("ZZ", math.nan),))
     with pytest.raises(ValueError, match="tfim4 is on 4 wires: the ansatz has 3 and reads 0 features"):
         energy_task(ansatz("line", 3), tfim(4))
-    with pytest.raises(ValueError, match="tfim4 has terms beside Z and ZZ: QAOA takes a diagonal cost of pairs"):
+    with pytest.raises(ValueError, match="tfim4 has terms other than Z and ZZ: QAOA needs a diagonal cost of pairs"):
         qaoa(tfim(4))
     with pytest.raises(ValueError, match="c has 4 wires, 1 weights and 0 features: tfim4 needs a bound circuit on 4"):
         energy_workload("c", Circuit(4, (Gate("rx", (0,), weight=0),)), tfim(4), device("nairobi"))

@@ -146,7 +146,9 @@ def test_readout_errors_of_both_bits_drift(tmp_path: Path) -> None:
 def test_one_readout_error_of_two_is_not_enough(tmp_path: Path) -> None:
     plain = asymmetric()
     del plain["qubits"][4]["prob_meas0_prep1"]
-    with pytest.raises(ValueError, match=r"qubits\[4\] has one of prob_meas1_prep0 and prob_meas0_prep1: give both"):
+    with pytest.raises(
+        ValueError, match=r"qubits\[4\] has only one of prob_meas1_prep0 and prob_meas0_prep1: state both"
+    ):
         write(tmp_path, plain)
     plain = asymmetric()
     plain["qubits"][4]["prob_meas0_prep1"] = 1.2
@@ -230,18 +232,18 @@ def write(folder: Path, data: object):
 
 BAD_SPECS = {
     "nairoby": "target 'nairoby' is unknown: did you mean nairobi",
-    "": "target '' is unknown: Give a fake backend such as nairobi",
+    "": "target '' is unknown: Use a fake backend such as nairobi",
     "nowhere.json": "the device file nowhere.json cannot be read: No such file",
     "cz,foo@line:3": "gate 'foo' is unknown",
     "cz,rzx_@line:3": "did you mean rzx",
-    "cz,rx@line:3": "basis=cz,rx cannot make every circuit",
+    "cz,rx@line:3": "basis=cz,rx is not universal",
     "rz,sx@line:3": "basis=rz,sx has no two-qubit gate",
     "cz,rz,sx@blob:3": "coupling 'blob:3' must be line:N, ring:N, full:N or edges",
     "cz,rz,sx@line:0": "a line has 1 to 400 qubits, not 0",
     "cz,rz,sx@line:99999999": "a line has 1 to 400 qubits, not 99999999",
     "cz,rz,sx@ring:2": "a ring has 3 to 400 qubits, not 2",
     "cz,rz,sx@0-1,3-4": "qubit 2 is missing",
-    "cz,rz,sx@0-1,2-3": "falls apart",
+    "cz,rz,sx@0-1,2-3": "the coupling map is not connected",
     "cz,rz,sx@0-0": "edge 0-0 joins a qubit to itself",
     "cz,rz,sx@0-900": "qubit 900 is above the limit of 400",
 }
