@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 EXPERIMENTS: Final[Mapping[str, Entry]] = {
     "compvqc": Entry(
         "quantum.compvqc.experiment:CompVQC",
-        "Compress a variational quantum classifier for a real device, beside every control.",
+        "Compress a variational quantum classifier for a real device, and compare it with every control.",
         "quantum",
     ),
     "noise": Entry(

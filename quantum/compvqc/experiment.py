@@ -1,4 +1,4 @@
-"""CompVQC: train a variational classifier, compress it for a device, and put every control beside it."""
+"""The CompVQC experiment: train a variational classifier, compress it for a device, and run every control."""
 
 import json
 import time
@@ -23,6 +23,7 @@ from quantum.compvqc.budget import parse
 from quantum.compvqc.candidates import Candidate, SelectionRule, candidate
 from quantum.compvqc.evaluate import Evaluation
 from quantum.compvqc.page import page
+from quantum.compvqc.search import BudgetNotMetError
 from quantum.compvqc.search import CompVQC as Compressor
 from quantum.devices.target import Device, device
 from quantum.interop import openqasm, qpy, read
@@ -33,22 +34,22 @@ from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file, 
 
 SMALL_LAYERS = range(1, 7)
 SMALL_STARTS = 8
-"""The train-small control gets about as many trainings as the compressor: 8 for each of 3, 6 ... 18 two-qubit gates."""
+"""The train-small control has about as many trainings as the compressor: 8 for each of 3, 6 ... 18 two-qubit gates."""
 
 CONTROL_STARTS = 1
-"""Prune-only and snap-only are the same search on a part of the menu, from the first start."""
+"""The prune-only and snap-only controls are the same search on a part of the menu, from the first start alone."""
 
 SHARES = tuple(k / 20 for k in range(1, 20))
 
 
 class CompVQCSettings(Seeded):
-    """What is compressed, for which device, and how far."""
+    """The task, the circuit, the device and the budget of a compression."""
 
     task: str = Field(default="digits4", description=f"{', '.join(SETS)}, or a .npz or .csv file")
     target: str = Field(default="nairobi", description="a fake backend, a .json snapshot, or gates@coupling")
     circuit: str = Field(default="seismic", description=f"{', '.join(ANSAETZE)}, or an OpenQASM or QPY file")
     wires: int = Field(default=4, ge=2, le=12, description="qubits of a named circuit")
-    layers: int | None = Field(default=None, gt=0, description="layers of a named circuit; none: its usual number")
+    layers: int | None = Field(default=None, gt=0, description="layers of a named circuit; none: its standard number")
     encoding: str = Field(default="angle", description="angle, amplitude, or own: the circuit file reads x[k] itself")
     budget: str = Field(default="drop<=0.01", description="drop<=0.01, twoq<=20, depth<=60, or several with commas")
     starts: int = Field(default=4, gt=0, description="trained starts, each of which is compressed")
@@ -59,12 +60,12 @@ class CompVQC(Experiment[CompVQCSettings]):
 
     name = "compvqc"
     version = 2
-    summary = "Compress a variational quantum classifier for a real device, beside every control."
+    summary = "Compress a variational quantum classifier for a real device, and compare it with every control."
     settings = CompVQCSettings
 
     def cells(self, settings: CompVQCSettings) -> Sequence[CompVQCSettings]:
         cells = super().cells(settings)
-        _Model.of(cells[0])  # what is wrong with the settings is said before anything is trained or written
+        _Model.of(cells[0])  # raises for invalid settings before anything is trained or written
         return cells
 
     def data(self, cell: CompVQCSettings) -> Mapping[str, str]:
@@ -80,19 +81,19 @@ class CompVQC(Experiment[CompVQCSettings]):
 
 @dataclass(frozen=True, eq=False)
 class _Model:
-    """What the settings name: the data, the device, and the circuit with the weights it came with."""
+    """The data, device and circuit of the settings, and the weights stored in a circuit file."""
 
     data: Data
     device: Device
     task: Classification
     encoder: Circuit | None
-    given: Tensor | None
+    stored_weights: Tensor | None
 
     @staticmethod
     def of(cell: CompVQCSettings) -> "_Model":
         parse(cell.budget)
         data, target = load(cell.task, cell.seed), device(cell.target)
-        circuit, given = _circuit(cell)
+        circuit, stored_weights = _circuit(cell)
         if circuit.wires > target.target.num_qubits:
             raise ValueError(
                 f"the circuit has {circuit.wires} wires but {target.name} only {target.target.num_qubits} qubits: "
@@ -101,22 +102,22 @@ class _Model:
         task = classification(circuit, data, encoding=cell.encoding)
         encoders = {"angle": lambda: angle(circuit.wires, data.features), "own": lambda: circuit.encoder}
         encoder = encoders[cell.encoding]() if cell.encoding in encoders else None
-        return _Model(data, target, task, encoder, given)
+        return _Model(data, target, task, encoder, stored_weights)
 
 
 def _circuit(cell: CompVQCSettings) -> tuple[Circuit, Tensor | None]:
-    """The circuit with every angle a weight of its own, and its weights if it is a file that holds them."""
+    """The circuit with one weight per angle, and the values of the weights if it comes from a file."""
     if not Path(cell.circuit).suffix:
         return ansatz(cell.circuit, cell.wires, cell.layers), None
     model = read(Path(cell.circuit))
     circuit, angles = model.circuit.untie(model.values)
     if not angles:
-        raise ValueError(f"{cell.circuit} has no rotation to compress: every gate in it is fixed")
+        raise ValueError(f"{cell.circuit} has no rotation to compress: use a circuit whose gates have angles")
     return circuit, torch.tensor(angles, dtype=torch.float64)
 
 
 class _Cell:
-    """The stages of one cell; each is kept once finished, so a killed run goes on from the last."""
+    """The stages of one cell; each finished stage is stored, so a killed run resumes after the last one."""
 
     def __init__(self, settings: CompVQCSettings, context: Context) -> None:
         self.settings, self.context = settings, context
@@ -135,13 +136,13 @@ class _Cell:
 
     @cached_property
     def starts(self) -> Tensor:
-        """Trained weights `(starts, weights)`; a file's own weights are trained on as the first start."""
+        """Trained weights `(starts, weights)`; training of the first starts from the weights of the file, if any."""
         return torch.tensor(self.context.stage("training", self._train), dtype=torch.float64)
 
     def _train(self) -> list[list[float]]:
         fresh = random_starts(self.task, self.settings.starts, self.context.generator())
-        if self.model.given is not None:
-            fresh[0] = self.model.given
+        if self.model.stored_weights is not None:
+            fresh[0] = self.model.stored_weights
         trained: list[list[float]] = self.task.train(fresh).tolist()
         return trained
 
@@ -180,10 +181,10 @@ class _Cell:
         }
 
     def compress(self, mode: str, starts: int) -> JSON:
-        """The compressor's choice, its front, and for the full menu the files that a user takes away."""
+        """The compressed circuit and the front of candidates; for the full menu also the circuit's files."""
         started = time.process_time()
         try:
-            found = Compressor(mode=mode).compress(
+            compression = Compressor(mode=mode).compress(
                 self.task,
                 self.model.device,
                 parse(self.settings.budget),
@@ -191,15 +192,16 @@ class _Cell:
                 self.context.generator(),
                 progress=self.context.progress,
             )
-        except ValueError as error:
+        except BudgetNotMetError as error:
             if mode == "all":
                 raise
             return {"missing": str(error)}
         seconds = time.process_time() - started
         if mode == "all":
-            self.keep_files(found.task.circuit, found.best)
-        front = [self.point(found.task, c) for c in _front(found.candidates)]
-        return self.record(found.best) | {"front": front, "candidates": len(found.candidates), "cpu_s": seconds}
+            self.keep_files(compression.task.circuit, compression.best)
+        front = [self.point(compression.task, c) for c in _front(compression.candidates)]
+        counts = {"front": front, "candidates": len(compression.candidates), "cpu_s": seconds}
+        return self.record(compression.best) | counts
 
     def record(self, chosen: Candidate) -> dict[str, Any]:
         return {
@@ -208,7 +210,7 @@ class _Cell:
         }
 
     def point(self, task: Classification, c: Candidate) -> JSON:
-        """One circuit of a front: counts, and samples right on each part by exact simulation."""
+        """One circuit of a front: its counts, and the correct samples of each part by exact simulation."""
         return {
             "twoq": c.compiled.twoq,
             "depth": c.compiled.depth,
@@ -216,7 +218,7 @@ class _Cell:
         }
 
     def dense(self) -> JSON:
-        """The dense circuit after lossless rewriting, the best of as many transpiler seeds as the controls get."""
+        """The dense circuit after lossless rewriting, with the transpiler seeds of the controls."""
         self.context.artefact("dense.qasm", openqasm.dumps(self.whole(self.bound)).encode())
         compiled, readout = deploy(self.bound, self.task.readout, self.model.device, SEEDS)
         return {"scores": self.evaluation.scores(compiled, readout)}
@@ -227,8 +229,8 @@ class _Cell:
 
     def magnitude(self) -> JSON:
         pruned = magnitude_prune(self.task, self.rule.dense.weights, SHARES)
-        found = [self.rule.dense, *(candidate(self.task, self.model.device, *pair) for pair in pruned)]
-        chosen = self.rule.best(found)
+        candidates = [self.rule.dense, *(candidate(self.task, self.model.device, *pair) for pair in pruned)]
+        chosen = self.rule.best(candidates)
         if chosen is None:
             return {"missing": "no share of angles met the budget"}
         pruned_circuit = self.whole(self.task.circuit.bind(chosen.weights.tolist()))
@@ -236,20 +238,20 @@ class _Cell:
         return self.record(chosen)
 
     def small(self) -> JSON:
-        """Small line circuits trained from scratch: the front, and the one the same rule chooses."""
+        """Small line circuits trained from scratch: the front, and the one selected by the same rule."""
         trained = train_small(self.task, SMALL_LAYERS, SMALL_STARTS, self.context.generator())
-        found = [(task, candidate(task, self.model.device, weights)) for task, weights in trained]
-        front = [self.point(task, c) for task, c in found]
-        chosen = self.rule.best([c for _, c in found])
+        pairs = [(task, candidate(task, self.model.device, weights)) for task, weights in trained]
+        front = [self.point(task, c) for task, c in pairs]
+        chosen = self.rule.best([c for _, c in pairs])
         if chosen is None:
             return {"front": front, "missing": "no small circuit met the budget"}
-        circuit = next(task.circuit for task, c in found if c is chosen)
+        circuit = next(task.circuit for task, c in pairs if c is chosen)
         small = self.whole(circuit.bind(chosen.weights.tolist()))
         self.context.artefact("small.qasm", openqasm.dumps(small).encode())
         return self.record(chosen) | {"front": front}
 
     def readout(self, best: Candidate, compiled: Compiled) -> dict[str, Any]:
-        """How the measured bits of the compiled circuit become class scores."""
+        """The readout of the compiled circuit: class scores from its measured bits."""
         return {
             "how": "score of a class = scale * sum over parities of weight * <product of Z on the parity's wires>",
             "classes": self.model.data.classes,
@@ -260,11 +262,11 @@ class _Cell:
         }
 
     def whole(self, body: Circuit) -> Circuit:
-        """`body` with the encoder before it, if that is made of gates."""
+        """`body` after its encoder, if the encoder consists of gates."""
         return body if self.model.encoder is None else self.model.encoder + body
 
     def keep_files(self, circuit: Circuit, best: Candidate) -> None:
-        """The compressed circuit, encoder included, as OpenQASM 3 and QPY; and as compiled for the device."""
+        """Stores the compressed circuit with its encoder as OpenQASM 3 and QPY, and compiled for the device."""
         whole = self.whole(lossless(circuit.bind(best.weights.tolist()), self.task.readout)[0])
         compiled = compile_circuit(to_qiskit(whole), self.model.device, SEEDS)
         self.context.artefact("compressed.qasm", openqasm.dumps(whole).encode())
@@ -274,7 +276,7 @@ class _Cell:
 
 
 def _front(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The circuit of most merit for every number of two-qubit gates, where more gates bring more."""
+    """The circuits with the best selection score among all with at most their number of two-qubit gates."""
     front: list[Candidate] = []
     for c in sorted(candidates, key=lambda c: (c.compiled.twoq, tuple(-m for m in c.selection_score))):
         if not front or c.selection_score > front[-1].selection_score:

@@ -38,6 +38,10 @@ RECOVERABLE_LOSS = 0.01
 """Rise of the training loss, in nats, that fine-tuning recovers; moves are ranked as if each raised it by this more."""
 
 
+class BudgetNotMetError(ValueError):
+    """No candidate of a compression is within its budget."""
+
+
 @dataclass(frozen=True, eq=False)
 class Compression:
     """The result: the `dense` circuit, the `best` compressed one, and every candidate that was compiled in between."""
@@ -81,7 +85,7 @@ class CompVQC:
 
         With a `drop` in the budget the result is the cheapest circuit within that drop of validation accuracy,
         otherwise the circuit with the best `selection_score` within the limits. The dense circuit is the start with the
-        lowest validation loss. Raises `ValueError` if no candidate is within the budget.
+        lowest validation loss. Raises `BudgetNotMetError` if no candidate is within the budget.
         """
         own = task.circuit.weights
         grown, starts = _with_slots(task, starts)
@@ -99,7 +103,7 @@ class CompVQC:
         search.polish()
         best = search.rule.best(search.candidates)
         if best is None:
-            raise ValueError(search.shortfall())
+            raise BudgetNotMetError(search.shortfall())
         return Compression(grown, search.rule.dense, best, tuple(search.candidates))
 
 
