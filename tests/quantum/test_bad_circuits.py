@@ -168,7 +168,7 @@ BAD_TEXT = {
     HEAD_2 + "u3 q[0];\nx q[0];": "OpenQASM line 5: ",
     HEAD_2 + "qreg r[100000000];": "OpenQASM line 5: 100000000 is above the limit of 999 qubits or bits",
     HEAD_2 + 'include "/etc/passwd";': "OpenQASM line 5: unable to find '/etc/passwd'",
-    HEAD_2 + "if (c == 1) x q[0];": "'if_else' on qubits [0] is classical control: only circuits of gates are supported",
+    HEAD_2 + "if (c == 1) x q[0];": "'if_else' on qubits [0] is classical control: only circuits of gates",
     HEAD_2 + "reset q[1];": "qubit 1 is reset: a circuit starts in |0...0> and has no reset, so remove it",
     HEAD_2 + "measure q[1] -> c[1];\nx q[1];": "qubit 1 is measured and then used by 'x': only measurements at the end",
     HEAD_2 + "opaque mystery a;\nmystery q[0];": "gate 'mystery' on qubits [0] is unknown and has no definition",

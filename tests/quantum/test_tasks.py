@@ -199,7 +199,11 @@ def test_training_learns_iris():
         (reuploading(), "angle", "the circuit reads 4 features itself: use encoding own, not angle"),
         (reuploading(), "amplitude", "the circuit reads 4 features itself: use encoding own, not amplitude"),
         (ansatz("line", 3), "own", "encoding own, but the circuit reads no feature: use angle or amplitude"),
-        (ansatz("line", 2), "angle", "3 classes on 2 wires: each class needs a wire; use more wires, or 2 to 2 classes"),
+        (
+            ansatz("line", 2),
+            "angle",
+            "3 classes on 2 wires: each class needs a wire; use more wires, or 2 to 2 classes",
+        ),
         (angle(3, 9) + ansatz("line", 3), "own", "the circuit reads feature 4 but the data has 4 columns"),
     ],
 )
