@@ -1,6 +1,5 @@
 """The command line: data on stdout, progress and errors on stderr, one line for bad input."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qwedge.catalogue import EXPERIMENTS, extra_named, load
+from qwedge.catalogue import EXPERIMENTS, load
 from qwedge.commands.decode import decode
+from qwedge.commands.execution import as_json_option, execute, print_json, quiet_option, workers_option, write_page
 from qwedge.commands.noise import noise
 from qwedge.commands.synth import synth
 
 if TYPE_CHECKING:
-    from shared.lab import Experiment, Page, Row, Store
+    from shared.lab import Experiment, Row
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -28,13 +28,12 @@ def cli(debug: bool) -> None:
     """
 
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 _out = click.option("--out", type=click.Path(path_type=Path), help="Folder of rows and page.  [default: runs/NAME]")
 
 
 @cli.command("list")
 @click.argument("name", required=False)
-@_as_json
+@as_json_option
 def list_(name: str | None, as_json: bool) -> None:
     """List the experiments, or the settings of one.
 
@@ -45,7 +44,7 @@ def list_(name: str | None, as_json: bool) -> None:
     if name is not None:
         return _list_settings(load(name), as_json)
     if as_json:
-        return _print_json([{"name": name, **entry._asdict()} for name, entry in EXPERIMENTS.items()])
+        return print_json([{"name": name, **entry._asdict()} for name, entry in EXPERIMENTS.items()])
     width = max(map(len, EXPERIMENTS))
     for name, entry in EXPERIMENTS.items():
         click.echo(f"{name:{width}}  {entry.summary}  [{entry.extra}]")
@@ -67,8 +66,9 @@ def list_(name: str | None, as_json: bool) -> None:
 @click.option(
     "--address", default="", metavar="HOST:PORT", help="A running Ray cluster; without it one is started here."
 )
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@_as_json
+@workers_option
+@quiet_option
+@as_json_option
 def run(
     name: str,
     assignments: Sequence[str],
@@ -77,6 +77,7 @@ def run(
     out: Path | None,
     engine: str,
     address: str,
+    workers: int,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -88,37 +89,33 @@ def run(
 
     \b
     Example: qwedge run compvqc --set target=FakeNairobiV2 --seed 1
+             qwedge run f8net --set seeds=4 --workers 2
              qwedge run compvqc --config my.toml --engine ray --address 10.0.0.1:6379
     """
     if address and engine != "ray":
         raise ValueError(f"--address {address}: only --engine ray connects to a cluster")
-    experiment = load(name)
-    from shared.lab import Local, Ray, Store, print_page, read_settings
-    from shared.lab import run as run_cells
+    if workers > 1 and engine == "ray":
+        raise ValueError(f"--workers {workers}: Ray has workers of its own; leave out --engine ray, or --workers")
+    from shared.lab import Ray
 
-    store = Store(out or _default_folder(experiment.name))
-    chosen = Ray(address) if engine == "ray" else Local()
-    try:
-        with extra_named(name):
-            cells = experiment.cells(read_settings(experiment.settings, config, assignments, seed))
-            rows = run_cells(experiment, cells, store, engine=chosen, quiet=quiet, invocation=f"qwedge run {name}")
-            page = experiment.page(rows)
-    except KeyboardInterrupt:
-        kept = len(store.rows(experiment.name))
-        click.echo(f"qwedge: interrupted; {kept} rows are safe in {store.folder}, the same command goes on", err=True)
-        sys.exit(130)
-    path = _write_page(page, rows, store)
-    if as_json:
-        return _print_json({"page": str(path), "rows": [row.to_json_data() for row in rows]})
-    print_page(page)
-    click.echo(f"page: {path}", err=True)
+    execute(
+        name,
+        assignments,
+        config=config,
+        seed=seed,
+        out=out,
+        engine=Ray(address) if engine == "ray" else None,
+        workers=workers,
+        quiet=quiet,
+        as_json=as_json,
+    )
 
 
 @cli.command()
 @click.argument("name")
 @click.argument("id", required=False)
 @_out
-@_as_json
+@as_json_option
 def show(name: str, id: str | None, out: Path | None, as_json: bool) -> None:
     """Show the rows of an experiment, or one of them.
 
@@ -132,9 +129,9 @@ def show(name: str, id: str | None, out: Path | None, as_json: bool) -> None:
 
     rows = _rows(out or _default_folder(name.partition(":")[2] or name), id)
     if as_json:
-        return _print_json([row.to_json_data() for row in rows])
+        return print_json([row.to_json_data() for row in rows])
     if id is not None:
-        return _print_json(rows[0].to_json_data())
+        return print_json(rows[0].to_json_data())
     columns = ("id", "seed", "started", "seconds", "command")
     lines = [
         (
@@ -153,7 +150,7 @@ def show(name: str, id: str | None, out: Path | None, as_json: bool) -> None:
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
-@_as_json
+@as_json_option
 def compare(first: Path, second: Path, seed: int, as_json: bool) -> None:
     """Compare two sets of rows, pair by pair.
 
@@ -172,14 +169,14 @@ def compare(first: Path, second: Path, seed: int, as_json: bool) -> None:
 
     differences = compare_rows(_rows_at(first), _rows_at(second), np.random.default_rng(seed))
     if as_json:
-        return _print_json([difference._asdict() for difference in differences])
+        return print_json([difference._asdict() for difference in differences])
     print_table(differences_table(differences, str(first), str(second)))
 
 
 @cli.command()
 @click.argument("name")
 @_out
-@_as_json
+@as_json_option
 def report(name: str, out: Path | None, as_json: bool) -> None:
     """Make the page again, from all rows in OUT.
 
@@ -190,14 +187,13 @@ def report(name: str, out: Path | None, as_json: bool) -> None:
 
     experiment = load(name)
     folder = out or _default_folder(experiment.name)
-    _rows(folder)
-    store = Store(folder)
+    store = Store.existing(folder)
     rows = [row for row in store.rows(experiment.name) if row.version == experiment.version]
     if not rows:
         raise ValueError(f"{folder} has no rows of {experiment.name} version {experiment.version}; run it first")
-    path = _write_page(experiment.page(rows), rows, store)
+    path = write_page(experiment.page(rows), rows, store)
     if as_json:
-        return _print_json({"page": str(path), "rows": len(rows)})
+        return print_json({"page": str(path), "rows": len(rows)})
     click.echo(str(path))
 
 
@@ -233,10 +229,6 @@ def _fail(message: str) -> None:
     sys.exit(2)
 
 
-def _print_json(data: Any) -> None:
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
-
-
 def _default_folder(name: str) -> Path:
     return Path("runs") / name
 
@@ -245,7 +237,7 @@ def _list_settings(experiment: "Experiment[Any]", as_json: bool) -> None:
     from shared.lab import print_table, settings_table
 
     if as_json:
-        return _print_json(experiment.settings.model_json_schema())
+        return print_json(experiment.settings.model_json_schema())
     print_table(settings_table(experiment))
 
 
@@ -253,15 +245,8 @@ def _rows(folder: Path, id: str | None = None) -> "list[Row]":
     """The rows in `folder`, or the one whose id begins with `id`."""
     from shared.lab import Store
 
-    if not (folder / "rows.jsonl").exists():
-        raise FileNotFoundError(f"{folder} has no rows.jsonl; name a folder that `qwedge run --out` has written")
-    rows = Store(folder).rows()
-    if id is None:
-        return rows
-    found = [row for row in rows if row.id.startswith(id)]
-    if len(found) != 1:
-        raise ValueError(f"{len(found)} of the {len(rows)} rows in {folder} have an id beginning with {id}; needs one")
-    return found
+    store = Store.existing(folder)
+    return store.rows() if id is None else [store.find(id)]
 
 
 def _rows_at(place: Path) -> "list[Row]":
@@ -269,11 +254,3 @@ def _rows_at(place: Path) -> "list[Row]":
     if (place / "rows.jsonl").exists() or not (place.parent / "rows.jsonl").exists():
         return _rows(place)
     return _rows(place.parent, place.name)
-
-
-def _write_page(page: "Page", rows: "list[Row]", store: "Store") -> Path:
-    from shared.lab import render, write_atomic
-
-    path = store.folder / "index.html"
-    write_atomic(path, render(page, rows, store).encode())
-    return path

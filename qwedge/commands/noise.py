@@ -1,12 +1,16 @@
 """The command `qwedge noise`: a noise robustness report of circuits, without settings files."""
 
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from qwedge.commands.execution import as_json_option, assignment, execute, quiet_option, workers_option
+
+if TYPE_CHECKING:
+    from shared.lab import Row, Store
 
 
 @click.command()
@@ -26,8 +30,9 @@ import click
 @click.option("--days", type=int, default=0, show_default=True, help="Days of synthetic drift.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list noise`.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows, page and plots.  [default: runs/noise]")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@workers_option
+@quiet_option
+@as_json_option
 def noise(
     circuits: Sequence[str],
     target: str,
@@ -38,6 +43,7 @@ def noise(
     days: int,
     assignments: Sequence[str],
     out: Path | None,
+    workers: int,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -52,29 +58,13 @@ def noise(
              qwedge noise dense.qasm compressed.qasm --target torino --data digits4
              qwedge noise runs/compvqc/3fa9
     """
-    from qwedge.catalogue import extra_named, load
-    from shared.lab import Store, print_page, read_settings, render, run, write_atomic
+    chosen = {"circuits": list(circuits), "target": target, "data": data, "encoding": encoding, "days": days}
+    chosen["zne"] = find_spec("mitiq") is not None if zne is None else zne
+    words = [*(assignment(key, value) for key, value in chosen.items()), *assignments]
+    execute("noise", words, seed=seed, out=out, workers=workers, files=_figures, quiet=quiet, as_json=as_json)
 
-    experiment = load("noise")
-    store = Store(out or Path("runs") / "noise")
-    given = {"circuits": list(circuits), "target": target, "data": data, "encoding": encoding, "days": days}
-    given["zne"] = find_spec("mitiq") is not None if zne is None else zne
-    words = [*(f"{key}={json.dumps(value)}" for key, value in given.items()), *assignments]
-    try:
-        with extra_named("noise"):
-            from quantum.noise.page import save_figures
 
-            settings = read_settings(experiment.settings, None, words, seed)
-            rows = run(experiment, experiment.cells(settings), store, quiet=quiet, invocation="qwedge run noise")
-            page = experiment.page(rows)
-            figures = save_figures(rows, store.folder)
-    except KeyboardInterrupt:
-        click.echo(f"qwedge: interrupted; finished rows are safe in {store.folder}, the same command goes on", err=True)
-        sys.exit(130)
-    path = store.folder / "index.html"
-    write_atomic(path, render(page, rows, store).encode())
-    if as_json:
-        printed = {"page": str(path), "figures": list(map(str, figures)), "rows": [row.to_json_data() for row in rows]}
-        return click.echo(json.dumps(printed, indent=2, ensure_ascii=False))
-    print_page(page)
-    click.echo(f"page: {path}", err=True)
+def _figures(rows: "Sequence[Row]", store: "Store") -> Mapping[str, Sequence[Path]]:
+    from quantum.noise.page import save_figures
+
+    return {"figures": save_figures(rows, store.folder)}

@@ -1,12 +1,13 @@
 """The verb `qwedge synth`: a net becomes a bitstream, or a project for a vendor's tool."""
 
-import json
-import sys
 import tarfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from qwedge.commands.execution import as_json_option, assignment, execute, quiet_option, workers_option
 
 if TYPE_CHECKING:
     from shared.lab import Row, Store
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list synth`.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples that are compared.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows, page and files.  [default: build/MODEL]")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@workers_option
+@quiet_option
+@as_json_option
 def synth(
     model: Path,
     device: str,
@@ -54,6 +56,7 @@ def synth(
     assignments: tuple[str, ...],
     seed: int,
     out: Path | None,
+    workers: int,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -68,12 +71,7 @@ def synth(
              qwedge synth net.onnx --samples inputs.npy --device ecp5-85k --interval 10000
              qwedge synth net.safetensors --flow hls4ml --backend vitis
     """
-    from qwedge.catalogue import extra_named, load
-    from shared.lab import Store, print_page, read_settings, render, run, write_atomic
-
-    experiment = load("synth")
-    store = Store(out or Path("build") / model.stem)
-    given = {
+    chosen = {
         "model": str(model),
         "samples": str(samples or ""),
         "device": device,
@@ -85,34 +83,23 @@ def synth(
         "interval": interval,
         "pins": pins,
     }
-    words = [*(f"{key}={'none' if value is None else json.dumps(value)}" for key, value in given.items()), *assignments]
-    try:
-        with extra_named("synth"):
-            settings = read_settings(experiment.settings, None, words, seed)
-            rows = run(experiment, experiment.cells(settings), store, quiet=quiet, invocation="qwedge run synth")
-            page = experiment.page(rows)
-    except KeyboardInterrupt:
-        click.echo("qwedge: interrupted; finished stages are kept, the same command goes on", err=True)
-        sys.exit(130)
-    path = store.folder / "index.html"
-    write_atomic(path, render(page, rows, store).encode())
-    files = [file for row in rows for file in _files(row, store)]
-    if as_json:
-        printed = {"page": str(path), "files": list(map(str, files)), "rows": [row.to_json_data() for row in rows]}
-        return click.echo(json.dumps(printed, indent=2, ensure_ascii=False))
-    print_page(page)
-    click.echo(f"page: {path}\nfiles: {', '.join(map(str, files))}", err=True)
+    words = [*(assignment(key, value) for key, value in chosen.items()), *assignments]
+    folder = out or Path("build") / model.stem
+    execute("synth", words, seed=seed, out=folder, workers=workers, files=_files, quiet=quiet, as_json=as_json)
 
 
-def _files(row: "Row", store: "Store") -> list[Path]:
-    """The artefacts of a row under their names; the project of hls4ml unpacked."""
+def _files(rows: "Sequence[Row]", store: "Store") -> Mapping[str, Sequence[Path]]:
+    """The artefacts of the rows under their names; the project of hls4ml unpacked."""
+    return {"files": [path for row in rows for path in _unpacked(row, store)]}
+
+
+def _unpacked(row: "Row", store: "Store") -> Iterator[Path]:
     from shared.lab import write_atomic
 
-    found = []
     for name, sha256 in row.artefacts.items():
-        write_atomic(store.folder / name, store.get(sha256))
-        found.append(store.folder / name)
-        if tarfile.is_tarfile(found[-1]):
-            with tarfile.open(found[-1]) as archive:
+        path = store.folder / name
+        write_atomic(path, store.get(sha256))
+        if tarfile.is_tarfile(path):
+            with tarfile.open(path) as archive:
                 archive.extractall(store.folder, filter="data")
-    return found
+        yield path

@@ -20,9 +20,11 @@ from shared.lab.records.statistics import (
     wilson,
 )
 from shared.lab.records.store import Row, Store
+from shared.lab.running.cluster import Ray
 from shared.lab.running.context import Context, Progress
-from shared.lab.running.engine import Engine, Local, Ray, load_experiment
+from shared.lab.running.engine import Engine, Local, load_experiment
 from shared.lab.running.experiment import Experiment, cell_id, settings_table
+from shared.lab.running.processes import Processes
 from shared.lab.running.runner import run
 from shared.lab.running.threads import one_thread
 
@@ -43,6 +45,7 @@ __all__ = [
     "Local",
     "Number",
     "Page",
+    "Processes",
     "Progress",
     "Ray",
     "Row",

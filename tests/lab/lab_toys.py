@@ -1,5 +1,6 @@
 """Small experiments that exercise the lab; run as `qwedge run lab_toys:Coin`."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 
@@ -42,6 +43,10 @@ class Coin(Experiment[CoinSettings]):
     def run(self, cell: CoinSettings, context: Context) -> Mapping[str, JSON]:
         if cell.name == "bent":
             raise ValueError("name=bent: this coin cannot be thrown; use a flat one")
+        if cell.name == "bug":
+            raise KeyError("no such side")
+        if cell.name == "exit":
+            os._exit(9)
         heads = []
         for step in range(cell.steps):
             heads.append(context.checkpoint(f"step {step}", lambda: self._throw(cell, context)))

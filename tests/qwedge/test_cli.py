@@ -54,6 +54,14 @@ def test_the_command_in_a_row_makes_that_row(qwedge):
     assert [(row.id, row.result) for row in Store("b").rows()] == [(row.id, row.result) for row in Store("a").rows()]
 
 
+def test_two_workers_give_the_rows_of_one(qwedge):
+    words = ("--set", "seeds=2", "--json", "--quiet")
+    one, two = (qwedge("run", COIN, *words, "--out", f"out{n}", "--workers", str(n)) for n in (1, 2))
+    assert (two[0], two[2]) == (0, "")
+    results = [[(row["id"], row["result"]) for row in json.loads(out)["rows"]] for _, out, _ in (one, two)]
+    assert results[0] == results[1]
+
+
 def test_settings_come_from_a_file_too(qwedge, tmp_path):
     (tmp_path / "my.toml").write_text("throws = 7\nsteps = 2\n")
     code, out, _ = qwedge("run", COIN, "--config", "my.toml", "--set", "steps=3", "--out", "out", "--json", "--quiet")
@@ -127,6 +135,8 @@ BAD = [
     (("run", COIN, "--config", "no.toml"), "No such file or directory: 'no.toml'"),
     (("run", COIN, "--engine", "slurm"), "'slurm' is not one of 'local', 'ray'"),
     (("run", COIN, "--address", "a:1"), "--address a:1: only --engine ray connects to a cluster"),
+    (("run", COIN, "--workers", "2", "--engine", "ray"), "--workers 2: Ray has workers of its own; leave out --engine"),
+    (("run", COIN, "--workers", "0"), "0 is not in the range x>=1"),
     (("run",), "Missing argument 'NAME'"),
     (("fly",), "No such command 'fly'"),
     (("show", "coin"), "runs/coin has no rows.jsonl; name a folder that `qwedge run --out` has written"),

@@ -1,16 +1,11 @@
-"""Where cells are computed: in this process, or spread over a Ray cluster."""
+"""What an engine computes: cells, each a job of its own, here in this process one after the other."""
 
 import importlib
 import json
-import socket
-import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 from shared.lab.records.identity import to_json_data
@@ -30,50 +25,32 @@ class Job:
     id: str
     command: str
 
+    def to_json(self) -> str:
+        """The job as text for another process, which finds the experiment by its module and class."""
+        kind = type(self.experiment)
+        reference = f"{kind.__module__}:{kind.__qualname__}"
+        return json.dumps([reference, self.cell.to_json_data(), self.id, self.command])
+
+    @staticmethod
+    def from_json(text: str) -> "Job":
+        """The job of `to_json`, where the experiment's module can be imported."""
+        reference, settings, id, command = json.loads(text)
+        experiment = load_experiment(reference)
+        return Job(experiment, experiment.settings.model_validate(settings), id, command)
+
 
 class Engine(Protocol):
     """Computes jobs, each independent of the others, and yields the rows as they are finished, in any order."""
 
-    def map(self, jobs: Sequence[Job], store: Store, progress: Progress) -> Iterator[Row]: ...
+    def map(self, jobs: Sequence[Job], store: Store, progress: Progress) -> Generator[Row, None, None]: ...
 
 
 class Local:
     """Computes in this process, one cell after the other."""
 
-    def map(self, jobs: Sequence[Job], store: Store, progress: Progress) -> Iterator[Row]:
+    def map(self, jobs: Sequence[Job], store: Store, progress: Progress) -> Generator[Row, None, None]:
         for job in jobs:
             yield compute(job, store, progress)
-
-
-@dataclass(frozen=True)
-class Ray:
-    """Spreads cells over the Ray cluster at `address`, or over a local one started for this run.
-
-    The package and the experiment's module must be importable on the nodes, from where they are here or installed.
-    Rows and artefacts come back to this machine; steps of a cell survive a kill where the nodes see the store's folder.
-    """
-
-    address: str = ""
-
-    def map(self, jobs: Sequence[Job], store: Store, progress: Progress) -> Iterator[Row]:
-        ray = _import_ray()
-        with _connected(ray, self.address):
-            store.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                yield from self._map(ray, jobs, store)
-            finally:
-                with suppress(OSError):  # a folder that holds nothing was made above, for nothing
-                    store.folder.rmdir()
-
-    def _map(self, ray: Any, jobs: Sequence[Job], store: Store) -> Iterator[Row]:
-        remote = ray.remote(num_cpus=1)(_compute_elsewhere)
-        waiting = [remote.remote(*_packed(job), str(store.folder.resolve()), sys.path) for job in jobs]
-        while waiting:
-            [done], waiting = ray.wait(waiting, num_returns=1)
-            row, artefacts = _get(ray, done)
-            for data in artefacts:
-                store.put(data)
-            yield Row(**json.loads(row))
 
 
 def compute(job: Job, store: Store, progress: Progress) -> Row:
@@ -109,58 +86,3 @@ def load_experiment(reference: str) -> Experiment[Any]:
         raise ValueError(f"{reference} does not define {' and '.join(missing)}, which every experiment needs")
     experiment: Experiment[Any] = kind()
     return experiment
-
-
-def _packed(job: Job) -> tuple[str, str, str, str]:
-    kind = type(job.experiment)
-    return f"{kind.__module__}:{kind.__qualname__}", json.dumps(job.cell.to_json_data()), job.id, job.command
-
-
-def _compute_elsewhere(
-    reference: str, settings: str, id: str, command: str, folder: str, path: list[str]
-) -> tuple[str, list[bytes]]:
-    """Runs on a node: the row as JSON text and its artefacts' bytes; `path` is where the caller finds modules."""
-    sys.path += [place for place in path if place not in sys.path]
-    experiment = load_experiment(reference)
-    job = Job(experiment, experiment.settings.model_validate(json.loads(settings)), id, command)
-    with tempfile.TemporaryDirectory() as scratch:
-        store = Store(folder if Path(folder).is_dir() else scratch)
-        row = compute(job, store, lambda done, total, note: None)
-        return json.dumps(row.to_json_data()), [store.get(sha256) for sha256 in row.artefacts.values()]
-
-
-def _get(ray: Any, reference: Any) -> tuple[str, list[bytes]]:
-    try:
-        row, artefacts = ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        # A bad setting must read the same on every engine: the cell's own error, not Ray's wrapping.
-        raise (error.cause or error) from None
-    return row, artefacts
-
-
-@contextmanager
-def _connected(ray: Any, address: str) -> Iterator[None]:
-    try:
-        _check_answers(address)
-        ray.init(address=address or "local", log_to_driver=False, configure_logging=False, include_dashboard=False)
-    except OSError as error:
-        raise ValueError(f"--address {address}: no Ray cluster answers there: {error}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _check_answers(address: str) -> None:
-    """Raise OSError at once where nothing listens: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=5).close()
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("`--engine ray` needs ray: pip install 'qwedge[ray]'", name=error.name) from None
-    return ray

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TypeVar
 
 from shared.lab.records.provenance import provenance
@@ -42,12 +43,16 @@ def run(
     missing = [job for job in jobs.values() if job.id not in rows]
     if not quiet:
         _say_what_is_there(list(rows.values()), store)
+    if not missing:
+        return [rows[id] for id in jobs]
     with ProgressDisplay(experiment.name, len(jobs), quiet=quiet) as display:
         display.finish(len(rows))
-        for row in (engine or Local()).map(missing, store, display.step) if missing else ():
-            store.append(row)
-            rows[row.id] = row
-            display.finish()
+        # Closed whatever happens, so that an engine ends what it has started.
+        with closing((engine or Local()).map(missing, store, display.step)) as finished:
+            for row in finished:
+                store.append(row)
+                rows[row.id] = row
+                display.finish()
     return [rows[id] for id in jobs]
 
 

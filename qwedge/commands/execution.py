@@ -1,0 +1,89 @@
+"""What the verbs `run`, `noise` and `synth` share: an experiment is run, its page written, its tables printed."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qwedge.catalogue import extra_named, load
+
+if TYPE_CHECKING:
+    from shared.lab import Engine, Page, Row, Store
+
+Files = Callable[[Sequence["Row"], "Store"], Mapping[str, Sequence[Path]]]
+"""Writes files that a verb gives beside the page, and names them by kind."""
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Cells computed at once, each in a process of its own.",
+)
+
+
+def execute(
+    name: str,
+    assignments: Sequence[str],
+    *,
+    config: Path | None = None,
+    seed: int | None = None,
+    out: Path | None = None,
+    engine: "Engine | None" = None,
+    workers: int = 1,
+    files: Files | None = None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run experiment `name` with these settings, write OUT/index.html, and print its tables, or JSON.
+
+    Exits with 130 when interrupted: finished rows are in OUT, and the same command goes on.
+    """
+    experiment = load(name)
+    from shared.lab import Processes, Store, print_page, read_settings
+    from shared.lab import run as run_cells
+
+    store = Store(out or Path("runs") / experiment.name)
+    if workers > 1:
+        engine = Processes(workers)
+    try:
+        with extra_named(name):
+            cells = experiment.cells(read_settings(experiment.settings, config, assignments, seed))
+            rows = run_cells(experiment, cells, store, engine=engine, quiet=quiet, invocation=f"qwedge run {name}")
+            page = experiment.page(rows)
+            written = files(rows, store) if files else {}
+    except KeyboardInterrupt:
+        kept = len(store.rows(experiment.name))
+        click.echo(f"qwedge: interrupted; {kept} rows are safe in {store.folder}, the same command goes on", err=True)
+        sys.exit(130)
+    path = write_page(page, rows, store)
+    if as_json:
+        named = {kind: list(map(str, paths)) for kind, paths in written.items()}
+        return print_json({"page": str(path), **named, "rows": [row.to_json_data() for row in rows]})
+    print_page(page)
+    click.echo(f"page: {path}", err=True)
+    for kind, paths in written.items():
+        click.echo(f"{kind}: {', '.join(map(str, paths))}", err=True)
+
+
+def write_page(page: "Page", rows: "Sequence[Row]", store: "Store") -> Path:
+    """Write `page` as HTML into the store's folder; its path."""
+    from shared.lab import render, write_atomic
+
+    path = store.folder / "index.html"
+    write_atomic(path, render(page, rows, store).encode())
+    return path
+
+
+def print_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def assignment(key: str, value: Any) -> str:
+    """`key=value` as `--set` reads it."""
+    return f"{key}={'none' if value is None else json.dumps(value)}"
