@@ -160,9 +160,10 @@ def radar_on_device(cell: FPGASettings, context: Context) -> dict[str, JSON]:
 
 def radar_net(cell: FPGASettings, context: Context) -> tuple[F8Net, int, tuple[torch.Tensor, torch.Tensor]]:
     """The trained fixed-point net, how many the float net named rightly, and the recordings that both are tried on."""
-    trained = context.checkpoint("trained", lambda: train_radar(cell, context))
+    right = context.stage("trained", lambda: train_radar(cell, context))
     net = F8Net(network.network(), shape=(2, waveforms.SAMPLES), input=waveforms.FORMAT)
-    return network.restored(net, trained["state"]).eval(), trained["float"], recordings(cell)
+    net.load_state_dict(context.load_tensors("trained"))
+    return net.eval(), right, recordings(cell)
 
 
 def recordings(cell: FPGASettings) -> tuple[torch.Tensor, torch.Tensor]:
@@ -170,8 +171,8 @@ def recordings(cell: FPGASettings) -> tuple[torch.Tensor, torch.Tensor]:
     return waveforms.draw(max(round(2000 * cell.size), 100), np.random.default_rng((cell.seed, 1)))
 
 
-def train_radar(cell: FPGASettings, context: Context) -> dict[str, JSON]:
-    """The state of the fixed-point net, and how many recordings the float net names rightly."""
+def train_radar(cell: FPGASettings, context: Context) -> int:
+    """How many recordings the float net names rightly; the fixed-point net's tensors are saved as `trained`."""
     rng, examples, epochs = context.rng, max(round(20_000 * cell.size), 256), max(round(24 * cell.size), 1)
     net = network.fresh(rng)
     for epoch in training.train(net, examples, epochs, 8e-3, rng):
@@ -183,7 +184,8 @@ def train_radar(cell: FPGASettings, context: Context) -> dict[str, JSON]:
     fixed.calibrate(waveforms.draw(512, rng)[0])
     for epoch in training.train(fixed, examples, max(epochs // 6, 1), 1e-3, rng):
         context.progress(epoch, max(epochs // 6, 1), "training in fixed point")
-    return {"float": right, "state": network.state(fixed)}
+    context.save_tensors("trained", fixed.state_dict())
+    return right
 
 
 def sparse_nets(cell: FPGASettings, context: Context) -> dict[str, JSON]:

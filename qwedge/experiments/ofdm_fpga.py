@@ -21,7 +21,7 @@ from shared.integer import Program, audit
 from shared.integer.files import from_json, to_json
 from shared.lab import JSON, Context, Experiment, Number, Page, Row, Seeded, Table, cite, one_thread
 from shared.training.loop import Schedule
-from shared.weights.files import from_lists, to_lists
+from shared.weights.files import from_tensors
 from shared.weights.packing import SOLVER
 from shared.weights.task import ParameterTask
 from wireless.ofdm.channel.models import ExponentialFading
@@ -89,7 +89,7 @@ class _Cell:
         context.plan(4 + len(settings.ebn0_db) + len(SIZES))
 
     def result(self) -> Mapping[str, JSON]:
-        gate = from_lists(DelayGate(), self.context.stage("gate", self.train))
+        gate = from_tensors(DelayGate(), self.context.tensors("gate", self.train))
         programs = {
             "wide": from_json(self.context.stage("wide", partial(self.wide, gate))),
             "fixed": from_json(self.context.stage("fixed", partial(self.fixed, gate))),
@@ -119,10 +119,10 @@ class _Cell:
     def scaled(self, schedule: Schedule) -> Schedule:
         return replace(schedule, steps=max(round(schedule.steps * self.settings.training), 1))
 
-    def train(self) -> JSON:
-        return to_lists(
-            train_estimator(self.context.generator(), self.scaled(Schedule()), progress=self.context.progress)
-        )
+    def train(self) -> Mapping[str, Tensor]:
+        context = self.context
+        gate = train_estimator(context.generator(), self.scaled(Schedule()), progress=context.progress)
+        return dict(gate.named_parameters())
 
     def wide(self, gate: DelayGate) -> JSON:
         return to_json(calibrated(gate, self.context.generator(), WIDE).program())

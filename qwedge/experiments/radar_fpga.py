@@ -50,10 +50,12 @@ class Comparison:
         self.context, self.tried, self.examples, self.epochs = context, tried, examples, epochs
 
     def result(self) -> dict[str, JSON]:
-        whole = self.context.checkpoint("trained", lambda: network.state(self.new(network.CHANNELS)))
+        whole = self.context.tensors("trained", lambda: self.new(network.CHANNELS).state_dict())
 
         def again() -> nn.Module:
-            return network.restored(network.network(), whole)
+            net = network.network()
+            net.load_state_dict(whole)
+            return net
 
         nets: Mapping[str, Callable[[], nn.Module]] = {
             "whole": lambda: self.trained(again(), self.searched, FURTHER),
@@ -61,7 +63,7 @@ class Comparison:
             "magnitude": lambda: self.trained(self.pruned(again(), LARGEST), self.searched, FURTHER),
             "admm": lambda: self.pruned(again(), SEARCH),
         }
-        return {name: self.context.checkpoint(name, partial(self.finished, net)) for name, net in nets.items()}
+        return {name: self.context.stage(name, partial(self.finished, net)) for name, net in nets.items()}
 
     @property
     def searched(self) -> int:

@@ -35,16 +35,3 @@ def from_tensors(net: Net, tensors: dict[str, Tensor]) -> Net:
         raise ValueError(f"weights {actual} are not those of {type(net).__name__}, which needs {expected}")
     net.load_state_dict(tensors, strict=False)
     return net.eval()
-
-
-def to_lists(net: nn.Module) -> dict[str, list[float]]:
-    """Every parameter by name as plain numbers, which JSON keeps exactly."""
-    return {name: parameter.detach().flatten().tolist() for name, parameter in net.named_parameters()}
-
-
-def from_lists(net: Net, lists: dict[str, list[float]]) -> Net:
-    """`net` with the weights of `to_lists`."""
-    shapes = dict(net.named_parameters())
-    return from_tensors(
-        net, {name: shapes[name].new_tensor(flat).view(shapes[name].shape) for name, flat in lists.items()}
-    )

@@ -100,3 +100,43 @@ class Coin(Experiment[CoinSettings]):
                 *(Download("heads.txt", row, "raw counts") for row in rows),
             ),
         )
+
+
+class WalkSettings(Seeded):
+    """A random walk of tensors."""
+
+    steps: int = Field(default=4, gt=0)
+    pause_s: float = Field(default=0.0, ge=0)
+
+
+class Walk(Experiment[WalkSettings]):
+    """Each stage goes on from the tensors of the one before, as training does from epoch to epoch."""
+
+    name = "walk"
+    version = 1
+    summary = "Takes random steps in three dimensions."
+    settings = WalkSettings
+
+    def run(self, cell: WalkSettings, context: Context) -> Mapping[str, JSON]:
+        at = context.tensors("start", lambda: self._start(context))
+        lengths = []
+        for step in range(cell.steps):
+            lengths.append(context.stage(f"step {step}", lambda at=at, step=step: self._step(cell, context, at, step)))
+            at = context.load_tensors(f"step {step}")
+        return {"lengths": lengths, "end": at["x"], "count": at["count"]}
+
+    def _start(self, context: Context) -> dict:
+        import torch
+
+        return {"x": torch.rand(3, 2, generator=context.generator()), "count": torch.tensor(0)}
+
+    def _step(self, cell: WalkSettings, context: Context, at: dict, step: int) -> float:
+        import torch
+
+        time.sleep(cell.pause_s)
+        move = torch.randn(3, 2, generator=context.generator())
+        context.save_tensors(f"step {step}", {"x": at["x"] + move, "count": at["count"] + 1})
+        return float(move.norm())
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        return Page("A walk", "Random steps.", ())

@@ -1,6 +1,5 @@
 """F8Net against its float net: ResNet-8 on CIFAR-10, 8-bit multiplications only, counted on the integer program."""
 
-import base64
 import copy
 import os
 import time
@@ -109,15 +108,14 @@ class _Cell:
         """The net after all epochs of a schedule, and what each of them came to."""
         trainer, told = Trainer(net, schedule), []
         for number in range(1, schedule.epochs + 1):
-            about = self.context.stage(f"{name}, epoch {number}/{schedule.epochs}", partial(self.epoch, name, trainer))
-            trainer.restore(_from_text(about.pop("state")))
-            told.append(about)
+            title = f"{name}, epoch {number}/{schedule.epochs}"
+            told.append(self.context.stage(title, partial(self.epoch, title, trainer)))
+            trainer.restore(self.context.load_tensors(title))
         net.cpu()
         return net, told
 
-    def epoch(self, name: str, trainer: Trainer) -> JSON:
+    def epoch(self, title: str, trainer: Trainer) -> JSON:
         started = time.process_time()
-        title = f"{name}, epoch {trainer.epoch + 1}/{trainer.schedule.epochs}"
         loss = trainer.run_epoch(
             Shuffled(Augmented(self.train), trainer.schedule.batch, self.context.generator()),
             lambda done, total, note: self.context.progress(done, total, f"{title}, {note}"),
@@ -125,12 +123,12 @@ class _Cell:
         spent, held_back = time.process_time() - started, self.loaded.validation
         found = correct(trainer.net, held_back)
         self.context.progress(0, 0, f"{title}: {found} of {len(held_back.labels)} validation images")
+        self.context.save_tensors(title, trainer.state())
         return {
             "loss": loss,
             "validation_correct": found,
             "validation_of": len(held_back.labels),
             "cpu_s": spent,
-            "state": _to_text(trainer.state()),
         }
 
     def fixed(self, net: ResNet8) -> F8Net:
@@ -186,13 +184,3 @@ def _to_bytes(state: Mapping[str, torch.Tensor]) -> bytes:
     from safetensors.torch import save
 
     return save({name: value.detach().contiguous() for name, value in state.items()})
-
-
-def _to_text(state: Mapping[str, torch.Tensor]) -> str:
-    return base64.b64encode(_to_bytes(state)).decode()
-
-
-def _from_text(text: str) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load
-
-    return load(base64.b64decode(text))

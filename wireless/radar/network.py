@@ -1,7 +1,7 @@
 """A small convolutional net that tells radar waveforms apart."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import torch
@@ -10,8 +10,6 @@ from torch import nn
 from wireless.radar.waveforms import WAVEFORMS
 
 CHANNELS: Final = (12, 24, 32, 40)
-
-Net = TypeVar("Net", bound=nn.Module)
 
 
 def network(channels: Sequence[int] = CHANNELS) -> nn.Sequential:
@@ -36,17 +34,6 @@ def fresh(rng: np.random.Generator, channels: Sequence[int] = CHANNELS) -> nn.Se
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**63)))
         return network(channels)
-
-
-def state(net: nn.Module) -> dict[str, Any]:
-    """Parameters and statistics of `net` by name, as JSON has them."""
-    return {name: value.tolist() for name, value in net.state_dict().items()}
-
-
-def restored(net: Net, state: Mapping[str, Any]) -> Net:
-    """`net` with the `state` of one like it."""
-    net.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
-    return net
 
 
 def _block(taken: int, given: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:

@@ -1,5 +1,6 @@
 """The rows of an experiment on disk: append-only, resumable, with artefacts named by their content."""
 
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ class Store:
         """Add `row` for good and drop the steps kept for resuming it; False if a row of this id was there."""
         added = self._rows.append(row.to_json_data())
         self._steps_path(row.id).unlink(missing_ok=True)
+        shutil.rmtree(self._step_files(row.id), ignore_errors=True)
         return added
 
     def put(self, data: bytes) -> str:
@@ -98,6 +100,19 @@ class Store:
     def steps(self, id: str) -> JsonLog:
         """Finished steps of the unfinished cell `id`."""
         return JsonLog(self._steps_path(id), key="key")
+
+    def put_step(self, id: str, data: bytes) -> str:
+        """Keep `data` under its SHA-256, which is returned, until the cell `id` is finished."""
+        sha256 = hash_bytes(data)
+        write_atomic(self._step_files(id) / sha256, data)
+        return sha256
+
+    def get_step(self, id: str, sha256: str) -> bytes:
+        """What `put_step` has kept; raises FileNotFoundError without it."""
+        return (self._step_files(id) / sha256).read_bytes()
+
+    def _step_files(self, id: str) -> Path:
+        return self.folder / "steps" / id
 
     def _steps_path(self, id: str) -> Path:
         return self.folder / "steps" / f"{id}.jsonl"

@@ -1,6 +1,6 @@
 """What a running cell is handed: randomness, progress, artefacts, and steps that survive kill -9."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -25,10 +25,11 @@ class Context:
         self.rng = np.random.default_rng(seed)
         self.artefacts: dict[str, str] = {}
         self.resumed = 0
-        self._store, self._show = store, show
+        self._store, self._id, self._show = store, id, show
         self._steps = store.steps(id)
         self._stored = {step["key"]: step for step in self._steps.read()}
         self._used: set[str] = set()
+        self._tensors: dict[str, str] = {}
         self._stages, self._finished = 0, 0
 
     def generator(self) -> "torch.Generator":
@@ -56,6 +57,32 @@ class Context:
         self.artefacts[name] = self._store.put(data)
         return self.artefacts[name]
 
+    def read_artefact(self, name: str) -> bytes:
+        """What `artefact` has kept under `name`, in this process or before a kill."""
+        return self._store.get(self.artefacts[name])
+
+    def save_tensors(self, name: str, tensors: "Mapping[str, torch.Tensor]") -> None:
+        """Keep `tensors` under `name` for `load_tensors`, as a safetensors file that lives until the row is finished.
+
+        Call it inside a stage, whose record then names them.
+        """
+        from safetensors.torch import save
+
+        # Each a copy of its own: safetensors refuses tensors that share memory.
+        data = save({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()})
+        self._tensors[name] = self._store.put_step(self._id, data)
+
+    def load_tensors(self, name: str) -> "dict[str, torch.Tensor]":
+        """The tensors that `save_tensors` has kept under `name`, on the CPU, in this process or before a kill."""
+        from safetensors.torch import load
+
+        return load(self._store.get_step(self._id, self._tensors[name]))
+
+    def tensors(self, name: str, compute: "Callable[[], Mapping[str, torch.Tensor]]") -> "dict[str, torch.Tensor]":
+        """A stage whose result is tensors by name, such as a `state_dict`, on the CPU; computed once."""
+        self.stage(name, lambda: self.save_tensors(name, compute()))
+        return self.load_tensors(name)
+
     def stage(self, name: str, compute: Callable[[], JSON]) -> Any:
         """A checkpoint under `name` that is announced and counted; see `plan`."""
         self._stages = max(self._stages, self._finished + 1)
@@ -67,7 +94,7 @@ class Context:
     def checkpoint(self, key: str, compute: Callable[[], JSON]) -> Any:
         """`compute()` as JSON data, computed once: after a kill the stored value is returned instead.
 
-        `rng` and the artefacts are stored with it, so that what follows is the same as if nothing had happened.
+        `rng`, artefacts and tensors are stored with it, so that what follows is the same as if nothing had happened.
         Raises ValueError if `key` is used twice in a cell.
         """
         if key in self._used:
@@ -75,15 +102,16 @@ class Context:
         self._used.add(key)
         if key in self._stored:
             return self._restore(self._stored[key])
-        before = set(self.artefacts.items())
+        before = dict(self.artefacts), dict(self._tensors)
         value = to_json_data(compute(), key)
-        added = dict(set(self.artefacts.items()) - before)
-        self._steps.append({"key": key, "value": value, "artefacts": added, "rng": self._rng_state()})
+        files = {"artefacts": _added(before[0], self.artefacts), "tensors": _added(before[1], self._tensors)}
+        self._steps.append({"key": key, "value": value, **files, "rng": self._rng_state()})
         return value
 
     def _restore(self, step: dict[str, Any]) -> Any:
         self.resumed += 1
         self.artefacts |= step["artefacts"]
+        self._tensors |= step["tensors"]
         self.rng.bit_generator.state = step["rng"]["state"]
         seeds = self._seeds()
         # `Generator.spawn` counts its children in the seed sequence, which the state does not hold.
@@ -98,3 +126,7 @@ class Context:
         seeds = self.rng.bit_generator.seed_seq
         assert isinstance(seeds, np.random.SeedSequence)
         return seeds
+
+
+def _added(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    return dict(now.items() - before.items())

@@ -1,4 +1,4 @@
-"""The networks of one run: trained, pruned, quantized, and read back from what was kept of each."""
+"""The networks of one run: trained, pruned, quantized, and read back from the files of each stage."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from shared import ADMM
 from shared.lab import JSON, Context
 from shared.training.loop import Schedule
 from shared.weights import packing
-from shared.weights.files import from_lists, to_bytes, to_lists
+from shared.weights.files import from_bytes, from_tensors, to_bytes
 from shared.weights.grid import weight_grid
 from shared.weights.task import Loss, ParameterTask
 from wireless.ofdm.compression import structured
@@ -88,12 +88,11 @@ PLANS: Mapping[str, Plan] = {
 
 
 class Networks:
-    """`stages` by name, in their order; `kept` is to hold what each has returned before the next one starts."""
+    """`stages` by name, in their order; each reads the networks of earlier ones from the context's files."""
 
     def __init__(self, context: Context, training: float, budget: int) -> None:
         self.context, self.training = context, training
         self.plans = dict(PLANS) | {"estimator": replace(PLANS["estimator"], bytes=budget)}
-        self.kept: dict[str, Any] = {}
 
     @cached_property
     def stages(self) -> Mapping[str, Callable[[], JSON]]:
@@ -121,7 +120,7 @@ class Networks:
         net = trainer(self.context.generator(), self.scaled(schedule), progress=self.context.progress)
         self.context.artefact(f"{name}.safetensors", to_bytes(net))
         parameters = sum(parameter.numel() for parameter in net.parameters())
-        return {"parameters": parameters, "cpu_s": time.process_time() - started, "weights": to_lists(net)}
+        return {"parameters": parameters, "cpu_s": time.process_time() - started}
 
     def pack(self, name: str) -> JSON:
         started, plan, generator = time.process_time(), self.plans[name], self.context.generator()
@@ -137,7 +136,6 @@ class Networks:
             "dense_loss": found.dense_loss,
             "status": found.status,
             "cpu_s": time.process_time() - started,
-            "weights": found.packed.hex(),
         }
 
     def prune(self, name: str) -> JSON:
@@ -145,14 +143,13 @@ class Networks:
         fit = self.scaled(self.plans[name].fit)
         task = unit_task(self.net(name), self.draw(name, generator), generator, fit)
         net, gone = prune_units(task, UNITS, self.scaled(structured.SOLVER), progress=self.context.progress)
-        kept = to_lists(net)
+        self.context.save_tensors(f"{name}, fewer units", dict(net.named_parameters()))
         small = without_units(net)
         self.context.artefact(f"{name}-units.safetensors", to_bytes(small))
         return {
             "macs_gone": gone,
             "parameters": present(small),
             "cpu_s": time.process_time() - started,
-            "weights": kept,
         }
 
     def draw(self, name: str, generator: torch.Generator) -> Loss:
@@ -170,15 +167,15 @@ class Networks:
         return loss
 
     def net(self, name: str) -> Any:
-        return from_lists(KINDS[name](), self.kept[name]["weights"])
+        return from_bytes(KINDS[name](), self.context.read_artefact(f"{name}.safetensors"))
 
     def compressed(self, name: str) -> Mapping[str, Any]:
         """The block of this name without some units, rounded to eight bits, and pruned in few bits."""
-        net, lists = self.net(name), self.kept[f"{name}, fewer units"]["weights"]
+        net, pruned = self.net(name), self.context.load_tensors(f"{name}, fewer units")
         flat = parameters_to_vector(net.parameters()).detach()[:, None]
-        packed = bytes.fromhex(self.kept[f"{name}, packed"]["weights"])
+        packed = self.context.read_artefact(f"{name}.packed")
         nets = {
-            "fewer units": without_units(from_lists(KINDS[name](), lists)),
+            "fewer units": without_units(from_tensors(KINDS[name](), pruned)),
             f"{WORD} bits": _with(net, packing.rounded(flat, weight_grid(net, WORD))),
             "packed": _with(net, packing.unpack(packed, self.plans[name].word, net)),
         }

@@ -125,17 +125,12 @@ class _Cell:
 
     def result(self) -> Mapping[str, JSON]:
         stage = self.context.stage
-        for name, compute in self.networks.stages.items():
-            self.networks.kept[name] = stage(name, compute)
+        networks = {name: stage(name, compute) for name, compute in self.networks.stages.items()}
         curves = [stage(f"main {db:g} dB", partial(self.main, db)) for db in self.settings.ebn0_db]
         outside = {name: stage(name, partial(self.outside, name)) for name in self.settings.channels}
         radios = {str(mbps): stage(f"radios at {mbps} Mb/s", partial(self.radios, mbps)) for mbps in RADIOS}
         taken = stage("recordings", self.recordings) if self.settings.recordings else []
-        about = {
-            name: {key: value for key, value in kept.items() if key != "weights"}
-            for name, kept in self.networks.kept.items()
-        }
-        return {"networks": about, "main": curves, "outside": outside, "radios": radios, "recordings": taken}
+        return {"networks": networks, "main": curves, "outside": outside, "radios": radios, "recordings": taken}
 
     def count(
         self, link: Link, receivers: Receivers, ebn0_db: float, packets: int, radios: bool = False
