@@ -102,7 +102,7 @@ def test_progress_is_reported():
 
 def test_divergence_says_where():
     x = torch.zeros(1, requires_grad=True)
-    with pytest.raises(ValueError, match=r"training diverged: loss nan at step 1 of Schedule\(steps=2"):
+    with pytest.raises(ValueError, match=r"training diverged: loss nan at step 1 of 2, epoch 1, of Schedule\(steps=2"):
         descend([x], lambda: (x * float("nan")).sum(), Schedule(steps=2))
 
 
