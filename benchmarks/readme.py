@@ -5,6 +5,8 @@
 
 import json
 import re
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ from shared.lab.running.benchmark import Metric
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("quantum", "noise", "wireless", "fpga")))
+WORDS = Path(__file__).parent / "figures.toml"
 FIGURES = re.compile(
-    r"(<!-- figures(?: of (?P<name>\w+))?: python -m benchmarks\.readme -->\n).*?(<!-- end of figures -->)", re.DOTALL
+    r"(<!-- figures(?: of (?P<name>\w+)|:(?P<chosen>(?:\s+\w+\.[\w-]+)+))?: python -m benchmarks\.readme -->\n)"
+    r".*?(<!-- end of figures -->)",
+    re.DOTALL,
 )
+PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))) if "<!-- figures" in page.read_text()]
 PICTURE = ROOT / "docs" / "compvqc.svg"
 
 
@@ -28,26 +33,65 @@ def main() -> None:
 
 
 def filled(page: str) -> str:
-    """A page with its tables of figures made anew from the stored results: all of one benchmark, or all with a goal."""
-    return FIGURES.sub(lambda match: match[1] + table(match["name"]) + match[3], page)
+    """A page with its tables of figures made anew from the stored results.
+
+    A page asks for a table by one of three comments, and `<!-- end of figures -->` stands after it:
+    - `<!-- figures of NAME: python -m benchmarks.readme -->`: every figure of one benchmark, by name;
+    - `<!-- figures: NAME.FIGURE NAME.FIGURE ...: python -m benchmarks.readme -->`: these, in the words of figures.toml;
+    - `<!-- figures: python -m benchmarks.readme -->`: every figure that has a goal.
+    """
+
+    def table(match: re.Match[str]) -> str:
+        lines = chosen(match["chosen"].split()) if match["chosen"] else of(match["name"])
+        return "\n".join([match[1] + HEAD, *lines, match[4]])
+
+    return FIGURES.sub(table, page)
 
 
-def table(name: str | None = None) -> str:
-    """The figures of benchmark `name`, or those of all benchmarks that have a goal, and the command that makes them."""
-    lines = ["| figure | goal | measured | 95 % interval | reached | command |", "|---|---|---|---|---|---|"]
-    for path in sorted(RESULTS.glob(f"{name or '*'}.json")):
-        figures = {key: Metric(**it) for key, it in json.loads(path.read_text())["figures"].items()}
-        command = f"`python -m benchmarks.{path.stem}`"
-        lines += [_line(key, it, command) for key, it in figures.items() if name is not None or it.goal]
-    return "\n".join(lines) + "\n"
+HEAD = "| figure | goal | measured | 95 % interval | reached | command |\n|---|---|---|---|---|---|"
 
 
-def _line(name: str, it: Metric, command: str) -> str:
+def of(benchmark: str | None) -> list[str]:
+    """The lines of all figures of a benchmark; without its name, of those of all benchmarks that have a goal."""
+    names = [benchmark] if benchmark else sorted(path.stem for path in RESULTS.glob("*.json"))
+    return [
+        _line(f"`{key}`", it, name)
+        for name in names
+        for key, it in stored(name).items()
+        if benchmark is not None or it.goal
+    ]
+
+
+def chosen(references: Sequence[str]) -> list[str]:
+    """The lines of figures named as `BENCHMARK.FIGURE`, each in words."""
+    words = tomllib.loads(WORDS.read_text())
+    lines = []
+    for reference in references:
+        name, _, key = reference.partition(".")
+        figures = stored(name)
+        if key not in figures:
+            raise ValueError(f"{reference}: benchmarks/results/{name}.json has {', '.join(figures)}")
+        if key not in words.get(name, {}):
+            raise ValueError(f"{reference}: benchmarks/figures.toml has no words for it; add a line under [{name}]")
+        lines.append(_line(words[name][key], figures[key], name))
+    return lines
+
+
+def stored(benchmark: str) -> dict[str, Metric]:
+    """The figures in `benchmarks/results`, by name."""
+    path = RESULTS / f"{benchmark}.json"
+    if not path.exists():
+        raise ValueError(f"{benchmark}: no {path.name} in benchmarks/results; store it with --json")
+    return {key: Metric(**it) for key, it in json.loads(path.read_text())["figures"].items()}
+
+
+def _line(title: str, it: Metric, benchmark: str) -> str:
+    command = f"`python -m benchmarks.{benchmark}`"
     if it.value is None:
-        return f"| `{name}` | {it.goal} | not measured | | | {command} |"
+        return f"| {title} | {it.goal} | not measured | | | {command} |"
     interval = "" if it.low is None or it.high is None else f"{_short(it.low)} to {_short(it.high)}"
     reached = {True: "yes", False: "**no**", None: ""}[it.met]
-    return f"| `{name}` | {it.goal} | {_short(it.value)} {it.unit} | {interval} | {reached} | {command} |"
+    return f"| {title} | {it.goal} | {_short(it.value)} {it.unit} | {interval} | {reached} | {command} |"
 
 
 def _short(value: float) -> str:
