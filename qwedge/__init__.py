@@ -1,4 +1,4 @@
-"""The face of Qwedge: the command line and the catalogue of experiments. Loads no framework."""
+"""The command line and the catalogue of experiments. Importing it loads no framework."""
 
 from qwedge.catalogue import EXPERIMENTS, Entry, load
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from qwedge.shadowing import refuse_shadows
+
 if TYPE_CHECKING:
     from shared.lab import Experiment
 
@@ -18,7 +20,7 @@ class Entry(NamedTuple):
     extra: str
 
 
-# To add an experiment: write `qwedge/experiments/NAME.py` with a subclass of `shared.lab.Experiment`, add a line here.
+# To add an experiment: write a subclass of `shared.lab.Experiment` beside its domain's page, and add an entry here.
 EXPERIMENTS: Final[Mapping[str, Entry]] = {
     "compvqc": Entry(
         "quantum.compvqc.experiment:CompVQC",
@@ -64,7 +66,7 @@ def load(name: str) -> "Experiment[Any]":
     if ":" in name:
         return _own(name)
     if name not in EXPERIMENTS:
-        raise ValueError(f"no experiment {name!r}: known are {', '.join(EXPERIMENTS)}, or your own as module:Class")
+        raise ValueError(f"no experiment {name!r}: use one of {', '.join(EXPERIMENTS)}, or your own as module:Class")
     from shared.lab import load_experiment
 
     with extra_named(name):
@@ -90,6 +92,7 @@ def _own(reference: str) -> "Experiment[Any]":
     # An installed command does not look in the working directory, where a user's own module usually is.
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
+        refuse_shadows(ROOTS)
     try:
         return load_experiment(reference)
     except (ModuleNotFoundError, AttributeError) as error:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qwedge.catalogue import EXPERIMENTS, load
+from qwedge.catalogue import EXPERIMENTS, ROOTS, load
 from qwedge.commands.decode import decode
 from qwedge.commands.execution import as_json_option, execute, print_json, quiet_option, workers_option, write_page
 from qwedge.commands.noise import noise
 from qwedge.commands.synth import synth
+from qwedge.shadowing import refuse_shadows
 
 if TYPE_CHECKING:
     from shared.lab import Experiment, Row
@@ -206,6 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 when done, 2 after one line on stderr for bad input, 130 when interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        refuse_shadows(ROOTS)
         cli.main(words, prog_name="qwedge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())

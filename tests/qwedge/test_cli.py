@@ -125,7 +125,7 @@ def test_no_words_means_help(qwedge):
 
 
 BAD = [
-    (("run", "nothing"), f"no experiment 'nothing': known are {', '.join(EXPERIMENTS)}, or your own as module:Class"),
+    (("run", "nothing"), f"no experiment 'nothing': use one of {', '.join(EXPERIMENTS)}, or your own as module:Class"),
     (("run", "no_module:Coin"), "no experiment at no_module:Coin: No module named 'no_module'"),
     (("run", "lab_toys:Dice"), "no experiment at lab_toys:Dice: module 'lab_toys' has no attribute 'Dice'"),
     (("run", COIN, "--set", "throw=3"), "unknown setting `throw`: did you mean `throws`?"),
