@@ -3,7 +3,7 @@
 `python -m benchmarks.noise [--quick] [--seed N] [--json FILE]`
 
 One cell is one part: the engine's speed and agreement, one seed of digits 0-3, one energy, or one width. Circuits are
-chosen on validation data alone; the test part of each split is read once. The ZNE figures need mitiq.
+selected on validation data alone; the test part of each split is read once. The ZNE figures need mitiq.
 """
 
 import time
@@ -49,10 +49,10 @@ HELD_OUT = 200
 DROP = "drop<=0.01"
 SMALL_LAYERS = range(1, 7)
 LINE_LAYERS = 4
-"""Of the line that is compressed for an energy; two layers miss hydrogen's ground state from most starts."""
+"""Layers of the line ansatz for an energy; with two, most starts miss the ground state of hydrogen."""
 
 TWOQ_CUT = 0.4
-"""Energies are compressed to at most this share less of the reference's two-qubit gates."""
+"""Energies are compressed until this share of the reference's two-qubit gates is removed."""
 
 
 class Part(Settings):
@@ -63,7 +63,7 @@ class Part(Settings):
     inputs: int = Field(default=1000, description="inputs of the speed part")
     wires: int = Field(default=4, description="of the width part")
     starts: int = Field(default=6, description="trained starts")
-    zne: bool = Field(default=False, description="whether mitiq was there")
+    zne: bool = Field(default=False, description="whether mitiq is installed")
 
 
 class NoiseBenchmark(Experiment[Part]):
@@ -122,7 +122,7 @@ def speed(cell: Part, context: Context) -> dict[str, JSON]:
     x = part.x[torch.arange(cell.inputs) % len(part.x)] + torch.tensor(context.rng.normal(0, 0.1, (cell.inputs, 16)))
     case = classifier("dense", body.bind(weights.tolist()), data.test, 4, device("nairobi"), simplify=False)
     [noisy] = case.noisy()
-    _ = noisy.probabilities(x[:2])  # what is computed once for a circuit, and the caches of both, are not timed
+    _ = noisy.probabilities(x[:2])  # computations that are cached for a circuit are not timed, on either side
     ours, seconds = _best_of(3, lambda: noisy.probabilities(x).numpy())
     context.progress(1, 2, "Aer")
     theirs, aer_seconds = _best_of(3, _aer(noisy, x))
@@ -135,16 +135,16 @@ def speed(cell: Part, context: Context) -> dict[str, JSON]:
 
 
 def _best_of(times: int, compute: Callable[[], Any]) -> tuple[Any, float]:
-    spent = []
+    seconds = []
     for _ in range(times):
-        began = time.process_time()  # both on one thread; a loaded machine would favour the shorter of two wall times
-        found = compute()
-        spent.append(time.process_time() - began)
-    return found, min(spent)
+        began = time.process_time()  # both use one thread; wall times on a loaded machine would favour the shorter
+        result = compute()
+        seconds.append(time.process_time() - began)
+    return result, min(seconds)
 
 
 def _aer(noisy: Any, x: torch.Tensor) -> Callable[[], np.ndarray]:
-    """A run of Aer's fastest way, ready to be timed: one circuit, `parameter_binds`, `density_matrix`."""
+    """A run of Aer in its fastest mode, ready for timing: one circuit, `parameter_binds`, `density_matrix`."""
     qubits = trajectories.used(noisy.circuit, noisy.wires)
     circuit = padded(noisy.circuit, noisy.device, noisy.input_qubits)
     small = trajectories.relaxed(trajectories.compact(circuit, qubits), noisy.device, qubits)
@@ -167,19 +167,19 @@ def _aer(noisy: Any, x: torch.Tensor) -> Callable[[], np.ndarray]:
 
 
 def digits(cell: Part, context: Context) -> dict[str, JSON]:
-    """On one split: dense, dense after lossless rewriting, ZNE of both; compressed, compressed and trained under noise;
-    and a small circuit trained from scratch that the same rule chose."""
+    """On one split: the dense circuit, also after lossless rewriting, with ZNE of both; the compressed circuit, also
+    trained under noise; and a small circuit trained from scratch and selected by the same rule."""
     data, target = load(cell.problem, cell.seed), device("nairobi")
     generator = context.generator()
     task = classification(ansatz("seismic"), data)
     context.progress(0, 3, "training")
     starts = task.train(random_starts(task, cell.starts, generator))
     context.progress(1, 3, "compressing")
-    found = CompVQC().compress(task, target, parse(DROP), starts, generator)
+    compression = CompVQC().compress(task, target, parse(DROP), starts, generator)
     context.progress(2, 3, "under noise")
-    dense = task.circuit.bind(found.dense.weights[: task.circuit.weights].tolist())
-    small = found.task.circuit.bind(found.best.weights.tolist())
-    chosen = _small(task, found.dense, target, cell.starts, generator)
+    dense = task.circuit.bind(compression.dense.weights[: task.circuit.weights].tolist())
+    compressed = compression.task.circuit.bind(compression.best.weights.tolist())
+    small = _small(task, compression.dense, target, cell.starts, generator)
 
     def case(name: str, circuit: Circuit, simplify: bool = True) -> Workload:
         classes = len(data.classes)
@@ -188,8 +188,8 @@ def digits(cell: Part, context: Context) -> dict[str, JSON]:
     cases = {
         "dense": case("dense", dense, simplify=False),
         "lossless": case("lossless", dense),
-        "compressed": case("compressed", small),
-        "small": case("small", chosen),
+        "compressed": case("compressed", compressed),
+        "small": case("small", small),
     }
     cases["tuned"] = _tuned(cases["compressed"], data)
     out: dict[str, JSON] = {"samples": len(data.test.y)}
@@ -201,15 +201,15 @@ def digits(cell: Part, context: Context) -> dict[str, JSON]:
 
 
 def _small(task: Classification, dense: Candidate, target: Device, starts: int, generator: torch.Generator) -> Circuit:
-    """The cheapest circuit trained small that the compressor's rule allows, else the best by validation."""
+    """The cheapest circuit trained small that the compressor's rule allows, otherwise the best by validation."""
     trained = train_small(task, SMALL_LAYERS, starts, generator)
-    found = {candidate(small, target, weights): small for small, weights in trained}
-    best = SelectionRule(parse(DROP), dense).best(list(found)) or max(found, key=lambda c: c.selection_score)
-    return found[best].circuit.bind(best.weights.tolist())
+    tasks = {candidate(small, target, weights): small for small, weights in trained}
+    best = SelectionRule(parse(DROP), dense).best(list(tasks)) or max(tasks, key=lambda c: c.selection_score)
+    return tasks[best].circuit.bind(best.weights.tolist())
 
 
 def _tuned(case: Workload, data: Data) -> Workload:
-    """Its compiled angles trained under the device's noise, on training data, as validation likes them."""
+    """The circuit with its compiled angles trained under the device's noise, validated after each round."""
     return set_angles(case, NoiseAware().tune(on_part(case, data.train), on_part(case, data.val)))
 
 
@@ -218,8 +218,8 @@ def _under_noise(case: Workload, rng: np.random.Generator) -> dict[str, JSON]:
     return {
         "scales": to_json_data(curve(case, SCALES)),
         "shots": {
-            f"{scale:g}": {str(n): [case.score.value(measure(found, n, rng)) for _ in range(REPEATS)] for n in SHOTS}
-            for scale, found in outcomes.items()
+            f"{scale:g}": {str(n): [case.score.value(measure(exact, n, rng)) for _ in range(REPEATS)] for n in SHOTS}
+            for scale, exact in outcomes.items()
         },
         "twoq": counts(case)["twoq"],
         "esp": counts(case)["esp"],
@@ -227,7 +227,7 @@ def _under_noise(case: Workload, rng: np.random.Generator) -> dict[str, JSON]:
 
 
 def _extrapolated(case: Workload, rng: np.random.Generator) -> dict[str, JSON]:
-    """For each way of extrapolating, scores at scales 1 and 2 and N shots in all."""
+    """For each method of extrapolation, the scores at scales 1 and 2 and at N shots in total."""
     return {
         method: {
             f"{scale:g}": {str(n): ZNE(inference=method).scores(case, n, REPEATS, rng, scale) for n in SHOTS}
@@ -250,10 +250,10 @@ def energy(cell: Part, context: Context) -> dict[str, JSON]:
     starts = task.train(random_starts(task, cell.starts, generator))
     whole = sum(gate.arity == 2 for gate in reference.circuit.gates)
     budget = parse(f"twoq<={int(whole * (1 - TWOQ_CUT))}")
-    found = CompVQC().compress(task, target, budget, starts, generator)
-    grown = found.task
+    compression = CompVQC().compress(task, target, budget, starts, generator)
+    grown = compression.task
     assert isinstance(grown, Energy)
-    ours = energy_workload("compressed", grown.state(found.best.weights), problem, target, seeds=range(20))
+    ours = energy_workload("compressed", grown.state(compression.best.weights), problem, target, seeds=range(20))
     low = problem.range[0]
 
     def error(case: Workload, scale: float) -> float:
@@ -286,22 +286,22 @@ def _best(task: Energy, trained: torch.Tensor) -> torch.Tensor:
 
 
 def width(cell: Part, context: Context) -> dict[str, JSON]:
-    """The time of one whole report, 200 inputs, four classes read from all over the register, on Torino."""
+    """The time of one whole report on Torino: 200 inputs, four classes measured across the whole register."""
     body = ansatz("line", cell.wires, 2)
     weights = context.rng.uniform(-np.pi, np.pi, body.weights)
     data = load("digits4", cell.seed)
     part = Samples(data.train.x[:200], data.train.y[:200])
-    spread = [(round(k * (cell.wires - 1) / 3),) for k in range(4)]  # from next to each other, not all wires matter
+    spread = [(round(k * (cell.wires - 1) / 3),) for k in range(4)]  # adjacent ones would leave wires without effect
     readout = replace(per_class(4, 4), strings=tuple(spread))
     case = classifier("line", body.bind(weights.tolist()), part, 4, device("torino"), readout=readout, seeds=(0,))
     began = time.process_time()
-    found = robustness(case, context.rng)
+    report = robustness(case, context.rng)
     return {
         "wires": cell.wires,
         "qubits": len({qubit for part in case.noisy()[0].parts for qubit in part.qubits}),
         "report_s": time.process_time() - began,
-        "twoq": found["counts"]["twoq"],
-        "attributed": found["attribution"] is not None,
+        "twoq": report["counts"]["twoq"],
+        "attributed": report["attribution"] is not None,
     }
 
 
@@ -326,11 +326,11 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     }
 
 
-def _energies(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Metric]:
-    """Over all problems the cut; for each the errors in its own unit, of which 0.0016 hartree is chemical accuracy."""
-    every = [result for results in found.values() for result in results]
+def _energies(by_problem: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Metric]:
+    """The gate cut over all problems, and the errors of each in its unit; 0.0016 hartree is chemical accuracy."""
+    every = [result for results in by_problem.values() for result in results]
     out = {"vqe_twoq_cut": _over(every, lambda r: 100 * (1 - r["twoq"] / r["reference_twoq"]), ">= 40", "%")}
-    for name, results in found.items():
+    for name, results in by_problem.items():
         ratio = f"vqe_noisy_error_ratio_{name}"
         out[ratio] = _over(results, lambda r: r["reference_noisy_error"] / r["noisy_error"], ">= 2")
         out[f"vqe_error_{name}"] = _over(results, lambda r: r["error"], "<= 0.0016" if name == "h2" else "")
@@ -339,7 +339,7 @@ def _energies(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Met
 
 
 def _accuracies(results: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
-    """Gains over the dense circuit, with goals, and over controls; and what training under noise adds."""
+    """Gains over the dense circuit, with goals, gains over the controls, and the gain of training under noise."""
     controls = ("lossless", "small")
     return {
         "acc_gain_scale2": _points(results, lambda r: _gain(r, 2.0), ">= 5"),
@@ -363,7 +363,7 @@ def _accuracies(results: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
 
 
 def _against_extrapolation(results: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
-    """Compressed at N shots against ZNE at N shots in all, the better of its two inferences on each split."""
+    """The compressed circuit at N shots against ZNE at N shots in total, with the better inference on each split."""
     return {
         f"vs_zne{name}_scale{scale}_{shots}shots": _points(
             results, lambda r, o=other, s=scale, n=shots: _against_zne(r, o, str(s), str(n)), goal
@@ -378,14 +378,10 @@ def _at(result: Mapping[str, Any], scale: float) -> Mapping[str, Any]:
     return next(point for point in result["scales"] if point["scale"] == scale)
 
 
-def _shift(result: Mapping[str, Any], name: str) -> float:
-    return float(_at(result[name], 1.0)["shift"])
-
-
 def _gain(result: Mapping[str, Any], scale: float, other: str = "dense", ours: str = "compressed") -> float:
-    """Points of test accuracy that `ours` is ahead."""
-    ahead = _at(result[ours], scale)["score"] - _at(result[other], scale)["score"]
-    return 100 * float(ahead) / result["samples"]
+    """The test accuracy of `ours` minus that of `other`, in points."""
+    difference = _at(result[ours], scale)["score"] - _at(result[other], scale)["score"]
+    return 100 * float(difference) / result["samples"]
 
 
 def _gain_at_shots(result: Mapping[str, Any], shots: str, other: str = "dense", ours: str = "compressed") -> float:

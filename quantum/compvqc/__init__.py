@@ -1,1 +1,1 @@
-"""CompVQC: compress a trained circuit for a device, beside its controls."""
+"""CompVQC: compression of a trained circuit for a device, with its controls, its experiment and its page."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from shared.lab import COLORS, Block, Download, KeyFigures, Number, Page, Row, Table, Text, cite, mean, plot, wilson
+from shared.lab import COLORS, Block, KeyFigures, Number, Page, Row, Table, Text, cite, downloads, mean, plot, wilson
 
 METHODS = {
     "o3": "dense: Qiskit O3, best of 20 seeds",
@@ -46,12 +46,7 @@ def page(rows: Sequence[Row]) -> Page:
     blocks.append(
         Text("Published, not measured here: ", PUBLISHED, ". Other data and another device.", title="Beside the paper")
     )
-    blocks += [
-        Download(name, row, f"{note}, seed {row.seed}")
-        for row in rows
-        for name, note in FILES.items()
-        if name in row.artefacts
-    ]
+    blocks += downloads(rows, FILES)
     return Page(
         "CompVQC: circuits compressed with the transpiler in the loop",
         "Accuracy is that of the compiled circuits on test data that no choice depended on. The noise is that of the "

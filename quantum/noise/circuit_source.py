@@ -52,7 +52,7 @@ class CircuitSource:
             return Path(self.spec).read_bytes()
         except OSError as error:
             raise ValueError(
-                f"the circuit {self.spec} cannot be read: {error.strerror}; give a .qasm or .qpy file, or FOLDER/ID of "
+                f"the circuit {self.spec} cannot be read: {error.strerror}; name a .qasm or .qpy file, or FOLDER/ID of "
                 "a row"
             ) from error
 
@@ -99,7 +99,7 @@ def kept_circuits(spec: str) -> tuple[Row, Sequence[str]] | None:
 
 
 def find_row(place: str) -> Row | None:
-    """The row `FOLDER/ID`, by the beginning of its id; None where the folder holds no rows."""
+    """The row `FOLDER/ID`, by the beginning of its id; None if the folder has no rows."""
     folder, id = Path(place).parent, Path(place).name
     store = Store(folder)
     return store.find(id) if store.exists() else None

@@ -9,7 +9,7 @@ from torch import Tensor
 from quantum.circuits.circuit import Circuit, Gate
 from quantum.circuits.lossless import lossless
 from quantum.devices.target import Device
-from quantum.noise.workload import O3, SEEDS, MeasurementSetting, Workload, by_compiler
+from quantum.noise.workload import O3, SEEDS, ContinuousScore, MeasurementSetting, Workload, by_compiler
 from quantum.tasks.energy import Hamiltonian
 
 _TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": (), "I": ()}
@@ -17,13 +17,12 @@ _TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": (), "I": ()}
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredEnergy:
+class MeasuredEnergy(ContinuousScore):
     """The energy as the score of the parities of all bases: `constant + weights . expectations`."""
 
     constant: float
     weights: Tensor
     unit: str = "energy"
-    total: None = None
     less_is_better: bool = True
 
     def loss(self, expectations: Tensor) -> Tensor:
@@ -31,9 +30,6 @@ class MeasuredEnergy:
 
     def value(self, expectations: Tensor) -> float:
         return float(self.loss(expectations))
-
-    def margins(self, expectations: Tensor) -> Tensor:
-        return torch.zeros(0)
 
 
 def energy_workload(

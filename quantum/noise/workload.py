@@ -49,6 +49,17 @@ class Score(Protocol):
         """The decision margin of each sample, `(samples,)`, or an empty tensor if no decision is taken."""
 
 
+class ContinuousScore:
+    """The part of `Score` that all scores share that neither count samples nor take decisions."""
+
+    @property
+    def total(self) -> None:
+        return None
+
+    def margins(self, expectations: Tensor) -> Tensor:
+        return torch.zeros(0)
+
+
 @dataclass(frozen=True, eq=False)
 class Accuracy:
     """The number of samples whose class in `labels` `(samples,)` gets the highest score of `readout`."""
@@ -204,19 +215,15 @@ def on_part(workload: Workload, part: Part) -> Workload:
 
 
 @dataclass(frozen=True, eq=False)
-class MeanZ:
+class MeanZ(ContinuousScore):
     """The score of a circuit without a task: the mean of <Z> over its wires, by `readout`."""
 
     readout: Readout
     unit: str = "mean <Z>"
-    total: None = None
     less_is_better: bool = False
 
     def value(self, expectations: Tensor) -> float:
         return float(self.readout.logits(expectations).mean())
-
-    def margins(self, expectations: Tensor) -> Tensor:
-        return torch.zeros(0)
 
 
 def state_workload(

@@ -86,7 +86,8 @@ _Row = tuple[int, int, complex, int, float, float, float, int]
 def _rotations(gate: Gate) -> list[_Row]:
     if gate.feature is not None:
         raise ValueError(
-            f"gate {gate.name!r} on {gate.wires} reads feature {gate.feature}: the kernel takes none, bind them"
+            f"gate {gate.name!r} on {gate.wires} reads feature {gate.feature}: the kernel takes none, use "
+            "quantum.simulation.simulate"
         )
     if gate.name in _FIXED:
         parts = ((name, tuple(gate.wires[k] for k in wires), angle) for name, wires, angle in _FIXED[gate.name])

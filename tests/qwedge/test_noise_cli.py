@@ -305,7 +305,7 @@ def test_a_bad_snapshot_is_one_line_that_names_the_field(noise, text, message):
 
 def test_other_bad_input(noise):
     for words, message in (
-        (("none.qasm",), "the circuit none.qasm cannot be read: No such file or directory; give a .qasm or .qpy file"),
+        (("none.qasm",), "the circuit none.qasm cannot be read: No such file or directory; name a .qasm or .qpy file"),
         (("small.qasm", "--target", "nairoby"), "target 'nairoby' is unknown: did you mean nairobi"),
         (("small.qasm", "--data", "digits5"), "data 'digits5' is neither a file nor one of digits36"),
         (("small.qasm", "--data", "digits4", "--encoding", "basis"), "encoding 'basis' is unknown"),

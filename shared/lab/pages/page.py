@@ -1,6 +1,6 @@
 """What a page is made of: plain values that a browser and a terminal can both show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -116,6 +116,16 @@ class Download:
         if self.name not in self.row.artefacts:
             listed = ", ".join(self.row.artefacts) or "none"
             raise ValueError(f"row {self.row.id[:12]} has no artefact {self.name!r}; it has: {listed}")
+
+
+def downloads(rows: Sequence[Row], files: Mapping[str, str]) -> list[Download]:
+    """A download of each artefact in `files` (name to description) that a row has, with the row's seed."""
+    return [
+        Download(name, row, f"{note}, seed {row.seed}")
+        for row in rows
+        for name, note in files.items()
+        if name in row.artefacts
+    ]
 
 
 Block: TypeAlias = Text | KeyFigures | Table | Figure | Download

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.lab import COLORS, Block, Download, KeyFigures, Page, Row, Table, Text, cite, plot, wilson
+from shared.lab import COLORS, Block, KeyFigures, Page, Row, Table, Text, cite, downloads, plot, wilson
 from wireless.ofdm.experiment.tables import (
     NAMES,
     baselines,
@@ -57,12 +57,7 @@ def page(rows: Sequence[Row]) -> Page:
         outside(same),
     ]
     blocks += [radios(same), *recordings(same), complexity(same), _paper(same)]
-    blocks += [
-        Download(name, row, f"{note}, seed {row.seed}")
-        for row in rows
-        for name, note in FILES.items()
-        if name in row.artefacts
-    ]
+    blocks += downloads(rows, FILES)
     return Page(
         "OFDM receiver: legacy and neural blocks swapped",
         "802.11a at 24 Mb/s (16-QAM, rate 1/2), 10 symbols a packet. All receivers of a table decode the same packets; "
