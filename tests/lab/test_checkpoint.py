@@ -1,7 +1,6 @@
 """Law of checkpoints: whatever was finished before a stop, the rest comes out as if there had been none."""
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,44 +59,6 @@ def test_a_key_names_one_step(tmp_path):
 
 def test_the_seed_decides_the_randomness(tmp_path):
     assert fresh(tmp_path, 1).rng.random() == fresh(tmp_path, 1).rng.random() != fresh(tmp_path, 2).rng.random()
-
-
-def walk(context: Context, stop_after: int) -> list:
-    """Four stages, each from the tensors of the one before; stops before stage `stop_after`."""
-    at = context.tensors("start", lambda: {"x": torch.rand(2, 3, generator=context.generator()).T})
-    lengths = []
-    for step in range(4):
-        if step == stop_after:
-            raise Stopped
-
-        def compute(step=step, at=at):
-            move = torch.randn(3, 2, generator=context.generator())
-            context.save_tensors(f"step {step}", {"x": at["x"] + move, "whole": torch.tensor(step), "same": at["x"]})
-            return float(move.norm())
-
-        lengths.append(context.stage(f"step {step}", compute))
-        at = context.load_tensors(f"step {step}")
-    return [lengths, at["x"].tolist(), int(at["whole"]), context.rng.random()]
-
-
-@settings(max_examples=10)
-@given(stops=st.lists(st.integers(0, 3), max_size=3))
-def test_resumed_equals_uninterrupted_with_tensors(tmp_path_factory, stops):
-    folder = tmp_path_factory.mktemp("cell")
-    for stop in stops:
-        with pytest.raises(Stopped):
-            walk(fresh(folder), stop)
-    assert walk(fresh(folder), -1) == walk(fresh(tmp_path_factory.mktemp("other")), -1)
-
-
-def test_tensors_are_computed_once_and_come_back_exactly(tmp_path):
-    shared = torch.arange(6.0).reshape(2, 3)
-    state = {"a": shared, "b": shared.T, "n": torch.tensor(3)}
-    for compute in (lambda: state, lambda: pytest.fail("computed twice")):
-        back = fresh(tmp_path).tensors("net", compute)
-        assert {name: (value.dtype, value.tolist()) for name, value in back.items()} == {
-            name: (value.dtype, value.tolist()) for name, value in state.items()
-        }
 
 
 def test_an_artefact_is_read_back_after_a_kill(tmp_path):

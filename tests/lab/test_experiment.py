@@ -1,7 +1,6 @@
 """Laws of an experiment: it computes and shows, its seeds are cells of their own, its draws are the context's."""
 
 import pytest
-import torch
 from lab_toys import Coin, CoinSettings
 
 from shared.lab import Context, Experiment, Seeded, Settings, Store, load_experiment
@@ -47,6 +46,7 @@ def context(tmp_path, shown):
 
 def test_the_torch_generator_follows_the_cells_randomness(context, tmp_path):
     import numpy as np
+    import torch
 
     seed = int(np.random.default_rng(5).integers(2**63))
     assert torch.equal(

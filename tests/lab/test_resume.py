@@ -5,9 +5,9 @@ import signal
 import time
 
 import pytest
-from lab_toys import Coin, CoinSettings, Walk, WalkSettings
+from lab_toys import Coin, CoinSettings
 
-from shared.lab import Store, cell_id, run
+from shared.lab import Store, run
 
 
 def what_matters(rows):
@@ -66,25 +66,6 @@ def test_killed_inside_a_cell_goes_on_from_its_checkpoint(start, python, tmp_pat
     assert what_matters(Store(tmp_path / "out").rows()) == what_matters([expected])
     assert cell.seed == row["seed"]
     assert list(steps.iterdir()) == []
-
-
-def test_killed_between_stages_tensors_are_read_back(start, python, tmp_path):
-    words = ("run", "lab_toys:Walk", "--set", "pause_s=0.1", "--set", "steps=8", "--seed", "3", "--out", "out")
-    process = start(*words)
-    [cell] = Walk().cells(WalkSettings(pause_s=0.1, steps=8, seed=3))
-    path = tmp_path / "out" / "steps" / f"{cell_id(Walk(), cell)}.jsonl"
-    wait_for_lines(path, 3, process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert list(path.with_suffix("").iterdir())
-
-    done = python("-m", "qwedge", *words, "--quiet", "--json")
-    assert done.returncode == 0, done.stderr
-    [row] = json.loads(done.stdout)["rows"]
-    assert row["provenance"]["resumed_steps"] >= 3
-    [whole] = run(Walk(), [cell], Store(tmp_path / "whole"))
-    assert (row["result"], row["artefacts"]) == (whole.result, {})
-    assert list((tmp_path / "out" / "steps").iterdir()) == []
 
 
 def test_two_runs_at_once_double_nothing(start, tmp_path):
