@@ -65,15 +65,15 @@ class LinkSpeed(Experiment[LinkSpeedSettings]):
         result: dict[str, JSON] = {}
         for part, contenders in (("viterbi", decoders(cell, context)), ("link", links(cell, context))):
             timed: dict[str, list[float]] = {name: [] for name in contenders}
-            tallies = {name: [0, 0] for name in contenders}
+            counts = {name: [0, 0] for name in contenders}
             for done in range(cell.rounds):
                 for name, work in contenders.items():
                     start = time.process_time()
                     run = work()
                     timed[name].append(1e9 * (time.process_time() - start) / run.coded)
-                    tallies[name] = [tallies[name][0] + run.errors, tallies[name][1] + run.bits]
+                    counts[name] = [counts[name][0] + run.errors, counts[name][1] + run.bits]
                 context.progress(done + 1, cell.rounds, part)
-            result[part] = {"ns_per_coded_bit": timed, "errors_of_bits": tallies}
+            result[part] = {"ns_per_coded_bit": timed, "errors_of_bits": counts}
         return result
 
     def page(self, rows: Sequence[Row]) -> Page:
@@ -128,8 +128,8 @@ def links(cell: LinkSpeedSettings, context: Context) -> dict[str, Callable[[], R
     link = Link(ExponentialFading(), rate=RATE, symbols=cell.symbols)
 
     def ours() -> Run:
-        tally = link.simulate(cell.ebn0_db, cell.packets, context.rng, chunk=1024)
-        return Run(tally.packets * cell.symbols * RATE.coded, tally.bit_errors, tally.bits)
+        counts = link.simulate(cell.ebn0_db, cell.packets, context.rng, chunk=1024)
+        return Run(counts.packets * cell.symbols * RATE.coded, counts.bit_errors, counts.bits)
 
     return warmed({OURS: ours, **{sionna(batch): SionnaLink(cell, batch) for batch in BATCHES}})
 

@@ -14,8 +14,17 @@ from pathlib import Path
 from shared.lab import Interval, Row
 from shared.lab.running.benchmark import Metric, main
 from wireless.ofdm.experiment.run import CHANNELS, OFDM, RADIOS, OFDMSettings
-from wireless.ofdm.experiment.tables import WHOLE, added
-from wireless.ofdm.link.rates import Figure, Points, cut, main_points, over_packets, over_seeds, pooled, ratio
+from wireless.ofdm.experiment.tables import UNCOMPRESSED, added
+from wireless.ofdm.link.rates import (
+    Figure,
+    Points,
+    main_points,
+    mean_reduction,
+    over_packets,
+    over_seeds,
+    pooled,
+    ratio,
+)
 
 SEEDS = 5
 HELD_OUT = 300
@@ -48,8 +57,8 @@ def recordings() -> str:
 
 def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     found = {
-        "ber_cut_vs_ls_hard": _measure(cut("ours", "hard"), rows, main_points, ">= 0.84"),
-        "ber_cut_vs_ls_soft": _measure(cut("ours", SOFT), rows, main_points, ">= 0.50"),
+        "ber_cut_vs_ls_hard": _measure(mean_reduction("ours", "hard"), rows, main_points, ">= 0.84"),
+        "ber_cut_vs_ls_soft": _measure(mean_reduction("ours", SOFT), rows, main_points, ">= 0.50"),
         "ber_ratio_genie_lmmse": _measure(ratio("ours", "genie"), rows, main_points, "<= 0.95"),
         "ber_ratio_genie_lmmse_packed": _measure(ratio("ours, packed", "genie"), rows, main_points, "<= 0.95"),
         "ber_ratio_perfect": _measure(ratio("ours", "perfect"), rows, main_points, ""),
@@ -57,10 +66,14 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         "estimator_bytes": _bytes(rows),
         "packed_ber_loss": _measure(_loss("estimator, packed", NEURAL), rows, main_points, "<= 0.02"),
         "packed_ber_loss_feedback": _measure(_loss("ours, packed", "ours"), rows, main_points, "<= 0.02"),
-        "demapper_ber_cut_impaired": _measure(cut("neural", "max-log"), rows, _radios(*map(str, RADIOS)), ">= 0.15"),
+        "demapper_ber_cut_impaired": _measure(
+            mean_reduction("neural", "max-log"), rows, _radios(*map(str, RADIOS)), ">= 0.15"
+        ),
     }
     for mbps in map(str, RADIOS):
-        found[f"demapper_ber_cut_impaired_{mbps}"] = _measure(cut("neural", "max-log"), rows, _radios(mbps), "")
+        found[f"demapper_ber_cut_impaired_{mbps}"] = _measure(
+            mean_reduction("neural", "max-log"), rows, _radios(mbps), ""
+        )
     found["demapper_ber_ratio_matched"] = _measure(ratio("neural/neural/soft-viterbi", NEURAL), rows, main_points, "")
     found |= _blocks(rows)
     found |= _outside(rows)
@@ -75,7 +88,7 @@ def _blocks(rows: Sequence[Row]) -> Mapping[str, Metric]:
         f"ber_ratio_{name.replace('-', '_')}": _measure(ratio(name, NEURAL), rows, main_points, "")
         for name in ("neural-5k", "dense")
     }
-    for block, (whole, points) in WHOLE.items():
+    for block, (whole, points) in UNCOMPRESSED.items():
         for what in ("fewer units", "8 bits", "packed"):
             if (block, what) != ("estimator", "packed"):
                 figure = _loss(f"{block}, {what}", whole)
@@ -141,7 +154,7 @@ def _recorded(rows: Sequence[Row], reference: str, goal: str) -> Metric:
         {"bits": sum(len(p["lost"]["ours"]) for p in same), "bit_errors": _joined([p["lost"] for p in same])}
         for same in zip(*(row.result["recordings"] for row in rows), strict=True)
     ]
-    it = over_packets(cut("ours", reference), points)
+    it = over_packets(mean_reduction("ours", reference), points)
     return Metric(it.value, it.low, it.high, "", goal)
 
 

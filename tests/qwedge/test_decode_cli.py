@@ -114,7 +114,7 @@ def test_sigmf_needs_no_words_and_warnings_are_told(decode):
     Path("b.sigmf-meta").write_text(json.dumps(meta))
     code, out, err = decode("b.sigmf-meta")
     assert (code, out.split()[-1]) == (0, "ok")
-    assert err.splitlines()[0] == "qwedge: b.sigmf-data is truncated: its last 2 bytes are no whole sample"
+    assert err.splitlines()[0] == "qwedge: b.sigmf-data is truncated: its last 2 bytes are not a complete sample"
 
 
 def test_bad_input_is_one_line(decode):
@@ -127,14 +127,14 @@ def test_bad_input_is_one_line(decode):
         (("none.cs16",), "No such file or directory: 'none.cs16'"),
         (("empty.cs16",), "empty.cs16 is empty: it has 0 bytes"),
         (("zero.cs16",), "all 50 samples are zero"),
-        (("nan.cf32",), "nan.cf32: sample 0 is nan, of 100 values not finite"),
-        (("a.cs16", "--format", "cf32"), "is it --format cs16?"),
+        (("nan.cf32",), "nan.cf32: sample 0 is nan; 100 values are not finite"),
+        (("a.cs16", "--format", "cf32"), "try --format cs16"),
         (("a.cs16", "--format", "mp3"), "format 'mp3' is unknown; it must be one of cs16, cf32, sigmf"),
         (("a.cs16", "--rate", "10e6"), "rate=1e+07: must be between 2e+07"),
         (("a.cs16", "--rate", "fast"), "Invalid value for '--rate': 'fast' is not a valid float"),
         (("a.cs16", "--passes", "-1"), "Invalid value for '--passes'"),
-        (("bad.sigmf-meta",), "bad.sigmf-meta is no SigMF metadata"),
-        ((".",), "format is not told by its name"),
+        (("bad.sigmf-meta",), "bad.sigmf-meta is not valid SigMF metadata"),
+        ((".",), "format does not follow from its name"),
         ((), "Missing argument 'CAPTURE'"),
     ):
         code, out, err = decode(*words)

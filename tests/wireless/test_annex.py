@@ -14,7 +14,7 @@ from wireless.ofdm.phy.mac import fcs
 from wireless.ofdm.phy.rates import RATES
 from wireless.ofdm.phy.scrambler import sequence
 from wireless.ofdm.phy.signal import read_signal, signal_bits
-from wireless.ofdm.phy.transmit import SEED, data_bits, transmit
+from wireless.ofdm.phy.transmit import SCRAMBLER_STATE, data_bits, transmit
 from wireless.ofdm.recordings.frames import decode
 
 BODY = (
@@ -39,7 +39,7 @@ def test_frame_check_sequence():
 def test_scrambler():
     table = """0110110000011001101010011100111101101000010101011111010010100011011100011111110000111011110010110010010
                000001000100110001011101"""
-    assert (sequence(SEED, 127) == bits(table)).all()
+    assert (sequence(SCRAMBLER_STATE, 127) == bits(table)).all()
 
 
 def test_signal_field():

@@ -36,14 +36,14 @@ def delay_profile(delay_ns, power):
 def test_every_delay_is_as_strong_as_sionnas(model, rng):
     gains, delays = sionna(model, 100.0, 0.0, 1, 1e-4)
     theirs = delay_profile(delays, (np.abs(gains[..., 0]) ** 2).mean(0))
-    paths = CDL(model, 100.0).draw(PACKETS, rng)
+    paths = CDL(model, 100.0).sample(PACKETS, rng)
     drawn = delay_profile(50 * paths.delay, (np.abs(paths.gain) ** 2).mean(0))
     law = delay_profile(50 * paths.delay, paths.power[0])
     np.testing.assert_allclose(list(law), list(theirs), atol=0.02)
     # A sum of squares of PACKETS nearly Gaussian gains varies by power / sqrt(PACKETS); cross-polar rays add nothing.
     strength = np.array(list(law.values()))
-    for seen in (theirs, drawn):
-        np.testing.assert_allclose(list(seen.values()), strength, atol=1e-5, rtol=6 / PACKETS**0.5)
+    for strength_of in (theirs, drawn):
+        np.testing.assert_allclose(list(strength_of.values()), strength, atol=1e-5, rtol=6 / PACKETS**0.5)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -61,14 +61,14 @@ def test_a_moving_receiver_hears_sionnas_doppler_spectrum(model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_power_and_spread_are_those_asked_for(model, rng):
-    paths = CDL(model, 80.0).draw(2, rng)
+    paths = CDL(model, 80.0).sample(2, rng)
     delay, power = 50.0 * paths.delay, paths.power[0]
     assert power.sum() == pytest.approx(1, rel=1e-5)
     assert np.sqrt(power @ delay**2 - (power @ delay) ** 2) == pytest.approx(80, rel=0.01)
 
 
 def test_moving_paths_begin_as_those_that_stand_still_and_keep_their_power(rng):
-    still, moving = (CDL("E", 30.0, hz).draw(400, np.random.default_rng(3)) for hz in (0.0, 200.0))
+    still, moving = (CDL("E", 30.0, hz).sample(400, np.random.default_rng(3)) for hz in (0.0, 200.0))
     np.testing.assert_allclose(moving.at(np.array([0]))[..., 0], still.gain, atol=1e-5)
     later = moving.at(np.array([40_000]))[..., 0]
     assert (np.abs(later - still.gain).max(1) > 0.1).mean() > 0.9
@@ -77,7 +77,7 @@ def test_moving_paths_begin_as_those_that_stand_still_and_keep_their_power(rng):
 
 
 def test_a_seed_decides_everything():
-    first, again, other = (CDL("D", 100.0, 50.0).draw(3, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (CDL("D", 100.0, 50.0).sample(3, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.gain, again.gain)
     np.testing.assert_array_equal(first.hertz, again.hertz)
     assert (first.gain != other.gain).any()
@@ -85,7 +85,7 @@ def test_a_seed_decides_everything():
 
 def test_an_unknown_model_is_refused_by_name(rng):
     with pytest.raises(ValueError, match="CDL model 'F' is not one of A, B, C, D, E"):
-        CDL("F").draw(1, rng)
+        CDL("F").sample(1, rng)
 
 
 def test_without_sionna_it_says_what_to_install(python):
@@ -93,6 +93,6 @@ def test_without_sionna_it_says_what_to_install(python):
         "import sys; sys.modules['sionna'] = None\n"
         "import numpy as np\n"
         "from wireless.ofdm.channel.cdl import CDL\n"
-        "CDL().draw(1, np.random.default_rng(0))"
+        "CDL().sample(1, np.random.default_rng(0))"
     )
     assert "CDL channels need Sionna: pip install 'qwedge[wireless]'" in python("-c", code).stderr

@@ -54,11 +54,11 @@ def test_unpacking_gives_the_same_network(found):
     assert torch.equal(unpack(it.packed, 4, net), it.z)
 
 
-@pytest.mark.parametrize("cut", [-1, -50])
-def test_a_file_that_ends_early_is_refused(found, cut):
+@pytest.mark.parametrize("length", [-1, -50])
+def test_a_file_that_ends_early_is_refused(found, length):
     net, it = found
     with pytest.raises(ValueError, match=r"the packed network has \d+ bits; \d+ more are needed"):
-        unpack(it.packed[:cut], 4, net)
+        unpack(it.packed[:length], 4, net)
 
 
 def test_a_file_that_is_too_long_is_refused(found):
@@ -90,10 +90,10 @@ def test_a_row_that_is_pruned_away_stays_finite():
     assert menu.parts[0].fraction == 0
     z = rounded(task(net).x, menu)
     torch.nn.utils.vector_to_parameters(z[:, 0], net.parameters())
-    seen = Observation(np.ones((2, 52), np.complex64), np.array([0.1, 1e-6], np.float32))
-    channel = NeuralEstimator.of(net).estimate(seen)
-    assert np.isfinite(channel.h).all()
-    assert np.isfinite(channel.variance).all()
+    observation = Observation(np.ones((2, 52), np.complex64), np.array([0.1, 1e-6], np.float32))
+    channel = NeuralEstimator.of(net).estimate(observation)
+    assert np.isfinite(channel.h_hat).all()
+    assert np.isfinite(channel.err_var).all()
 
 
 def test_the_binary_point_is_the_nearest_of_all():

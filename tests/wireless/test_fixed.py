@@ -26,20 +26,20 @@ def gate():
 
 @pytest.mark.parametrize("word", [8, 16])
 def test_more_bits_come_closer_to_the_float_gate(gate, word):
-    seen = Link(ExponentialFading()).packets(10.0, 40, np.random.default_rng(0)).seen
+    observation = Link(ExponentialFading()).packets(10.0, 40, np.random.default_rng(0)).observation
     program = calibrated(gate, torch.Generator().manual_seed(0), word).program()
-    exact, fixed = NeuralEstimator.of(gate).estimate(seen), FixedEstimator(program).estimate(seen)
-    off = np.mean(np.abs(fixed.h - exact.h) ** 2) / np.mean(np.abs(exact.h - seen.ls) ** 2)
+    exact, fixed = NeuralEstimator.of(gate).estimate(observation), FixedEstimator(program).estimate(observation)
+    off = np.mean(np.abs(fixed.h_hat - exact.h_hat) ** 2) / np.mean(np.abs(exact.h_hat - observation.ls) ** 2)
     assert off < {8: 0.1, 16: 0.002}[word]
     audit(program).require(word)
 
 
 @pytest.mark.parametrize("word", [8, 16])
 def test_the_input_format_holds_what_the_gate_reads_and_no_bit_more(word):
-    seen = np.log([FLOOR, 1e5])  # an absent tap, and one 50 dB above its noise
+    inputs = np.log([FLOOR, 1e5])  # an absent tap, and one 50 dB above its noise
     read = input_format(word)
-    assert read.low * read.step <= seen.min()
-    assert seen.max() <= read.high * read.step < 16
+    assert read.low * read.step <= inputs.min()
+    assert inputs.max() <= read.high * read.step < 16
 
 
 def test_pruned_weights_stay_zero(gate):

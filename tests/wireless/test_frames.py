@@ -12,7 +12,7 @@ from wireless.ofdm.phy.rates import MCS, RATES
 from wireless.ofdm.phy.signal import HTSignal, ht_signal_bits, signal_bits
 from wireless.ofdm.phy.transmit import header, transmit
 from wireless.ofdm.receiver.chain import Receiver
-from wireless.ofdm.recordings.frames import Burst, bursts, decode, finish
+from wireless.ofdm.recordings.frames import Burst, bursts, decode, decode_burst
 
 
 @pytest.mark.parametrize("rate", EVERY, ids=lambda rate: rate.name)
@@ -107,11 +107,11 @@ def test_no_frame_in_what_holds_none(rng):
 
 
 def test_what_is_no_recording_is_refused():
-    with pytest.raises(ValueError, match=r"samples have the shape \(2, 5\): needs \(N,\)"):
+    with pytest.raises(ValueError, match=r"samples have the shape \(2, 5\): a recording of one antenna has \(N,\)"):
         decode(np.zeros((2, 5), np.complex64))
     bad = np.ones(50, np.complex64)
     bad[17] = complex(1, np.inf)
-    with pytest.raises(ValueError, match=r"sample 17 is \(1\+infj\): needs finite numbers"):
+    with pytest.raises(ValueError, match=r"sample 17 is \(1\+infj\): all samples must be finite"):
         decode(bad)
 
 
@@ -185,11 +185,11 @@ def test_a_recording_that_ends_too_early_has_a_word(rate, rng):
         assert all(frame.error and not frame.fcs_ok for frame in frames)
     [frame] = decode(samples[: 300 + body + 100])
     short = len(samples) - 300 - (300 + body + 100)
-    assert abs(int(frame.error.split()[2]) - short) <= 1
-    assert frame.error == f"length goes {frame.error.split()[2]} samples beyond the recording"
+    assert abs(int(frame.error.split()[3]) - short) <= 1
+    assert frame.error == f"the frame extends {frame.error.split()[3]} samples beyond the recording"
     assert (frame.rate, frame.length) == (rate, 500)
     [frame] = decode(samples[: 300 + 330])
-    assert frame.error == "recording ends before SIGNAL"
+    assert frame.error == "the recording ends before SIGNAL"
 
 
 def test_a_frame_inside_the_time_of_a_broken_one_is_found(rng):
@@ -210,7 +210,7 @@ def test_aggregates_are_taken_apart(rng):
     assert [part.fcs_ok for part in frame.mpdus] == [True, False, True]
     assert (frame.fcs_ok, frame.error) == (False, "FCS wrong in 1 of 3 MPDUs")
     [frame] = decode(on_air([transmit(bytes(50), MCS[5], aggregation=True)], rng=rng, snr_db=35))
-    assert (frame.mpdus, frame.error) == ((), "aggregate without a sound delimiter")
+    assert (frame.mpdus, frame.error) == ((), "aggregate without a valid delimiter")
 
 
 def test_receivers_are_exchangeable_and_see_the_same_burst(rng):
@@ -218,14 +218,14 @@ def test_receivers_are_exchangeable_and_see_the_same_burst(rng):
     [burst] = bursts(samples)
     assert isinstance(burst, Burst)
     assert burst.y.shape == (1, RATES[36].symbols(200), 52)
-    pilots = burst.y[0][:, grid.pilot_places()] / burst.seen.ls[0][grid.pilot_places()]
+    pilots = burst.y[0][:, grid.pilot_positions()] / burst.observation.ls[0][grid.pilot_positions()]
     assert np.abs(pilots - 1).max() < 0.5
     for receiver in (
         Receiver(),
         Receiver("lmmse-robust", "exact", "soft-viterbi", passes=1),
         Receiver("dft", "hard", "hard-viterbi"),
     ):
-        assert finish(burst, receiver).psdu == data
+        assert decode_burst(burst, receiver).psdu == data
         assert decode(samples, receiver)[0].psdu == data
 
 

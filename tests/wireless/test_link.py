@@ -8,7 +8,7 @@ import pytest
 
 from wireless.ofdm.channel.impairments import ADC, CarrierOffset, IQImbalance, PhaseNoise, RappAmplifier, SamplingOffset
 from wireless.ofdm.channel.models import AWGN, ExponentialFading, Moving, Rician, TGn, TwoTap
-from wireless.ofdm.link.simulation import Link, Tally, compare, noise_variance
+from wireless.ofdm.link.simulation import ErrorCounts, Link, compare, noise_variance
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.coding import encode, puncture
 from wireless.ofdm.phy.constellation import points
@@ -44,7 +44,7 @@ def test_uncoded_errors_in_awgn_are_those_of_theory(rng, mbps, ebn0_db):
     arrived = link.packets(ebn0_db, 400, rng)
     sent = np.pad(arrived.bits, ((0, 0), (0, 6)))
     sent = interleave(puncture(encode(sent), rate.code).reshape(400, 40, rate.coded), rate).reshape(-1, rate.bits)
-    y = arrived.y[..., grid.data_places()].reshape(-1, 1)
+    y = arrived.y[..., grid.data_positions()].reshape(-1, 1)
     label = np.abs(y - points(rate.bits)).argmin(1)
     wrong = ((label[:, None] >> np.arange(rate.bits)[::-1]) & 1) != sent
     sigma = math.sqrt(noise_variance(ebn0_db, rate) / 2)
@@ -74,10 +74,10 @@ def test_error_rates_of_an_earlier_trial(rng):
     """
     trial = {LEGACY: 1.32e-1, Receiver(): 3.49e-2, Receiver("dft"): 2.06e-2, Receiver("lmmse-robust"): 1.91e-2}
     trial |= {Receiver("lmmse-genie"): 1.76e-2, Receiver("perfect"): 1.52e-2}
-    tallies = compare(Link(ExponentialFading()), list(trial), 10.0, 3000, rng, chunk=500)
-    for tally, seen in zip(tallies, trial.values(), strict=True):
-        deviation = np.std(tally.errors) / tally.bits_each * math.sqrt(1 / 2000 + 1 / 3000)
-        assert abs(tally.ber - seen) < 3 * deviation
+    counts = compare(Link(ExponentialFading()), list(trial), 10.0, 3000, rng, chunk=500)
+    for counted, expected in zip(counts, trial.values(), strict=True):
+        deviation = np.std(counted.errors) / counted.bits_per_packet * math.sqrt(1 / 2000 + 1 / 3000)
+        assert abs(counted.ber - expected) < 3 * deviation
 
 
 @pytest.mark.parametrize("link", LINKS, ids=described)
@@ -85,7 +85,7 @@ def test_a_seed_gives_the_same_packets_to_all(link):
     first, again, other = (link.packets(10.0, 5, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.bits, again.bits)
     np.testing.assert_array_equal(first.y, again.y)
-    np.testing.assert_array_equal(first.seen.ls, again.seen.ls)
+    np.testing.assert_array_equal(first.observation.ls, again.observation.ls)
     assert (first.y != other.y).any()
 
 
@@ -112,34 +112,34 @@ def test_threads_change_nothing_but_the_time(link, errors):
 @pytest.mark.parametrize("link", LINKS, ids=described)
 def test_resumed_equals_uninterrupted(link):
     receivers = [Receiver(), Receiver("perfect")]
-    seen: list = []
-    whole = compare(link, receivers, 8.0, 100, np.random.default_rng(5), chunk=32, report=seen.append)
-    assert [tallies[0].packets for tallies in seen] == [32, 64, 96, 100]
-    for stopped in seen:
-        resumed = compare(link, receivers, 8.0, 100, np.random.default_rng(5), chunk=32, done=stopped)
+    stages: list = []
+    whole = compare(link, receivers, 8.0, 100, np.random.default_rng(5), chunk=32, on_chunk=stages.append)
+    assert [counts[0].packets for counts in stages] == [32, 64, 96, 100]
+    for stopped in stages:
+        resumed = compare(link, receivers, 8.0, 100, np.random.default_rng(5), chunk=32, previous=stopped)
         assert resumed == whole
 
 
 def test_a_run_stops_on_errors_seen():
     link = Link(ExponentialFading())
-    tallies = compare(link, [LEGACY, Receiver("perfect")], 8.0, 10_000, np.random.default_rng(5), errors=20, chunk=16)
-    assert min(tally.packet_errors for tally in tallies) >= 20
-    assert tallies[0].packets == tallies[1].packets < 1000
-    before = [Tally(954, tally.errors[:-16]) for tally in tallies]
-    assert min(tally.packet_errors for tally in before) < 20
+    counts = compare(link, [LEGACY, Receiver("perfect")], 8.0, 10_000, np.random.default_rng(5), errors=20, chunk=16)
+    assert min(it.packet_errors for it in counts) >= 20
+    assert counts[0].packets == counts[1].packets < 1000
+    before = [ErrorCounts(954, it.errors[:-16]) for it in counts]
+    assert min(it.packet_errors for it in before) < 20
 
 
-def test_broken_chunks_cannot_go_on(rng):
-    with pytest.raises(ValueError, match="7 packets are done: to go on, needs whole chunks of 32"):
-        Link(AWGN()).simulate(5.0, 100, rng, chunk=32, done=Tally(954, (0,) * 7))
+def test_incomplete_chunks_cannot_be_continued(rng):
+    with pytest.raises(ValueError, match="the previous counts hold 7 packets: to continue, give whole chunks of 32"):
+        Link(AWGN()).simulate(5.0, 100, rng, chunk=32, previous=ErrorCounts(954, (0,) * 7))
 
 
-def test_tallies_add_up():
-    tally = Tally(100, (0, 3)) + Tally(100, (5,))
-    assert (tally.packets, tally.bits, tally.bit_errors, tally.packet_errors) == (3, 300, 8, 2)
-    assert (tally.ber, tally.per) == (8 / 300, 2 / 3)
-    with pytest.raises(ValueError, match="packets of 100 and of 50 bits do not add up"):
-        tally + Tally(50, (1,))
+def test_error_counts_add_up():
+    counts = ErrorCounts(100, (0, 3)) + ErrorCounts(100, (5,))
+    assert (counts.packets, counts.bits, counts.bit_errors, counts.packet_errors) == (3, 300, 8, 2)
+    assert (counts.ber, counts.per) == (8 / 300, 2 / 3)
+    with pytest.raises(ValueError, match="packets of 100 and of 50 bits cannot be added"):
+        counts + ErrorCounts(50, (1,))
 
 
 @pytest.mark.parametrize("rate", [RATES[24], RATES[54], MCS[7], MCS[7].short()], ids=lambda it: it.name)
@@ -149,14 +149,14 @@ def test_tallies_add_up():
 def test_waveform_and_product_agree(rng, rate, channel):
     """Within the cyclic prefix a waveform is a product on each subcarrier: what is left is noise of variance N0."""
     link = Link(channel, rate=rate, symbols=6, impairments=NOTHING)
-    if channel.draw(1, rng).delay.max() > rate.guard:
+    if channel.sample(1, rng).delay.max() > rate.guard:
         pytest.skip("longer than the short guard interval")
     arrived = link.packets(45.0, 60, rng)
-    n0, truth = noise_variance(45.0, rate), arrived.seen.truth.h
-    error = np.abs(arrived.seen.ls - truth) ** 2
-    np.testing.assert_allclose(error.mean(), n0 / arrived.seen.looks, rtol=0.1)
+    n0, truth = noise_variance(45.0, rate), arrived.observation.truth.h
+    error = np.abs(arrived.observation.ls - truth) ** 2
+    np.testing.assert_allclose(error.mean(), n0 / arrived.observation.training_symbols, rtol=0.1)
     decided = points(rate.bits)[np.abs((arrived.y / truth[:, None])[..., None] - points(rate.bits)).argmin(-1)]
-    data = grid.data_places(rate.ht)
+    data = grid.data_positions(rate.ht)
     noise = np.abs(arrived.y - truth[:, None] * decided)[..., data] ** 2
     # Tracking turns symbols by the error of four pilots and of their LS estimate: some tenths of N0 |x|^2.
     assert n0 * 0.9 < np.median(noise) / math.log(2) < n0 * 1.6
@@ -183,10 +183,10 @@ def test_impairments_cost_something():
 
 def test_a_moving_channels_truth_moves(rng):
     arrived = Link(Moving(ExponentialFading(), 2000.0), symbols=20).packets(40.0, 200, rng)
-    h = arrived.seen.truth.h
+    h = arrived.observation.truth.h
     assert h.shape == (200, 20, 52)
     wrong = [
-        np.mean(Receiver(name).decide(arrived.seen, arrived.y, RATES[24], arrived.bits.shape[1]) != arrived.bits)
+        np.mean(Receiver(name).decide(arrived.observation, arrived.y, RATES[24], arrived.bits.shape[1]) != arrived.bits)
         for name in ("perfect", "ls")
     ]
     assert wrong[0] < 0.5 * wrong[1]

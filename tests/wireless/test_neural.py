@@ -17,7 +17,7 @@ from wireless.ofdm.neural import (
     NeuralEstimator,
     SyndromeNet,
 )
-from wireless.ofdm.neural.decoder import CODES, GENERATORS, features, guess, inverse, product
+from wireless.ofdm.neural.decoder import CODES, GENERATORS, features, initial_decision, inverse, product
 from wireless.ofdm.neural.estimator import WIDE, delays, estimate
 from wireless.ofdm.phy.coding import encode
 from wireless.ofdm.phy.rates import RATES
@@ -38,31 +38,31 @@ def burst(rng, packets=32, ebn0_db=12.0, mbps=24):
 
 
 def test_with_the_true_powers_the_wiener_estimate_is_the_known_covariance_lmmse(rng):
-    seen = burst(rng).seen
-    noise = np.repeat((seen.noise / seen.looks)[:, None], 52, axis=1)
-    precision = (1 / np.maximum(seen.truth.power, 1e-12)).astype(np.float32)
-    ours = wiener(seen.ls, noise, Prior(precision, np.zeros(len(precision), np.float32)))
-    theirs = KnownCovarianceLMMSE().estimate(seen)
-    np.testing.assert_allclose(ours.h, theirs.h, atol=2e-4)
-    np.testing.assert_allclose(ours.variance, theirs.variance, rtol=2e-3)
+    observation = burst(rng).observation
+    noise = np.repeat((observation.noise_var / observation.training_symbols)[:, None], 52, axis=1)
+    precision = (1 / np.maximum(observation.truth.power, 1e-12)).astype(np.float32)
+    ours = wiener(observation.ls, noise, Prior(precision, np.zeros(len(precision), np.float32)))
+    theirs = KnownCovarianceLMMSE().estimate(observation)
+    np.testing.assert_allclose(ours.h_hat, theirs.h_hat, atol=2e-4)
+    np.testing.assert_allclose(ours.err_var, theirs.err_var, rtol=2e-3)
 
 
 def test_with_unequal_reliabilities_it_is_the_matrix_formula(rng):
     f, power, rest = response(52, np.arange(16)), rng.uniform(0.01, 0.2, 16), 0.03
     noise = rng.uniform(0.01, 1.0, 52)
-    seen = rng.standard_normal(52) + 1j * rng.standard_normal(52)
+    ls = rng.standard_normal(52) + 1j * rng.standard_normal(52)
     r = f @ np.diag(power) @ f.conj().T + rest * np.eye(52)
     w = r @ np.linalg.inv(r + np.diag(noise))
     prior = Prior((1 / power).astype(np.float32)[None], np.array([rest], np.float32))
-    ours = wiener(seen.astype(np.complex64)[None], noise.astype(np.float32)[None], prior)
-    np.testing.assert_allclose(ours.h[0], w @ seen, atol=1e-4)
-    np.testing.assert_allclose(ours.variance[0], np.diag(r - w @ r).real, rtol=1e-3)
+    ours = wiener(ls.astype(np.complex64)[None], noise.astype(np.float32)[None], prior)
+    np.testing.assert_allclose(ours.h_hat[0], w @ ls, atol=1e-4)
+    np.testing.assert_allclose(ours.err_var[0], np.diag(r - w @ r).real, rtol=1e-3)
 
 
 def test_numpy_and_torch_make_the_same_estimate(rng):
-    net, seen = DelayGate(), burst(rng, ebn0_db=8.0).seen
-    scores = net(torch.from_numpy(seen.ls @ delays(52)[1].T), torch.from_numpy(seen.noise))
-    ours = NeuralEstimator.of(net).scores(seen.ls @ delays(52)[1].T, seen.noise)
+    net, observation = DelayGate(), burst(rng, ebn0_db=8.0).observation
+    scores = net(torch.from_numpy(observation.ls @ delays(52)[1].T), torch.from_numpy(observation.noise_var))
+    ours = NeuralEstimator.of(net).scores(observation.ls @ delays(52)[1].T, observation.noise_var)
     np.testing.assert_allclose(ours, scores.detach().numpy(), atol=1e-4)
 
 
@@ -71,8 +71,8 @@ def test_numpy_and_torch_make_the_same_estimate(rng):
 )
 def test_every_parameter_gets_a_gradient(net, rng):
     if isinstance(net, DelayGate):
-        seen = burst(rng).seen
-        out = estimate(net, torch.from_numpy(seen.ls), torch.from_numpy(seen.noise)).abs()
+        observation = burst(rng).observation
+        out = estimate(net, torch.from_numpy(observation.ls), torch.from_numpy(observation.noise_var)).abs()
     elif isinstance(net, ContextNet):
         for layer in net.doubt:
             torch.nn.init.normal_(layer[-1].weight)
@@ -90,16 +90,18 @@ def test_estimators_have_the_parameters_that_the_docs_say(net, count):
 
 
 @pytest.mark.parametrize("used", [52, 56])
-@pytest.mark.parametrize("looks", [1.0, 2.0])
-def test_an_untrained_dense_estimator_is_ls(used, looks, rng):
+@pytest.mark.parametrize("training_symbols", [1.0, 2.0])
+def test_an_untrained_dense_estimator_is_ls(used, training_symbols, rng):
     ls = (rng.standard_normal((3, used)) + 1j * rng.standard_normal((3, used))).astype(np.complex64)
     noise = np.array([0.1, 0.2, 0.4], np.float32)
-    found = DenseEstimator(DenseNet()).estimate(Observation(ls, noise, looks))
-    np.testing.assert_allclose(found.h, ls, atol=1e-6)
+    found = DenseEstimator(DenseNet()).estimate(Observation(ls, noise, training_symbols))
+    np.testing.assert_allclose(found.h_hat, ls, atol=1e-6)
     edge = (used - 52) // 2
-    inner = found.variance[:, edge : used - edge]
-    np.testing.assert_allclose(inner, np.repeat(2 * noise[:, None] / looks, 52, axis=1), rtol=1e-6)
-    np.testing.assert_allclose(found.variance[:, :edge], np.repeat(noise[:, None] / looks, edge, axis=1), rtol=1e-6)
+    inner = found.err_var[:, edge : used - edge]
+    np.testing.assert_allclose(inner, np.repeat(2 * noise[:, None] / training_symbols, 52, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(
+        found.err_var[:, :edge], np.repeat(noise[:, None] / training_symbols, edge, axis=1), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("length", CODES)
@@ -116,7 +118,7 @@ def test_the_syndrome_of_every_code_of_the_curriculum_sees_errors_only(length, r
     right = torch.from_numpy(2.0 * coded - 1)
     assert (features(right, code)[:, 2] == -1).all()
     r = torch.from_numpy(coded.astype(np.uint8))
-    assert np.array_equal(guess(r[:, 0::2], r[:, 1::2], code).numpy(), bits)
+    assert np.array_equal(initial_decision(r[:, 0::2], r[:, 1::2], code).numpy(), bits)
     wrong = right.clone()
     wrong[:, 40] *= -1
     assert (features(wrong, code)[:, 2] == 1).any()
@@ -127,14 +129,14 @@ def test_a_tap_far_above_the_noise_is_believed_whatever_the_network_says():
     torch.nn.init.constant_(net.layers[-1].bias, -15.0)  # says: no tap is there
     h = response(52, np.array([0.0, 9.0])).sum(1).astype(np.complex64)[None]
     found = NeuralEstimator.of(net).estimate(Observation(h, np.array([0.01], np.float32)))
-    assert np.mean(np.abs(found.h - h) ** 2) < 0.05 * np.mean(np.abs(h) ** 2)
+    assert np.mean(np.abs(found.h_hat - h) ** 2) < 0.05 * np.mean(np.abs(h) ** 2)
 
 
 def test_a_channel_that_no_taps_can_make_falls_back_to_ls(rng):
     net = DelayGate()
     ls = response(52, np.array([30.0])).sum(1).astype(np.complex64)[None]
     found = NeuralEstimator.of(net).estimate(Observation(ls, np.array([1e-3], np.float32)))
-    np.testing.assert_allclose(found.h, ls, atol=0.02)
+    np.testing.assert_allclose(found.h_hat, ls, atol=0.02)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 6])
@@ -154,7 +156,7 @@ def test_the_demapper_of_feedback_is_exact_without_prior_knowledge_and_extrinsic
     from wireless.ofdm.receiver.demappers import Exact
 
     b = burst(rng, packets=4)
-    y, h, noise = b.y[..., :48], b.seen.ls[:, :48], np.repeat(b.seen.noise[:, None], 48, axis=1)
+    y, h, noise = b.y[..., :48], b.observation.ls[:, :48], np.repeat(b.observation.noise_var[:, None], 48, axis=1)
     y, h = np.ascontiguousarray(y), np.ascontiguousarray(h)
     nothing = np.zeros((4, 10, 192), np.float32)
     alone = demap(y, h, noise, nothing, 4)
@@ -189,7 +191,7 @@ def test_posteriors_say_what_shape_they_need():
 def test_soft_feedback_beats_one_pass_on_the_same_packets(rng):
     b = burst(rng, packets=200, ebn0_db=9.0)
     wrong = [
-        np.mean(receiver.receive(b.seen, b.y, RATES[24], 954).bits != b.bits)
+        np.mean(receiver.receive(b.observation, b.y, RATES[24], 954).bits != b.bits)
         for receiver in (TurboReceiver(FixedDelays()), TurboReceiver(FixedDelays(), passes=0), Receiver("lmmse-robust"))
     ]
     assert wrong[0] < wrong[1] < wrong[2]
@@ -199,7 +201,7 @@ def test_soft_feedback_beats_one_pass_on_the_same_packets(rng):
 def test_soft_feedback_decodes_every_rate_without_noise(mbps, rng):
     b = burst(rng, packets=4, ebn0_db=40.0, mbps=mbps)
     n = 10 * RATES[mbps].info - 6
-    assert np.array_equal(TurboReceiver(FixedDelays()).decide(b.seen, b.y, RATES[mbps], n), b.bits)
+    assert np.array_equal(TurboReceiver(FixedDelays()).decide(b.observation, b.y, RATES[mbps], n), b.bits)
 
 
 def test_the_first_guess_inverts_the_code_and_its_syndrome_is_zero(rng):
@@ -207,7 +209,7 @@ def test_the_first_guess_inverts_the_code_and_its_syndrome_is_zero(rng):
     assert product(a, GENERATORS[0]) ^ product(b, GENERATORS[1]) == 1
     bits = rng.integers(0, 2, (5, 80)).astype(np.uint8)
     coded = torch.from_numpy(encode(bits))
-    assert np.array_equal(guess(coded[:, 0::2], coded[:, 1::2]).numpy(), bits)
+    assert np.array_equal(initial_decision(coded[:, 0::2], coded[:, 1::2]).numpy(), bits)
     assert (features(2.0 * coded - 1)[:, 2] == -1).all()
 
 

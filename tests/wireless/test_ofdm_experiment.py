@@ -10,8 +10,8 @@ from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.compression.complexity import table
 from wireless.ofdm.experiment.page import FILES
 from wireless.ofdm.experiment.run import CHANNELS, OFDM, OFDMSettings
-from wireless.ofdm.link.errors import BURST, errors
-from wireless.ofdm.link.rates import ber, cut, main_points, over_packets, over_seeds, pooled, ratio
+from wireless.ofdm.link.errors import BATCH, errors
+from wireless.ofdm.link.rates import ber, main_points, mean_reduction, over_packets, over_seeds, pooled, ratio
 from wireless.ofdm.link.simulation import Link
 from wireless.ofdm.neural import DelayGate
 from wireless.ofdm.receiver.chain import Receiver
@@ -109,17 +109,17 @@ def point(**groups):
 def test_figures_by_hand():
     points = [point(a=[10, 10], b=[20, 20]), point(a=[1, 2], b=[6, 6])]
     assert ber(points[0], "a") == 0.02
-    assert cut("a", "b")(ber, points) == pytest.approx((0.5 + 0.75) / 2)
+    assert mean_reduction("a", "b")(ber, points) == pytest.approx((0.5 + 0.75) / 2)
     assert ratio("a", "b")(ber, points) == pytest.approx(math.sqrt(0.5 * 0.25))
-    assert math.isnan(cut("a", "b")(ber, [point(a=[0], b=[0])]))
+    assert math.isnan(mean_reduction("a", "b")(ber, [point(a=[0], b=[0])]))
 
 
 def test_a_bootstrap_keeps_pairs_together():
     rng = np.random.default_rng(1)
     b = rng.integers(1, 200, 50)
-    it = over_packets(cut("a", "b"), [point(a=(b // 2 * 1).tolist(), b=(b // 2 * 2).tolist())])
+    it = over_packets(mean_reduction("a", "b"), [point(a=(b // 2 * 1).tolist(), b=(b // 2 * 2).tolist())])
     assert it.low == it.value == it.high == pytest.approx(0.5)
-    noisy = over_packets(cut("a", "b"), [point(a=rng.permutation(b).tolist(), b=b.tolist())])
+    noisy = over_packets(mean_reduction("a", "b"), [point(a=rng.permutation(b).tolist(), b=b.tolist())])
     assert noisy.low < 0 < noisy.high
 
 
@@ -127,7 +127,9 @@ def test_pooling_adds_packets_of_all_seeds(whole):
     [both], [one] = pooled([*whole, *whole], main_points), pooled(whole, main_points)
     assert both["bits"] == 2 * one["bits"]
     assert both["bit_errors"]["ours"] == 2 * one["bit_errors"]["ours"]
-    assert over_seeds(cut("ours", "hard"), whole, main_points).value == cut("ours", "hard")(ber, main_points(whole[0]))
+    assert over_seeds(mean_reduction("ours", "hard"), whole, main_points).value == mean_reduction("ours", "hard")(
+        ber, main_points(whole[0])
+    )
 
 
 def test_the_cost_table_counts_the_networks_as_they_are(whole):
@@ -150,7 +152,7 @@ def test_a_point_ends_once_every_receiver_has_lost_enough():
     assert counted["bits"] == 954 * counted["packets"]
     again = errors(Link(ExponentialFading()), receivers, 8.0, counted["packets"], np.random.default_rng(0))
     assert again == counted
-    before = errors(Link(ExponentialFading()), receivers, 8.0, counted["packets"] - BURST, np.random.default_rng(0))
+    before = errors(Link(ExponentialFading()), receivers, 8.0, counted["packets"] - BATCH, np.random.default_rng(0))
     assert before["packet_errors"]["perfect"] < 30 <= before["packet_errors"]["ls"]
 
 

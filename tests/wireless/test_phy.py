@@ -78,7 +78,7 @@ def test_puncturing_takes_the_bits_that_the_standard_names():
     assert puncture(named[:, :4], (2, 3)).tolist() == [[0, 1, 2]]
     assert puncture(named[:, :6], (3, 4)).tolist() == [[0, 1, 2, 5]]
     assert puncture(named[:, :10], (5, 6)).tolist() == [[0, 1, 2, 5, 6, 9]]
-    with pytest.raises(ValueError, match="5 bits are no multiple of 6, the period at code rate 3/4"):
+    with pytest.raises(ValueError, match="5 bits are not a multiple of 6, the puncturing period at code rate 3/4"):
         puncture(named[:, :5], (3, 4))
     with pytest.raises(ValueError, match="code rate 7/8 is not one of 1/2, 2/3, 3/4, 5/6"):
         depuncture(named, (7, 8))
@@ -116,7 +116,7 @@ def test_constellation_of_the_standard():
     assert points(6)[0b010101] == pytest.approx((-1 + 5j) / np.sqrt(42))
     with pytest.raises(ValueError, match="bits=3 per subcarrier"):
         points(3)
-    with pytest.raises(ValueError, match="7 code bits are no multiple of the 2 bits of a point"):
+    with pytest.raises(ValueError, match="7 code bits are not a multiple of 2, the bits of a constellation point"):
         modulate(np.zeros((1, 1, 7), np.uint8), 2)
 
 

@@ -44,7 +44,9 @@ def test_how_loud_a_recording_is_does_not_matter(known, rng):
 def test_estimators_by_name_beat_ls():
     names = ("ls", "neural", "neural-5k", "dense")
     receivers = [receiver(name) for name in names]
-    wrong = [tally.ber for tally in compare(Link(ExponentialFading()), receivers, 10.0, 600, np.random.default_rng(7))]
+    wrong = [
+        counts.ber for counts in compare(Link(ExponentialFading()), receivers, 10.0, 600, np.random.default_rng(7))
+    ]
     assert max(wrong[1:]) < 0.75 * wrong[0]
 
 
@@ -70,7 +72,7 @@ def test_a_legacy_receiver_loads_no_torch(python):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_says_from_which_seed_and_commit_it_comes(name, tmp_path):
-    data = pretrained.kept(name)
+    data = pretrained.weights_file(name)
     assert len(data) < 220_000
     (tmp_path / "a.safetensors").write_bytes(data)
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
@@ -94,11 +96,11 @@ def test_the_same_seed_makes_the_same_files():
 @pytest.mark.slow
 def test_the_command_makes_the_file_that_is_kept():
     """Other processors round otherwise: the estimates agree, not every bit of the weights."""
-    kept = from_bytes(DelayGate(), pretrained.kept("neural"))
+    kept = from_bytes(DelayGate(), pretrained.weights_file("neural"))
     made = train_estimator(torch.Generator().manual_seed(0))
-    seen = Link(ExponentialFading()).packets(10.0, 200, np.random.default_rng(0)).seen
-    one, two = (NeuralEstimator.of(net).estimate(seen).h for net in (kept, made))
-    assert np.mean(np.abs(one - two) ** 2) < 1e-3 * np.mean(np.abs(one - seen.truth.h) ** 2)
+    observation = Link(ExponentialFading()).packets(10.0, 200, np.random.default_rng(0)).observation
+    one, two = (NeuralEstimator.of(net).estimate(observation).h_hat for net in (kept, made))
+    assert np.mean(np.abs(one - two) ** 2) < 1e-3 * np.mean(np.abs(one - observation.truth.h) ** 2)
 
 
 def test_the_command_needs_a_folder(python):

@@ -13,8 +13,8 @@ from wireless.ofdm.receiver import fused
 from wireless.ofdm.receiver.chain import DECODERS, DEMAPPERS, ESTIMATORS, Receiver
 from wireless.ofdm.receiver.decoders import HardViterbi, SoftViterbi
 from wireless.ofdm.receiver.demappers import Exact, Hard, MaxLog
-from wireless.ofdm.receiver.estimators import LS, Channel, Observation, PerfectCSI, RobustLMMSE
-from wireless.ofdm.receiver.feedback import observe_again, remap
+from wireless.ofdm.receiver.estimators import LS, ChannelEstimate, Observation, PerfectCSI, RobustLMMSE
+from wireless.ofdm.receiver.feedback import decision_directed_update, reencode
 
 EVERY_RATE = (*RATES.values(), *MCS)
 LEGACY_ESTIMATORS = ("ls", "dft", "lmmse-robust", "lmmse-genie", "perfect")
@@ -29,7 +29,7 @@ def burst(rate=RATES[24], ebn0_db=10.0, packets=40, seed=1, symbols=10):
 
 
 def receive(receiver, arrived, rate=RATES[24]):
-    return receiver.receive(arrived.seen, arrived.y, rate, arrived.bits.shape[1])
+    return receiver.receive(arrived.observation, arrived.y, rate, arrived.bits.shape[1])
 
 
 @pytest.mark.parametrize("decoder", ["hard-viterbi", "soft-viterbi"])
@@ -49,7 +49,9 @@ def test_every_rate_decodes_clean_packets(rate, passes):
     arrived = burst(rate, 70.0)
     receiver = Receiver("lmmse-robust", passes=passes)
     np.testing.assert_array_equal(receive(receiver, arrived, rate).bits, arrived.bits)
-    np.testing.assert_array_equal(receiver.decide(arrived.seen, arrived.y, rate, arrived.bits.shape[1]), arrived.bits)
+    np.testing.assert_array_equal(
+        receiver.decide(arrived.observation, arrived.y, rate, arrived.bits.shape[1]), arrived.bits
+    )
 
 
 @pytest.mark.parametrize("rate", EVERY_RATE, ids=by_name)
@@ -59,7 +61,7 @@ def test_fused_kernels_decide_as_the_blocks_do(rate):
     receiver, n = Receiver("lmmse-robust"), arrived.bits.shape[1]
     blocks = receive(receiver, arrived, rate).bits
     assert (blocks != arrived.bits).any()
-    different = (receiver.decide(arrived.seen, arrived.y, rate, n) != blocks).any(1)
+    different = (receiver.decide(arrived.observation, arrived.y, rate, n) != blocks).any(1)
     assert different.mean() <= 0.02
 
 
@@ -67,10 +69,10 @@ def test_fused_kernels_decide_as_the_blocks_do(rate):
 def test_fused_kernels_send_as_the_blocks_do(rng, rate):
     bits = rng.integers(0, 2, (5, 3 * rate.info)).astype(np.uint8)
     h = (rng.normal(size=(5, rate.data + 4)) + 1j).astype(np.complex64)
-    y = fused.arrive(bits, h, 0.0, rate, rng)
-    data = grid.data_places(rate.ht)
-    np.testing.assert_allclose(y[..., data], h[:, None, data] * remap(bits, rate), rtol=1e-5)
-    pilots = grid.pilot_places(rate.ht)
+    y = fused.transmit_and_fade(bits, h, 0.0, rate, rng)
+    data = grid.data_positions(rate.ht)
+    np.testing.assert_allclose(y[..., data], h[:, None, data] * reencode(bits, rate), rtol=1e-5)
+    pilots = grid.pilot_positions(rate.ht)
     np.testing.assert_allclose(y[..., pilots], np.repeat(h[:, None, pilots], 3, axis=1), rtol=1e-5)
 
 
@@ -82,9 +84,13 @@ def test_packets_do_not_know_one_another(receiver, threads):
     receiver = Receiver(receiver.estimator, receiver.demapper, decoder, receiver.passes)
     together = receive(receiver, arrived).bits
     for k in (0, 31, 32, 34):
-        seen = arrived.seen
-        truth = type(seen.truth)(seen.truth.h[k : k + 1], seen.truth.power[k : k + 1], seen.truth.delay)
-        alone = Observation(seen.ls[k : k + 1], seen.noise[k : k + 1], seen.looks, truth)
+        observation = arrived.observation
+        truth = type(observation.truth)(
+            observation.truth.h[k : k + 1], observation.truth.power[k : k + 1], observation.truth.delay
+        )
+        alone = Observation(
+            observation.ls[k : k + 1], observation.noise_var[k : k + 1], observation.training_symbols, truth
+        )
         np.testing.assert_array_equal(
             receiver.receive(alone, arrived.y[k : k + 1], RATES[24], 954).bits[0], together[k]
         )
@@ -98,12 +104,12 @@ def test_the_code_may_end_before_the_last_symbol(rng, rate):
     bits[:, end - 6 : end] = 0
     h = np.ones((200, rate.data + 4), np.complex64)
     for n0 in (0.001, 0.3):
-        y = fused.arrive(bits, h, n0, rate, rng)
-        seen = Observation(h, np.full(200, n0, np.float32))
-        received = Receiver().receive(seen, y, rate, end - 6, end)
+        y = fused.transmit_and_fade(bits, h, n0, rate, rng)
+        observation = Observation(h, np.full(200, n0, np.float32))
+        received = Receiver().receive(observation, y, rate, end - 6, end)
         known = SoftViterbi().decode(received.llr[:, : 2 * end], end)[:, :-6]
         np.testing.assert_array_equal(received.bits, known)
-        again = Receiver(passes=1).receive(seen, y, rate, end - 6, end).bits
+        again = Receiver(passes=1).receive(observation, y, rate, end - 6, end).bits
         assert (n0 > 0.1) == (received.bits != bits[:, : end - 6]).any() == (again != bits[:, : end - 6]).any()
 
 
@@ -114,9 +120,9 @@ class Listening:
     heard: list
     name = "listening"
 
-    def estimate(self, seen: Observation) -> Channel:
-        self.heard.append(seen.looks)
-        return RobustLMMSE().estimate(seen)
+    def estimate(self, observation: Observation) -> ChannelEstimate:
+        self.heard.append(observation.training_symbols)
+        return RobustLMMSE().estimate(observation)
 
 
 def test_every_pass_counts_the_symbols_once():
@@ -130,15 +136,15 @@ def test_right_decisions_are_training_symbols(rng, rate):
     """Sent points are known: the error has the variance N0 / (looks + symbols), but for |x|^2 around its mean."""
     bits = rng.integers(0, 2, (3000, 10 * rate.info)).astype(np.uint8)
     h = np.exp(2j * np.pi * rng.random((3000, 52))).astype(np.complex64)
-    y = fused.arrive(bits, h, 0.3, rate, rng)
+    y = fused.transmit_and_fade(bits, h, 0.3, rate, rng)
     error = rng.normal(size=(3000, 52, 2)) @ [1, 1j] * np.sqrt(0.15 / 2)
-    seen = Observation((h + error).astype(np.complex64), np.full(3000, 0.3, np.float32))
-    again = observe_again(seen, y, remap(bits, rate), grid.data_places())
-    assert again.looks == 12
+    observation = Observation((h + error).astype(np.complex64), np.full(3000, 0.3, np.float32))
+    again = decision_directed_update(observation, y, reencode(bits, rate), grid.data_positions())
+    assert again.training_symbols == 12
     squared = (np.abs(again.ls - h) ** 2).mean(0)
-    np.testing.assert_allclose(squared[grid.pilot_places()], 0.3 / 12, rtol=0.1)
+    np.testing.assert_allclose(squared[grid.pilot_positions()], 0.3 / 12, rtol=0.1)
     # E 1 / (2 + sum |x|^2) is a little more than 1 / 12 where |x|^2 varies: 1 + var / 12^2 at most 1.05.
-    np.testing.assert_allclose(squared[grid.data_places()].mean(), 0.3 / 12, rtol=0.06)
+    np.testing.assert_allclose(squared[grid.data_positions()].mean(), 0.3 / 12, rtol=0.06)
 
 
 def test_feedback_helps_and_more_passes_add_no_noise():
@@ -174,9 +180,9 @@ class Halved:
 
     name = "halved"
 
-    def estimate(self, seen: Observation) -> Channel:
-        channel = RobustLMMSE().estimate(seen)
-        return Channel(channel.h / 2, channel.variance)
+    def estimate(self, observation: Observation) -> ChannelEstimate:
+        channel = RobustLMMSE().estimate(observation)
+        return ChannelEstimate(channel.h_hat / 2, channel.err_var)
 
 
 def test_any_object_with_the_protocol_will_do():

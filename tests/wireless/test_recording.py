@@ -91,9 +91,9 @@ def test_a_cut_or_clipped_file_is_read_with_a_warning(frame, tmp_path):
     data, samples = frame
     path = tmp_path / "a.cs16"
     path.write_bytes(integers(samples).tobytes() + b"abc")
-    cut = read(path)
-    assert cut.warnings == (f"{path} is truncated: its last 3 bytes are no whole sample",)
-    assert decode(cut.samples)[0].psdu == data
+    truncated = read(path)
+    assert truncated.warnings == (f"{path} is truncated: its last 3 bytes are not a complete sample",)
+    assert decode(truncated.samples)[0].psdu == data
     np.clip(integers(samples, "<i4", 6 * 32767), -32768, 32767).astype("<i2").tofile(path)
     [warning] = read(path).warnings
     assert f"{path} is saturated in places: " in warning
@@ -108,15 +108,19 @@ BAD = {
     "zeros as floats": ("cf32", bytes(8 * SIZE), f"all {SIZE} samples are zero"),
     "constant": ("cs16", b"\x01\x02\x03\x04" * SIZE, f"all {SIZE} samples are the same"),
     "saturated": ("cs16", np.where(NOISE > 0, 32767, -32768).astype("<i2").tobytes(), "is saturated: 100% of its"),
-    "NaN": ("cf32", np.where(NOISE > 600, np.nan, NOISE).astype("<f4").tobytes(), "values not finite"),
+    "NaN": ("cf32", np.where(NOISE > 600, np.nan, NOISE).astype("<f4").tobytes(), "values are not finite"),
     "infinite": (
         "cf32",
         np.where(np.arange(SIZE) == 6, np.inf, NOISE).astype("<f4").tobytes(),
-        "sample 3 is inf, of 1",
+        "sample 3 is inf; 1 values are",
     ),
-    "integers as floats": ("cf32", NOISE.astype("<i2").tobytes(), "is it --format cs16?"),
-    "floats as integers": ("cs16", NOISE.astype("<f4").tobytes(), "are floats of usual size, try --format cf32"),
-    "text": ("cf32", b"time,I,Q\n" * 90, "is it --format cs16?"),
+    "integers as floats": ("cf32", NOISE.astype("<i2").tobytes(), "try --format cs16"),
+    "floats as integers": (
+        "cs16",
+        NOISE.astype("<f4").tobytes(),
+        "floats of plausible size, try --format cf32",
+    ),
+    "text": ("cf32", b"time,I,Q\n" * 90, "try --format cs16"),
 }
 
 
@@ -134,13 +138,15 @@ def test_bad_files_have_a_word(form, content, message, tmp_path):
 def test_format_and_rate_must_be_known(tmp_path):
     path = tmp_path / "a.dat"
     with pytest.raises(
-        ValueError, match=r"a\.dat: format is not told by its name; it must be one of cs16, cf32, sigmf"
+        ValueError, match=r"a\.dat: format does not follow from its name; it must be one of cs16, cf32, sigmf"
     ):
         read(path)
     with pytest.raises(ValueError, match="format 'wav' is unknown; it must be one of"):
         read(path, "wav")
     for rate in (0.0, -1.0, 1e6, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match=r"rate=\S+: must be between 2e\+07, the width of a channel, and 1e\+09"):
+        with pytest.raises(
+            ValueError, match=r"rate=\S+: must be between 2e\+07, the bandwidth of a channel, and 1e\+09"
+        ):
             read(path, "cs16", rate)
     with pytest.raises(FileNotFoundError):
         read(path, "cs16")
@@ -149,11 +155,11 @@ def test_format_and_rate_must_be_known(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"core:datatype": "rf32_le"}, "core:datatype 'rf32_le' cannot be read; it must be one of ci8, cu8, ci16_le"),
-        ({"core:datatype": 5}, "core:datatype 5 cannot be read"),
+        ({"core:datatype": "rf32_le"}, "core:datatype 'rf32_le' is not supported; it must be one of ci8, cu8, ci16_le"),
+        ({"core:datatype": 5}, "core:datatype 5 is not supported"),
         ({"core:sample_rate": 1e6}, r"core:sample_rate 1000000.0 must be between 2e\+07 and 1e\+09"),
         ({"core:sample_rate": "fast"}, "core:sample_rate 'fast' must be between"),
-        ({"core:num_channels": 2}, "core:num_channels is 2; recordings of one channel are read"),
+        ({"core:num_channels": 2}, "core:num_channels is 2; only recordings of one channel are supported"),
     ],
 )
 def test_bad_metadata_has_a_word(fields, message, frame, tmp_path):
@@ -165,12 +171,14 @@ def test_bad_metadata_has_a_word(fields, message, frame, tmp_path):
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"global": 3}', '{"global": {}}', '"a"', "null"])
 def test_metadata_that_is_none_has_a_word(text, tmp_path):
     (tmp_path / "a.sigmf-meta").write_text(text)
-    with pytest.raises(ValueError, match=r"a\.sigmf-meta is no SigMF metadata: "):
+    with pytest.raises(ValueError, match=r"a\.sigmf-meta is not valid SigMF metadata: "):
         read(tmp_path / "a.sigmf-meta")
 
 
 def test_metadata_and_words_must_agree(frame, tmp_path):
-    with pytest.raises(ValueError, match=r"--rate 2\.5e\+07: .*a\.sigmf-meta says 2e\+07; leave one out"):
+    with pytest.raises(
+        ValueError, match=r"--rate 2\.5e\+07 contradicts .*a\.sigmf-meta, which states 2e\+07; omit --rate"
+    ):
         read(sigmf(tmp_path, frame[1]), rate=25e6)
 
 
@@ -238,8 +246,8 @@ def test_recordings_of_an_access_point(name, counts, recordings):
     frames = decode(read(path, "cs16").samples)
     assert all(frame.fcs_ok and not frame.error for frame in frames)
     assert {frame.mpdus[0].header.transmitter for frame in frames if frame.length > 32} == {"e8:de:27:90:6e:42"}
-    seen = [(frame.mpdus[0].header.type, frame.length, frame.rate.name) for frame in frames]
-    assert {each: seen.count(each) for each in seen} == counts
+    types = [(frame.mpdus[0].header.type, frame.length, frame.rate.name) for frame in frames]
+    assert {each: types.count(each) for each in types} == counts
     assert {frame.mpdus[0].header.transmitter for frame in frames} == {
         "e8:de:27:90:6e:42",
         None,

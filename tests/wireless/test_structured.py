@@ -100,10 +100,10 @@ def test_with_every_unit_gone_estimates_and_files_stay_finite():
     z = rounded(torch.cat([p.detach().flatten() for p in small.parameters()])[:, None], menu)
     assert torch.equal(unpack(pack(z, menu, small), 4, small), z)
     torch.nn.utils.vector_to_parameters(z[:, 0], small.parameters())
-    seen = Link(ExponentialFading()).packets(10.0, 3, np.random.default_rng(0)).seen
-    channel = NeuralEstimator.of(small).estimate(seen)
-    assert np.isfinite(channel.h).all()
-    assert np.isfinite(channel.variance).all()
+    observation = Link(ExponentialFading()).packets(10.0, 3, np.random.default_rng(0)).observation
+    channel = NeuralEstimator.of(small).estimate(observation)
+    assert np.isfinite(channel.h_hat).all()
+    assert np.isfinite(channel.err_var).all()
 
 
 @pytest.mark.parametrize("build", [ContextNet, lambda: SyndromeNet(width=4, depth=1)])

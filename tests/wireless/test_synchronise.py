@@ -5,7 +5,7 @@ import pytest
 from radio import on_air
 
 from wireless.ofdm.phy import grid
-from wireless.ofdm.recordings.synchronisation import EARLY, find, turned
+from wireless.ofdm.recordings.synchronisation import EARLY, derotated, find
 from wireless.ofdm.recordings.tracking import track
 
 
@@ -58,14 +58,14 @@ def test_a_weak_frame_after_a_strong_one_is_found(rng):
 
 def test_turning_back_is_the_same_in_pieces(rng):
     samples = rng.normal(size=(300, 2)).astype(np.float32).view(np.complex64)[:, 0]
-    whole = turned(samples, 50, 200, 0.0123, 50)
+    whole = derotated(samples, 50, 200, 0.0123, 50)
     assert (
         np.abs(
-            np.concatenate([turned(samples, 50, 80, 0.0123, 50), turned(samples, 130, 120, 0.0123, 50)]) - whole
+            np.concatenate([derotated(samples, 50, 80, 0.0123, 50), derotated(samples, 130, 120, 0.0123, 50)]) - whole
         ).max()
         < 1e-5
     )
-    straight = turned(np.exp(2j * np.pi * 0.0123 * np.arange(300)).astype(np.complex64), 0, 300, 0.0123)
+    straight = derotated(np.exp(2j * np.pi * 0.0123 * np.arange(300)).astype(np.complex64), 0, 300, 0.0123)
     assert np.abs(straight - 1).max() < 1e-4
 
 
@@ -81,11 +81,11 @@ def test_phase_and_slope_are_followed(ht, snr_db, rng):
     turning = np.exp(1j * (phase + 1.2e-4 * (n + 2) * k))
     x = np.where(rng.integers(0, 2, (symbols, len(k))), 1, -1)
     pilots = grid.pilots(1, symbols, ht)
-    x[:, grid.pilot_places(ht)] = pilots
+    x[:, grid.pilot_positions(ht)] = pilots
     y = h * x * turning + np.sqrt(noise / 2) * rng.normal(size=(symbols, len(k), 2)).view(np.complex128)[..., 0]
-    still = track(y.astype(np.complex64), h, pilots, noise, 2.0, ht)
-    x[:, grid.pilot_places(ht)] = 1
-    left = np.angle(np.mean((still * x.conj() * h.conj()).reshape(30, 10, -1), axis=1))
+    tracked = track(y.astype(np.complex64), h, pilots, noise, 2.0, ht)
+    x[:, grid.pilot_positions(ht)] = 1
+    left = np.angle(np.mean((tracked * x.conj() * h.conj()).reshape(30, 10, -1), axis=1))
     # Means over ten symbols: noise leaves sqrt(N0 / 20) radians.
     assert np.sqrt(np.mean(left**2)) < 1.6 * np.sqrt(noise / 20) + 0.02
 

@@ -8,8 +8,8 @@ from shared.weights.files import from_bytes, to_bytes
 from wireless.ofdm.neural import ContextNet, DelayGate, DenseNet, NeuralEstimator, SyndromeNet
 from wireless.ofdm.neural.decoder import CODES
 from wireless.ofdm.training.blocks import (
-    GROWING,
-    curriculum,
+    GROWING_MEMORY,
+    code_and_noise,
     dense_loss,
     estimator_loss,
     fading,
@@ -32,7 +32,7 @@ def behind(generator, schedule):
 
 
 def growing(generator, schedule):
-    return train_decoder(generator, schedule, lessons=GROWING)
+    return train_decoder(generator, schedule, curriculum=GROWING_MEMORY)
 
 
 def flat(net):
@@ -73,13 +73,13 @@ def test_training_the_dense_estimator_lowers_its_loss_and_learns_how_wrong_it_is
 
 
 def test_the_curriculum_grows_in_memory_and_from_few_errors_to_many_in_each_lesson():
-    plan = curriculum(GROWING, 50)
-    assert [sum(code == CODES[length] for code, _ in plan) for length, _ in GROWING] == [10, 10, 30]
+    plan = code_and_noise(GROWING_MEMORY, 50)
+    assert [sum(code == CODES[length] for code, _ in plan) for length, _ in GROWING_MEMORY] == [10, 10, 30]
     assert [code for code, _ in plan] == sorted((code for code, _ in plan), key=list(CODES.values()).index)
     lesson = [db for code, db in plan if code == CODES[7]]
     assert lesson == sorted(lesson, reverse=True)
     assert lesson[14] == lesson[-1] == 1.0 < lesson[0]
-    assert len(curriculum(GROWING, 3)) == 3
+    assert len(code_and_noise(GROWING_MEMORY, 3)) == 3
 
 
 def test_the_ls_of_training_has_half_the_noise_of_a_symbol():
@@ -95,9 +95,9 @@ def test_the_curriculum_makes_wrong_signs_exactly_where_llrs_point_to_one():
 
 
 def test_progress_is_reported():
-    seen = []
-    train_estimator(seeded(), Schedule(steps=100, batch=8), progress=lambda *said: seen.append(said))
-    assert seen == [(50, 100, "training the estimator"), (100, 100, "training the estimator")]
+    calls = []
+    train_estimator(seeded(), Schedule(steps=100, batch=8), progress=lambda *said: calls.append(said))
+    assert calls == [(50, 100, "training the estimator"), (100, 100, "training the estimator")]
 
 
 def test_divergence_says_where():

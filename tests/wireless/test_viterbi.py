@@ -110,8 +110,8 @@ def test_ten_bits_keep_faded_subcarriers():
     """64-QAM at rate 5/6 lives on the weakest LLRs of a packet: with eight bits it loses four times the packets."""
     link = Link(ExponentialFading(), Receiver("perfect"), MCS[7], symbols=4)
     burst = link.packets(24.0, 400, np.random.default_rng(1))
-    received = link.receiver.receive(burst.seen, burst.y, MCS[7], link.bits_each)
-    exact = plain_viterbi(received.llr.astype(float))[:, : link.bits_each]
+    received = link.receiver.receive(burst.observation, burst.y, MCS[7], link.bits_per_packet)
+    exact = plain_viterbi(received.llr.astype(float))[:, : link.bits_per_packet]
     lost = [(decided != burst.bits).any(1).sum() for decided in (received.bits, exact)]
     assert lost[0] <= lost[1] + 4
 
@@ -134,7 +134,7 @@ def test_nothing_known_is_no_error():
 
 
 def test_an_odd_number_of_llrs_is_refused():
-    with pytest.raises(ValueError, match=r"LLRs have the shape \(3, 7\): needs \(batch, 2n\)"):
+    with pytest.raises(ValueError, match=r"LLRs have the shape \(3, 7\): the decoder needs \(batch, 2n\)"):
         viterbi.decode(np.zeros((3, 7), np.int8))
 
 
@@ -155,5 +155,7 @@ def test_sionnas_decoder_makes_the_same_errors(rng):
 
 
 def test_integers_beyond_the_limit_are_refused():
-    with pytest.raises(ValueError, match=r"LLRs reach from -600 to 3: integers must lie within \+-511; pass floats"):
+    with pytest.raises(
+        ValueError, match=r"integer LLRs reach from -600 to 3: they must lie within \+-511; pass floats"
+    ):
         viterbi.decode(np.array([[-600, 3]], np.int16))

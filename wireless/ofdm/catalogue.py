@@ -1,4 +1,4 @@
-"""Every receiver block by name, legacy and neural: one place that knows both."""
+"""Every receiver block by name, legacy and neural."""
 
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -12,7 +12,7 @@ from wireless.ofdm.receiver.estimators import Estimator
 
 
 def _pretrained() -> ModuleType:
-    """Imported when a neural block is asked for: a legacy receiver does not wait for torch."""
+    """Imported on first use, so that a legacy receiver does not import torch."""
     from wireless.ofdm.neural import pretrained
 
     return pretrained
@@ -37,7 +37,7 @@ DECODERS: Final[Mapping[str, Callable[[], Decoder]]] = {
 def receiver(
     estimator: str = "ls", demapper: str = "max-log", decoder: str = "soft-viterbi", passes: int = 0
 ) -> Receiver:
-    """A receiver of blocks by name. Raises `ValueError`, with the names there are, for an unknown one.
+    """A receiver of blocks by name. Raises `ValueError`, with a list of the names, for an unknown one.
 
     >>> receiver("neural", passes=1).estimator.name
     'neural'

@@ -1,1 +1,1 @@
-"""What happens to a waveform on its way: fading, noise, front ends."""
+"""Models of what distorts a waveform: multipath fading, noise, and the front ends of radios."""

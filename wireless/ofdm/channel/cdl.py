@@ -1,4 +1,4 @@
-"""Clustered delay lines: 3GPP's channel models with a direction for every ray, as one antenna receives them."""
+"""Clustered delay lines: 3GPP's channel models with a direction for every ray, for a single receive antenna."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -18,13 +18,13 @@ MODELS = ("A", "B", "C", "D", "E")
 class CDL(AbstractChannel):
     """The clustered delay lines A to E of 3GPP TR 38.901 (section 7.7.1), from Sionna's tables, at a scaled rms delay.
 
-    Twenty rays of equal power and random phase arrive in each cluster; D and E have a line of sight besides. Between
-    vertical antennas without direction a ray has no other gain than its phase (7.5-22), so that its polarisation and
-    direction of departure drop out. With `doppler_hz`, the receiver moves horizontally to a random side, and a ray from
-    the direction r turns by `doppler_hz` times the part of r along the way (7.5-25).
+    Each cluster has twenty rays of equal power and random phase; D and E have a line of sight too. Between vertical
+    omnidirectional antennas the gain of a ray is its phase alone (7.5-22), so polarisation and direction of departure
+    drop out. With `doppler_hz`, the receiver moves horizontally in a random direction, and a ray from the direction r
+    has the Doppler shift `doppler_hz` times the component of r along the movement (7.5-25).
 
-    Sionna's delays, powers and angles, our draws: one generator decides everything. Raises ValueError for another
-    model and ImportError without Sionna.
+    Delays, powers and angles come from Sionna; the random numbers all come from one generator of ours. Raises
+    ValueError for another model and ImportError without Sionna.
     """
 
     model: str = "A"
@@ -36,7 +36,7 @@ class CDL(AbstractChannel):
         moving = f"-{self.doppler_hz:g}hz" if self.doppler_hz else ""
         return f"cdl-{self.model.lower()}-{self.rms_ns:g}ns{moving}"
 
-    def draw(self, packets: int, rng: Generator) -> Paths:
+    def sample(self, packets: int, rng: Generator) -> Paths:
         rays = _rays(self.model)
         phase = np.exp(2j * np.pi * rng.random((packets, *rays.power.shape)))
         gain = (phase * np.sqrt(rays.power)).astype(np.complex64)
@@ -44,18 +44,18 @@ class CDL(AbstractChannel):
         power = np.repeat(rays.power.sum(1).astype(np.float32)[None], packets, axis=0)
         if not self.doppler_hz:
             return Paths(gain.sum(2), delay, power)
-        way = rng.uniform(0, 2 * np.pi, (packets, 1, 1))
-        along = rays.arrival[..., 0] * np.cos(way) + rays.arrival[..., 1] * np.sin(way)
+        heading = rng.uniform(0, 2 * np.pi, (packets, 1, 1))
+        along = rays.arrival[..., 0] * np.cos(heading) + rays.arrival[..., 1] * np.sin(heading)
         return Paths(gain, delay, power, (self.doppler_hz * along).astype(np.float32))
 
 
 class _Rays(NamedTuple):
     delay: NDArray[np.float64]
-    """(paths,), in units of the rms delay."""
+    """(paths,), in units of the rms delay spread."""
     power: NDArray[np.float64]
-    """(paths, rays); all together one."""
+    """(paths, rays); their sum is one."""
     arrival: NDArray[np.float64]
-    """Unit vectors (paths, rays, 3) towards where each ray comes from."""
+    """Unit vectors (paths, rays, 3) in the direction of arrival of each ray."""
 
 
 @cache
@@ -75,7 +75,7 @@ def _rays(model: str) -> _Rays:
     if table._has_los:
         k = float(table._k_factor)
         power, sight = power / (1 + k), np.array([k / (1 + k)])
-        # A path of its own at delay zero, of one ray: its other places hold rays without power.
+        # A separate path of one ray at delay zero; its other rays have no power.
         first = np.zeros((1, power.shape[1]))
         first[0, 0] = sight[0]
         power, delay = np.concatenate((first, power)), np.concatenate(([0.0], delay))

@@ -1,4 +1,4 @@
-"""The impairment set: radios drawn at random, each with its amplifier, oscillator, mixer and converter."""
+"""The impairment set: front ends with random parameters of amplifier, oscillator, mixer and converter."""
 
 from typing import cast
 
@@ -14,17 +14,17 @@ CONVERTER_BITS = (5, 7)
 OFFSET_HZ = 500.0
 
 
-def drawn(rng: Generator) -> tuple[Impairment, ...]:
-    """A radio of the impairment set, uniform in every range; its carrier offset and phase walk differ by packet.
+def random_front_end(rng: Generator) -> tuple[Impairment, ...]:
+    """A front end of the impairment set, uniform in every range; carrier offset and phase noise differ by packet.
 
-    Around a Rapp amplifier at 6 dB back-off and a 6-bit converter. The mixers' images are 24 dB below the signal and
-    less, where a good radio keeps them 30 dB below.
+    The ranges lie around a Rapp amplifier at 6 dB back-off and a 6-bit converter. At the ends of the ranges the
+    image of the mixer is 23 dB below the signal; good radios keep it 30 dB below.
     """
-    radio = (
+    front_end = (
         RappAmplifier(backoff_db=float(rng.uniform(*BACKOFF_DB))),
         PhaseNoise(linewidth_hz=float(rng.uniform(*LINEWIDTH_HZ))),
         CarrierOffset(hertz=(-OFFSET_HZ, OFFSET_HZ)),
         IQImbalance(gain_db=float(rng.uniform(*GAIN_DB)), phase_deg=float(rng.uniform(*PHASE_DEG))),
         ADC(bits=int(rng.integers(CONVERTER_BITS[0], CONVERTER_BITS[1] + 1))),
     )
-    return cast(tuple[Impairment, ...], radio)
+    return cast(tuple[Impairment, ...], front_end)

@@ -1,4 +1,4 @@
-"""What radios do to a waveform beside the channel: amplifier, oscillators, mixers and converters."""
+"""Impairments of radio front ends: amplifier, oscillators, mixers and converters."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Place = Literal["transmitter", "receiver"]
 
 
 class Impairment(Protocol):
-    """Changes a batch of waveforms (batch, N) at 20 MHz, at the transmitter or, after noise, at the receiver."""
+    """Distorts a batch of waveforms (batch, N) at 20 MHz, at the transmitter or, after noise, at the receiver."""
 
     place: Place
 
@@ -26,7 +26,7 @@ class Impairment(Protocol):
 class RappAmplifier:
     """`x / (1 + (|x| / A)^2p)^(1/2p)`: linear for small |x|, saturated at A, `backoff_db` above the rms of x.
 
-    A waveform's power falls by what is compressed. (Rapp 1991, *Effects of HPA-nonlinearity on a 4-DPSK/OFDM-signal
+    Compression lowers the power of a waveform. (Rapp 1991, *Effects of HPA-nonlinearity on a 4-DPSK/OFDM-signal
     for a digital sound broadcasting system*.)
     """
 
@@ -43,22 +43,22 @@ class RappAmplifier:
 
 @dataclass(frozen=True)
 class CarrierOffset:
-    """`x exp(j 2 pi f t)`, f uniform in a range, per packet: what a receiver's correction left of it."""
+    """`x exp(j 2 pi f t)`, f uniform in a range, per packet: the offset that remains after a receiver's correction."""
 
     hertz: tuple[float, float] = (-500.0, 500.0)
     place: Place = "receiver"
 
     def apply(self, x: NDArray[np.complex64], rng: Generator) -> NDArray[np.complex64]:
         f = rng.uniform(*self.hertz, (len(x), 1))
-        turn = np.exp(2j * np.pi * f / SAMPLE_RATE * np.arange(x.shape[1])).astype(np.complex64)
-        return np.asarray(x * turn)
+        rotation = np.exp(2j * np.pi * f / SAMPLE_RATE * np.arange(x.shape[1])).astype(np.complex64)
+        return np.asarray(x * rotation)
 
 
 @dataclass(frozen=True)
 class SamplingOffset:
     """The receiver's clock is slow by a number of parts per million, uniform in a range, per packet: x(n (1 + ppm)).
 
-    Band-limited interpolation by a sinc under a Hann window of 32 samples. The carrier's own offset is apart.
+    Band-limited interpolation by a sinc with a Hann window of 32 samples. The carrier offset is modelled separately.
     """
 
     ppm: tuple[float, float] = (-20.0, 20.0)
@@ -72,7 +72,7 @@ class SamplingOffset:
 
 @dataclass(frozen=True)
 class PhaseNoise:
-    """A free-running oscillator: its phase walks at random, by a variance of `2 pi linewidth t`."""
+    """A free-running oscillator: its phase is a random walk with variance `2 pi linewidth t`."""
 
     linewidth_hz: float = 100.0
     place: Place = "receiver"
@@ -85,10 +85,10 @@ class PhaseNoise:
 
 @dataclass(frozen=True)
 class IQImbalance:
-    """A mixer whose two arms differ: `mu x + nu conj(x)`, so that each subcarrier hears its mirror image.
+    """A mixer with mismatched branches: `mu x + nu conj(x)`, so that the mirror image leaks into each subcarrier.
 
-    With g the ratio of gains and phi the error of the quarter turn, `mu = (1 + g exp(-j phi)) / 2` and
-    `nu = (1 - g exp(j phi)) / 2`; the image is weaker by `|nu|^2 / |mu|^2`.
+    With g the ratio of gains and phi the error of the 90 degree phase, `mu = (1 + g exp(-j phi)) / 2` and
+    `nu = (1 - g exp(j phi)) / 2`; the image is `|nu|^2 / |mu|^2` of the signal.
     """
 
     gain_db: float = 0.5
@@ -97,7 +97,7 @@ class IQImbalance:
 
     @property
     def image(self) -> float:
-        """Power of the image over that of the signal."""
+        """Power of the image over the power of the signal."""
         mu, nu = self._mixture()
         return abs(nu) ** 2 / abs(mu) ** 2
 
@@ -107,13 +107,13 @@ class IQImbalance:
 
     def _mixture(self) -> tuple[complex, complex]:
         g, phi = 10 ** (self.gain_db / 20), math.radians(self.phase_deg)
-        turn = complex(math.cos(phi), -math.sin(phi))
-        return (1 + g * turn) / 2, (1 - g * turn.conjugate()) / 2
+        rotation = complex(math.cos(phi), -math.sin(phi))
+        return (1 + g * rotation) / 2, (1 - g * rotation.conjugate()) / 2
 
 
 @dataclass(frozen=True)
 class ADC:
-    """A converter of so many bits on each axis, clipped `headroom_db` above the rms of an axis.
+    """An analogue-to-digital converter of `bits` bits on each axis, clipped `headroom_db` above the rms of an axis.
 
     Levels lie in the middle of `2^bits` equal steps between the clipping points, so none is zero. For an input uniform
     over that range the signal is `6.02 bits` dB above the quantisation noise.

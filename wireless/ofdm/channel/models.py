@@ -1,6 +1,6 @@
-"""Channels: the law from which the paths between two antennas are drawn, and what they do to a waveform.
+"""Channel models: random paths between two antennas, and their effect on a waveform.
 
-All have mean power one. Delays are in samples of 50 ns and need not be whole.
+All models have mean power one. Delays are in samples of 50 ns, with fractions.
 """
 
 import abc
@@ -20,31 +20,31 @@ from wireless.ofdm.phy.grid import SAMPLE_RATE
 
 
 class Paths(NamedTuple):
-    """A draw for a batch of packets."""
+    """One realisation of a channel model for each packet of a batch."""
 
     gain: NDArray[np.complex64]
-    """(batch, paths); of moving ones (batch, paths, waves): the gain at time t is the sum of waves."""
+    """(batch, paths); with Doppler (batch, paths, waves), where the gain at time t is the sum over waves."""
     delay: NDArray[np.float32]
     """(paths,) in samples, from 0 upwards."""
     power: NDArray[np.float32]
-    """Mean power of each path, (batch, paths): the law of this packet, of which `gain` is one draw."""
+    """Mean power of each path, (batch, paths): the power-delay profile of which `gain` is one realisation."""
     hertz: NDArray[np.float32] | None = None
-    """Doppler shift of each wave, (batch, paths, waves); None for paths that stand still."""
+    """Doppler shift of each wave, (batch, paths, waves); None for time-invariant paths."""
 
     def at(self, samples: NDArray[np.integer]) -> NDArray[np.complex64]:
-        """Gains (batch, paths, times) at times counted in samples; of paths that stand still (batch, paths, 1)."""
+        """Gains (batch, paths, times) at times counted in samples; of time-invariant paths (batch, paths, 1)."""
         if self.hertz is None:
             return self.gain[..., None]
-        # Waves of one packet at a time: all of them together would fill gigabytes.
+        # One packet at a time: the waves of all packets together would take gigabytes.
         turns = 2j * np.pi / SAMPLE_RATE * np.asarray(samples)
         both = zip(self.gain, self.hertz, strict=True)
         gains = [np.einsum("pw,pwt->pt", gain, np.exp(hertz[..., None] * turns)) for gain, hertz in both]
         return np.array(gains, np.complex64)
 
     def convolve(self, sent: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """What arrives while `sent` (batch, N) is sent: `sum_p gain_p(t) sent(t - delay_p)`, same shape.
+        """The received waveform `sum_p gain_p(t) sent(t - delay_p)` of `sent` (batch, N), same shape.
 
-        Delays are applied to the spectrum, band-limited: a delay of half a sample is the sinc of it.
+        Delays are applied to the spectrum, so that fractional ones are band-limited (sinc) interpolation.
         """
         n = sent.shape[1]
         size = 1 << int(n + self.delay.max() + 64).bit_length()  # room for the last delay and the tails of the sinc
@@ -52,31 +52,31 @@ class Paths(NamedTuple):
         spectrum = np.fft.fft(sent, size)
         if self.hertz is None:
             return np.fft.ifft(spectrum * (self.gain @ turns))[:, :n].astype(np.complex64)
-        # Doppler shifts are thousands of times slower than samples: every sixteenth gain, and lines between them.
+        # Doppler shifts are thousands of times slower than samples: linear interpolation of every sixteenth gain.
         knots, (between, at) = self.at(np.arange(0, n + 16, 16)), np.modf(np.arange(n) / 16)
         start = at.astype(int)
         gains = knots[..., start] + (knots[..., start + 1] - knots[..., start]) * between.astype(np.float32)
-        late = (np.fft.ifft(spectrum * turn)[:, :n] for turn in turns)
-        return sum(gains[:, p] * x for p, x in enumerate(late)).astype(np.complex64)  # type: ignore[union-attr]
+        delayed = (np.fft.ifft(spectrum * turn)[:, :n] for turn in turns)
+        return sum(gains[:, p] * x for p, x in enumerate(delayed)).astype(np.complex64)  # type: ignore[union-attr]
 
 
 class AbstractChannel(abc.ABC):
-    """A law for paths; `name` is what tables call it."""
+    """A random model of paths; tables show it as `name`."""
 
     name: str
 
     @abc.abstractmethod
-    def draw(self, packets: int, rng: Generator) -> Paths:
-        """Paths for so many packets."""
+    def sample(self, packets: int, rng: Generator) -> Paths:
+        """Independent paths for each of `packets` packets."""
 
 
 @dataclass(frozen=True)
 class AWGN(AbstractChannel):
-    """One path of gain 1: noise alone."""
+    """A single path of gain 1: only noise is added."""
 
     name = "awgn"
 
-    def draw(self, packets: int, rng: Generator) -> Paths:
+    def sample(self, packets: int, rng: Generator) -> Paths:
         one = np.ones((packets, 1), np.float32)
         return Paths(one.astype(np.complex64), np.zeros(1, np.float32), one)
 
@@ -92,7 +92,7 @@ class ExponentialFading(AbstractChannel):
     taps: int = TAPS
     name = "exponential"
 
-    def draw(self, packets: int, rng: Generator) -> Paths:
+    def sample(self, packets: int, rng: Generator) -> Paths:
         power = exponential_profile(rng.uniform(*self.rms_ns, packets), self.taps).astype(np.float32)
         return Paths(rayleigh(power, rng), np.arange(self.taps, dtype=np.float32), power)
 
@@ -105,29 +105,29 @@ class TwoTap(AbstractChannel):
     ratio_db: float = 0.0
     name = "two-tap"
 
-    def draw(self, packets: int, rng: Generator) -> Paths:
+    def sample(self, packets: int, rng: Generator) -> Paths:
         return _rayleigh_paths((0.0, self.delay_ns), (0.0, -self.ratio_db), packets, rng)
 
 
 @dataclass(frozen=True)
 class Rician(AbstractChannel):
-    """A line of sight of random phase, `k_db` stronger than all the exponential fading behind it."""
+    """A line of sight of random phase, `k_db` above the total power of the exponential fading added to it."""
 
     k_db: float = 3.0
     rms_ns: tuple[float, float] = (10.0, 150.0)
     name = "rician"
 
-    def draw(self, packets: int, rng: Generator) -> Paths:
-        behind = ExponentialFading(self.rms_ns).draw(packets, rng)
+    def sample(self, packets: int, rng: Generator) -> Paths:
+        scattered = ExponentialFading(self.rms_ns).sample(packets, rng)
         k = 10 ** (self.k_db / 10)
-        gain, power = behind.gain / np.sqrt(1 + k), behind.power / (1 + k)
+        gain, power = scattered.gain / np.sqrt(1 + k), scattered.power / (1 + k)
         gain[:, 0] += np.sqrt(k / (1 + k)) * np.exp(2j * np.pi * rng.random(packets))
         power[:, 0] += k / (1 + k)
-        return Paths(gain.astype(np.complex64), behind.delay, power.astype(np.float32))
+        return Paths(gain.astype(np.complex64), scattered.delay, power.astype(np.float32))
 
 
 # Delay in ns of the first path of each cluster and powers in dB, on the delays of the model: IEEE 802.11-03/940r4,
-# written down from memory. Checked by the rms delay spreads that the report states: 15, 50 and 100 ns.
+# written down from memory and checked against the rms delay spreads in that document: 15, 50 and 100 ns.
 _TGN: Mapping[str, tuple[tuple[float, ...], tuple[tuple[float, tuple[float, ...]], ...]]] = MappingProxyType(
     {
         "B": (
@@ -162,7 +162,7 @@ _TGN: Mapping[str, tuple[tuple[float, ...], tuple[tuple[float, tuple[float, ...]
 class TGn(AbstractChannel):
     """Clusters of indoor paths as in the TGn models B, D and E for one antenna, rms delay spread 15, 50 and 100 ns.
 
-    The angles of the report, which matter to several antennas, and its Doppler spectrum are left out.
+    The angles, which matter for several antennas, and the Doppler spectrum of the models are not included.
     """
 
     model: str = "B"
@@ -171,7 +171,7 @@ class TGn(AbstractChannel):
     def name(self) -> str:  # type: ignore[override]
         return f"tgn-{self.model.lower()}"
 
-    def draw(self, packets: int, rng: Generator) -> Paths:
+    def sample(self, packets: int, rng: Generator) -> Paths:
         if self.model not in _TGN:
             raise ValueError(f"TGn model {self.model!r} is not one of {', '.join(_TGN)}")
         delays, clusters = _TGN[self.model]
@@ -186,7 +186,7 @@ class TGn(AbstractChannel):
 class TDL(AbstractChannel):
     """The tapped delay lines A, B and C of 3GPP TR 38.901, from Sionna's tables; Rayleigh paths at a scaled rms delay.
 
-    Sionna's delays and powers, our draws: one generator decides everything, and none of Sionna's global state moves.
+    Delays and powers come from Sionna; random numbers come from the generator, not from Sionna's global state.
     """
 
     model: str = "A"
@@ -196,7 +196,7 @@ class TDL(AbstractChannel):
     def name(self) -> str:  # type: ignore[override]
         return f"tdl-{self.model.lower()}-{self.rms_ns:g}ns"
 
-    def draw(self, packets: int, rng: Generator) -> Paths:
+    def sample(self, packets: int, rng: Generator) -> Paths:
         delays_ns, decibels = _tdl(self.model, self.rms_ns)
         return _rayleigh_paths(delays_ns, decibels, packets, rng)
 
@@ -209,23 +209,23 @@ class Moving(AbstractChannel):
     any time and `E[g(0) conj(g(t))] = power J0(2 pi doppler t)` (Clarke 1968). A line of sight would fade as well.
     """
 
-    still: AbstractChannel
+    fixed: AbstractChannel
     doppler_hz: float = 100.0
     waves: int = 16
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return f"{self.still.name}-{self.doppler_hz:g}hz"
+        return f"{self.fixed.name}-{self.doppler_hz:g}hz"
 
-    def draw(self, packets: int, rng: Generator) -> Paths:
-        paths = self.still.draw(packets, rng)
+    def sample(self, packets: int, rng: Generator) -> Paths:
+        paths = self.fixed.sample(packets, rng)
         spread = np.repeat(paths.power[..., None] / np.float32(self.waves), self.waves, axis=-1)
         hertz = self.doppler_hz * np.cos(rng.uniform(0, 2 * np.pi, spread.shape))
         return paths._replace(gain=rayleigh(spread, rng), hertz=hertz.astype(np.float32))
 
 
 def rayleigh(power: NDArray[np.float32], rng: Generator) -> NDArray[np.complex64]:
-    """Complex Gaussian gains of the mean powers given."""
+    """Complex Gaussian gains of mean power `power`, of the same shape."""
     gains: NDArray[np.complex64] = gaussian(power.shape, 1.0, rng) * np.sqrt(power)
     return gains
 
@@ -240,7 +240,7 @@ def _rayleigh_paths(delays_ns: tuple[float, ...], decibels: tuple[float, ...], p
 @cache
 def _tdl(model: str, rms_ns: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if model not in ("A", "B", "C"):
-        raise ValueError(f"TDL model {model!r} is not one of A, B, C, whose paths are all Rayleigh")
+        raise ValueError(f"TDL model {model!r} is not one of A, B, C, the models with Rayleigh paths only")
     try:
         from sionna.phy.channel import tr38901
     except ImportError as error:

@@ -1,8 +1,8 @@
-"""Circular complex Gaussian noise, as fast as it is consumed.
+"""Circular complex Gaussian noise, generated as fast as a simulated link consumes it.
 
 Box and Muller 1958, *A note on the generation of random normal deviates*: `sqrt(-2 log u) exp(j theta)` with u and
-theta uniform. The generator gives 64 bits a sample; logarithm, sine and cosine are polynomials without branches, so
-that the loop runs in SIMD lanes. NumPy's ziggurat branches and cannot; it takes several times as long.
+theta uniform. The generator supplies 64 bits per sample; logarithm, sine and cosine are polynomials without branches,
+so that the loop runs in SIMD lanes. NumPy's ziggurat has branches, does not vectorise, and takes several times as long.
 """
 
 import math
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 
 def gaussian(shape: tuple[int, ...], variance: float, rng: Generator) -> NDArray[np.complex64]:
-    """Complex samples of a variance, half of it in each part.
+    """Complex samples of variance `variance`, half of it in each of the two parts.
 
     Equal to the normal distribution to float32 precision up to 6.6 standard deviations, where 32 bits of u end:
-    2^-32 of the samples would lie beyond.
+    only 2^-32 of the samples would lie beyond.
     """
     samples = np.empty(shape, np.complex64)
     raw = rng.integers(0, 2**64, samples.size, np.uint64).view(np.int32)
@@ -47,7 +47,7 @@ def _box_muller(raw, scale, out):  # type: ignore[no-untyped-def]
     half = raw.shape[0] // 2
     for i in range(half):
         radius = np.float32(scale * math.sqrt(max(-(_log(raw[i]) + _log(raw[i])), np.float32(0))))
-        # An angle in +-pi/4 and two bits that say which of four such sectors: short series suffice.
+        # An angle in +-pi/4 and two bits that select one of four such sectors: short series suffice.
         turn = raw[half + i]
         x = np.float32(np.float32(np.int32(turn >> 2)) * _TURN)
         z = np.float32(x * x)
@@ -60,7 +60,7 @@ def _box_muller(raw, scale, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, inline="always")
 def _log(word):  # type: ignore[no-untyped-def]
-    """`log((word + 2^31 + 1/2) / 2^32)` of an int32: exponent and mantissa apart, and a series in the mantissa."""
+    """`log((word + 2^31 + 1/2) / 2^32)` of an int32: exponent plus a series in the mantissa."""
     u = np.float32((np.float32(word) + _CENTRE) * _UNIT)
     bits = np.float32(u).view(np.int32)
     exponent = np.int32(np.int32(bits - np.int32(0x3F3504F3)) >> np.int32(23))  # 0x3f3504f3 is sqrt(1/2)

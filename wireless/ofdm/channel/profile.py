@@ -1,4 +1,4 @@
-"""Power-delay profiles: from taps to subcarriers, and the exponential law of indoor channels."""
+"""Power-delay profiles: from taps to subcarriers, and the exponential profile of indoor channels."""
 
 from functools import cache
 from typing import Any
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from wireless.ofdm.phy import grid
 
 TAPS = 16
-"""Samples of the cyclic prefix at 20 MHz: the longest channel that a legacy estimator expects."""
+"""Samples of the cyclic prefix at 20 MHz: the longest channel that the estimators model."""
 
 
 def response(count: int, delay: NDArray[Any]) -> NDArray[np.complex128]:
     """F (K, paths), `F[k, l] = exp(-j 2 pi k delay[l] / 64)`: h = F taps. Delays in samples of 50 ns."""
-    turns: NDArray[np.complex128] = np.exp(-2j * np.pi / grid.FFT * np.outer(grid.used(count == 56), delay))
-    return turns
+    f: NDArray[np.complex128] = np.exp(-2j * np.pi / grid.FFT * np.outer(grid.used(count == 56), delay))
+    return f
 
 
 def exponential_profile(rms_ns: NDArray[Any], taps: int = TAPS) -> NDArray[np.float64]:
@@ -29,8 +29,8 @@ def exponential_profile(rms_ns: NDArray[Any], taps: int = TAPS) -> NDArray[np.fl
 def exponential_covariance(count: int, rms_ns: tuple[float, float]) -> NDArray[np.complex128]:
     """Mean of `F diag(P) F^H` over exponential profiles whose rms delay is uniform in a range; (K, K), read-only."""
     low, high = rms_ns
-    middles = low + (high - low) * (np.arange(1000) + 0.5) / 1000
+    rms = low + (high - low) * (np.arange(1000) + 0.5) / 1000
     f = response(count, np.arange(TAPS))
-    covariance: NDArray[np.complex128] = (f * exponential_profile(middles).mean(0)) @ f.conj().T
+    covariance: NDArray[np.complex128] = (f * exponential_profile(rms).mean(0)) @ f.conj().T
     covariance.setflags(write=False)
     return covariance

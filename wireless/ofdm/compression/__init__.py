@@ -1,1 +1,1 @@
-"""The neural blocks pruned, packed and in fixed point."""
+"""Compression of the neural blocks: structured pruning, fixed point, and what every block costs."""

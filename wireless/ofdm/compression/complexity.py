@@ -1,4 +1,4 @@
-"""What each block costs, counted on paper: multiply-accumulates of real numbers and bytes of constants."""
+"""Costs of each block by formula: real multiply-accumulates, parameters, and bytes of constants."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,17 +13,17 @@ from wireless.ofdm.neural.estimator import WIDE
 
 USED = 52
 COMPLEX = 4
-"""Real multiply-accumulates in one of complex numbers."""
+"""Real multiply-accumulates in a complex one."""
 
 WORD = 8
-"""Bits of a network that is rounded and not trained again."""
+"""Word length of a network that is rounded without further training."""
 
-FITS = 40
-"""Multiply-accumulates of the context demapper on a subcarrier in one round, besides its network."""
+FIT_MACS = 40
+"""Multiply-accumulates of the context demapper per subcarrier and round, without its MLP."""
 
 
 class Cost(NamedTuple):
-    """One line of the table; `macs` and `parameters` count what is there, `bytes` what has to be stored."""
+    """One line of the table; `macs` and `parameters` leave out pruned weights, `bytes` is the storage."""
 
     block: str
     per: str
@@ -31,18 +31,18 @@ class Cost(NamedTuple):
     parameters: int
     bytes: int
     measured: str = ""
-    """The receiver of the run that has this block."""
+    """The receiver of the run whose error rate is shown for this block."""
 
 
 def table(networks: Mapping[str, Mapping[str, Any]]) -> list[Cost]:
-    """Legacy blocks, neural ones, and each pruned and quantized; all for 52 subcarriers and 16-QAM.
+    """Legacy blocks, neural blocks, and the neural ones pruned and quantized; all for 52 subcarriers and 16-QAM.
 
-    `networks` is what a run says of those that it made. The estimators' bytes are what has to be stored besides the
-    subcarriers' steering matrix. Robust LMMSE needs one 52 x 52 matrix for every noise level; a delay gate solves a
-    16 x 16 system instead, which it shares with every pass.
+    `networks` is the part of a row's result with this name. Bytes of estimators do not include the 52 x 16 matrix F,
+    which all of them share. Robust LMMSE needs one 52 x 52 matrix for every noise level; a delay gate solves a 16 x 16
+    system in every pass instead.
     """
     wide, dense, context, syndrome = DelayGate(WIDE), DenseNet(), ContextNet(), SyndromeNet()
-    judge = sum(p.numel() for p in context.doubt.parameters() if p.ndim > 1) + ROUNDS * FITS
+    context_macs = sum(p.numel() for p in context.doubt.parameters() if p.ndim > 1) + ROUNDS * FIT_MACS
     return [
         Cost("estimator: LS", "packet", 0, 0, 0, "ls/max-log/soft-viterbi"),
         Cost("estimator: DFT truncation", "packet", 2 * COMPLEX * USED * TAPS, 0, 0, "dft"),
@@ -52,7 +52,7 @@ def table(networks: Mapping[str, Mapping[str, Any]]) -> list[Cost]:
         Cost("estimator: delay gate of 5.5k", "packet", weights(wide), count(wide), 4 * count(wide), "neural-5k"),
         Cost("estimator: dense", "packet", weights(dense), count(dense), 4 * count(dense), "dense"),
         Cost("demapper: max-log", "subcarrier", 8, 0, 0, "max-log"),
-        *variants("demapper: context network", "subcarrier", context, judge, "demapper", networks),
+        *variants("demapper: context network", "subcarrier", context, context_macs, "demapper", networks),
         Cost("decoder: Viterbi, additions", "bit", 2 * 64, 0, 0, "neural/max-log/soft-viterbi"),
         *variants("decoder: syndrome network", "bit", syndrome, weights(syndrome), "decoder", networks),
     ]
@@ -61,9 +61,9 @@ def table(networks: Mapping[str, Mapping[str, Any]]) -> list[Cost]:
 def variants(
     block: str, per: str, net: nn.Module, macs: int, name: str, networks: Mapping[str, Mapping[str, Any]]
 ) -> list[Cost]:
-    """A network as trained, without some of its units, rounded to eight bits, and pruned in few bits."""
+    """A network as trained, with units removed, rounded to eight bits, and pruned and quantized."""
     units, packed = networks[f"{name}, fewer units"], networks[f"{name}, packed"]
-    gone = round(weights(net) * packed["sparsity"])
+    pruned = round(weights(net) * packed["sparsity"])
     return [
         Cost(f"{block}, float32", per, macs, count(net), 4 * count(net), f"{name}, float32"),
         Cost(
@@ -72,7 +72,7 @@ def variants(
         ),
         Cost(f"{block}, {WORD} bits", per, macs, count(net), dense_bytes(net, WORD), f"{name}, {WORD} bits"),
         Cost(
-            f"{block}, pruned, {packed['word']} bits", per, macs - gone, count(net) - gone, packed["bytes"],
+            f"{block}, pruned, {packed['word']} bits", per, macs - pruned, count(net) - pruned, packed["bytes"],
             f"{name}, packed",
         ),
     ]  # fmt: skip
@@ -84,10 +84,10 @@ def count(net: nn.Module) -> int:
 
 
 def weights(net: nn.Module) -> int:
-    """Its numbers that a multiplication uses once a pass, biases and gains apart."""
+    """Weights of a network that are multiplied once per pass, without biases and gains."""
     return sum(p.numel() for name, p in net.named_parameters() if name.endswith("weight"))
 
 
 def wiener_macs() -> int:
-    """`wiener.wiener` for one packet: right side and Toeplitz column, inverse, product, means and variances."""
+    """Multiply-accumulates of `wiener.wiener` for a packet: right side, Toeplitz column, inverse, product, results."""
     return COMPLEX * (2 * USED * TAPS + TAPS**3 + TAPS**2 + 2 * USED * TAPS)

@@ -1,4 +1,4 @@
-"""The delay gate in fixed point: trained by F8Net on the error of the channel, run as its integer program."""
+"""The delay gate in fixed point: fine-tuned by F8Net on the channel estimation loss, run as an integer program."""
 
 import copy
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from shared.integer import Program, outputs
 from shared.integer.format import Format
 from shared.training.loop import Schedule, descend
 from wireless.ofdm.channel.profile import TAPS
-from wireless.ofdm.neural.estimator import FLOOR, AbstractGateEstimator, DelayGate, delays, seen_by
+from wireless.ofdm.neural.estimator import FLOOR, AbstractGateEstimator, DelayGate, delays, gate_inputs
 from wireless.ofdm.training.blocks import estimator_loss, fading
 
 TUNING = Schedule(steps=1500, rate=1e-3, floor=1e-5)
 BATCH = 4096
-"""Channels that formats are taken from."""
+"""Channels from which the number formats are calibrated."""
 INTEGER_BITS = 4
 """Logarithms of powers over N0 lie between -7 and 12: five bits before the point, one of them the sign."""
 
@@ -38,13 +38,13 @@ def train_fixed(
     schedule: Schedule = TUNING,
     progress: Progress | None = None,
 ) -> F8Net:
-    """`gate` in `word` bits, fine-tuned; where `keep`, one mask for each weight matrix, is False, weights stay zero."""
+    """`gate` in `word` bits, fine-tuned; weights stay zero where `keep`, one mask per weight matrix, is False."""
     read = input_format(word)
     fixed = F8Net(layers(gate, keep), shape=(TAPS + 1,), input=read, word=word)
 
-    def scores(t: Tensor, noise: Tensor) -> Tensor:
-        power = (t.real.square() + t.imag.square()) / noise[:, None]
-        result: Tensor = fixed(torch.cat((torch.log(power + FLOOR), torch.log(noise)[:, None]), 1))
+    def scores(t: Tensor, noise_var: Tensor) -> Tensor:
+        power = (t.real.square() + t.imag.square()) / noise_var[:, None]
+        result: Tensor = fixed(torch.cat((torch.log(power + FLOOR), torch.log(noise_var)[:, None]), 1))
         return result.clamp(-20, 20)
 
     fixed.train()
@@ -59,32 +59,32 @@ def train_fixed(
 
 
 def calibrated(gate: DelayGate, generator: torch.Generator, word: int) -> F8Net:
-    """`gate` in `word` bits without training: formats from the spreads over one batch of fresh channels."""
-    _, ls, noise = fading(BATCH, generator)
+    """`gate` in `word` bits without training: formats from the value ranges over one batch of channels."""
+    _, ls, noise_var = fading(BATCH, generator)
     t = (ls @ torch.from_numpy(delays(ls.shape[1])[1]).T).numpy()
-    x = torch.from_numpy(seen_by(t, noise.numpy()))
+    x = torch.from_numpy(gate_inputs(t, noise_var.numpy()))
     return F8Net(layers(gate), shape=(TAPS + 1,), input=input_format(word), word=word).calibrate(x).eval()
 
 
 def layers(gate: DelayGate, keep: Sequence[Tensor] | None = None) -> nn.Sequential:
-    """The gate's layers with a ReLU between, on what `seen_by` makes of taps; masked by `keep`."""
-    found: list[nn.Module] = []
+    """The layers of the gate with a ReLU between them, from the output of `gate_inputs`; masked by `keep`."""
+    modules: list[nn.Module] = []
     for index, layer in enumerate(copy.deepcopy(gate.layers)):
         if keep is not None:
             keep_zeros(layer, keep[index])
-        found += [nn.ReLU(), layer] if found else [layer]
-    return nn.Sequential(*found)
+        modules += [nn.ReLU(), layer] if modules else [layer]
+    return nn.Sequential(*modules)
 
 
 @dataclass(frozen=True, eq=False)
 class FixedEstimator(AbstractGateEstimator):
-    """The gate as an integer program: what the receiver computes with an FPGA beside it."""
+    """The gate as an integer program: the result of a receiver whose gate runs on an FPGA."""
 
     program: Program
     name = "fixed"
 
-    def scores(self, t: NDArray[np.complex64], noise: NDArray[np.float32]) -> NDArray[np.float32]:
-        (given,), (result,) = self.program.inputs, self.program.outputs
-        (integers,) = outputs(self.program, given.format.to_integers(seen_by(t, noise)))
+    def scores(self, t: NDArray[np.complex64], noise_var: NDArray[np.float32]) -> NDArray[np.float32]:
+        (entry,), (result,) = self.program.inputs, self.program.outputs
+        (integers,) = outputs(self.program, entry.format.to_integers(gate_inputs(t, noise_var)))
         scores = self.program.values[result].format.from_integers(integers)
         return np.clip(scores, -20, 20).astype(np.float32)

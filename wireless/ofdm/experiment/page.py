@@ -17,7 +17,7 @@ from wireless.ofdm.experiment.tables import (
     recordings,
     share,
 )
-from wireless.ofdm.link.rates import cut, main_points, over_packets, pooled, rate_of, ratio
+from wireless.ofdm.link.rates import main_points, mean_reduction, over_packets, pooled, rate_of, ratio
 
 DRAWN = {
     "hard": "grey",
@@ -77,8 +77,8 @@ def _key(rows: Sequence[Row]) -> KeyFigures:
     packed = max(row.result["networks"]["estimator, packed"]["bytes"] for row in rows)
     return KeyFigures(
         (
-            ("BER below LS + hard decisions", share(rows, cut("ours", "hard"))),
-            ("BER below LS + soft decisions", share(rows, cut("ours", "ls/max-log/soft-viterbi"))),
+            ("BER below LS + hard decisions", share(rows, mean_reduction("ours", "hard"))),
+            ("BER below LS + soft decisions", share(rows, mean_reduction("ours", "ls/max-log/soft-viterbi"))),
             ("BER against known-covariance LMMSE", number(rows, ratio("ours", "genie"), ".3f", "x")),
             ("estimator, all included", cite(packed, *rows, unit="bytes")),
         )
@@ -108,5 +108,5 @@ def _curves(rows: Sequence[Row]) -> Block:
 
 
 def _paper(rows: Sequence[Row]) -> Text:
-    soft = share(rows, cut("ls/max-log/soft-viterbi", "hard"))
+    soft = share(rows, mean_reduction("ls/max-log/soft-viterbi", "hard"))
     return Text(PUBLISHED, soft, " here.", title="Beside the paper")

@@ -11,9 +11,9 @@ from wireless.ofdm.link.rates import (
     Figure,
     Points,
     ber,
-    cut,
     decoded_points,
     main_points,
+    mean_reduction,
     over_packets,
     over_seeds,
     pooled,
@@ -73,9 +73,9 @@ def in_distribution(rows: Sequence[Row]) -> Table:
             label,
             *(cite(ber(point, name), *rows, form=".2e") for point in points),
             cite(_nmse(rows, name), *rows, form=".1f"),
-            share(rows, cut(name, "hard")),
-            share(rows, cut(name, "ls/max-log/soft-viterbi")),
-            share(rows, cut(name, "robust")),
+            share(rows, mean_reduction(name, "hard")),
+            share(rows, mean_reduction(name, "ls/max-log/soft-viterbi")),
+            share(rows, mean_reduction(name, "robust")),
             number(rows, ratio(name, "genie"), ".3f", ""),
         )
         for name, label in NAMES.items()
@@ -92,7 +92,7 @@ def baselines(rows: Sequence[Row]) -> Table:
     ours = ("neural/max-log/soft-viterbi", "neural-5k", "dense", "ours", "ours, packed")
     baselines = ("hard", "ls/max-log/soft-viterbi", "dft", "robust", "robust, hard feedback", "genie", "perfect")
     lines: list[Sequence[str | Number]] = [
-        (NAMES[name], *(share(rows, cut(one, name)) for one in ours)) for name in baselines
+        (NAMES[name], *(share(rows, mean_reduction(one, name)) for one in ours)) for name in baselines
     ]
     note = "Mean over Eb/N0 of 1 - BER / BER(baseline), on the same packets; negative where the baseline is better."
     return Table("Average reduction of the bit error rate", ("below", *(NAMES[it] for it in ours)), lines, note=note)
@@ -118,7 +118,7 @@ def matrix(rows: Sequence[Row]) -> list[Block]:
         (
             *name.split("/"),
             *(cite(ber(point, name), *rows, form=".2e") for point in points),
-            share(rows, cut(name, reference), decoded_points),
+            share(rows, mean_reduction(name, reference), decoded_points),
         )
         for name in points[0]["bit_errors"]
         if name.count("/") == 2
@@ -176,7 +176,7 @@ def radios(rows: Sequence[Row]) -> Table:
         points = pooled(rows, partial(_section, "radios", mbps))
         for db, point in zip(decibels, points, strict=True):
             rates = [cite(ber(point, name), *rows, form=".2e") for name in ("ls", "max-log", "exact", "neural")]
-            gain = over_packets(cut("neural", "max-log"), [point])
+            gain = over_packets(mean_reduction("neural", "max-log"), [point])
             lines.append(
                 (f"{mbps} Mb/s", f"{db:g}", *rates, cite(gain.value, *rows, form=".1%", low=gain.low, high=gain.high))
             )
@@ -228,7 +228,7 @@ def complexity(rows: Sequence[Row]) -> Table:
     return Table("What the blocks cost", columns, lines, note=note)
 
 
-WHOLE = {
+UNCOMPRESSED = {
     "estimator": ("neural/max-log/soft-viterbi", main_points),
     "demapper": ("neural", radio_points),
     "decoder": ("neural/max-log/neural", decoded_points),
@@ -238,7 +238,7 @@ WHOLE = {
 
 def _measured(rows: Sequence[Row], block: str, name: str) -> tuple[str | Number, str | Number]:
     """NMSE of an estimator, and the bit error rate over that of the block's uncompressed network."""
-    whole, points = WHOLE[block]
+    whole, points = UNCOMPRESSED[block]
     name = whole if name == f"{block}, float32" else name
     if not name or not all(points(row) and name in points(row)[0]["bit_errors"] for row in rows):
         return "", ""

@@ -1,1 +1,1 @@
-"""Packets through a channel to any receiver, paired; errors counted."""
+"""Simulated and recorded packets to several receivers at once: error counts, error rates and their intervals."""

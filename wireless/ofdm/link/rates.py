@@ -11,10 +11,10 @@ from shared.lab import Interval, Row, mean
 RESAMPLES = 1000
 
 Points = Sequence[Mapping[str, Any]]
-"""What `evaluate.errors` counted, one entry for each Eb/N0."""
+"""Results of `errors.errors`, one for each Eb/N0."""
 
 Figure = Callable[[Callable[[Mapping[str, Any], str], float], Points], float]
-"""A number made of bit error rates `ber(point, receiver)` at some points."""
+"""A number computed from the bit error rates `ber(point, receiver)` at several points."""
 
 
 def ber(point: Mapping[str, Any], name: str) -> float:
@@ -27,19 +27,19 @@ def rate_of(name: str) -> Figure:
     return lambda rate, points: rate(points[0], name)
 
 
-def cut(ours: str, reference: str) -> Figure:
-    """The mean over Eb/N0 of `1 - BER(ours) / BER(reference)`, where the reference made errors at all."""
+def mean_reduction(ours: str, reference: str) -> Figure:
+    """The mean over Eb/N0 of `1 - BER(ours) / BER(reference)`, over the points at which the reference has errors."""
 
     def figure(rate: Callable[[Mapping[str, Any], str], float], points: Points) -> float:
         pairs = [(rate(point, ours), rate(point, reference)) for point in points]
-        cuts = [1 - a / b for a, b in pairs if b > 0]
-        return sum(cuts) / len(cuts) if cuts else math.nan
+        reductions = [1 - a / b for a, b in pairs if b > 0]
+        return sum(reductions) / len(reductions) if reductions else math.nan
 
     return figure
 
 
 def ratio(ours: str, reference: str) -> Figure:
-    """The geometric mean over Eb/N0 of `BER(ours) / BER(reference)`, where both made errors."""
+    """The geometric mean over Eb/N0 of `BER(ours) / BER(reference)`, over the points at which both have errors."""
 
     def figure(rate: Callable[[Mapping[str, Any], str], float], points: Points) -> float:
         pairs = [(rate(point, ours), rate(point, reference)) for point in points]
@@ -56,7 +56,7 @@ def over_packets(figure: Figure, points: Points) -> Interval:
         (point, {name: np.array(groups) for name, groups in point["bit_errors"].items()}, point["bits"])
         for point in points
     ]
-    found = []
+    resamples = []
     for _ in range(RESAMPLES):
         weights = {}
         for point, groups, _bits in counts:
@@ -68,40 +68,40 @@ def over_packets(figure: Figure, points: Points) -> Interval:
             groups, weight, bits = resampled[id(point)]
             return float(groups[name] @ weight / bits)
 
-        found.append(figure(rate, points))
-    low, high = np.nanquantile(found, [0.025, 0.975])
+        resamples.append(figure(rate, points))
+    low, high = np.nanquantile(resamples, [0.025, 0.975])
     value = figure(ber, points)
     return Interval(value, float(low), float(high))
 
 
 def over_seeds(figure: Figure, rows: Sequence[Row], points: Callable[[Row], Points]) -> Interval:
-    """A figure of every seed and Student's interval of their mean; of one seed, the interval over its packets."""
+    """The mean of a figure over seeds with Student's interval; for one seed, the interval over its packets."""
     if len(rows) == 1:
         return over_packets(figure, points(rows[0]))
     return mean([figure(ber, points(row)) for row in rows])
 
 
 def main_points(row: Row) -> Points:
-    """The main curves, all receivers but those with the neural decoder."""
+    """The main curves: all receivers but those with the neural decoder."""
     return [point["all"] for point in row.result["main"]]
 
 
 def decoded_points(row: Row) -> Points:
-    """The main curves of the swap matrix, on the packets that the neural decoder decoded as well."""
+    """The main curves of the swap matrix, on the packets that receivers with the neural decoder decoded too."""
     return [point["decoded"] for point in row.result["main"] if point["decoded"] is not None]
 
 
 def radio_points(row: Row) -> Points:
-    """The demappers' points on the impairment set, all rates."""
+    """The demappers' results on the impairment set, at all rates."""
     return [point for points in row.result["radios"].values() for point in points]
 
 
 def pooled(rows: Sequence[Row], points: Callable[[Row], Points]) -> list[dict[str, Any]]:
-    """The points of all seeds, packets added up."""
-    added = []
+    """The points with the counts of all seeds added up."""
+    sums = []
     for same in zip(*(points(row) for row in rows), strict=True):
         first = same[0]
-        added.append(
+        sums.append(
             {
                 "packets": sum(point["packets"] for point in same),
                 "bits": sum(point["bits"] for point in same),
@@ -109,4 +109,4 @@ def pooled(rows: Sequence[Row], points: Callable[[Row], Points]) -> list[dict[st
                 "packet_errors": {name: sum(p["packet_errors"][name] for p in same) for name in first["packet_errors"]},
             }
         )
-    return added
+    return sums

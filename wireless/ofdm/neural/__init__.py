@@ -1,4 +1,4 @@
-"""Neural blocks: each stands where a legacy block stands, trained by `wireless.ofdm.training.blocks`."""
+"""Neural blocks: networks that replace a legacy estimator, demapper or decoder; some come with trained weights."""
 
 from wireless.ofdm.neural.decoder import NeuralDecoder, SyndromeNet
 from wireless.ofdm.neural.demapper import ContextNet, NeuralDemapper

@@ -1,13 +1,14 @@
-"""A convolutional network that decodes a convolutional code from its syndrome and the confidence in every code bit.
+"""A convolutional network that decodes a convolutional code from its syndrome and the reliability of every code bit.
 
-A network that reads LLRs has to learn parities over seven steps, and mostly does not. The syndrome
+A network that reads LLRs has to learn parities over seven steps, and mostly fails to. The syndrome
 
     s = g1(D) r0 + g0(D) r1 = g1(D) e0 + g0(D) e1      (modulo 2; r = hard decisions, e = their errors)
 
-depends on the errors alone, whatever was sent (Bennatan, Choukroun, Kisilev 2018, *Deep learning for decoding of
-linear codes - a syndrome-based approach*). Because g0 and g1 have no common factor there are a, b with
-`a g0 + b g1 = 1`, and `a r0 + b r1` is a first guess of the bits; the network says where it is wrong. Nothing of that
-is special to K=7: the same network reads the syndromes of shorter codes, on which its training begins.
+depends on the errors alone, not on the transmitted bits (Bennatan, Choukroun, Kisilev 2018, *Deep learning for
+decoding of linear codes - a syndrome-based approach*). Because g0 and g1 have no common factor there are a, b with
+`a g0 + b g1 = 1`, and `a r0 + b r1` is an initial decision on the bits, whose errors the network finds. This holds for
+other constraint lengths than K=7 too: the same network reads the syndromes of shorter codes, so that training can begin
+with them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ INPUTS, OUTPUTS = 3, 3
 
 
 class SyndromeNet(nn.Module):
-    """Confidences and syndrome `(batch, 3, steps)` to LLRs that the guess, e0 and e1 are 1, `(batch, 3, steps)`."""
+    """Reliabilities and syndrome `(batch, 3, steps)` to LLRs of errors: of the initial decision, e0, e1; same shape."""
 
     def __init__(self, width: int = 32, depth: int = 4, kernel: int = 9) -> None:
         super().__init__()
@@ -87,24 +88,24 @@ def filtered(bits: Tensor, polynomial: int) -> Tensor:
     return result
 
 
-def guess(r0: Tensor, r1: Tensor, code: Generators = GENERATORS) -> Tensor:
-    """The bits of code bits without errors; with `e` for `r`, where that guess is wrong."""
+def initial_decision(r0: Tensor, r1: Tensor, code: Generators = GENERATORS) -> Tensor:
+    """The data bits of error-free code bits `r0`, `r1`; of errors e0, e1, the errors of that decision."""
     a, b = inverse(code)
     return filtered(r0, a) ^ filtered(r1, b)
 
 
 def features(llr: Tensor, code: Generators = GENERATORS) -> Tensor:
-    """`(batch, 2 steps)` LLRs to the network's input; confidences are relative to the packet's mean."""
+    """`(batch, 2 steps)` LLRs to the input of the network; reliabilities are relative to the mean of the packet."""
     pairs = llr.reshape(len(llr), -1, 2).transpose(1, 2)
     sign = (pairs > 0).to(torch.uint8)
     syndrome = filtered(sign[:, 0], code[1]) ^ filtered(sign[:, 1], code[0])
-    size = pairs.abs() / pairs.abs().mean((1, 2), keepdim=True).clamp_min(1e-9)
-    return torch.cat((size.clamp_max(4.0), 2.0 * syndrome[:, None] - 1.0), 1)
+    reliability = pairs.abs() / pairs.abs().mean((1, 2), keepdim=True).clamp_min(1e-9)
+    return torch.cat((reliability.clamp_max(4.0), 2.0 * syndrome[:, None] - 1.0), 1)
 
 
 def targets(wrong: Tensor, code: Generators = GENERATORS) -> Tensor:
-    """`(batch, 2, steps)` errors of the code bits to what the network's three outputs should say."""
-    return torch.cat((guess(wrong[:, 0], wrong[:, 1], code)[:, None], wrong), 1).float()
+    """Errors `(batch, 2, steps)` of the code bits to the target values of the three outputs, `(batch, 3, steps)`."""
+    return torch.cat((initial_decision(wrong[:, 0], wrong[:, 1], code)[:, None], wrong), 1).float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,7 @@ class NeuralDecoder:
     def _decode(self, llr: Tensor) -> NDArray[np.uint8]:
         wrong = self.net(features(llr))[:, 0] > 0
         sign = (llr > 0).to(torch.uint8)
-        bits: NDArray[np.uint8] = (guess(sign[:, 0::2], sign[:, 1::2]) ^ wrong).numpy()
+        bits: NDArray[np.uint8] = (initial_decision(sign[:, 0::2], sign[:, 1::2]) ^ wrong).numpy()
         return bits
 
 

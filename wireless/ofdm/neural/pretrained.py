@@ -1,4 +1,4 @@
-"""The neural blocks by name: trained once by `wireless.ofdm.training.pretrain`, kept as safetensors beside the code."""
+"""Neural blocks with trained weights: safetensors files written by `wireless.ofdm.training.pretrain`."""
 
 from functools import cache
 from importlib.resources import files
@@ -24,33 +24,33 @@ def neural_estimator() -> NeuralEstimator:
     >>> neural_estimator().name
     'neural'
     """
-    return NeuralEstimator.of(from_bytes(DelayGate(), kept("neural")))
+    return NeuralEstimator.of(from_bytes(DelayGate(), weights_file("neural")))
 
 
 @cache
 def wide_estimator() -> NeuralEstimator:
     """The delay gate of 5542 weights, `neural-5k`."""
-    return NeuralEstimator.of(from_bytes(DelayGate(WIDE), kept("neural-5k")), "neural-5k")
+    return NeuralEstimator.of(from_bytes(DelayGate(WIDE), weights_file("neural-5k")), "neural-5k")
 
 
 @cache
 def dense_estimator() -> DenseEstimator:
-    """The network without structure, `dense`."""
-    return DenseEstimator(from_bytes(DenseNet(), kept("dense")))
+    """The fully connected network, `dense`."""
+    return DenseEstimator(from_bytes(DenseNet(), weights_file("dense")))
 
 
 @cache
 def neural_demapper() -> NeuralDemapper:
     """The context demapper, `neural`."""
-    return NeuralDemapper(from_bytes(ContextNet(), kept("demapper")))
+    return NeuralDemapper(from_bytes(ContextNet(), weights_file("demapper")))
 
 
 @cache
 def neural_decoder() -> NeuralDecoder:
     """The syndrome decoder, `neural`."""
-    return NeuralDecoder(from_bytes(SyndromeNet(), kept("decoder")))
+    return NeuralDecoder(from_bytes(SyndromeNet(), weights_file("decoder")))
 
 
-def kept(name: str) -> bytes:
-    """The file of weights of this name."""
+def weights_file(name: str) -> bytes:
+    """The contents of the safetensors file with this name."""
     return files("wireless.ofdm.neural").joinpath("pretrained", f"{name}.safetensors").read_bytes()

@@ -12,9 +12,9 @@ _AXES = {1: (-1, 1), 2: (-3, -1, 3, 1), 3: (-7, -5, -1, -3, 7, 5, 1, 3)}
 
 @cache
 def levels(bits: int) -> NDArray[np.float32]:
-    """Amplitudes of one axis, indexed by the label of its bits: 2 of BPSK and QPSK, 4 of 16-QAM, 8 of 64-QAM.
+    """Amplitudes of one axis, indexed by the label of its bits: 2 for BPSK and QPSK, 4 for 16-QAM, 8 for 64-QAM.
 
-    Scaled so that the constellation has unit mean power; of BPSK the one axis is I. Read-only float32.
+    Scaled so that the constellation has unit mean power; the only axis of BPSK is I. Read-only float32.
     """
     if bits not in (1, 2, 4, 6):
         raise ValueError(f"bits={bits} per subcarrier: must be 1 (BPSK), 2 (QPSK), 4 (16-QAM) or 6 (64-QAM)")
@@ -33,25 +33,25 @@ def points(bits: int) -> NDArray[np.complex64]:
           dtype=complex64)
     """
     axis = levels(bits)
-    whole = axis.astype(np.complex64) if bits == 1 else (axis[:, None] + 1j * axis[None, :]).ravel()
-    whole = whole.astype(np.complex64)
-    whole.setflags(write=False)
-    return whole
+    both_axes = axis + 0j if bits == 1 else (axis[:, None] + 1j * axis[None, :]).ravel()
+    constellation: NDArray[np.complex64] = both_axes.astype(np.complex64)
+    constellation.setflags(write=False)
+    return constellation
 
 
 def modulate(coded: NDArray[np.uint8], bits: int) -> NDArray[np.complex64]:
     """Points of `bits` code bits each: uint8 (batch, symbols, N_CBPS) -> complex64 (batch, symbols, N_CBPS / bits)."""
     if coded.shape[-1] % bits:
-        raise ValueError(f"{coded.shape[-1]} code bits are no multiple of the {bits} bits of a point")
-    sent = np.empty((*coded.shape[:-1], coded.shape[-1] // bits), np.complex64)
-    _map(np.ascontiguousarray(coded, np.uint8).reshape(-1, bits), points(bits), sent.reshape(-1))
-    return sent
+        raise ValueError(f"{coded.shape[-1]} code bits are not a multiple of {bits}, the bits of a constellation point")
+    mapped = np.empty((*coded.shape[:-1], coded.shape[-1] // bits), np.complex64)
+    _map(np.ascontiguousarray(coded, np.uint8).reshape(-1, bits), points(bits), mapped.reshape(-1))
+    return mapped
 
 
 @njit(cache=True, nogil=True)
-def _map(groups, table, sent):  # type: ignore[no-untyped-def]
+def _map(groups, table, mapped):  # type: ignore[no-untyped-def]
     for at in range(groups.shape[0]):
         label = 0
         for bit in range(groups.shape[1]):
             label = 2 * label + groups[at, bit]
-        sent[at] = table[label]
+        mapped[at] = table[label]

@@ -1,7 +1,7 @@
-"""Subcarriers, training sequences, pilots, and the OFDM symbols made of them (17.3.3, 17.3.5.9, 19.3.9, 19.3.11.10).
+"""Subcarriers, training sequences, pilots and OFDM symbols (17.3.3, 17.3.5.9, 19.3.9, 19.3.11.10).
 
-Between time and frequency stands a unitary transform of 64 points: noise has the same variance per sample and per
-subcarrier, and K subcarriers of unit power make samples of power K / 64.
+The transform between time and frequency is a unitary FFT of 64 points: noise has the same variance per sample and per
+subcarrier, and K subcarriers of unit power give samples of power K / 64.
 """
 
 from functools import cache
@@ -32,30 +32,30 @@ def used(ht: bool = False) -> NDArray[np.int64]:
 
 
 @cache
-def pilot_places(ht: bool = False) -> NDArray[np.int64]:
-    """Where in `used` the four pilots stand."""
+def pilot_positions(ht: bool = False) -> NDArray[np.int64]:
+    """Positions of the four pilots in `used`."""
     return np.flatnonzero(np.isin(used(ht), PILOTS))
 
 
 @cache
-def data_places(ht: bool = False) -> NDArray[np.int64]:
-    """Where in `used` the data subcarriers stand: 48, or 52 in HT."""
+def data_positions(ht: bool = False) -> NDArray[np.int64]:
+    """Positions of the data subcarriers in `used`: 48, or 52 in HT."""
     return np.flatnonzero(~np.isin(used(ht), PILOTS))
 
 
 @cache
 def ltf(ht: bool = False) -> NDArray[np.complex64]:
-    """The long training symbol on the used subcarriers, +-1: (52,), or the HT-LTF (56,), which only adds its edges."""
+    """The long training symbol on the used subcarriers, +-1: (52,), or the HT-LTF (56,) with two more at each edge."""
     return _signs("++" + _LEFT + _RIGHT + "--") if ht else _signs(_LEFT + _RIGHT)
 
 
 @cache
 def stf() -> NDArray[np.complex64]:
     """The short training symbol on the 52 used subcarriers: sqrt(13 / 6) (+-1 +-j) on every fourth."""
-    whole = np.zeros(52, np.complex64)
+    points = np.zeros(52, np.complex64)
     at = [-24, -20, -16, -12, -8, -4, 4, 8, 12, 16, 20, 24]
-    whole[np.searchsorted(used(), at)] = np.sqrt(13 / 6) * (1 + 1j) * _signs("+-+--+" + "--++++")
-    return whole
+    points[np.searchsorted(used(), at)] = np.sqrt(13 / 6) * (1 + 1j) * _signs("+-+--+" + "--++++")
+    return points
 
 
 def pilots(first: int, symbols: int, ht: bool = False) -> NDArray[np.float32]:
@@ -72,24 +72,24 @@ def pilots(first: int, symbols: int, ht: bool = False) -> NDArray[np.float32]:
 
 
 def symbols(data: NDArray[np.complex64], first: int, ht: bool = False) -> NDArray[np.complex64]:
-    """Data points (batch, S, D) with the pilots put in: (batch, S, K)."""
-    whole = np.empty((*data.shape[:-1], len(used(ht))), np.complex64)
-    whole[..., data_places(ht)] = data
-    whole[..., pilot_places(ht)] = pilots(first, data.shape[-2], ht)
-    return whole
+    """Data points (batch, S, D) with pilots inserted: (batch, S, K)."""
+    points = np.empty((*data.shape[:-1], len(used(ht))), np.complex64)
+    points[..., data_positions(ht)] = data
+    points[..., pilot_positions(ht)] = pilots(first, data.shape[-2], ht)
+    return points
 
 
 def to_time(points: NDArray[np.complex64], guard: int = 16) -> NDArray[np.complex64]:
-    """Samples of OFDM symbols: (batch, S, K) -> (batch, S * (guard + 64)), each behind its cyclic prefix."""
+    """Samples of OFDM symbols, each with its cyclic prefix: (batch, S, K) -> (batch, S * (guard + 64))."""
     bins = np.zeros((*points.shape[:-1], FFT), np.complex64)
     bins[..., used(points.shape[-1] == 56) % FFT] = points
     body = np.fft.ifft(bins, norm="ortho").astype(np.complex64)
-    whole = np.concatenate([body[..., FFT - guard :], body], axis=-1)
-    return whole.reshape(*points.shape[:-2], -1)
+    samples = np.concatenate([body[..., FFT - guard :], body], axis=-1)
+    return samples.reshape(*points.shape[:-2], -1)
 
 
 def to_frequency(samples: NDArray[np.complex64], guard: int = 16, ht: bool = False) -> NDArray[np.complex64]:
-    """Undoes `to_time`: (batch, S * (guard + 64)) -> (batch, S, K), without looking at the cyclic prefix."""
+    """Inverts `to_time`: (batch, S * (guard + 64)) -> (batch, S, K); the cyclic prefix is discarded."""
     body = samples.reshape(*samples.shape[:-1], -1, guard + FFT)[..., guard:]
     return np.fft.fft(body, norm="ortho")[..., used(ht) % FFT].astype(np.complex64)
 
@@ -104,7 +104,7 @@ def preamble() -> NDArray[np.complex64]:
 
 @cache
 def ht_preamble() -> NDArray[np.complex64]:
-    """HT-STF and HT-LTF, 160 samples: five short training symbols, one long one behind its prefix."""
+    """HT-STF and HT-LTF, 160 samples: five short training symbols, then a long one with its cyclic prefix."""
     short = to_time(stf()[None, None], 0)[0]
     return np.concatenate([np.resize(short, 80), to_time(ltf(True)[None, None])[0]])
 

@@ -1,4 +1,4 @@
-"""The interleaver of one OFDM symbol: neighbouring code bits go to far subcarriers and unlike bit positions."""
+"""The interleaver of one OFDM symbol: neighbouring code bits go to distant subcarriers and other bit positions."""
 
 from functools import cache
 from typing import TypeVar
@@ -13,7 +13,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @cache
 def permutation(rate: Rate) -> NDArray[np.int64]:
-    """Where code bit k of a symbol is sent: position j of (N_CBPS,), read-only.
+    """Position j at which code bit k of a symbol is transmitted, (N_CBPS,), read-only.
 
     With N = N_CBPS, C = 16 columns (13 in HT) and s = max(bits / 2, 1):
     i = (N / C) (k mod C) + floor(k / C), then j = s floor(i / s) + (i + N - floor(C i / N)) mod s.
@@ -33,10 +33,10 @@ def _inverse(rate: Rate) -> NDArray[np.int64]:
 
 
 def interleave(coded: NDArray[Scalar], rate: Rate) -> NDArray[Scalar]:
-    """Code bits in the order in which they are sent: (batch, symbols, N_CBPS), any dtype."""
+    """Code bits in the order of transmission: (batch, symbols, N_CBPS), any dtype."""
     return np.take(coded, _inverse(rate), axis=-1)
 
 
-def deinterleave(sent: NDArray[Scalar], rate: Rate) -> NDArray[Scalar]:
-    """Undoes `interleave`; of LLRs, for the decoder."""
-    return np.take(sent, permutation(rate), axis=-1)
+def deinterleave(interleaved: NDArray[Scalar], rate: Rate) -> NDArray[Scalar]:
+    """Inverts `interleave`; applied to LLRs, before the decoder."""
+    return np.take(interleaved, permutation(rate), axis=-1)

@@ -1,11 +1,11 @@
-"""As much of the MAC as a receiver needs: the frame check, the addresses, and the parts of an aggregate."""
+"""The MAC fields that a receiver reads: frame check sequence, addresses, and the parts of an aggregate."""
 
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 _TYPES = ("management", "control", "data", "extension")
-# Subtypes by type (IEEE 802.11-2020, table 9-1); those without a name here are shown by number.
+# Subtypes by type (IEEE 802.11-2020, table 9-1); subtypes without an entry are shown by number.
 _SUBTYPES = (
     {
         0: "association request", 1: "association response", 2: "reassociation request", 3: "reassociation response",
@@ -23,7 +23,7 @@ _SHORT_CONTROL = {12, 13}  # CTS and ACK: the receiver's address alone
 
 
 class Header(NamedTuple):
-    """What the first bytes of an MPDU say: its type and, as far as the type has them, its addresses."""
+    """The header of an MPDU: its type and the addresses that this type has."""
 
     type: str
     receiver: str | None
@@ -37,28 +37,29 @@ class MPDU(NamedTuple):
 
     data: bytes
     fcs_ok: bool
-    header: Header | None  # None: too short to have one
+    header: Header | None
+    """None where the frame is too short for a header."""
 
 
 def fcs(data: bytes) -> bytes:
-    """The frame check sequence of `data`, four bytes as sent: the CRC-32 of Ethernet (9.2.4.8)."""
+    """The frame check sequence of `data`, four bytes as transmitted: the CRC-32 of Ethernet (9.2.4.8)."""
     return zlib.crc32(data).to_bytes(4, "little")
 
 
 def fcs_ok(mpdu: bytes) -> bool:
-    """True where the last four bytes are the frame check sequence of those before."""
+    """True where the last four bytes are the frame check sequence of the bytes before them."""
     return len(mpdu) > 4 and fcs(mpdu[:-4]) == mpdu[-4:]
 
 
 def mpdu(data: bytes) -> MPDU:
-    """The MAC frame that `data` holds, checked and with its header read."""
+    """The MAC frame in `data`, with its check sequence tested and its header parsed."""
     return MPDU(data, fcs_ok(data), _header(data))
 
 
 def crc8(bits: list[int]) -> int:
     """CRC x^8 + x^2 + x + 1 of HT-SIG and of an aggregate's delimiters: ones first, the result inverted (19.3.9.4.4).
 
-    The result's bit 7 is sent first.
+    Bit 7 of the result is transmitted first.
 
     >>> f"{crc8([int(b) for b in '1111000100100110000000001110000000']):08b}"
     '10101000'
@@ -71,13 +72,13 @@ def crc8(bits: list[int]) -> int:
 
 
 def aggregate(mpdus: list[bytes]) -> bytes:
-    """An A-MPDU: each MAC frame behind a delimiter, padded to four bytes but for the last (9.7.1)."""
+    """An A-MPDU: a delimiter before each MAC frame, and all but the last padded to four bytes (9.7.1)."""
     parts = [_delimiter(len(data)) + data + bytes(-len(data) % 4) for data in mpdus[:-1]]
     return b"".join([*parts, *(_delimiter(len(data)) + data for data in mpdus[-1:])])
 
 
 def deaggregate(psdu: bytes) -> Iterator[MPDU]:
-    """The MAC frames of an A-MPDU; a damaged delimiter costs the frames up to the next sound one (9.7.3)."""
+    """The MAC frames of an A-MPDU; after a corrupt delimiter, frames up to the next valid one are lost (9.7.3)."""
     at = 0
     while at + 4 <= len(psdu):
         length = int.from_bytes(psdu[at : at + 2], "little") >> 4
@@ -100,14 +101,14 @@ def _header(data: bytes) -> Header | None:
     if len(data) < 14:
         return None
     type_, subtype = data[0] >> 2 & 3, data[0] >> 4
-    known = _SUBTYPES[type_].get(subtype, f"{_TYPES[type_]} subtype {subtype}")
+    name = _SUBTYPES[type_].get(subtype, f"{_TYPES[type_]} subtype {subtype}")
     receiver = _address(data, 4)
     if type_ == 1 and subtype in _SHORT_CONTROL:
-        return Header(known, receiver, None, None, None)
+        return Header(name, receiver, None, None, None)
     transmitter = _address(data, 10) if len(data) >= 20 else None
     if type_ in (1, 3) or len(data) < 28:
-        return Header(known, receiver, transmitter, None, None)
-    return Header(known, receiver, transmitter, _address(data, 16), int.from_bytes(data[22:24], "little") >> 4)
+        return Header(name, receiver, transmitter, None, None)
+    return Header(name, receiver, transmitter, _address(data, 16), int.from_bytes(data[22:24], "little") >> 4)
 
 
 def _address(data: bytes, at: int) -> str:

@@ -1,4 +1,4 @@
-"""What a frame can be sent with: the eight rates of clause 17 and the eight one-stream HT schemes, at 20 MHz."""
+"""Rates of a frame: the eight of clause 17 and the eight one-stream schemes of HT, at 20 MHz."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -46,13 +46,13 @@ class Rate:
         return self.info * 20 / (64 + self.guard)
 
     def symbols(self, psdu_bytes: int) -> int:
-        """DATA symbols that hold SERVICE (16 bits), the PSDU, the tail (6 bits) and padding, N_SYM."""
+        """DATA symbols for SERVICE (16 bits), the PSDU, the tail (6 bits) and padding, N_SYM."""
         return -(-(16 + 8 * psdu_bytes + 6) // self.info)
 
     def short(self) -> "Rate":
         """This scheme with the short guard interval, which only HT has."""
         if not self.ht:
-            raise ValueError(f"{self.name} has no short guard interval; the HT schemes MCS 0 to 7 have")
+            raise ValueError(f"{self.name} has no short guard interval; use one of the HT schemes MCS 0 to 7")
         return replace(self, name=f"{self.name.removesuffix(' short')} short", short_guard=True)
 
 
@@ -60,13 +60,13 @@ _SCHEMES = ((1, (1, 2)), (1, (3, 4)), (2, (1, 2)), (2, (3, 4)), (4, (1, 2)), (4,
 RATES: Mapping[int, Rate] = MappingProxyType(
     {mbps: Rate(f"{mbps} Mb/s", *scheme) for mbps, scheme in zip((6, 9, 12, 18, 24, 36, 48, 54), _SCHEMES, strict=True)}
 )
-# HT leaves out BPSK 3/4 and ends with 64-QAM 5/6.
+# HT omits BPSK 3/4 and ends with 64-QAM 5/6.
 _HT_SCHEMES = (_SCHEMES[0], *_SCHEMES[2:], (6, (5, 6)))
 MCS: tuple[Rate, ...] = tuple(Rate(f"MCS {k}", *scheme, data=52, ht=True) for k, scheme in enumerate(_HT_SCHEMES))
 
 
 def by_name(name: str) -> Rate:
-    """The rate of a name: "54 Mb/s" or "54", "MCS 7", "MCS 7 short"; spaces and case do not count.
+    """The rate called `name`: "54 Mb/s" or "54", "MCS 7", "MCS 7 short"; spaces and case are ignored.
 
     >>> by_name("mcs7") is MCS[7], by_name("6") is RATES[6]
     (True, True)
@@ -74,7 +74,7 @@ def by_name(name: str) -> Rate:
     rates = (*RATES.values(), *MCS, *(rate.short() for rate in MCS))
     wanted = name.lower().replace(" ", "")
     for rate in rates:
-        known = rate.name.lower().replace(" ", "")
-        if wanted in (known, known.removesuffix("mb/s")):
+        short_name = rate.name.lower().replace(" ", "")
+        if wanted in (short_name, short_name.removesuffix("mb/s")):
             return rate
     raise ValueError(f"rate {name!r} is unknown: it must be one of {', '.join(rate.name for rate in rates)}")

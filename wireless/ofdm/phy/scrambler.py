@@ -1,4 +1,4 @@
-"""The scrambler x^7 + x^4 + 1 of DATA, whose sequence is the polarity of the pilots too (17.3.5.5)."""
+"""The scrambler x^7 + x^4 + 1 of DATA, whose sequence is also the polarity of the pilots (17.3.5.5)."""
 
 from functools import cache
 
@@ -27,25 +27,25 @@ def sequence(state: int, length: int) -> NDArray[np.uint8]:
     '0000111011110010'
     """
     if not 1 <= state <= 127:
-        raise ValueError(f"scrambler state {state}: must be between 1 and 127, from state 0 nothing is scrambled")
+        raise ValueError(f"scrambler state {state}: must be between 1 and 127, as state 0 scrambles nothing")
     return np.resize(_period(state), length)
 
 
 def scramble(bits: NDArray[np.uint8], state: int) -> NDArray[np.uint8]:
-    """`bits` (..., n) with the sequence from `state` added modulo 2; the same again undoes it."""
+    """`bits` (..., n) with the sequence from `state` added modulo 2; a second application inverts it."""
     return bits ^ sequence(state, bits.shape[-1])
 
 
 def descramble(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Undoes a scrambler of unknown state: bits (n,) whose first seven were zero before, as SERVICE begins.
+    """Inverts a scrambler of unknown state: bits (n,) that began with seven zeros, as SERVICE does.
 
-    Seven zeros show seven outputs of the scrambler, and those are its state from then on. Where they are all zero,
-    which no scrambler makes, the bits are returned as they are.
+    Seven scrambled zeros are seven outputs of the scrambler, which are its state from there on. Seven outputs of zero
+    are impossible; such bits are returned unchanged.
     """
     state = int("".join(map(str, bits[:7])), 2)
     if state == 0:
         return bits.copy()
-    clear = bits.copy()
-    clear[:7] = 0
-    clear[7:] ^= sequence(state, len(bits) - 7)
-    return clear
+    descrambled = bits.copy()
+    descrambled[:7] = 0
+    descrambled[7:] ^= sequence(state, len(bits) - 7)
+    return descrambled

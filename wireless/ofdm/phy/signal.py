@@ -1,4 +1,4 @@
-"""The SIGNAL field of clause 17 and HT-SIG: what the receiver must know before DATA (17.3.4, 19.3.9.4.3)."""
+"""The SIGNAL field of clause 17 and HT-SIG: the parameters of the DATA field (17.3.4, 19.3.9.4.3)."""
 
 from typing import NamedTuple
 
@@ -8,21 +8,23 @@ from numpy.typing import NDArray
 from wireless.ofdm.phy.mac import crc8
 from wireless.ofdm.phy.rates import MCS, RATES, Rate
 
-# RATE bits R1 R2 R3 R4 as sent, by Mb/s: table 17-6.
+# RATE bits R1 R2 R3 R4 in order of transmission, by Mb/s: table 17-6.
 _CODES = {6: "1101", 9: "1111", 12: "0101", 18: "0111", 24: "1001", 36: "1011", 48: "0001", 54: "0011"}
-LONGEST = 4095  # bytes a SIGNAL field can announce
-LONGEST_HT = 65535
+MAX_LENGTH = 4095
+"""Bytes of the longest PSDU that SIGNAL can announce."""
+MAX_LENGTH_HT = 65535
+"""The same of HT-SIG."""
 
 
 class Signal(NamedTuple):
-    """Rate and PSDU bytes of SIGNAL; in front of an HT frame only the time they take has a meaning."""
+    """Rate and PSDU bytes of SIGNAL; in an HT frame they only state how long the frame lasts."""
 
     rate: Rate
     length: int
 
 
 class HTSignal(NamedTuple):
-    """HT-SIG: scheme, PSDU bytes, and the options that a receiver must know of."""
+    """HT-SIG: scheme, PSDU bytes, and the options that concern a receiver."""
 
     mcs: int
     length: int
@@ -37,7 +39,7 @@ class HTSignal(NamedTuple):
 
     @property
     def rate(self) -> Rate:
-        """The scheme; ValueError with the reason where this receiver has none for it."""
+        """The scheme; ValueError with the reason where this receiver does not support it."""
         reasons = (
             (self.wide, "40 MHz wide"),
             (self.mcs > 7, f"MCS {self.mcs}, of several streams or unequal modulation"),
@@ -46,27 +48,29 @@ class HTSignal(NamedTuple):
             (self.extension, f"with {self.extension} extension streams"),
             (self.length == 0, "a sounding frame without data"),
         )
-        found = ", ".join(reason for holds, reason in reasons if holds)
-        if found:
-            raise ValueError(f"HT frame {found}: only one stream, MCS 0 to 7, 20 MHz, convolutional code are decoded")
+        unsupported = ", ".join(reason for holds, reason in reasons if holds)
+        if unsupported:
+            raise ValueError(
+                f"HT frame {unsupported}: only one stream, MCS 0 to 7, 20 MHz, convolutional code are decoded"
+            )
         return MCS[self.mcs].short() if self.short_guard else MCS[self.mcs]
 
 
 def signal_bits(rate: Rate, length: int) -> NDArray[np.uint8]:
     """The 24 bits of SIGNAL: RATE, a reserved 0, LENGTH with its low bit first, even parity, six zeros."""
-    if not 1 <= length <= LONGEST:
-        raise ValueError(f"a PSDU of {length} bytes: SIGNAL can announce 1 to {LONGEST}")
+    if not 1 <= length <= MAX_LENGTH:
+        raise ValueError(f"a PSDU of {length} bytes: SIGNAL can announce 1 to {MAX_LENGTH}")
     code = next(code for mbps, code in _CODES.items() if RATES[mbps] == rate)
     front = [*map(int, code), 0, *_low_first(length, 12)]
     return np.array([*front, sum(front) % 2, *[0] * 6], np.uint8)
 
 
 def read_signal(bits: NDArray[np.uint8]) -> Signal:
-    """Undoes `signal_bits`; ValueError with the reason where the bits (24,) cannot be a SIGNAL field."""
+    """Inverts `signal_bits`; ValueError with the reason where the bits (24,) are not a valid SIGNAL field."""
     if bits[:18].sum() % 2:
         raise ValueError("SIGNAL parity is wrong")
     code = "".join(map(str, bits[:4]))
-    mbps = next((mbps for mbps, known in _CODES.items() if known == code), None)
+    mbps = next((mbps for mbps, rate_bits in _CODES.items() if rate_bits == code), None)
     if mbps is None:
         raise ValueError(f"SIGNAL announces the illegal rate {code}")
     if bits[4]:
@@ -79,8 +83,8 @@ def read_signal(bits: NDArray[np.uint8]) -> Signal:
 
 def ht_signal_bits(fields: HTSignal) -> NDArray[np.uint8]:
     """The 48 bits of HT-SIG, both symbols."""
-    if not 0 <= fields.length <= LONGEST_HT:
-        raise ValueError(f"a PSDU of {fields.length} bytes: HT-SIG can announce 0 to {LONGEST_HT}")
+    if not 0 <= fields.length <= MAX_LENGTH_HT:
+        raise ValueError(f"a PSDU of {fields.length} bytes: HT-SIG can announce 0 to {MAX_LENGTH_HT}")
     front = [*_low_first(fields.mcs, 7), int(fields.wide), *_low_first(fields.length, 16)]
     front += [int(fields.smoothing), int(fields.not_sounding), 1, int(fields.aggregation)]
     front += [*_low_first(fields.stbc, 2), int(fields.ldpc), int(fields.short_guard), *_low_first(fields.extension, 2)]
@@ -88,8 +92,8 @@ def ht_signal_bits(fields: HTSignal) -> NDArray[np.uint8]:
 
 
 def read_ht_signal(bits: NDArray[np.uint8]) -> HTSignal:
-    """Undoes `ht_signal_bits`; ValueError with the reason where the CRC of the bits (48,) is wrong."""
-    if not crc_right(bits):
+    """Inverts `ht_signal_bits`; ValueError where the CRC of the bits (48,) is wrong."""
+    if not crc_ok(bits):
         raise ValueError("HT-SIG CRC is wrong")
     smoothing, not_sounding, _, aggregation = map(bool, bits[24:28])
     return HTSignal(
@@ -106,7 +110,7 @@ def read_ht_signal(bits: NDArray[np.uint8]) -> HTSignal:
     )
 
 
-def crc_right(bits: NDArray[np.uint8]) -> bool:
+def crc_ok(bits: NDArray[np.uint8]) -> bool:
     """True where the CRC of the bits (48,) of HT-SIG, or of VHT-SIG-A, is right."""
     return crc8(bits[:34].tolist()) == _number(bits[34:42][::-1])
 

@@ -1,1 +1,1 @@
-"""The receiver: estimators, demappers, decoders, and how they are joined."""
+"""Legacy estimators, demappers and decoders, and the receivers that join three blocks, with or without feedback."""

@@ -1,6 +1,6 @@
-"""The receiver: an estimator, a demapper and a decoder, each a legacy one by name or an object.
+"""The receiver chain: an estimator, a demapper and a decoder, each a legacy block by name or an object.
 
-`wireless.ofdm.catalogue.receiver` knows the trained neural blocks by name too.
+`wireless.ofdm.catalogue.receiver` also takes the names of trained neural blocks.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from wireless.ofdm.receiver.demappers import Demapper, Exact, Hard, MaxLog
 from wireless.ofdm.receiver.estimators import (
     DFT,
     LS,
-    Channel,
+    ChannelEstimate,
     Estimator,
     KnownCovarianceLMMSE,
     Observation,
     PerfectCSI,
     RobustLMMSE,
 )
-from wireless.ofdm.receiver.feedback import observe_again, remap
+from wireless.ofdm.receiver.feedback import decision_directed_update, reencode
 
 ESTIMATORS: dict[str, Callable[[], Estimator]] = {
     kind.name: kind for kind in (LS, DFT, RobustLMMSE, KnownCovarianceLMMSE, PerfectCSI)
@@ -36,27 +36,28 @@ DEMAPPERS: dict[str, Callable[[], Demapper]] = {kind.name: kind for kind in (Har
 DECODERS: dict[str, Callable[[], Decoder]] = {kind.name: kind for kind in (HardViterbi, SoftViterbi)}
 
 
-class Receives(Protocol):
-    """What can stand at the end of a link: `Receiver`, and whatever joins its blocks in another way."""
+class AbstractReceiver(Protocol):
+    """Anything that turns received symbols into bits: `Receiver`, `TurboReceiver`, or a receiver of your own."""
 
     def receive(
-        self, seen: Observation, y: NDArray[np.complex64], rate: Rate, n: int, end: int | None = None
+        self, observation: Observation, y: NDArray[np.complex64], rate: Rate, n: int, end: int | None = None
     ) -> "Received": ...
 
 
 class Received(NamedTuple):
-    """What a receiver made of a batch of packets."""
+    """The output of a receiver for a batch of packets."""
 
     bits: NDArray[np.uint8]
     """(batch, n)."""
     llr: NDArray[np.float32]
-    """Of the rate-1/2 code, (batch, 2 steps), 0 where nothing was sent."""
-    channel: Channel
+    """LLRs of the rate-1/2 code, (batch, 2 steps), 0 for punctured bits."""
+    channel: ChannelEstimate
+    """The estimate with which these LLRs were computed."""
 
 
 @dataclass(frozen=True)
 class Receiver:
-    """Estimates, demaps and decodes; with `passes`, estimates again from its own decisions so many times.
+    """Estimates, demaps and decodes; then `passes` times estimates again, with its own decisions as training symbols.
 
     >>> Receiver(estimator="lmmse-robust", passes=1).decoder
     'soft-viterbi'
@@ -68,28 +69,28 @@ class Receiver:
     passes: int = 0
 
     def receive(
-        self, seen: Observation, y: NDArray[np.complex64], rate: Rate, n: int, end: int | None = None
+        self, observation: Observation, y: NDArray[np.complex64], rate: Rate, n: int, end: int | None = None
     ) -> Received:
         """The first n of the bits in S symbols.
 
-        `y` is complex64 (batch, S, K) on all used subcarriers, its pilots divided by what was sent in them. The code
-        is in state zero after `end` bits, by default after all: in a frame it is there after the tail, and the
-        scrambled padding leads it away again.
+        `y` is complex64 (batch, S, K) on all used subcarriers, its pilots divided by the transmitted ones. `end` counts
+        the bits after which the encoder is in state zero, by default all: in a frame that is after the tail, as the
+        scrambled padding behind it leads to other states.
         """
         blocks, end = self.blocks(), y.shape[1] * rate.info if end is None else end
-        seen = self._refine(blocks, seen, y, rate, end)
-        channel = blocks.estimator.estimate(seen)
-        llr = _soft(blocks, seen, channel, y, rate)
+        observation = self._refine(blocks, observation, y, rate, end)
+        channel = blocks.estimator.estimate(observation)
+        llr = _soft(blocks, observation, channel, y, rate)
         bits = blocks.decoder.decode(llr[:, : 2 * end], end)
         return Received(bits[:, :n], llr, channel)
 
-    def decide(self, seen: Observation, y: NDArray[np.complex64], rate: Rate, n: int) -> NDArray[np.uint8]:
-        """`receive(...).bits` alone, which the fused chain gives several times as fast where the blocks are its own."""
+    def decide(self, observation: Observation, y: NDArray[np.complex64], rate: Rate, n: int) -> NDArray[np.uint8]:
+        """`receive(...).bits` alone: several times as fast with max-log and soft Viterbi, which `fused` joins."""
         blocks, end = self.blocks(), y.shape[1] * rate.info
-        return _decide(blocks, self._refine(blocks, seen, y, rate, end), y, rate, end)[:, :n]
+        return _decide(blocks, self._refine(blocks, observation, y, rate, end), y, rate, end)[:, :n]
 
     def blocks(self) -> "Blocks":
-        """The three blocks, those given by name made with their defaults."""
+        """The three blocks; names are resolved to blocks with default settings."""
         return Blocks(
             block(ESTIMATORS, self.estimator, "estimator"),
             block(DEMAPPERS, self.demapper, "demapper"),
@@ -97,18 +98,18 @@ class Receiver:
         )
 
     def _refine(
-        self, blocks: "Blocks", seen: Observation, y: NDArray[np.complex64], rate: Rate, end: int
+        self, blocks: "Blocks", observation: Observation, y: NDArray[np.complex64], rate: Rate, end: int
     ) -> Observation:
-        whole = end // rate.info  # a symbol with padding in it is known in part, and of no use
-        again = seen
-        for _ in range(self.passes if whole else 0):
-            decided = _decide(blocks, again, y, rate, end)[:, : whole * rate.info]
-            again = observe_again(seen, y[:, :whole], remap(decided, rate), grid.data_places(rate.ht))
-        return again
+        symbols = end // rate.info  # a symbol that holds padding cannot be re-encoded from decided bits
+        refined, data = observation, grid.data_positions(rate.ht)
+        for _ in range(self.passes if symbols else 0):
+            decided = _decide(blocks, refined, y, rate, end)[:, : symbols * rate.info]
+            refined = decision_directed_update(observation, y[:, :symbols], reencode(decided, rate), data)
+        return refined
 
 
 class Blocks(NamedTuple):
-    """What a receiver is made of."""
+    """The blocks of a receiver."""
 
     estimator: Estimator
     demapper: Demapper
@@ -116,29 +117,33 @@ class Blocks(NamedTuple):
 
 
 def _soft(
-    blocks: Blocks, seen: Observation, channel: Channel, y: NDArray[np.complex64], rate: Rate
+    blocks: Blocks, observation: Observation, channel: ChannelEstimate, y: NDArray[np.complex64], rate: Rate
 ) -> NDArray[np.float32]:
-    data = grid.data_places(rate.ht)
-    noise = seen.noise[:, None] + channel.variance[:, data]
-    llr = blocks.demapper.demap(y[..., data], channel.h[..., data], noise, rate.bits)
+    data = grid.data_positions(rate.ht)
+    noise_var = observation.noise_var[:, None] + channel.err_var[:, data]
+    llr = blocks.demapper.demap(y[..., data], channel.h_hat[..., data], noise_var, rate.bits)
     return depuncture(deinterleave(llr, rate).reshape(len(llr), -1), rate.code)
 
 
-def _decide(blocks: Blocks, seen: Observation, y: NDArray[np.complex64], rate: Rate, end: int) -> NDArray[np.uint8]:
-    channel = blocks.estimator.estimate(seen)
+def _decide(
+    blocks: Blocks, observation: Observation, y: NDArray[np.complex64], rate: Rate, end: int
+) -> NDArray[np.uint8]:
+    channel = blocks.estimator.estimate(observation)
     decoder = blocks.decoder
-    if isinstance(blocks.demapper, MaxLog) and isinstance(decoder, SoftViterbi) and channel.h.ndim == 2:
-        return fused.decide(y, channel.h, seen.noise[:, None] + channel.variance, rate, end, decoder.threads)
-    return decoder.decode(_soft(blocks, seen, channel, y, rate)[:, : 2 * end], end)
-
-
-def block(known: dict[str, Callable[[], Any]], asked: Any, kind: str) -> Any:
-    """The block of a name, made with its defaults; anything but a name is the block itself."""
-    if not isinstance(asked, str):
-        return asked
-    if asked not in known:
-        raise ValueError(
-            f"{kind} {asked!r} is unknown: it must be one of {', '.join(known)}, an object, or a trained block by "
-            "wireless.ofdm.catalogue.receiver"
+    if isinstance(blocks.demapper, MaxLog) and isinstance(decoder, SoftViterbi) and channel.h_hat.ndim == 2:
+        return fused.decide(
+            y, channel.h_hat, observation.noise_var[:, None] + channel.err_var, rate, end, decoder.threads
         )
-    return known[asked]()
+    return decoder.decode(_soft(blocks, observation, channel, y, rate)[:, : 2 * end], end)
+
+
+def block(registry: dict[str, Callable[[], Any]], choice: Any, kind: str) -> Any:
+    """The block named `choice`, with default settings; `choice` itself where it is not a name."""
+    if not isinstance(choice, str):
+        return choice
+    if choice not in registry:
+        raise ValueError(
+            f"{kind} {choice!r} is unknown: it must be one of {', '.join(registry)}, or an object; "
+            "wireless.ofdm.catalogue.receiver takes trained blocks by name"
+        )
+    return registry[choice]()

@@ -10,10 +10,10 @@ from wireless.ofdm.receiver import viterbi
 
 
 class Decoder(Protocol):
-    """Turns LLRs into bits; `name` is what tables call it.
+    """Turns LLRs into bits; tables show it as `name`.
 
-    `llr` is float32 (batch, 2 steps) in the order of `phy.coding.encode`, positive for 1 and 0 where nothing was
-    sent. The result is uint8 (batch, n): the first n of the bits, of which there are `steps`, tail included.
+    `llr` is float32 (batch, 2 steps) in the order of `phy.coding.encode`, positive for 1, and 0 for punctured bits.
+    The result is uint8 (batch, n): the first n of the `steps` decoded bits, tail included.
     """
 
     name: str
@@ -34,7 +34,7 @@ class SoftViterbi:
 
 @dataclass(frozen=True)
 class HardViterbi:
-    """The sequence nearest in Hamming distance to the LLRs' signs; what was not sent does not count."""
+    """The code word nearest in Hamming distance to the signs of the LLRs; punctured bits do not count."""
 
     threads: int = 1
     name = "hard-viterbi"

@@ -1,17 +1,17 @@
 """Demappers: from a received subcarrier and its channel to the log-likelihood ratios of its bits.
 
 `y = h x + n`: per axis the equalised amplitude is Re or Im of `y conj(h) / |h|^2`, with noise of variance
-`noise / (2 |h|^2)`. Gray labels of the two axes are independent, so every LLR needs the levels of one axis alone:
+`noise_var / (2 |h|^2)`. Gray labels of the two axes are independent, so every LLR needs the levels of one axis alone:
 
     llr(bit) = log sum_{level: bit=1} exp(-(a - level)^2 g) - log sum_{level: bit=0} exp(-(a - level)^2 g)
 
-with a the equalised amplitude and g = |h|^2 / noise.
+with a the equalised amplitude and g = |h|^2 / noise_var.
 """
 
+import abc
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, final
 
 import numpy as np
 from numba import njit
@@ -21,78 +21,86 @@ from wireless.ofdm.phy.constellation import levels
 
 
 class Demapper(Protocol):
-    """Turns subcarriers into LLRs, positive for 1; `name` is what tables call it.
+    """Turns subcarriers into LLRs, positive for 1; tables show it as `name`.
 
-    `y` is complex64 (batch, symbols, D), `h` complex64 (batch, D) or (batch, symbols, D), `noise` float32 (batch, D):
-    N0 and the variance of the error of h together. `bits` per subcarrier is 1, 2, 4 or 6. The result is float32
+    `y` is complex64 (batch, symbols, D), `h_hat` complex64 (batch, D) or (batch, symbols, D), `noise_var` float32
+    (batch, D): N0 plus the error variance of `h_hat`. `bits` per subcarrier is 1, 2, 4 or 6. The result is float32
     (batch, symbols, D * bits) in the order of transmission.
     """
 
     name: str
 
     def demap(
-        self, y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], bits: int
+        self, y: NDArray[np.complex64], h_hat: NDArray[np.complex64], noise_var: NDArray[np.float32], bits: int
     ) -> NDArray[np.float32]: ...
 
 
+class AbstractModelDemapper(abc.ABC):
+    """A demapper that follows from the model `y = h x + n` alone; a subclass says by which LLRs."""
+
+    @abc.abstractmethod
+    def fill(
+        self,
+        y: NDArray[np.complex64],
+        h_hat: NDArray[np.complex64],
+        noise_var: NDArray[np.float32],
+        level: NDArray[np.float32],
+        llr: NDArray[np.float32],
+    ) -> None:
+        """Writes the LLRs into `llr` (batch, symbols, D, bits); `h_hat` is (batch, symbols or 1, D)."""
+
+    @final
+    def demap(
+        self, y: NDArray[np.complex64], h_hat: NDArray[np.complex64], noise_var: NDArray[np.float32], bits: int
+    ) -> NDArray[np.float32]:
+        """As `Demapper.demap`."""
+        llr = np.empty((*y.shape, bits), np.float32)
+        # One memory layout for all callers: Numba would compile every other one anew.
+        h_hat = np.ascontiguousarray(h_hat[:, None] if h_hat.ndim == 2 else h_hat)
+        self.fill(np.ascontiguousarray(y), h_hat, np.ascontiguousarray(noise_var), levels(bits), llr)
+        return llr.reshape(*y.shape[:-1], -1)
+
+
 @dataclass(frozen=True)
-class MaxLog:
+class MaxLog(AbstractModelDemapper):
     """Each sum of exponentials by its largest term: piecewise linear in the amplitude, and no exponential."""
 
     name = "max-log"
 
-    def demap(
-        self, y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], bits: int
-    ) -> NDArray[np.float32]:
-        return _run(_max_log, y, h, noise, bits)
+    def fill(self, *arrays: Any) -> None:
+        _max_log(*arrays)
 
 
 @dataclass(frozen=True)
-class Exact:
+class Exact(AbstractModelDemapper):
     """The log-likelihood ratio itself."""
 
     name = "exact"
 
-    def demap(
-        self, y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], bits: int
-    ) -> NDArray[np.float32]:
-        return _run(_exact, y, h, noise, bits)
+    def fill(self, *arrays: Any) -> None:
+        _exact(*arrays)
 
 
 @dataclass(frozen=True)
 class Hard:
-    """The nearest point's bits, as -1 and 1: what the decoder would know without confidences."""
+    """The bits of the nearest point, as -1 and 1: LLRs without reliabilities."""
 
     name = "hard"
 
     def demap(
-        self, y: NDArray[np.complex64], h: NDArray[np.complex64], noise: NDArray[np.float32], bits: int
+        self, y: NDArray[np.complex64], h_hat: NDArray[np.complex64], noise_var: NDArray[np.float32], bits: int
     ) -> NDArray[np.float32]:
-        soft = MaxLog().demap(y, h, noise, bits)
+        soft = MaxLog().demap(y, h_hat, noise_var, bits)
         return np.where(soft > 0, np.float32(1), np.float32(-1))
-
-
-def _run(
-    kernel: Callable[..., None],
-    y: NDArray[np.complex64],
-    h: NDArray[np.complex64],
-    noise: NDArray[np.float32],
-    bits: int,
-) -> NDArray[np.float32]:
-    llr = np.empty((*y.shape, bits), np.float32)
-    # One layout for all callers: every other would be compiled anew.
-    channel = np.ascontiguousarray(h[:, None] if h.ndim == 2 else h)
-    kernel(np.ascontiguousarray(y), channel, np.ascontiguousarray(noise), levels(bits), llr)
-    return llr.reshape(*y.shape[:-1], -1)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _soft_bit(a, g, axis, bit, llr):  # type: ignore[no-untyped-def]
     """Max-log LLRs of one bit of an axis of `axis` bits, for many subcarriers.
 
-    `a` is Re(y conj(h)) times half the distance of two levels, over the noise; `g` is |h|^2 times that distance's
-    half squared, over the noise: the levels then stand at odd multiples of g. The formulas are the differences of the
-    nearest squared distances, written out over the intervals between levels.
+    `a` is Re(y conj(h)) times half the distance of two levels, over the noise variance; `g` is |h|^2 times the square
+    of that half distance, over the noise variance: the levels are then odd multiples of g. The formulas are the
+    differences of the nearest squared distances, written out over the intervals between levels.
     """
     zero, two, four, six = np.float32(0), np.float32(2), np.float32(4), np.float32(6)
     if bit == 0 and axis == 1:
@@ -121,7 +129,7 @@ def _soft_bit(a, g, axis, bit, llr):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _max_log(y, h, noise, level, llr):  # type: ignore[no-untyped-def]
+def _max_log(y, h, noise_var, level, llr):  # type: ignore[no-untyped-def]
     bits, count = llr.shape[3], y.shape[2]
     axis = max(bits // 2, 1)
     unit = np.float32(np.abs(level).min())
@@ -130,7 +138,7 @@ def _max_log(y, h, noise, level, llr):  # type: ignore[no-untyped-def]
     for packet in range(y.shape[0]):
         for symbol in range(y.shape[1]):
             for k in range(count):
-                gain, scale = h[packet, min(symbol, h.shape[1] - 1), k], unit / noise[packet, k]
+                gain, scale = h[packet, min(symbol, h.shape[1] - 1), k], unit / noise_var[packet, k]
                 matched = y[packet, symbol, k] * gain.conjugate()
                 real[k], imag[k] = matched.real * scale, matched.imag * scale
                 g[k] = (gain.real * gain.real + gain.imag * gain.imag) * unit * scale
@@ -146,8 +154,8 @@ def soft_packets(y, h, weight, unit, bits, total, limit, llr):  # type: ignore[n
     """Max-log LLRs of whole packets, rounded to int16: llr[packet, (symbol, bit, subcarrier)].
 
     Their magnitudes are scaled to add up to `total` in each packet and clipped to `limit`. y is (batch, S, K), h and
-    `weight` (batch, K), one over the noise or 0 where there is nothing to know; a row of llr has at least K places.
-    It stands here and not where it is called: Numba's cache does not see changes of what a kernel calls in other files.
+    `weight` (batch, K), 1 / noise_var on data subcarriers and 0 elsewhere; a row of llr has at least K entries.
+    This kernel is in the file of `_soft_bit`, which it calls: Numba's cache does not notice changes in other files.
     """
     symbols, used = y.shape[1], y.shape[2]
     width = llr.shape[1] // (symbols * bits)
@@ -190,7 +198,7 @@ def _round(soft, scale, limit, llr):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _exact(y, h, noise, level, llr):  # type: ignore[no-untyped-def]
+def _exact(y, h, noise_var, level, llr):  # type: ignore[no-untyped-def]
     bits = llr.shape[3]
     axis = max(bits // 2, 1)
     distance = np.empty(level.shape[0])
@@ -203,8 +211,8 @@ def _exact(y, h, noise, level, llr):  # type: ignore[no-untyped-def]
                 for half in range(min(bits, 2)):
                     a = matched.imag if half else matched.real
                     for label in range(level.shape[0]):
-                        # |y - h x|^2 without its part that is the same for all: finite also where h = 0.
-                        distance[label] = level[label] * (g * level[label] - 2 * a) / noise[packet, k]
+                        # |y - h x|^2 without |y|^2, which all labels share: finite also where h = 0.
+                        distance[label] = level[label] * (g * level[label] - 2 * a) / noise_var[packet, k]
                     for bit in range(axis):
                         shift = axis - 1 - bit
                         llr[packet, symbol, k, half * axis + bit] = _log_ratio(distance, shift)

@@ -1,7 +1,8 @@
-"""Channel estimators: from one noisy look at every subcarrier to the channel and the variance of what is left wrong.
+"""Channel estimators: from the received training symbols to the channel and its error variance on every subcarrier.
 
 All work on the K used subcarriers in ascending order of their index k, 52 or 56 of 64, and on a batch of packets.
-The LS estimate is `h + e`, with e of variance `N0 / looks`: the mean over so many long training fields.
+The LS estimate is `h + e` with e of variance `noise_var / training_symbols`: the mean over that many long training
+symbols. As in Sionna, `h_hat` is an estimate of `h` and `err_var` the variance of its error.
 """
 
 from dataclasses import dataclass
@@ -15,88 +16,94 @@ from wireless.ofdm.channel.profile import TAPS, exponential_covariance, response
 
 
 class Truth(NamedTuple):
-    """What only a simulation knows of a packet's channel."""
+    """The true channel of each packet, which is available in a simulation only."""
 
     h: NDArray[np.complex64]
-    """The channel itself, (batch, K), or (batch, symbols, K) where it changes within a packet."""
+    """The channel, (batch, K), or (batch, symbols, K) where it changes within a packet."""
     power: NDArray[np.float32]
-    """Mean power of each path, (batch, paths): the law from which the channel was drawn."""
+    """Mean power of each path, (batch, paths): the power-delay profile of which the channel is one realisation."""
     delay: NDArray[np.float32]
     """Delay of each path in samples of 50 ns, (paths,)."""
 
 
 class Observation(NamedTuple):
-    """What the preamble shows of the channel."""
+    """The least squares channel estimate from the preamble, and the noise in it."""
 
     ls: NDArray[np.complex64]
-    """Mean of the long training fields over what was sent in them, (batch, K)."""
-    noise: NDArray[np.float32]
+    """Mean of the received training symbols divided by the transmitted ones, (batch, K)."""
+    noise_var: NDArray[np.float32]
     """Noise variance N0 of one subcarrier of one symbol, (batch,)."""
-    looks: float = 2.0
-    """Training symbols in the mean: the error of `ls` has the variance `noise / looks`. One in HT."""
+    training_symbols: float = 2.0
+    """Training symbols in the mean: the error of `ls` has the variance `noise_var / training_symbols`. One in HT."""
     truth: Truth | None = None
-    """Given by a simulation alone, for the bounds that no receiver reaches."""
+    """Set by simulations only, for bounds that no practical receiver reaches."""
+
+    @property
+    def ls_err_var(self) -> NDArray[np.float32]:
+        """Variance of the error of `ls`, (batch,)."""
+        return self.noise_var / np.float32(self.training_symbols)
 
 
-class Channel(NamedTuple):
-    """An estimate and how wrong it is."""
+class ChannelEstimate(NamedTuple):
+    """A channel estimate and its error variance."""
 
-    h: NDArray[np.complex64]
-    """(batch, K), or (batch, symbols, K) from an estimator that knows more than the preamble."""
-    variance: NDArray[np.float32]
-    """Variance of the error of `h`, (batch, K)."""
+    h_hat: NDArray[np.complex64]
+    """The estimate, (batch, K), or (batch, symbols, K) from an estimator that follows the channel over a packet."""
+    err_var: NDArray[np.float32]
+    """Variance of the error of `h_hat`, (batch, K)."""
 
 
 class Estimator(Protocol):
-    """Turns the preamble into a channel; `name` is what tables call it."""
+    """Estimates the channel from the preamble; tables show it as `name`."""
 
     @property
     def name(self) -> str: ...
 
-    def estimate(self, seen: Observation) -> Channel: ...
+    def estimate(self, observation: Observation) -> ChannelEstimate: ...
 
 
 @dataclass(frozen=True)
 class LS:
-    """Least squares: what was seen is what is believed."""
+    """Least squares: the observation itself."""
 
     name = "ls"
 
-    def estimate(self, seen: Observation) -> Channel:
-        return Channel(seen.ls, np.repeat((seen.noise / seen.looks)[:, None], seen.ls.shape[1], axis=1))
+    def estimate(self, observation: Observation) -> ChannelEstimate:
+        return ChannelEstimate(
+            observation.ls, np.repeat(observation.ls_err_var[:, None], observation.ls.shape[1], axis=1)
+        )
 
 
 @dataclass(frozen=True)
 class DFT:
     """LS projected on the channels of at most `taps` taps: `F F^+ ls`. It needs no statistics of the channel.
 
-    The best linear unbiased estimate where the channel has that length, and a floor where it is longer.
+    The best linear unbiased estimate of a channel no longer than that; a longer channel leaves an error floor.
     """
 
     taps: int = TAPS
     name = "dft"
 
-    def estimate(self, seen: Observation) -> Channel:
-        projector, kept = _projector(seen.ls.shape[1], self.taps)
-        variance = (seen.noise / seen.looks)[:, None] * kept
-        return Channel(seen.ls @ projector.T, variance.astype(np.float32))
+    def estimate(self, observation: Observation) -> ChannelEstimate:
+        projector, err_gain = _projector(observation.ls.shape[1], self.taps)
+        err_var = observation.ls_err_var[:, None] * err_gain
+        return ChannelEstimate(observation.ls @ projector.T, err_var.astype(np.float32))
 
 
 @dataclass(frozen=True)
 class KnownCovarianceLMMSE:
     """The linear estimate of least mean squared error: `W = R (R + sigma^2 I)^-1`, error covariance `R - W R`.
 
-    R = E[h h^H] is `covariance`, (K, K) or (batch, K, K); without one it is the law from which each packet of a
-    simulation was drawn (the genie), and an observation that does not know it raises `ValueError`. The channel has
-    zero mean; sigma^2 is the variance of the LS error. (Edfors et al. 1998, *OFDM channel estimation by singular
-    value decomposition*.)
+    R = E[h h^H] is `covariance`, (K, K) or (batch, K, K). Without it, R is the true covariance of each simulated packet
+    (the genie), and an observation without `truth` raises `ValueError`. The channel has zero mean; sigma^2 is the
+    variance of the LS error. (Edfors et al. 1998, *OFDM channel estimation by singular value decomposition*.)
     """
 
     covariance: NDArray[np.complex128] | None = None
     name = "lmmse-genie"
 
-    def estimate(self, seen: Observation) -> Channel:
-        return _genie(seen) if self.covariance is None else _known(seen, self.covariance)
+    def estimate(self, observation: Observation) -> ChannelEstimate:
+        return _lmmse_of_paths(observation) if self.covariance is None else _lmmse(observation, self.covariance)
 
 
 @dataclass(frozen=True)
@@ -110,43 +117,43 @@ class RobustLMMSE:
     rms_ns: tuple[float, float] = (10.0, 150.0)
     name = "lmmse-robust"
 
-    def estimate(self, seen: Observation) -> Channel:
-        return _known(seen, exponential_covariance(seen.ls.shape[1], self.rms_ns))
+    def estimate(self, observation: Observation) -> ChannelEstimate:
+        return _lmmse(observation, exponential_covariance(observation.ls.shape[1], self.rms_ns))
 
 
 @dataclass(frozen=True)
 class PerfectCSI:
-    """The channel itself, `h` or what a simulation says it is: the bound that no estimator passes."""
+    """The true channel: `h`, or the one that the simulation recorded. No estimator does better."""
 
     h: NDArray[np.complex64] | None = None
     name = "perfect"
 
-    def estimate(self, seen: Observation) -> Channel:
-        h = _truth(seen, self.name).h if self.h is None else self.h
-        return Channel(h, np.zeros(seen.ls.shape, np.float32))
+    def estimate(self, observation: Observation) -> ChannelEstimate:
+        h = _truth(observation, self.name).h if self.h is None else self.h
+        return ChannelEstimate(h, np.zeros(observation.ls.shape, np.float32))
 
 
-def _known(seen: Observation, covariance: NDArray[np.complex128]) -> Channel:
+def _lmmse(observation: Observation, covariance: NDArray[np.complex128]) -> ChannelEstimate:
     # R and R + sigma^2 I share eigenvectors, so one decomposition serves every noise level of a batch.
     power, vectors = np.linalg.eigh(covariance)
-    power, noise = np.maximum(power, 0), (seen.noise / seen.looks)[:, None]
-    gain = power / (power + noise)
-    turned = (vectors.conj().swapaxes(-1, -2) @ seen.ls[..., None])[..., 0]
-    h = (vectors @ (gain * turned)[..., None])[..., 0]
-    variance = (np.abs(vectors) ** 2 @ (gain * noise)[..., None])[..., 0]
-    return Channel(h.astype(np.complex64), variance.astype(np.float32))
+    power, ls_err_var = np.maximum(power, 0), observation.ls_err_var[:, None]
+    gain = power / (power + ls_err_var)
+    rotated = (vectors.conj().swapaxes(-1, -2) @ observation.ls[..., None])[..., 0]
+    h_hat = (vectors @ (gain * rotated)[..., None])[..., 0]
+    err_var = (np.abs(vectors) ** 2 @ (gain * ls_err_var)[..., None])[..., 0]
+    return ChannelEstimate(h_hat.astype(np.complex64), err_var.astype(np.float32))
 
 
-def _genie(seen: Observation) -> Channel:
+def _lmmse_of_paths(observation: Observation) -> ChannelEstimate:
     # With R = A A^H, R (R + s I)^-1 = A (A^H A + s I)^-1 A^H and R - W R = s times it: the matrix to invert is as
     # wide as the channel has paths.
-    truth = _truth(seen, KnownCovarianceLMMSE.name)
-    a = response(seen.ls.shape[1], truth.delay) * np.sqrt(truth.power)[:, None, :]
-    adjoint, noise = a.conj().swapaxes(-1, -2), (seen.noise / seen.looks)[:, None]
-    gain = np.linalg.solve(adjoint @ a + noise[..., None] * np.eye(a.shape[-1]), adjoint)
-    h = (a @ (gain @ seen.ls[..., None]))[..., 0]
-    variance = noise * np.einsum("bkl,blk->bk", a, gain).real
-    return Channel(h.astype(np.complex64), variance.astype(np.float32))
+    truth = _truth(observation, KnownCovarianceLMMSE.name)
+    a = response(observation.ls.shape[1], truth.delay) * np.sqrt(truth.power)[:, None, :]
+    adjoint, ls_err_var = a.conj().swapaxes(-1, -2), observation.ls_err_var[:, None]
+    gain = np.linalg.solve(adjoint @ a + ls_err_var[..., None] * np.eye(a.shape[-1]), adjoint)
+    h_hat = (a @ (gain @ observation.ls[..., None]))[..., 0]
+    err_var = ls_err_var * np.einsum("bkl,blk->bk", a, gain).real
+    return ChannelEstimate(h_hat.astype(np.complex64), err_var.astype(np.float32))
 
 
 @cache
@@ -156,7 +163,9 @@ def _projector(count: int, taps: int) -> tuple[NDArray[np.complex64], NDArray[np
     return projector.astype(np.complex64), np.diag(projector).real.copy()
 
 
-def _truth(seen: Observation, name: str) -> Truth:
-    if seen.truth is None:
-        raise ValueError(f"estimator {name!r} needs what only a simulation knows: this observation has no truth")
-    return seen.truth
+def _truth(observation: Observation, name: str) -> Truth:
+    if observation.truth is None:
+        raise ValueError(
+            f"estimator {name!r} needs the true channel, which only simulations have: this observation has no `truth`"
+        )
+    return observation.truth

@@ -1,4 +1,4 @@
-"""Decision feedback: decoded bits, encoded and mapped again, are more training symbols."""
+"""Hard decision feedback: decoded bits are encoded and mapped again and serve as further training symbols."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,24 +10,24 @@ from wireless.ofdm.phy.rates import Rate
 from wireless.ofdm.receiver.estimators import Observation
 
 
-def remap(bits: NDArray[np.uint8], rate: Rate) -> NDArray[np.complex64]:
+def reencode(bits: NDArray[np.uint8], rate: Rate) -> NDArray[np.complex64]:
     """The points that carry these bits, tail included: uint8 (batch, symbols * N_DBPS) -> (batch, symbols, D)."""
     coded = puncture(encode(bits), rate.code).reshape(bits.shape[0], -1, rate.coded)
     return modulate(interleave(coded, rate), rate.bits)
 
 
-def observe_again(
-    seen: Observation, y: NDArray[np.complex64], x: NDArray[np.complex64], data: NDArray[np.int64]
+def decision_directed_update(
+    observation: Observation, y: NDArray[np.complex64], x: NDArray[np.complex64], data: NDArray[np.int64]
 ) -> Observation:
-    """The observation that S decided symbols add to; with x correct, its error is as that of `looks + S` symbols.
+    """The observation updated with S decided symbols; with correct decisions, as from `training_symbols + S` symbols.
 
-    On every subcarrier `(looks ls + sum_s y_s conj(x_s)) / (looks + sum_s |x_s|^2)`: the least squares estimate from
-    all symbols. `y` is (batch, S, K), whose pilots are divided by what was sent in them, `x` (batch, S, D), and `data`
-    says where the D stand among the K. The error variance differs from subcarrier to subcarrier with `sum |x|^2`; the
-    observation states its mean.
+    With T training symbols, `(T ls + sum_s y_s conj(x_s)) / (T + sum_s |x_s|^2)` on every subcarrier: the least squares
+    estimate from all symbols. `y` is (batch, S, K) with pilots divided by the transmitted ones, `x` (batch, S, D) holds
+    the decided points, and `data` the positions of the D data subcarriers among the K. The error variance differs
+    between subcarriers with `sum |x|^2`; the observation holds its mean.
     """
     sent = np.ones_like(y)
     sent[..., data] = x
-    matched = np.sum(y * sent.conj(), axis=1) + np.float32(seen.looks) * seen.ls
-    energy = np.sum(np.abs(sent) ** 2, axis=1) + np.float32(seen.looks)
-    return seen._replace(ls=matched / energy, looks=seen.looks + y.shape[1])
+    matched = np.sum(y * sent.conj(), axis=1) + np.float32(observation.training_symbols) * observation.ls
+    energy = np.sum(np.abs(sent) ** 2, axis=1) + np.float32(observation.training_symbols)
+    return observation._replace(ls=matched / energy, training_symbols=observation.training_symbols + y.shape[1])

@@ -1,4 +1,4 @@
-"""Soft in, soft out: a-posteriori probabilities of the K=7 code, for receivers that feed decisions back."""
+"""Soft-in soft-out decoding of the K=7 code: a-posteriori probabilities for receivers with decision feedback."""
 
 from typing import NamedTuple
 
@@ -8,28 +8,28 @@ from numpy.typing import NDArray
 
 STATES = 64
 CLIP = 20.0
-"""Largest LLR that is believed."""
+"""Magnitude to which input LLRs are clipped."""
 
 FLOOR = 1e-30
 """Metrics are probabilities in float32, scaled to a maximum of 1; nothing may fall to zero, or states could vanish."""
 
 
 class Posteriors(NamedTuple):
-    """What the code says about every bit, as LLRs; natural logarithm, LLR > 0 means bit 1."""
+    """A-posteriori LLRs of every bit; natural logarithm, LLR > 0 means bit 1."""
 
     coded: NDArray[np.float32]
     """`(batch, 2n)`, in the order of `phy.coding.encode`."""
     bits: NDArray[np.float32]
-    """`(batch, n)`, of the bits that were encoded; their signs are the decision with the fewest bit errors."""
+    """`(batch, n)`, of the data bits; deciding by their signs makes the fewest bit errors."""
 
 
 def posteriors(llr: NDArray[np.float32], n: int, clip: float = CLIP) -> Posteriors:
     """Exact log-MAP of all code bits and data bits from LLRs of the code bits, `(batch, 2n)`.
 
-    Bahl, Cocke, Jelinek, Raviv 1974, for a code that starts and ends in state zero. The sum
-    of products is kept in the probability domain, scaled every step: no logarithm in the inner loop, which vectorises.
-    The result includes the input: subtract it for the extrinsic part. Inputs are
-    clipped to +-`clip` and so, in effect, is what comes out. As Sionna's `BCJRDecoder(algorithm="map")`.
+    Bahl, Cocke, Jelinek, Raviv 1974, for a code that starts and ends in state zero. The sum of products is computed in
+    the probability domain and scaled every step: the inner loop has no logarithm and vectorises. The result includes
+    the input: subtract it for the extrinsic part. Inputs are clipped to +-`clip`, which bounds the result too. As
+    Sionna's `BCJRDecoder(algorithm="map")`.
 
     Raises ValueError if `llr` is not `(batch, 2n)`.
     """
@@ -43,8 +43,8 @@ def posteriors(llr: NDArray[np.float32], n: int, clip: float = CLIP) -> Posterio
 def _signs() -> NDArray[np.float32]:
     """+-1 of the two code bits for states j = 0..31 and input 0, `(2, 32)`.
 
-    A state is the last six bits, the newest lowest. Both polynomials tap the newest and the oldest bit, so the
-    complement of either inverts both code bits: 32 rows say everything.
+    A state is the last six bits, the newest lowest. Both polynomials tap the newest and the oldest bit, so inverting
+    either of the two inverts both code bits: 32 states determine the other 32.
     """
     state = np.arange(STATES // 2)
     bit = lambda age: (state >> (age - 1)) & 1  # noqa: E731

@@ -13,9 +13,9 @@ where L bounds the LLRs. With L = 511 the sign of a wrapped difference is right 
 1989, *An alternative to metric rescaling in Viterbi decoders*): the decoder is exact for LLRs of ten bits. Ties go to
 the lower of the two old states.
 
-Thirty-two packets stand side by side in the lanes of a vector: no shuffles, no horizontal operations, and a packet
-alone costs as much as thirty-two. The step is written in LLVM's vector instructions because its auto-vectoriser gives
-up on so many arrays; LLVM splits them to whatever the machine has.
+Thirty-two packets occupy the lanes of a vector: no shuffles, no horizontal operations, and one packet alone costs as
+much as thirty-two. The step is written in LLVM's vector instructions because its auto-vectoriser gives up on so many
+arrays; LLVM splits them into vectors of the machine's width.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -29,15 +29,15 @@ from numpy.typing import NDArray
 
 LANES = 32
 LIMIT = 511
-"""Largest magnitude of an LLR that the decoder takes."""
+"""Largest magnitude of an input LLR."""
 MEAN = 64.0
-"""Mean magnitude of a packet's quantised LLRs: eight times as much is clipped, and one step is 1.6 % of it.
+"""Mean magnitude of a packet's quantised LLRs: values beyond eight times the mean are clipped, a step is 1.6 % of it.
 
-Eight bits would do for 16-QAM; with 64-QAM at rate 5/6 and a mean of 24 they round whole faded subcarriers to zero.
+Eight bits suffice for 16-QAM; with 64-QAM at rate 5/6 and a mean of 24 they round whole faded subcarriers to zero.
 """
 
 _STATES = 64
-# Below what a path from state zero can have lost after six steps, 24 L; and 28 L further it has not wrapped around.
+# Lower than any path from state zero can fall in six steps, 24 L; and 28 L below that it has not wrapped around.
 _FAR = -12_300
 
 
@@ -63,11 +63,13 @@ def decode(llr: NDArray[Any], threads: int = 1) -> NDArray[np.uint8]:
     array([[1, 0, 1, 1, 0, 0, 0, 0, 0, 0]], dtype=uint8)
     """
     if llr.ndim != 2 or llr.shape[1] % 2:
-        raise ValueError(f"LLRs have the shape {llr.shape}: needs (batch, 2n), two for each bit")
+        raise ValueError(f"LLRs have the shape {llr.shape}: the decoder needs (batch, 2n), two for each bit")
     if np.issubdtype(llr.dtype, np.floating):
         llr = quantise(llr)
     elif llr.size and max(llr.max(), -llr.min().astype(int)) > LIMIT:
-        raise ValueError(f"LLRs reach from {llr.min()} to {llr.max()}: integers must lie within +-{LIMIT}; pass floats")
+        raise ValueError(
+            f"integer LLRs reach from {llr.min()} to {llr.max()}: they must lie within +-{LIMIT}; pass floats"
+        )
     lanes = to_lanes(llr.astype(np.int16, copy=False))
     bits = np.empty((llr.shape[0], llr.shape[1] // 2), np.uint8)
     over_groups(lambda group: decode_lanes(lanes[group], bits[group * LANES :][:LANES]), len(lanes), threads)
@@ -94,7 +96,7 @@ def to_lanes(llr: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def over_groups(work: Any, groups: int, threads: int) -> None:
-    """Call `work(group)` for every group, on so many threads; the kernels let go of the interpreter's lock."""
+    """Calls `work(group)` for every group, on `threads` threads; the kernels release the interpreter's lock."""
     if threads == 1:
         for group in range(groups):
             work(group)

@@ -7,47 +7,48 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from wireless.ofdm.channel.profile import response
-from wireless.ofdm.receiver.estimators import Channel
+from wireless.ofdm.receiver.estimators import ChannelEstimate
 
 
 class Prior(NamedTuple):
-    """What is believed of a channel before the subcarriers are looked at: `F t + r`."""
+    """The prior distribution of a channel `F t + r`: independent taps t, and white power r outside of them."""
 
     precision: NDArray[np.float32]
     """One over the mean power of each tap at whole samples from 0 on, `(batch, taps)`."""
     rest: NDArray[np.float32]
-    """Mean power on a subcarrier of what such taps cannot make, `(batch,)`; taken as white."""
+    """Mean power per subcarrier outside the span of these taps, `(batch,)`; taken as white."""
 
 
-def wiener(seen: NDArray[np.complex64], noise: NDArray[np.float32], prior: Prior) -> Channel:
-    """The channel's posterior mean and variance from one noisy look at every subcarrier, `(batch, used)`.
+def wiener(ls: NDArray[np.complex64], noise_var: NDArray[np.float32], prior: Prior) -> ChannelEstimate:
+    """The channel's posterior mean and variance from one noisy observation of every subcarrier, `(batch, used)`.
 
-    `seen = F t + r + n` with `t[l] ~ CN(0, 1 / precision[l])`, `r ~ CN(0, rest)` and `n[k] ~ CN(0, noise[k])`, where
-    `noise` is `(batch, used)`: a subcarrier may be known better than its neighbour.
+    `ls = F t + r + n` with `t[l] ~ CN(0, 1 / precision[l])`, `r ~ CN(0, rest)` and `n[k] ~ CN(0, noise_var[k])`, where
+    `noise_var` is `(batch, used)`: some subcarriers may be observed more precisely than others.
 
-        Q = F^H D F + diag(precision),  D = diag(1 / (noise + rest)),  t = Q^-1 F^H D seen
-        h = (1 - a) F t + a seen,  variance = (1 - a)^2 diag(F Q^-1 F^H) + a noise,  a = rest / (rest + noise)
+        Q = F^H D F + diag(precision),  D = diag(1 / (noise_var + rest)),  t = Q^-1 F^H D ls
+        h_hat = (1 - a) F t + a ls,  err_var = (1 - a)^2 diag(F Q^-1 F^H) + a noise_var,  a = rest / (rest + noise_var)
 
-    With `rest = 0` and the true powers it equals `R (R + diag(noise))^-1 seen` for `R = F diag(P) F^H`, at 16 x 16
-    instead of 52 x 52. F^H D F is Toeplitz, and so is what the variance needs of Q^-1: neither costs a full product.
+    With `rest = 0` and the true powers it equals `R (R + diag(noise_var))^-1 ls` for `R = F diag(P) F^H`, at 16 x 16
+    instead of 52 x 52. F^H D F is Toeplitz, and the variance needs only the sums along the diagonals of Q^-1: neither
+    costs a full product.
     """
-    h, variance = np.empty(seen.shape, np.complex64), np.empty(seen.shape, np.float32)
-    f = response(seen.shape[1], np.arange(prior.precision.shape[1]))
-    _wiener(seen, noise, prior.precision, prior.rest, f, h, variance)
-    return Channel(h, variance)
+    h_hat, err_var = np.empty(ls.shape, np.complex64), np.empty(ls.shape, np.float32)
+    f = response(ls.shape[1], np.arange(prior.precision.shape[1]))
+    _wiener(ls, noise_var, prior.precision, prior.rest, f, h_hat, err_var)
+    return ChannelEstimate(h_hat, err_var)
 
 
 @njit(cache=True, nogil=True, fastmath=True, parallel=True)
-def _wiener(seen, noise, precision, rest, f, h, variance):  # type: ignore[no-untyped-def]
+def _wiener(ls, noise_var, precision, rest, f, h_hat, err_var):  # type: ignore[no-untyped-def]
     used, taps = f.shape
-    for packet in prange(seen.shape[0]):
+    for packet in prange(ls.shape[0]):
         # Columns of F, conjugated, against the weights: the first column of the Toeplitz matrix and the right side.
         column, right = np.zeros(taps, np.complex128), np.zeros(taps, np.complex128)
         for k in range(used):
-            weight = 1.0 / (noise[packet, k] + rest[packet])
+            weight = 1.0 / (noise_var[packet, k] + rest[packet])
             for d in range(taps):
                 column[d] += weight * np.conj(f[k, d])
-                right[d] += weight * np.conj(f[k, d]) * seen[packet, k]
+                right[d] += weight * np.conj(f[k, d]) * ls[packet, k]
         q = np.empty((taps, taps), np.complex128)
         for i in range(taps):
             for j in range(taps):
@@ -67,9 +68,9 @@ def _wiener(seen, noise, precision, rest, f, h, variance):  # type: ignore[no-un
                 smooth += f[k, d] * t[d]
                 if d:
                     spread += 2.0 * (f[k, d] * lag[d]).real
-            a = rest[packet] / (rest[packet] + noise[packet, k])
-            h[packet, k] = (1.0 - a) * smooth + a * seen[packet, k]
-            variance[packet, k] = max((1.0 - a) ** 2 * spread + a * noise[packet, k], 0.0)
+            a = rest[packet] / (rest[packet] + noise_var[packet, k])
+            h_hat[packet, k] = (1.0 - a) * smooth + a * ls[packet, k]
+            err_var[packet, k] = max((1.0 - a) ** 2 * spread + a * noise_var[packet, k], 0.0)
 
 
 @njit(cache=True, nogil=True)

@@ -1,1 +1,1 @@
-"""From samples of a radio to frames: files, synchronisation, tracking."""
+"""From recorded samples to frames: file formats, synchronisation, phase tracking, header decoding."""

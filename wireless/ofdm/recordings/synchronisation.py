@@ -1,8 +1,8 @@
-"""Where frames begin in a recording, and how far off their carrier is.
+"""Frame detection: the timing and the carrier frequency offset (CFO) of every preamble in a recording.
 
-The short training field repeats every 16 samples: its lag-16 autocorrelation shows a plateau, and the plateau's phase
-the coarse carrier offset (Schmidl and Cox 1997). Correlation with the long training symbol then gives the timing, and
-the phase between its two copies the fine offset.
+The short training field repeats every 16 samples: its lag-16 autocorrelation has a plateau, whose phase is the coarse
+CFO (Schmidl and Cox 1997). Correlation with the long training symbol then gives the timing, and the phase between its
+two copies the fine CFO.
 """
 
 from collections.abc import Iterator
@@ -15,26 +15,27 @@ from numpy.typing import NDArray
 from wireless.ofdm.phy import grid
 
 WINDOW = 64
-"""Samples under the autocorrelation. In noise alone its magnitude exceeds 0.5 once in 10 million places."""
+"""Length of the autocorrelation, in samples. In noise alone its magnitude exceeds 0.5 at one in 10 million samples."""
 RISE, FALL = 0.5, 0.35
-"""A plateau begins above RISE, about 1 dB of signal over noise, and ends below FALL."""
+"""A plateau begins above RISE, which is about 1 dB SNR, and ends below FALL."""
 CHANNEL = 16
-"""Samples that the paths of a channel may spread over: the cyclic prefix."""
+"""Longest delay spread of a channel in samples: the cyclic prefix."""
 EARLY = 3
-"""Samples by which symbols are cut before the first path: a path between two samples has precursors."""
-_COHERENT, _MATCHED = 0.3, 0.45  # two equal symbols; and these the long training symbol. Noise has 0.1 and 0.25.
+"""Timing advance before the first path, in samples: a path at a fractional delay has precursors."""
+# Thresholds for two equal symbols, and for their match with the long training symbol. Noise has 0.1 and 0.25.
+_COHERENT, _MATCHED = 0.3, 0.45
 FLOOR = 1e-12
-"""Power of a sample 120 dB below full scale: there is no signal under it, only what sums of strong ones round to."""
-_CHUNK = 160  # a plateau longer than the short training field may hide several of them
+"""Power of a sample 120 dB below full scale: less than that is rounding error of sums over strong samples."""
+_CHUNK = 160  # samples after which a plateau is split: a longer one may hide several short training fields
 
 
 class Preamble(NamedTuple):
-    """A legacy preamble that was found."""
+    """A detected legacy preamble."""
 
     start: int
-    """Sample at which the short training field begins; negative where the recording begins later."""
+    """Sample at which the short training field begins; negative if that is before the recording."""
     body: int
-    """Sample from which the first long training symbol is cut, `EARLY` samples before its first path."""
+    """First sample of the FFT window of the first long training symbol, `EARLY` samples before its first path."""
     cfo: float
     """Carrier offset in cycles per sample."""
 
@@ -42,12 +43,12 @@ class Preamble(NamedTuple):
 def find(samples: NDArray[np.complex64]) -> Iterator[Preamble]:
     """The preambles in `samples` (N,), at 20 MHz and with a largest part near 1, in order of time.
 
-    Sure above about 3 dB of signal over noise; carrier offsets up to +-500 kHz. A constant in the recording (leakage
-    of the local oscillator) must be gone before: it repeats every 16 samples too.
+    Reliable above about 3 dB SNR, for carrier offsets up to +-500 kHz. A DC offset (leakage of the local oscillator)
+    must be removed before: it repeats every 16 samples too.
     """
     last = -1
     for begin, end, coarse in _plateaus(samples):
-        # The plateau ends 80 samples or more before the long training symbols do, whatever was missed of its start.
+        # The plateau ends 80 samples or more before the long training symbols do, even if its beginning was missed.
         first, stop = max(begin + 96, end - 16, last + 1, 0), end + 176
         place = _align(samples, first, stop, coarse)
         if place >= 0:
@@ -55,30 +56,30 @@ def find(samples: NDArray[np.complex64]) -> Iterator[Preamble]:
             yield Preamble(place - 192, max(place - EARLY, 0), _fine(samples, place, coarse))
 
 
-def turned(
+def derotated(
     samples: NDArray[np.complex64], first: int, count: int, cfo: float, origin: int = 0
 ) -> NDArray[np.complex64]:
-    """`count` samples from `first` on, with the carrier offset taken out; at sample `origin` nothing is turned."""
-    turn = np.exp(-2j * np.pi * cfo * np.arange(first - origin, first - origin + count))
-    straight: NDArray[np.complex64] = (samples[first : first + count] * turn).astype(np.complex64)
-    return straight
+    """`count` samples from `first` on with the carrier offset removed; sample `origin` keeps its phase."""
+    rotation = np.exp(-2j * np.pi * cfo * np.arange(first - origin, first - origin + count))
+    result: NDArray[np.complex64] = (samples[first : first + count] * rotation).astype(np.complex64)
+    return result
 
 
 def _plateaus(samples: NDArray[np.complex64]) -> Iterator[tuple[int, int, float]]:
-    """Where the autocorrelation is high, [begin, end), and the carrier offset its phase shows, in cycles per sample."""
+    """Intervals [begin, end) of high autocorrelation, with the coarse carrier offset in cycles per sample."""
     runs, phases = _runs(samples, RISE, FALL)
     for (begin, end), phase in zip(runs.tolist(), phases.tolist(), strict=True):
         yield begin, end, phase / (2 * np.pi * 16)
 
 
 def _align(samples: NDArray[np.complex64], first: int, stop: int, coarse: float) -> int:
-    """The first sample of the first long training symbol, sought in [first, stop).
+    """The first sample of the first long training symbol, searched in [first, stop); -1 where there is none.
 
-    Among places where the paths seen by the correlator within one cyclic prefix are nearly as strong as anywhere, it
-    is the last: a window may not begin after the first path, and should not begin long before. -1 where there is none.
+    It is the last timing at which the energy of the paths within one cyclic prefix is above 90 % of its maximum,
+    because the window must not begin after the first path, and should not begin long before it.
     """
     both = 2 * grid.FFT
-    piece = turned(samples, first, min(stop + both + CHANNEL, len(samples)) - first, coarse, first)
+    piece = derotated(samples, first, min(stop + both + CHANNEL, len(samples)) - first, coarse, first)
     places = len(piece) - both - CHANNEL + 1
     if places <= 0:
         return -1
@@ -87,14 +88,14 @@ def _align(samples: NDArray[np.complex64], first: int, stop: int, coarse: float)
     if coherence[best] < _COHERENT or matched[best] < _MATCHED:
         return -1
     near = np.arange(best, min(best + CHANNEL, places))
-    # One path has 5 % of its energy to either side: the band is not as wide as the sampling rate.
+    # 5 % of the energy of a path leak to either side, as the signal is narrower than the sampling rate.
     return first + int(near[strength[near] > 0.9 * strength[best]][-1])
 
 
 def _fine(samples: NDArray[np.complex64], place: int, coarse: float) -> float:
-    """The carrier offset from what repeats after 64 samples: four short training symbols, the long one, its prefix.
+    """The carrier offset from repetitions after 64 samples, in the short and in the long training field.
 
-    The first 12 and 16 samples of either field may still hold the field before, by way of the channel.
+    The first 12 and 16 samples of the two fields are left out, as the channel spreads the previous field into them.
     """
     short = samples[max(place - 180, 0) : max(place - 40, 0)]
     long = samples[max(place - 16, 0) : place + 2 * grid.FFT - EARLY]
@@ -106,7 +107,7 @@ def _fine(samples: NDArray[np.complex64], place: int, coarse: float) -> float:
 @njit(cache=True, nogil=True)
 def _runs(x: Any, rise: float, fall: float) -> Any:
     """Runs (begin, end) of high normalised autocorrelation at lag 16, and the phase of its sum over each run."""
-    runs, phases, found = np.empty((x.shape[0] // 2 + 1, 2), np.int64), np.empty(x.shape[0] // 2 + 1), 0
+    runs, phases, count = np.empty((x.shape[0] // 2 + 1, 2), np.int64), np.empty(x.shape[0] // 2 + 1), 0
     inside, begin = False, 0
     together, power, total = 0j, 0.0, 0j
     for n in range(x.shape[0] - 16):
@@ -127,19 +128,19 @@ def _runs(x: Any, rise: float, fall: float) -> Any:
             total += together
             if level < fall or here - begin >= _CHUNK:
                 inside = False
-                runs[found] = begin, here
-                phases[found] = np.angle(total)
-                found += 1
+                runs[count] = begin, here
+                phases[count] = np.angle(total)
+                count += 1
     if inside:
-        runs[found] = begin, x.shape[0] - 16 - WINDOW + 1
-        phases[found] = np.angle(total)
-        found += 1
-    return runs[:found], phases[:found]
+        runs[count] = begin, x.shape[0] - 16 - WINDOW + 1
+        phases[count] = np.angle(total)
+        count += 1
+    return runs[:count], phases[:count]
 
 
 @njit(cache=True, nogil=True)
 def _correlate(x: Any, symbol: Any, places: int) -> Any:
-    """For each place: energy of the paths in one cyclic prefix, coherence of the two symbols, and how well they match.
+    """For each timing: energy of the paths in one cyclic prefix, coherence of the two symbols, and their match.
 
     The energy of a path at n is |<x[n:], symbol>|^2 + |<x[n + 64:], symbol>|^2; matched is the paths' share of the
     energy received, 1 without noise.
@@ -163,7 +164,7 @@ def _correlate(x: Any, symbol: Any, places: int) -> Any:
             beat += x[n + m].conjugate() * x[n + size + m]
             energy += abs2(x[n + m]) + abs2(x[n + size + m])
         coherence[n] = 2 * abs(beat) / energy
-        # Late paths drew on samples after the two symbols: those count too, or what follows could pass for a match.
+        # Late paths use samples after the two symbols: their energy counts too, or the next symbols could match.
         for m in range(2 * size, 2 * size + CHANNEL):
             energy += abs2(x[n + m])
         matched[n] = strength[n] / (unit * energy)

@@ -1,4 +1,4 @@
-"""Phase of the symbols of a frame, from their four pilots: one that all subcarriers share, and a slope over them."""
+"""Phase tracking over the symbols of a frame, from four pilots: a common phase and a slope over subcarriers."""
 
 from typing import Any
 
@@ -9,54 +9,55 @@ from numpy.typing import NDArray
 from wireless.ofdm.phy import grid
 
 PHASE_NOISE = 0.02
-"""Radians by which oscillators wander in one symbol."""
+"""Standard deviation of the oscillators' phase noise over one symbol, in radians."""
 CLOCK = 1.6e-4
-"""Radians per subcarrier and symbol that a sampling offset of 20 ppm makes: 2 pi 80 / 64 * 20e-6."""
+"""Phase per subcarrier and symbol of a sampling offset of 20 ppm, in radians: 2 pi 80 / 64 * 20e-6."""
 
 
 def track(
     y: NDArray[np.complex64],
-    h: NDArray[np.complex64],
+    h_hat: NDArray[np.complex64],
     pilots: NDArray[np.float32],
-    noise: float,
+    noise_var: float,
     since: float,
     ht: bool = False,
 ) -> NDArray[np.complex64]:
-    """Symbols (S, K) turned onto the channel `h` (K,), their pilots divided by what was sent in them, +-1 (S, 4).
+    """Symbols (S, K) rotated to the phase of the channel `h_hat` (K,), and with `pilots` (S, 4), +-1, divided out.
 
-    What is left of the carrier offset turns symbol n by w n, a sampling offset turns its subcarrier k by a k n, and
-    oscillators wander. A Kalman filter follows the common phase and its growth, a second the slope and its growth, and
-    both are smoothed back from the last symbol: at low signal to noise they average over the frame, at high they trust
-    each symbol. `noise` is N0, `since` the symbols from where `h` was measured to the first of `y`.
+    The residual carrier offset rotates symbol n by w n, a sampling offset rotates its subcarrier k by a k n, and
+    oscillators add phase noise. A Kalman filter estimates the common phase and its rate, a second the slope and its
+    rate, and both are smoothed backwards from the last symbol: at low signal-to-noise ratios they average over the
+    frame, at high ones they follow each symbol. `noise_var` is N0; `since` is the time from the symbol of `h_hat` to
+    the first of `y`, in symbols.
     """
-    still = y.copy()
-    still[:, grid.pilot_places(ht)] *= pilots
-    _track(still, h, grid.pilot_places(ht), grid.used(ht), noise, since)
-    return still
+    derotated = y.copy()
+    derotated[:, grid.pilot_positions(ht)] *= pilots
+    _track(derotated, h_hat, grid.pilot_positions(ht), grid.used(ht), noise_var, since)
+    return derotated
 
 
 @njit(cache=True, nogil=True)
-def _track(y: Any, h: Any, places: Any, k: Any, noise: float, since: float) -> None:
-    gain, lever, whole = 1e-30, 1e-30, 1e-30
-    for p in places:
+def _track(y: Any, h: Any, pilot_positions: Any, k: Any, noise_var: float, since: float) -> None:
+    gain, lever, total = 1e-30, 1e-30, 1e-30
+    for p in pilot_positions:
         gain += abs(h[p]) ** 2
         lever += (k[p] * abs(h[p])) ** 2
     for i in range(len(k)):
-        whole += abs(h[i]) ** 2
-    # What 64 samples apart is alike left at most an error of this variance in the carrier offset, in radians a symbol.
-    phase = _start(_bounded((80 / 64) ** 2 * noise / whole), since)
+        total += abs(h[i]) ** 2
+    # Variance of the offset estimated from repetitions 64 samples apart, in radians per symbol.
+    phase = _start(_bounded((80 / 64) ** 2 * noise_var / total), since)
     slope = _start(CLOCK**2, since)
-    common_variance, tilt_variance = _bounded(noise / (2 * gain)), _bounded(noise / (2 * lever))
+    common_variance, tilt_variance = _bounded(noise_var / (2 * gain)), _bounded(noise_var / (2 * lever))
     phases, slopes = np.empty((y.shape[0], 5)), np.empty((y.shape[0], 5))
-    seen = np.empty(len(places), np.complex128)
+    residual = np.empty(len(pilot_positions), np.complex128)
     for n in range(y.shape[0]):
         phases[n], slopes[n] = phase, slope
-        for i, p in enumerate(places):
-            seen[i] = y[n, p] * np.conj(h[p]) * np.exp(-1j * (phase[0] + slope[0] * k[p]))
-        common = np.angle(seen.sum())
+        for i, p in enumerate(pilot_positions):
+            residual[i] = y[n, p] * np.conj(h[p]) * np.exp(-1j * (phase[0] + slope[0] * k[p]))
+        common = np.angle(residual.sum())
         tilt = 0.0
-        for i, p in enumerate(places):
-            tilt += k[p] * (seen[i] * np.exp(-1j * common)).imag / lever
+        for i, p in enumerate(pilot_positions):
+            tilt += k[p] * (residual[i] * np.exp(-1j * common)).imag / lever
         _correct(phase, common, common_variance)
         _correct(slope, tilt, tilt_variance)
         if n + 1 < y.shape[0]:
@@ -66,20 +67,20 @@ def _track(y: Any, h: Any, places: Any, k: Any, noise: float, since: float) -> N
         for i in range(len(k)):
             y[n, i] *= np.exp(-1j * (phase[0] + slope[0] * k[i]))
         if n > 0:
-            _go_back(phase, phases[n], PHASE_NOISE**2)
-            _go_back(slope, slopes[n], 0.0)
+            _smooth(phase, phases[n], PHASE_NOISE**2)
+            _smooth(slope, slopes[n], 0.0)
 
 
 @njit(cache=True, nogil=True)
 def _bounded(variance: float) -> float:
-    """Without noise, or without a channel, any phase is as good: the filters only have to stay finite."""
+    """A variance within limits that keep the filters finite without noise, or without a channel."""
     return min(max(variance, 1e-12), 100.0)
 
 
 @njit(cache=True, nogil=True)
-def _start(growth: float, since: float) -> Any:
-    """Value, growth, and their covariance (vv, vg, gg): zero `since` symbols ago, growing at an unknown pace."""
-    return np.array([0.0, 0.0, since * since * growth, since * growth, growth])
+def _start(rate_var: float, since: float) -> Any:
+    """Value, rate, and their covariance (vv, vr, rr): value zero `since` symbols ago, rate of variance `rate_var`."""
+    return np.array([0.0, 0.0, since * since * rate_var, since * rate_var, rate_var])
 
 
 @njit(cache=True, nogil=True)
@@ -94,21 +95,21 @@ def _correct(state: Any, innovation: float, variance: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _predict(state: Any, wander: float) -> None:
+def _predict(state: Any, process_var: float) -> None:
     state[0] += state[1]
-    state[2] += 2 * state[3] + state[4] + wander
+    state[2] += 2 * state[3] + state[4] + process_var
     state[3] += state[4]
 
 
 @njit(cache=True, nogil=True)
-def _go_back(state: Any, predicted: Any, wander: float) -> None:
-    """From the smoothed state of a symbol to that of the one before, given what was predicted for it.
+def _smooth(state: Any, predicted: Any, process_var: float) -> None:
+    """From the smoothed state of a symbol to that of the symbol before, with the prediction `predicted` for the former.
 
-    x[n] = F^-1 (x[n+1] - w), with w = Q P^-1 (x[n+1] - predicted) the wander that the symbols after n speak for; Q
-    has the one entry `wander` and P is the covariance of the prediction.
+    x[n] = F^-1 (x[n+1] - w), with w = Q P^-1 (x[n+1] - predicted) the smoothed process noise; Q has the single entry
+    `process_var`, P is the covariance of the prediction.
     """
-    if wander > 0:
-        surprise, pace = state[0] - predicted[0], state[1] - predicted[1]
-        singular = predicted[2] * predicted[4] - predicted[3] ** 2
-        state[0] -= wander * (predicted[4] * surprise - predicted[3] * pace) / singular
+    if process_var > 0:
+        value, rate = state[0] - predicted[0], state[1] - predicted[1]
+        determinant = predicted[2] * predicted[4] - predicted[3] ** 2
+        state[0] -= process_var * (predicted[4] * value - predicted[3] * rate) / determinant
     state[0] -= state[1]

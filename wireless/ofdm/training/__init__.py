@@ -1,1 +1,1 @@
-"""How the neural blocks are trained."""
+"""Training of the neural blocks, and the script that trains those with names."""

@@ -1,4 +1,4 @@
-"""How the neural blocks are trained: fresh packets at every step, all SNRs and delay spreads in one go."""
+"""Training of the neural blocks: new packets at every step, with all SNRs and delay spreads in every batch."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from shared.core.task import Progress
 from shared.training.loop import Schedule, descend, seeded
-from wireless.ofdm.channel.impairment_set import drawn
+from wireless.ofdm.channel.impairment_set import random_front_end
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.channel.profile import TAPS
 from wireless.ofdm.link.simulation import TAIL, Link
@@ -25,7 +25,8 @@ from wireless.ofdm.phy.interleaver import interleave
 from wireless.ofdm.phy.rates import RATES
 from wireless.ofdm.receiver.estimators import Estimator
 
-Lessons = Sequence[tuple[int, float]]
+Curriculum = Sequence[tuple[int, float]]
+"""Stages of the decoder's training: constraint length of the code, and the stage's share of the steps."""
 
 EBN0_DB = (0.0, 20.0)
 RMS_NS = (10.0, 150.0)
@@ -38,7 +39,7 @@ def train_estimator(
     hidden: Sequence[int] = TINY,
     progress: Progress | None = None,
 ) -> DelayGate:
-    """A delay gate trained on exponential channels; the same for the same generator state and machine."""
+    """A delay gate trained on exponential channels; reproducible on one machine from the generator state."""
     schedule = schedule or Schedule()
     net = seeded(lambda: DelayGate(hidden), generator)
     descend(
@@ -52,13 +53,13 @@ def train_estimator(
 
 
 def estimator_loss(net: Callable[..., Tensor], batch: int, generator: torch.Generator) -> Tensor:
-    """`mean |h - estimate|^2 / N0` over fresh channels; without 1/N0 high SNRs would not count.
+    """`mean |h - estimate|^2 / N0` over new channels; without 1/N0 high SNRs would not count.
 
     `net` maps taps and N0 to scores, as `DelayGate` does.
     """
-    h, ls, noise = fading(batch, generator)
-    error = estimate(net, ls, noise) - h
-    return ((error.real.square() + error.imag.square()).mean(1) / noise).mean()
+    h, ls, noise_var = fading(batch, generator)
+    error = estimate(net, ls, noise_var) - h
+    return ((error.real.square() + error.imag.square()).mean(1) / noise_var).mean()
 
 
 def fading(batch: int, generator: torch.Generator, used: int = 52) -> tuple[Tensor, Tensor, Tensor]:
@@ -69,9 +70,9 @@ def fading(batch: int, generator: torch.Generator, used: int = 52) -> tuple[Tens
     rms = RMS_NS[0] + (RMS_NS[1] - RMS_NS[0]) * torch.rand(batch, 1, generator=generator)
     power = torch.softmax(-50.0 * torch.arange(TAPS) / rms, 1)
     ebn0_db = EBN0_DB[0] + (EBN0_DB[1] - EBN0_DB[0]) * torch.rand(batch, generator=generator)
-    noise = 0.5 * 10 ** (-ebn0_db / 10)
+    noise_var = 0.5 * 10 ** (-ebn0_db / 10)
     h = (gaussian(batch, TAPS, generator) * power.sqrt()) @ torch.from_numpy(delays(used)[0]).T
-    return h, h + gaussian(batch, used, generator) * (noise / 2).sqrt()[:, None], noise
+    return h, h + gaussian(batch, used, generator) * (noise_var / 2).sqrt()[:, None], noise_var
 
 
 def gaussian(rows: int, columns: int, generator: torch.Generator) -> Tensor:
@@ -83,7 +84,7 @@ def gaussian(rows: int, columns: int, generator: torch.Generator) -> Tensor:
 def train_dense(
     generator: torch.Generator, schedule: Schedule | None = None, progress: Progress | None = None
 ) -> DenseNet:
-    """A dense estimator trained on the channels of `train_estimator`, its error's variance by maximum likelihood."""
+    """A dense estimator trained on the channels of `train_estimator`, its error variance by maximum likelihood."""
     schedule = schedule or Schedule()
     net = seeded(DenseNet, generator)
     parameters = list(net.parameters())
@@ -92,17 +93,17 @@ def train_dense(
         lambda: dense_loss(net, schedule.batch, generator),
         schedule,
         progress=progress,
-        note="training the dense one",
+        note="training the dense estimator",
     )
     return net.eval()
 
 
 def dense_loss(net: Callable[..., tuple[Tensor, Tensor]], batch: int, generator: torch.Generator) -> Tensor:
-    """`estimator_loss`, and the Gaussian likelihood of the error, which trains the variance alone."""
-    h, ls, noise = fading(batch, generator)
-    found, doubt = net(ls, noise)
-    error = found - h
-    squared = (error.real.square() + error.imag.square()) / noise[:, None]
+    """`estimator_loss` plus the negative Gaussian log-likelihood of the error, which trains only the error variance."""
+    h, ls, noise_var = fading(batch, generator)
+    h_hat, doubt = net(ls, noise_var)
+    error = h_hat - h
+    squared = (error.real.square() + error.imag.square()) / noise_var[:, None]
     return squared.mean() + (doubt + squared.detach() * torch.exp(-doubt)).mean()
 
 
@@ -110,55 +111,56 @@ DECODER = Schedule(steps=400, batch=64, rate=3e-3)
 
 DECODER_STEPS = 192
 EASY, HARD = 14.0, 1.0
-"""Es/N0 in dB per code bit, where each lesson of the decoder's curriculum starts and where it ends."""
+"""Es/N0 in dB per code bit at which each stage of the decoder's curriculum starts and ends."""
 
-AT_ONCE: Lessons = ((7, 1.0),)
-GROWING: Lessons = ((3, 0.2), (5, 0.2), (7, 0.6))
-"""Constraint lengths in the order of training, each with its share of the steps."""
+SINGLE_STAGE: Curriculum = ((7, 1.0),)
+GROWING_MEMORY: Curriculum = ((3, 0.2), (5, 0.2), (7, 0.6))
+"""The same steps on K=7 alone, or after two stages on codes of less memory."""
 
 
 def train_decoder(
     generator: torch.Generator,
     schedule: Schedule = DECODER,
     progress: Progress | None = None,
-    lessons: Lessons = AT_ONCE,
+    curriculum: Curriculum = SINGLE_STAGE,
 ) -> SyndromeNet:
-    """A decoder trained from few errors to many: on single errors the syndrome shows each of them alone.
+    """A decoder trained from few errors to many: isolated errors have syndrome patterns that do not overlap.
 
-    Every batch mixes all noise that its lesson has reached. Code bits fade independently, as after the interleaver.
-    With the lessons `GROWING` the network first reads codes of less memory, whose errors lie nearer to their syndrome.
-    In as many steps in all that is worse: fewer are left for K=7.
+    Every batch mixes all SNRs that its stage has reached. Code bits fade independently, as after the interleaver. With
+    `GROWING_MEMORY` the network is first trained on codes of less memory, whose errors affect fewer syndrome bits. At
+    the same total number of steps the result is worse, as fewer steps remain for K=7.
     """
-    net, plan = seeded(SyndromeNet, generator), iter(curriculum(lessons, schedule.steps))
+    net, stages = seeded(SyndromeNet, generator), iter(code_and_noise(curriculum, schedule.steps))
 
     def loss() -> Tensor:
-        code, level = next(plan)
-        llr, wrong = noisy_code(schedule.batch, level, generator)
+        code, hardest_db = next(stages)
+        llr, wrong = noisy_code(schedule.batch, hardest_db, generator)
         return binary_cross_entropy_with_logits(net(features(llr, code)), targets(wrong, code))
 
     descend(list(net.parameters()), loss, schedule, progress=progress, note="training the decoder")
     return net.eval()
 
 
-def curriculum(lessons: Lessons, steps: int) -> list[tuple[Generators, float]]:
-    """Code and hardest Es/N0 of every step: a lesson gets harder over its first half and stays so.
+def code_and_noise(curriculum: Curriculum, steps: int) -> list[tuple[Generators, float]]:
+    """Code and lowest Es/N0 in dB of every step: a stage gets harder over its first half and stays there.
 
-    >>> [db for _, db in curriculum(((7, 1.0),), 4)]
+    >>> [db for _, db in code_and_noise(((7, 1.0),), 4)]
     [7.5, 1.0, 1.0, 1.0]
     """
-    ends = np.cumsum([share for _, share in lessons])
+    ends = np.cumsum([share for _, share in curriculum])
     lasts = np.round(ends / ends[-1] * steps).astype(int)
-    plan = []
-    for (length, _), first, last in zip(lessons, (0, *lasts[:-1]), lasts, strict=True):
+    result = []
+    for (length, _), first, last in zip(curriculum, (0, *lasts[:-1]), lasts, strict=True):
         done = (np.arange(first, last) + 1 - first) / max(last - first, 1)
-        plan += [(CODES[length], float(db)) for db in EASY + (HARD - EASY) * np.minimum(2 * done, 1.0)]
-    return plan
+        result += [(CODES[length], float(db)) for db in EASY + (HARD - EASY) * np.minimum(2 * done, 1.0)]
+    return result
 
 
 def noisy_code(batch: int, hardest_db: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """LLRs `(batch, 2 steps)` of an all-zero code word, and where their signs are wrong `(batch, 2, steps)`.
+    """LLRs `(batch, 2 steps)` of the all-zero code word, and where their signs are wrong `(batch, 2, steps)`.
 
-    As the network sees errors only, one code word stands for all. SNRs are uniform from `hardest_db` to `EASY`.
+    One code word suffices, as the inputs of the network depend on errors only. SNRs are uniform from `hardest_db` to
+    `EASY`.
     """
     db = hardest_db + (EASY - hardest_db) * torch.rand(batch, 1, generator=generator)
     n0 = 10 ** (-db / 10)
@@ -170,25 +172,25 @@ def noisy_code(batch: int, hardest_db: float, generator: torch.Generator) -> tup
 DEMAPPER = Schedule(steps=400, batch=32, rate=5e-3, floor=1e-4)
 
 POOL = 48
-"""Batches of impaired packets that the demapper is trained on, over and over; it has some 240 weights."""
+"""Batches of impaired packets on which the demapper, of 242 weights, is trained repeatedly."""
 
 IMPAIRED = {24: (6.0, 18.0), 54: (14.0, 28.0)}
 """Rates in Mb/s and ranges of Eb/N0 in dB of the impaired packets."""
 
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, int]
-"""What a demapper is given, y, h, noise, then the code bits that were sent, and how many a subcarrier carries."""
+"""Inputs of a demapper, y, h_hat and noise_var; then the transmitted code bits, and the bits per subcarrier."""
 
 
 def train_demapper(
     estimator: Estimator, generator: torch.Generator, schedule: Schedule = DEMAPPER, progress: Progress | None = None
 ) -> ContextNet:
-    """A demapper trained behind `estimator` on exponential channels and radios drawn from the impairment set."""
+    """A demapper trained on estimates of `estimator`, on exponential channels and front ends of the impairment set."""
     pool = impaired(estimator, schedule.batch, generator)
-    net, turn = seeded(ContextNet, generator), cycle(pool)
+    net, batches = seeded(ContextNet, generator), cycle(pool)
     descend(
         list(net.parameters()),
-        lambda: demapper_loss(net, next(turn)),
+        lambda: demapper_loss(net, next(batches)),
         schedule,
         progress=progress,
         note="training the demapper",
@@ -197,27 +199,27 @@ def train_demapper(
 
 
 def demapper_loss(net: Callable[..., Tensor], batch: Batch) -> Tensor:
-    """Cross entropy of the LLRs that `net` gives, bounded as a decoder would bound them."""
-    y, h, noise, sent, bits = batch
-    return binary_cross_entropy_with_logits(net(y, h, noise, bits).clamp(-30, 30), sent)
+    """Cross entropy of the LLRs of `net`, clipped as a decoder would clip them."""
+    y, h_hat, noise_var, sent, bits = batch
+    return binary_cross_entropy_with_logits(net(y, h_hat, noise_var, bits).clamp(-30, 30), sent)
 
 
 def impaired(estimator: Estimator, packets: int, generator: torch.Generator, count: int = POOL) -> list[Batch]:
-    """`count` batches from radios of the impairment set, seen through `estimator`."""
+    """`count` batches from front ends of the impairment set, with the channel estimates of `estimator`."""
     rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
     return [_impaired(estimator, packets, k, rng) for k in range(count)]
 
 
-def _impaired(estimator: Estimator, packets: int, turn: int, rng: np.random.Generator) -> Batch:
-    """Rates take turns; every third batch comes from perfect radios."""
-    mbps = tuple(IMPAIRED)[turn % len(IMPAIRED)]
-    rate, radio = RATES[mbps], drawn(rng) if turn % 3 else ()
-    link = Link(ExponentialFading(), rate=rate, impairments=radio)
-    burst = link.packets(float(rng.uniform(*IMPAIRED[mbps])), packets, rng)
-    data, channel = grid.data_places(rate.ht), estimator.estimate(burst.seen)
-    bits = np.pad(burst.bits, ((0, 0), (0, TAIL)))
+def _impaired(estimator: Estimator, packets: int, index: int, rng: np.random.Generator) -> Batch:
+    """Rates alternate with `index`; every third batch has no impairments."""
+    mbps = tuple(IMPAIRED)[index % len(IMPAIRED)]
+    rate, impairments = RATES[mbps], random_front_end(rng) if index % 3 else ()
+    link = Link(ExponentialFading(), rate=rate, impairments=impairments)
+    batch = link.packets(float(rng.uniform(*IMPAIRED[mbps])), packets, rng)
+    data, channel = grid.data_positions(rate.ht), estimator.estimate(batch.observation)
+    bits = np.pad(batch.bits, ((0, 0), (0, TAIL)))
     sent = interleave(puncture(encode(bits), rate.code).reshape(packets, -1, rate.coded), rate)
-    noise = burst.seen.noise[:, None] + channel.variance[:, data]
-    arrays = (burst.y[..., data], channel.h[:, None, data], noise, sent.astype(np.float32))
-    y, h, doubt, target = (torch.from_numpy(array) for array in arrays)
-    return y, h, doubt, target, rate.bits
+    noise_var = batch.observation.noise_var[:, None] + channel.err_var[:, data]
+    arrays = (batch.y[..., data], channel.h_hat[:, None, data], noise_var, sent.astype(np.float32))
+    y, h_hat, noise, target = (torch.from_numpy(array) for array in arrays)
+    return y, h_hat, noise, target, rate.bits

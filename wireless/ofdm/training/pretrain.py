@@ -1,4 +1,4 @@
-"""Trains the neural blocks that are known by name: `python -m wireless.ofdm.training.pretrain --seed 0 --out FOLDER`.
+"""Trains the neural blocks that have names: `python -m wireless.ofdm.training.pretrain --seed 0 --out FOLDER`.
 
 The same seed gives the same weights on the same machine; each file says from which seed and commit it comes.
 """
@@ -29,7 +29,7 @@ def networks(
     decoder: Schedule = DECODER,
     progress: Progress | None = None,
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Every network with the name of its file, each from a generator of its own; the demapper behind the first."""
+    """Every network with the name of its file, each with its own generator; the demapper is trained with the first."""
 
     def generator() -> torch.Generator:
         return torch.Generator().manual_seed(seed)
@@ -43,20 +43,20 @@ def networks(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train the neural blocks that are known by name.")
-    parser.add_argument("--seed", type=int, default=0, help="decides every weight (default 0)")
+    parser = argparse.ArgumentParser(description="Train the neural blocks that have names.")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all weights and training data (default 0)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the safetensors files")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     one_thread()
-    given.out.mkdir(parents=True, exist_ok=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     code = provenance("")
     commit = f"{code['commit']}, changed" if code["dirty"] else str(code["commit"])
-    about = {"seed": str(given.seed), "commit": commit, "torch": torch.__version__}
-    for name, net in networks(given.seed, progress=_show):
-        write_atomic(given.out / f"{name}.safetensors", to_bytes(net, about))
+    about = {"seed": str(arguments.seed), "commit": commit, "torch": torch.__version__}
+    for name, net in networks(arguments.seed, progress=_print_progress):
+        write_atomic(arguments.out / f"{name}.safetensors", to_bytes(net, about))
 
 
-def _show(done: int, total: int, note: str) -> None:
+def _print_progress(done: int, total: int, note: str) -> None:
     print(f"\r{note} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
