@@ -98,7 +98,7 @@ def test_counted_errors_are_those_of_the_link():
     assert len(counted["bit_errors"]["ls"]) == 5
     assert counted["nmse"]["perfect"] == 0
     assert 0 < counted["packet_errors"]["perfect"] <= counted["packet_errors"]["ls"] <= 100
-    with pytest.raises(ValueError, match="packets=30: must be a multiple of 20"):
+    with pytest.raises(ValueError, match="packets=30: must be a positive multiple of 20"):
         errors(Link(ExponentialFading()), receivers, 8.0, 30, np.random.default_rng(0))
 
 
