@@ -18,7 +18,8 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 WORDS = Path(__file__).parent / "figures.toml"
 FIGURES = re.compile(
-    r"(<!-- figures(?: of (?P<name>\w+)|:(?P<chosen>(?:\s+\w+\.[\w-]+)+))?: python -m benchmarks\.readme -->\n)"
+    r"(<!-- figures(?: of (?P<name>\w+)|:(?P<chosen>(?:\s+\w+\.[\w-]+(?:/\w+\.[\w-]+)?)+))?"
+    r": python -m benchmarks\.readme -->\n)"
     r".*?(<!-- end of figures -->)",
     re.DOTALL,
 )
@@ -38,17 +39,22 @@ def filled(page: str) -> str:
     A page asks for a table by one of three comments, and `<!-- end of figures -->` stands after it:
     - `<!-- figures of NAME: python -m benchmarks.readme -->`: every figure of one benchmark, by name;
     - `<!-- figures: NAME.FIGURE NAME.FIGURE ...: python -m benchmarks.readme -->`: these, in the words of figures.toml;
+    - the same with pairs `NAME.FIGURE/NAME.FIGURE`: each result with the one that limits it beside it;
     - `<!-- figures: python -m benchmarks.readme -->`: every figure that has a goal.
     """
 
     def table(match: re.Match[str]) -> str:
-        lines = chosen(match["chosen"].split()) if match["chosen"] else of(match["name"])
+        references = (match["chosen"] or "").split()
+        if "/" in "".join(references):
+            return "\n".join([match[1] + HEAD_OF_PAIRS, *pairs(references), match[4]])
+        lines = chosen(references) if references else of(match["name"])
         return "\n".join([match[1] + HEAD, *lines, match[4]])
 
     return FIGURES.sub(table, page)
 
 
 HEAD = "| figure | goal | measured | 95 % interval | reached | command |\n|---|---|---|---|---|---|"
+HEAD_OF_PAIRS = "| result | measured | beside it | measured |\n|---|---|---|---|"
 
 
 def of(benchmark: str | None) -> list[str]:
@@ -64,17 +70,37 @@ def of(benchmark: str | None) -> list[str]:
 
 def chosen(references: Sequence[str]) -> list[str]:
     """The lines of figures named as `BENCHMARK.FIGURE`, each in words."""
-    words = tomllib.loads(WORDS.read_text())
+    return [_line(*look_up(reference), reference.partition(".")[0]) for reference in references]
+
+
+def pairs(references: Sequence[str]) -> list[str]:
+    """The lines of results `BENCHMARK.FIGURE/BENCHMARK.FIGURE`, each beside the one that limits it."""
     lines = []
     for reference in references:
-        name, _, key = reference.partition(".")
-        figures = stored(name)
-        if key not in figures:
-            raise ValueError(f"{reference}: benchmarks/results/{name}.json has {', '.join(figures)}")
-        if key not in words.get(name, {}):
-            raise ValueError(f"{reference}: benchmarks/figures.toml has no words for it; add a line under [{name}]")
-        lines.append(_line(words[name][key], figures[key], name))
+        cells = [look_up(each) for each in reference.split("/")]
+        lines.append("| " + " | ".join(f"{title} | {_measured(it)}" for title, it in cells) + " |")
     return lines
+
+
+def look_up(reference: str) -> tuple[str, Metric]:
+    """The words and the figure of `BENCHMARK.FIGURE`. Raises `ValueError` where either is missing."""
+    name, _, key = reference.partition(".")
+    figures, words = stored(name), tomllib.loads(WORDS.read_text()).get(name, {})
+    if key not in figures:
+        raise ValueError(f"{reference}: benchmarks/results/{name}.json has {', '.join(figures)}")
+    if key not in words:
+        raise ValueError(f"{reference}: benchmarks/figures.toml has no words for it; add a line under [{name}]")
+    return words[key], figures[key]
+
+
+def _measured(it: Metric) -> str:
+    if it.value is None:
+        return "not measured"
+    return f"{_short(it.value)} {it.unit}{f' ({interval})' if (interval := _interval(it)) else ''}"
+
+
+def _interval(it: Metric) -> str:
+    return "" if it.low is None or it.high is None else f"{_short(it.low)} to {_short(it.high)}"
 
 
 def stored(benchmark: str) -> dict[str, Metric]:
@@ -89,9 +115,8 @@ def _line(title: str, it: Metric, benchmark: str) -> str:
     command = f"`python -m benchmarks.{benchmark}`"
     if it.value is None:
         return f"| {title} | {it.goal} | not measured | | | {command} |"
-    interval = "" if it.low is None or it.high is None else f"{_short(it.low)} to {_short(it.high)}"
     reached = {True: "yes", False: "**no**", None: ""}[it.met]
-    return f"| {title} | {it.goal} | {_short(it.value)} {it.unit} | {interval} | {reached} | {command} |"
+    return f"| {title} | {it.goal} | {_short(it.value)} {it.unit} | {_interval(it)} | {reached} | {command} |"
 
 
 def _short(value: float) -> str:

@@ -50,6 +50,17 @@ def test_a_page_may_choose_figures_which_are_then_in_words():
     assert FIGURES.filled(page) == page
 
 
+def test_a_page_may_set_each_result_beside_the_one_that_limits_it():
+    page = FIGURES.filled(CHOSEN.format("compvqc.twoq_vs_train_small/compvqc.twoq_vs_train_small_seismic"))
+    head, line, pair = page.splitlines()[1:4]
+    assert (head, line) == tuple(FIGURES.HEAD_OF_PAIRS.splitlines())
+    ours, measured, limit, other = (cell.strip() for cell in pair.strip("|").split("|"))
+    assert "line ansatz" in ours
+    assert "seismic ansatz" in limit
+    assert (measured, other) == ("0.8 of tasks and targets", "0.4 of tasks and targets")
+    assert FIGURES.filled(page) == page
+
+
 @pytest.mark.parametrize(
     ("reference", "error"),
     [
