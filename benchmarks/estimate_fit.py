@@ -18,7 +18,7 @@ from fpga.folded import Plan, generate
 from fpga.folded.graph.engines import engines
 from fpga.folded.planning.choices import choices
 from fpga.pricing import estimate
-from fpga.synth import mapped
+from fpga.synth import map_design
 from fpga.unrolled.generate import cost, unroll
 from shared.integer import (
     AveragePool,
@@ -92,7 +92,7 @@ def folded(rng: np.random.Generator, folder: Path) -> tuple[Counter[str], Mappin
     made = [engine for engine in engines(program, {})[1] if engine.taps is not None]
     folds = {engine.node.name: rng.choice([c for c in choices(engine) if c.size <= 32]).fold for engine in made}
     plan = Plan(program, folds)
-    found = mapped(generate(program, plan), DEVICE, folder)
+    found = map_design(generate(program, plan), DEVICE, folder)
     parts: Counter[str] = sum(
         (estimate.engine_features(e, plan, DEVICE) for e in plan.graph_and_engines[1]), Counter(ends=1)
     )
@@ -102,7 +102,7 @@ def folded(rng: np.random.Generator, folder: Path) -> tuple[Counter[str], Mappin
 def unrolled(rng: np.random.Generator, folder: Path) -> tuple[Counter[str], Mapping[str, float]]:
     """What a random unrolled net is made of, and what it takes."""
     program = sparse(rng)
-    found = mapped(unroll(program), DEVICE, folder)
+    found = map_design(unroll(program), DEVICE, folder)
     parts = Counter({name: float(n) for name, n in estimate.stream_features(program).items()})
     parts["adders"] = sum(cost(program).values())
     return parts, {"lut": found.used.lut, "ff": found.used.ff}

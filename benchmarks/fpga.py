@@ -29,7 +29,7 @@ from fpga.build.verify import RTL, default_samples, torch_check
 from fpga.design.devices import device
 from fpga.folded import plan, utilisation
 from fpga.pricing import estimate
-from fpga.synth import mapped
+from fpga.synth import map_design
 from qwedge.experiments.ofdm_fpga import OFDMFPGA, OFDMFPGASettings
 from qwedge.experiments.radar_fpga import Comparison
 from shared.f8net import F8Net
@@ -211,7 +211,7 @@ def prices(cell: FPGASettings, context: Context) -> dict[str, JSON]:
         program = draw_net(context.rng)
         generated = generate_design(program, target, DesignConstraints(style))  # type: ignore[arg-type]
         folder = build_directory(generated.design)
-        cells = mapped(generated.design, target, folder, progress=lambda line: context.progress(0, 1, line))
+        cells = map_design(generated.design, target, folder, progress=lambda line: context.progress(0, 1, line))
         nets.append(
             {"estimate": asdict(estimate.total(generated.estimate)), "used": asdict(cells.used), "style": style}
         )

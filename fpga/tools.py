@@ -122,7 +122,7 @@ def run(
 
 
 def find(tool: str) -> Path:
-    """The program of a tool: beside this Python first, whatever PATH says."""
+    """The program of a tool: beside this Python first, then on PATH."""
     if tool in _PACKAGES:
         name = f"yowasp-{tool}"
         places = os.pathsep.join([sysconfig.get_path("scripts"), str(Path(sys.executable).parent)])

@@ -12,7 +12,7 @@ from fpga.build.verify import RTL, Check, bitstream_check, default_samples, hls_
 from fpga.design.devices import Device, Resources
 from fpga.design.interface import Design
 from fpga.pricing import estimate
-from fpga.synth import Built, build, mapped
+from fpga.synth import Built, build, map_design
 from fpga.synth.flow import Pins
 from fpga.unrolled import generate as unrolled
 from shared.integer import Program, audit
@@ -148,7 +148,7 @@ class _Build:
 
     def checks(self, built: Built, compared: int) -> list[Check]:
         tenth = compared // 10
-        cells = mapped(self.design, self.device, self.folder) if built.pins != "bytes" else built
+        cells = map_design(self.design, self.device, self.folder) if built.pins != "bytes" else built
         checks = [rtl_check(self.design, compared), netlist_check(self.design, cells, tenth)]
         return [*checks, bitstream_check(self.design, built, tenth)] if self.device.family == "ice40" else checks
 

@@ -41,12 +41,12 @@ def project(
     results = context.checkpoint("compared", partial(_compared, written, samples, context.rng, task_samples))
     context.progress(2, 3, "synthesis")
     reports = context.checkpoint("reports", partial(_synthesised, written))
-    context.artefact(ARCHIVE, packed(folder))
+    context.artefact(ARCHIVE, archive_of(folder))
     precisions = [{"name": layer.name, "value": layer.value, **layer.precision} for layer in written.layers]
     return {"backend": backend, "clock_ns": clock_ns, "layers": precisions, "ladder": results, "vendor": reports}
 
 
-def packed(folder: Path) -> bytes:
+def archive_of(folder: Path) -> bytes:
     """A folder as an archive, without paths of this machine."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as archive:

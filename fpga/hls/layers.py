@@ -21,7 +21,7 @@ class Layer:
     """One layer of hls4ml: which value of the program it computes, its attributes, its precisions."""
 
     name: str
-    """Unique whatever the case of its letters, and no word of C++."""
+    """Unique even without case, and not a keyword of C++."""
     value: str
     """The name in the program."""
     attributes: dict[str, Any]
@@ -123,7 +123,7 @@ def _convert(
 
 
 def _exact(value: integer.Value) -> Format:
-    """What holds all that a sum can reach, its partial sums included; signed, as hls4ml expects of sums."""
+    """The format of a sum and all its partial sums; signed, as hls4ml expects of sums."""
     return Format(integer.bits(value) + (value.low >= 0), value.format.fraction)
 
 

@@ -34,7 +34,7 @@ def read_reports(folder: str | Path, backend: str) -> dict[str, Any]:
             sections = parse(str(folder))
     except OSError as error:
         raise missing from error
-    except Exception as error:  # whatever a parser meets in a file that is cut short
+    except Exception as error:  # a parser may raise anything on a truncated file
         raise ValueError(f"the report of {backend} in {folder} cannot be read: {error}") from error
     if not sections or not any(sections.values()):
         raise missing

@@ -83,7 +83,7 @@ def engine_features(engine: Engine, plan: Plan, device: Device) -> Counter[str]:
     products = taps.multipliers * (bits(x) + engine.word)
     features += Counter(sums=taps.lanes * sums, address=taps.window.cells.bit_length() + 1, word=taps.width * bits(x))
     features += Counter(products=products, weights=taps.multipliers * engine.word)
-    features += Counter(tree=0 if taps.each else products - taps.lanes * (bits(x) + engine.word))
+    features += Counter(tree=0 if taps.elementwise else products - taps.lanes * (bits(x) + engine.word))
     if not device.capacity.dsp:
         features += Counter(multiply=taps.multipliers * bits(x) * engine.word)
     return features

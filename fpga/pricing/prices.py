@@ -30,8 +30,8 @@ def adders(compile: Callable[[Tensor], float], fraction: int, base: float = 0.0,
         price(w) = each * digits(w * 2**fraction)        measure(z) = compile(z)
 
     `compile` builds the net with the weights `z` and counts, as `sum(fpga.unrolled.generate.cost(program).values())` or
-    `fpga.synth.mapped` do. What it counts at `z = 0`, the activations, is `base`. Shared terms make adders cheaper than
-    their digits say, so `each` is set anew around every point that is measured.
+    `fpga.synth.map_design` do. What it counts at `z = 0`, the activations, is `base`. Shared terms make adders cheaper
+    than their digits say, so `each` is set anew around every point that is measured.
 
     `digits` are those of the canonical form: 7 = 8 - 1 has two (Reitwiesner 1960, *Binary arithmetic*). A weight that
     rounds to zero has one nevertheless: the net that is built may have a finer grid.

@@ -32,7 +32,7 @@ SCRIPT: Final = (
     "opt_clean -purge",
     "write_json gates.json",
 )
-"""Yosys commands that reduce a design to the cells that `design` supports: each module simplified, then all flattened.
+"""Yosys commands that reduce a design to the cells that `to_cpp` supports: each module simplified, then all flattened.
 
 The model of a block RAM covers every width. Unless the unused ones are removed first, ninety block RAMs are more than
 yosys can hold in memory.
@@ -92,7 +92,7 @@ class _Code:
         return " ".join(f"{self.wire(bit)} = {number} >> {i} & 1;" for i, bit in enumerate(bits))
 
 
-def design(top: Mapping[str, Any]) -> str:
+def to_cpp(top: Mapping[str, Any]) -> str:
     """The C++ of a module as `SCRIPT` leaves it in JSON: a `struct Design` as `cells/driver.cc` wants it.
 
     Raises `ValueError` for a cell of another kind, a second clock, or gates that wait for themselves.

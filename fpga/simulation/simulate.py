@@ -90,7 +90,7 @@ def simulate(
         raise ValueError(f"stimulus is {data.dtype} {data.shape}; needs uint8 bytes (samples, bytes of one sample)")
     if sink_bytes < 1:
         raise ValueError(f"sink_bytes={sink_bytes}: a result has at least one byte")
-    program = compiled(verilog, cells)
+    program = compile_simulator(verilog, cells)
     with tempfile.TemporaryDirectory(prefix="run-", dir=program.parent) as name:
         folder = Path(name)
         data.tofile(folder / "in")
@@ -100,7 +100,7 @@ def simulate(
     return _read(answer, data, sink_bytes, limit)
 
 
-def compiled(verilog: str, cells: Family | None = None) -> Path:
+def compile_simulator(verilog: str, cells: Family | None = None) -> Path:
     """The program that simulates `verilog`, built unless it is in the cache."""
     models, library = _CELLS[cells] if cells is not None else (("words.h",), ())
     ours = {name: _text(name) for name in (*models, "driver.cc")}
@@ -135,7 +135,7 @@ def _write_gates(folder: Path, library: Sequence[str]) -> None:
     """The netlist in `folder` as C++, its cells from `library`."""
     _yosys(folder, [*library, "design.v"], gates.SCRIPT)
     top = json.loads((folder / "gates.json").read_text())["modules"][TOP]
-    (folder / "design.h").write_text(gates.design(top))
+    (folder / "design.h").write_text(gates.to_cpp(top))
 
 
 def _yosys(folder: Path, sources: Sequence[str], script: Sequence[str]) -> None:

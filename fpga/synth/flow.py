@@ -10,7 +10,7 @@ from fpga import tools
 from fpga.design.devices import Device, Resources
 from fpga.design.interface import TOP, Design
 from fpga.synth.pins import BOARDS, constraints
-from fpga.synth.stages import OUT, Stage, carry_out
+from fpga.synth.stages import OUT, Stage, run_stages
 from fpga.synth.uart import BOARD, serial
 from shared.lab.records.json_log import write_atomic
 
@@ -24,7 +24,7 @@ _KINDS: Final = {
 _WORDS: Final = {"lut": "logic cells", "ff": "flip-flops", "dsp": "multipliers", "bram": "block RAMs"}
 _PACKERS: Final = {"ecp5": ("ecppack", "ecpunpack", "config", "bit"), "ice40": ("icepack", "iceunpack", "asc", "bin")}
 _SPEED: Final = "6"
-"""The slowest grade of the ECP5, and the one that its boards carry."""
+"""The slowest grade of the ECP5, and the one on its boards."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Built(Mapped):
     """A design placed, routed and packed."""
 
     frequency_mhz: float
-    """What was asked for."""
+    """The target clock."""
     fmax_mhz: Mapping[int, float]
-    """What each seed that was tried came to."""
+    """The clock that each tried seed reached."""
     seed: int
-    """The first seed that came to `frequency_mhz`, else the fastest."""
+    """The first seed that reached `frequency_mhz`, else the fastest."""
 
     @property
     def bitstream(self) -> Path:
@@ -66,18 +66,18 @@ class Built(Mapped):
 
     @property
     def meets(self) -> bool:
-        """Whether the bitstream runs at the frequency that was asked for."""
+        """Whether the bitstream runs at the target clock."""
         return self.fmax_mhz[self.seed] >= self.frequency_mhz
 
 
-def mapped(
+def map_design(
     design: Design, device: Device, folder: Path, *, pins: Pins = "bytes", progress: tools.Progress | None = None
 ) -> Mapped:
     """Maps a design to the cells of `device`, in seconds instead of minutes: exact resources, no timing.
 
-    Works in a folder of the device's own within `folder`, and does again only what is not there. With `pins="uart"` the
-    design stands behind a serial line (`fpga.synth.uart`) at the pins of a board. Raises `fpga.tools.ToolError` if
-    yosys rejects the Verilog. Whether it fits is for the caller to see; `build` insists.
+    Works in a subfolder of `folder` named after the device, and runs only the stages whose outputs are missing. With
+    `pins="uart"` the design stands behind a serial line (`fpga.synth.uart`) at the pins of a board. Raises
+    `fpga.tools.ToolError` if yosys rejects the Verilog. It does not check that the design fits; `build` does.
     """
     place = folder / (device.name if pins == "bytes" else f"{device.name}-{pins}")
     verilog = serial(design.verilog, BOARDS[device.family].clock_hz) if pins == "uart" else design.verilog
@@ -86,7 +86,7 @@ def mapped(
     top = BOARD if pins == "uart" else TOP
     seconds: dict[str, float] = {}
     for stage in (_synthesis(device, top), _packing(device)):
-        seconds |= carry_out([stage], place, progress)
+        seconds |= run_stages([stage], place, progress)
     cells = json.loads((place / "cells.json").read_text())["design"]["num_cells_by_type"]
     used, available = _resources(device, place / "packed.json", cells)
     versions = {tool: tools.version(tool) for tool in ("yosys", f"nextpnr-{device.family}")}
@@ -101,27 +101,27 @@ def build(
     frequency_mhz: float = 100.0,
     seeds: Sequence[int] = (1, 2, 3),
     pins: Pins = "bytes",
-    side_by_side: int = 1,
+    parallel: int = 1,
     progress: tools.Progress | None = None,
 ) -> Built:
-    """Builds the bitstream of a design; as `mapped`, and then place, route and pack.
+    """Builds the bitstream of a design; as `map_design`, and then place, route and pack.
 
-    Seeds are tried in their order, `side_by_side` at a time, until one comes to `frequency_mhz`; if none does, the
+    Seeds are tried in their order, `parallel` at a time, until one reaches `frequency_mhz`; if none does, the
     fastest is taken. The bitstream is unpacked and packed again, and must be the same, byte by byte.
 
     Raises `ValueError` if the design is too large for the device, with the numbers.
     """
-    if not seeds or side_by_side < 1 or frequency_mhz <= 0:
+    if not seeds or parallel < 1 or frequency_mhz <= 0:
         raise ValueError(
-            f"seeds={tuple(seeds)}, side_by_side={side_by_side}, frequency_mhz={frequency_mhz}: needs a seed, and "
+            f"seeds={tuple(seeds)}, parallel={parallel}, frequency_mhz={frequency_mhz}: needs a seed, and "
             "positive numbers"
         )
-    cells = mapped(design, device, folder, pins=pins, progress=progress)
+    cells = map_design(design, device, folder, pins=pins, progress=progress)
     _need_fit(cells)
     fmax: dict[int, float] = {}
     seconds = dict(cells.seconds)
-    for start in range(0, len(seeds), side_by_side):
-        some = seeds[start : start + side_by_side]
+    for start in range(0, len(seeds), parallel):
+        some = seeds[start : start + parallel]
         seconds |= _place(cells, [_routing(device, seed, frequency_mhz) for seed in some], progress)
         fmax |= {seed: _fmax(cells.folder / f"seed{seed}.json") for seed in some}
         if max(fmax.values()) >= frequency_mhz:
@@ -165,7 +165,7 @@ def _nextpnr(device: Device, name: str, arguments: Iterable[str], outputs: Itera
 
 
 def _packing(device: Device) -> Stage:
-    """Packs cells into those of the device, which is enough to count them."""
+    """Packs cells into those of the device, without placing them: enough to count them."""
     return _nextpnr(device, "packed", ["--no-place", "--no-route"], [])
 
 
@@ -178,9 +178,9 @@ def _routing(device: Device, seed: int, frequency_mhz: float) -> Stage:
 
 
 def _place(cells: Mapped, stages: Sequence[Stage], progress: tools.Progress | None) -> dict[str, float]:
-    """Runs nextpnr; that it finds no place for a cell is no fault of the tool's."""
+    """Runs nextpnr; a design that cannot be placed is a `ValueError`, not a failure of the tool."""
     try:
-        return carry_out(stages, cells.folder, progress)
+        return run_stages(stages, cells.folder, progress)
     except tools.ToolError as error:
         if "place" in str(error).lower():
             raise ValueError(f"{_total(cells)} do not fit into {cells.device.name}: {error}") from error
@@ -197,7 +197,7 @@ def _pack(device: Device, seed: int, folder: Path, progress: tools.Progress | No
     )
     seconds: dict[str, float] = {}
     for stage in stages:
-        seconds |= carry_out([stage], folder, progress)
+        seconds |= run_stages([stage], folder, progress)
     if (folder / f"{TOP}.{binary}").read_bytes() != (folder / f"repacked.{binary}").read_bytes():
         raise RuntimeError(f"{folder / f'{TOP}.{binary}'} differs from what {unpack} and {pack} make of it")
     return seconds
@@ -211,7 +211,7 @@ def _packer(device: Device, name: str, tool: str, source: str, target: str) -> S
 
 
 def _resources(device: Device, report: Path, cells: Mapping[str, int]) -> tuple[Resources, Resources]:
-    """Of a report of nextpnr: what is used, and what there is."""
+    """The used and the available resources in a report of nextpnr."""
     counts = json.loads(report.read_text())["utilization"]
     kinds = _KINDS[device.family]
     used = {kind: counts[name]["used"] for kind, name in kinds.items()}
@@ -250,6 +250,6 @@ def _suffix(device: Device) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Unless it is there: a file that stays keeps its time."""
+    """Writes a file if its text changed: an unchanged file keeps its time stamp."""
     if not path.exists() or path.read_text() != text:
         write_atomic(path, text.encode())

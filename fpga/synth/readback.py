@@ -20,7 +20,7 @@ def netlist_verilog(cells: Mapped) -> str:
 def bitstream_verilog(built: Built) -> str:
     """What the bits of an iCE40's bitstream do, behind the pins: the strongest check that open tools offer.
 
-    Raises `ValueError` for another family, whose bits nobody can turn into logic again, and `FileNotFoundError` if
+    Raises `ValueError` for another family, whose bits no open tool turns into logic again, and `FileNotFoundError` if
     IceStorm's `icebox_vlog` is not installed.
     """
     if built.device.family != "ice40":
@@ -30,7 +30,7 @@ def bitstream_verilog(built: Built) -> str:
     words = ["-s", "-n", CHIP, "-p", "pins.pcf", "-d", built.device.package, "unpacked.asc"]
     chip = tools.run("icebox_vlog", words, built.folder, log="readback.v")
     ports = set(re.findall(r"(?:input|output) (\S+)", chip[: chip.index(");")].replace("\\", "").replace(",", " ")))
-    # A port that the logic does not depend on, or a constant one, may be gone.
+    # A port that the logic does not depend on, or a constant one, may have been optimised away.
     joined = [f".\\{port} ({port})" for port in (*_INPUTS, *_OUTPUTS) if port in ports]
     lost = [f"    assign {port} = 0;\n" for port in _OUTPUTS if port not in ports]
     return f"{chip}\n{_TOP}    {CHIP} {CHIP}({', '.join(joined)});\n{''.join(lost)}endmodule\n"

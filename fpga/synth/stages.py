@@ -34,7 +34,7 @@ class Stage:
     outputs: tuple[str, ...]
 
 
-def carry_out(stages: Sequence[Stage], folder: Path, progress: tools.Progress | None = None) -> dict[str, float]:
+def run_stages(stages: Sequence[Stage], folder: Path, progress: tools.Progress | None = None) -> dict[str, float]:
     """Runs, side by side, the stages whose outputs are not there already; the seconds that each took when it ran.
 
     Raises `fpga.tools.ToolError` with the words of a tool that failed, and `OSError` when the disk is full.

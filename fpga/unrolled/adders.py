@@ -27,17 +27,17 @@ def symbols(value: integer.Value) -> Symbols:
 
 
 @singledispatch
-def carry_out(operation: integer.Operation, values: list[integer.Value], *inputs: Symbols) -> Symbols:
+def trace_operation(operation: integer.Operation, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     """The output of an operation; `values` are the program's values of `inputs`."""
     raise TypeError(f"{type(operation).__name__} {operation.output!r} cannot be unrolled")
 
 
-@carry_out.register
+@trace_operation.register
 def _(operation: integer.Linear, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     return _sums(inputs[0], operation.weight.integers.astype(np.int64), operation.bias_integers)
 
 
-@carry_out.register
+@trace_operation.register
 def _(operation: integer.AbstractConvolution, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     weight, bias = operation.weight.integers.astype(np.int64), operation.bias_integers
     flat, groups = inputs[0].ravel(), operation.groups
@@ -56,7 +56,7 @@ def _(operation: integer.AbstractConvolution, values: list[integer.Value], *inpu
     return sums
 
 
-@carry_out.register
+@trace_operation.register
 def _(operation: integer.Add, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     fraction = max(value.format.fraction for value in values)
     a, b = (x * 2.0 ** (fraction - value.format.fraction) for x, value in zip(inputs, values, strict=True))
@@ -64,22 +64,22 @@ def _(operation: integer.Add, values: list[integer.Value], *inputs: Symbols) -> 
     return total
 
 
-@carry_out.register
+@trace_operation.register
 def _(operation: integer.MaxPool, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     return _pooled(np.max, operation, inputs[0])
 
 
-@carry_out.register
+@trace_operation.register
 def _(operation: integer.AveragePool, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     return _pooled(np.sum, operation, inputs[0])
 
 
-@carry_out.register
+@trace_operation.register
 def _(operation: integer.Flatten, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     return inputs[0].ravel()
 
 
-@carry_out.register
+@trace_operation.register
 def _(operation: integer.Requantise, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     bits = values[0].format.fraction - operation.format.fraction
     elements = [requantised(x, bits, operation.format) for x in inputs[0].ravel()]

@@ -135,7 +135,8 @@ def _symbols(program: Program) -> dict[str, adders.Symbols]:
     symbols = {first: adders.symbols(values[first])}
     for operation in program.operations:
         inputs = [symbols[name] for name in operation.inputs]
-        symbols[operation.output] = adders.carry_out(operation, [values[name] for name in operation.inputs], *inputs)
+        types = [values[name] for name in operation.inputs]
+        symbols[operation.output] = adders.trace_operation(operation, types, *inputs)
     return symbols
 
 

@@ -14,7 +14,7 @@ from fpga.build.flow import DesignConstraints, build_and_verify, build_directory
 from fpga.design.devices import DEVICES, device
 from fpga.pricing import estimate
 from fpga.pricing.prices import adders
-from fpga.synth import mapped
+from fpga.synth import map_design
 from fpga.unrolled.generate import cost
 from shared import Sparsity
 from shared.integer import Program, audit
@@ -171,7 +171,7 @@ class _Cell:
         )
         generated = generate_design(program, largest, constraints)
         folder = build_directory(generated.design)
-        cells = mapped(generated.design, largest, folder, progress=lambda line: self.context.progress(0, 0, line))
+        cells = map_design(generated.design, largest, folder, progress=lambda line: self.context.progress(0, 0, line))
         return {
             "used": asdict(cells.used),
             "estimate": asdict(estimate.total(generated.estimate)),

@@ -2,7 +2,7 @@
 
 from fpga.folded import Plan
 from fpga.folded.graph.engines import engines
-from fpga.folded.planning.choices import ways
+from fpga.folded.planning.choices import foldings
 from shared.integer import (
     Add,
     AveragePool,
@@ -100,7 +100,7 @@ def folding(rng, program):
     """Any plan of a program."""
     folds = {}
     for engine in engines(program, {})[1]:
-        every = ways(engine)
+        every = foldings(engine)
         if engine.taps is not None:
             folds[engine.node.name] = every[rng.integers(len(every))]
     return Plan(program, folds)

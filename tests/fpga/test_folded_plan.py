@@ -17,7 +17,7 @@ from folded_programs import draw
 from fpga.design.devices import device
 from fpga.folded import Fold, Plan, generate, plan, utilisation
 from fpga.folded.graph.engines import engines
-from fpga.folded.planning.choices import choices, ways
+from fpga.folded.planning.choices import choices, foldings
 from shared.integer import Constant, Input, Linear, Program, Requantise
 from shared.integer.format import Format
 
@@ -41,8 +41,9 @@ def test_the_radar_network_meets_10_000_samples_per_second_at_90_mhz() -> None:
 
 def test_the_smallest_within_an_interval_is_the_smallest_of_all() -> None:
     program = estimator()
-    made = [engine for engine in engines(program, {})[1] if engine.taps is not None]
-    every = [Plan(program, dict(zip(("sum_a", "sum_y"), f, strict=True))) for f in product(*(ways(e) for e in made))]
+    gathering = [engine for engine in engines(program, {})[1] if engine.taps is not None]
+    folds = product(*map(foldings, gathering))
+    every = [Plan(program, dict(zip(("sum_a", "sum_y"), fold, strict=True))) for fold in folds]
     for interval in (60, 100, 130, 250):
         best = min(p.needs("ecp5").dsp for p in every if p.interval <= interval)
         found = plan(program, LARGE, interval=interval)

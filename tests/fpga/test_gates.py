@@ -81,4 +81,4 @@ def test_what_is_not_simulated_is_an_error(body: str, text: str) -> None:
 def test_a_cell_that_is_not_simulated_is_named(cell: dict, text: str) -> None:
     top = {"cells": {"c": cell}, "ports": {"clk": {"bits": [2]}}, "netnames": {}}
     with pytest.raises(ValueError, match=text):
-        gates.design(top)
+        gates.to_cpp(top)

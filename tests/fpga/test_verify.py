@@ -230,10 +230,10 @@ def by_hls(program, folder):
 
 def by_netlist(name):
     def check(program, folder):
-        from fpga.synth import mapped
+        from fpga.synth import map_design
 
         design = unroll(program)
-        return netlist_check(design, mapped(design, device(name), folder), 200)
+        return netlist_check(design, map_design(design, device(name), folder), 200)
 
     return check
 

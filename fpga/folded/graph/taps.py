@@ -19,14 +19,14 @@ Combine = Literal["multiply", "add", "max"]
 class Taps:
     """The program of a gather engine: groups of taps, one sum per lane and group, for every position.
 
-    A tap reads one memory word of `width` neighbouring channels. If `each`, lane `j` takes element `j` of it; else
-    every lane takes all of them. Then the weights of a tap are `(lanes,)`, or `(lanes, width)`.
+    A tap reads one memory word of `width` neighbouring channels. If `elementwise`, lane `j` takes element `j` of it;
+    else every lane takes all of them. Then the weights of a tap are `(lanes,)`, or `(lanes, width)`.
     """
 
     window: Window
     width: int
     lanes: int
-    each: bool
+    elementwise: bool
     combine: Combine
     offsets: tuple[tuple[int, ...], ...]
     """Of each group, rising: a cell is written before the next, so the last tap is the last to wait."""
@@ -86,7 +86,7 @@ def inverse(node: Node) -> NDArray[np.int64]:
     return np.argsort(node.order)
 
 
-def side_by_side(operation: Operation) -> bool:
+def channelwise(operation: Operation) -> bool:
     """Whether each output channel reads one input channel of its own: a pool, a depthwise convolution.
 
     Then the lanes are as many channels as are read at a time.
@@ -102,9 +102,9 @@ def _convolution(operation: AbstractConvolution, x: Value, lanes: int, width: in
     kernel, stride = plane(operation.kernel, 1), plane(operation.stride, 1)
     size, padding = plane(x.shape[1:], 1), plane(operation.padding, 0)
     weight = operation.weight.integers
-    width = lanes if side_by_side(operation) else width
+    width = lanes if channelwise(operation) else width
     window = Window(x.shape[0] // width, size, kernel, stride, padding)
-    if side_by_side(operation):
+    if channelwise(operation):
         blocks = weight.reshape(-1, width, kernel[0] * kernel[1]).swapaxes(1, 2)  # (blocks, places, width)
         groups = [_kept(block, _places(window, i, 1)) for i, block in enumerate(blocks)]
         return _program(window, width, width, True, groups, operation)
@@ -138,14 +138,15 @@ def _program(
     window: Window,
     width: int,
     lanes: int,
-    each: bool,
+    elementwise: bool,
     groups: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
     operation: AbstractWeighted,
 ) -> Taps:
     offsets = tuple(tuple(offset.tolist()) for offset, _ in groups)
     weights = np.concatenate([weight for _, weight in groups])
     bias = operation.bias.integers.astype(np.int64) if operation.bias else None
-    return Taps(window, width, lanes, each, "multiply", offsets, weights, bias if bias is None or bias.any() else None)
+    bias = bias if bias is None or bias.any() else None
+    return Taps(window, width, lanes, elementwise, "multiply", offsets, weights, bias)
 
 
 def _pool(operation: AbstractPool, x: Value, width: int) -> Taps:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fpga.folded.graph.engines import Engine, Fold
-from fpga.folded.graph.taps import side_by_side, taps
+from fpga.folded.graph.taps import channelwise, taps
 from shared.integer.operations import AbstractWeighted
 
 
@@ -23,7 +23,7 @@ def choices(engine: Engine) -> tuple[Choice, ...]:
     The clocks are counted with the weights of this net, without those that are pruned.
     """
     best: list[Choice] = []
-    for fold in sorted(ways(engine), key=lambda fold: (size(fold), fold.width)):
+    for fold in sorted(foldings(engine), key=lambda fold: (size(fold), fold.width)):
         clocks = taps(engine.node, engine.inputs[0], fold.lanes, fold.width).clocks
         if best and clocks >= best[-1].clocks:
             continue
@@ -38,12 +38,12 @@ def size(fold: Fold) -> int:
     return fold.lanes * fold.width
 
 
-def ways(engine: Engine) -> list[Fold]:
+def foldings(engine: Engine) -> list[Fold]:
     """All foldings of an engine: lanes divide the outputs of a group, the width its inputs."""
     operation = engine.node.operation
     if operation is None or engine.taps is None:
         return [Fold()]
-    if side_by_side(operation):
+    if channelwise(operation):
         return [Fold(lanes) for lanes in divisors(engine.inputs[0].shape[0])]
     assert isinstance(operation, AbstractWeighted)
     out, inner = operation.weight.integers.shape[:2]
@@ -60,19 +60,19 @@ def divisors(n: int) -> list[int]:
     return [d for d in range(1, n + 1) if n % d == 0]
 
 
-def check(engines: tuple[Engine, ...], folds: Mapping[str, Fold]) -> None:
+def check_folds(engines: tuple[Engine, ...], folds: Mapping[str, Fold]) -> None:
     """Raises `ValueError` for a fold that its layer does not allow, and for a name that is no layer."""
-    layers = {engine.node.name: ways(engine) for engine in engines if engine.taps is not None}
+    layers = {engine.node.name: foldings(engine) for engine in engines if engine.taps is not None}
     for name, fold in folds.items():
         if name not in layers:
             raise ValueError(f"fold of {name!r}: no such layer; there are {', '.join(layers) or 'none'}")
         if fold not in layers[name]:
-            lanes = sorted({way.lanes for way in layers[name]})
-            widths = sorted({way.width for way in layers[name]})
+            lanes = sorted({fold.lanes for fold in layers[name]})
+            widths = sorted({fold.width for fold in layers[name]})
             raise ValueError(f"fold of {name!r}: {fold} does not divide it: lanes {lanes}, width {widths}")
 
 
-def reused(engine: Engine, factor: int) -> Fold:
+def fold_for_reuse(engine: Engine, factor: int) -> Fold:
     """The fastest fold in which each multiplier does `factor` products per output position.
 
     As the reuse factor of hls4ml. Raises `ValueError` with the possible factors.
@@ -81,8 +81,8 @@ def reused(engine: Engine, factor: int) -> Fold:
     if not isinstance(operation, AbstractWeighted):
         raise ValueError(f"reuse of {engine.node.name!r}: it multiplies nothing")
     products = operation.weight.integers.size
-    fits = [fold for fold in ways(engine) if size(fold) * factor == products]
+    fits = [fold for fold in foldings(engine) if size(fold) * factor == products]
     if not fits:
-        factors = sorted({products // size(fold) for fold in ways(engine)})
+        factors = sorted({products // size(fold) for fold in foldings(engine)})
         raise ValueError(f"reuse of {engine.node.name!r}: {factor} is none of {', '.join(map(str, factors))}")
     return min(fits, key=lambda fold: taps(engine.node, engine.inputs[0], fold.lanes, fold.width).clocks)

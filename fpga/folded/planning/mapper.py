@@ -8,7 +8,7 @@ from typing import Final
 from fpga.design.devices import Device, Resources
 from fpga.design.stream import ends
 from fpga.folded.graph.engines import Fold, engines
-from fpga.folded.planning.choices import Choice, choices, reused
+from fpga.folded.planning.choices import Choice, choices, fold_for_reuse
 from fpga.folded.planning.plan import Plan
 from shared.integer import Program
 
@@ -60,7 +60,7 @@ class _Search:
         for name in reuse:
             if name not in gathering:
                 raise ValueError(f"reuse of {name!r}: no such layer; there are {', '.join(gathering) or 'none'}")
-        self.fixed = {name: reused(gathering[name], factor) for name, factor in reuse.items()}
+        self.fixed = {name: fold_for_reuse(gathering[name], factor) for name, factor in reuse.items()}
         self.layers = [_Layer(name, choices(e)) for name, e in gathering.items() if name not in reuse]
         paces = {choice.clocks for layer in self.layers for choice in layer.choices}
         floor = max((layer.choices[-1].clocks for layer in self.layers), default=0)

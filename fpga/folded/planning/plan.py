@@ -11,7 +11,7 @@ from fpga.design.devices import Family, Resources
 from fpga.design.interface import Part, format_text
 from fpga.folded.graph.engines import Engine, Fold, engines
 from fpga.folded.graph.lower import Graph
-from fpga.folded.planning.choices import check
+from fpga.folded.planning.choices import check_folds
 from fpga.folded.planning.memories import memories
 from fpga.folded.planning.timing import Timing, output_precedes_input, timing
 from shared.integer import Program, bits
@@ -35,7 +35,7 @@ class Plan:
     folds: Mapping[str, Fold]
 
     def __post_init__(self) -> None:
-        check(engines(self.program, {})[1], self.folds)
+        check_folds(engines(self.program, {})[1], self.folds)
 
     @cached_property
     def graph_and_engines(self) -> tuple[Graph, tuple[Engine, ...]]:

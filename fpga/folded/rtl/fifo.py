@@ -8,11 +8,11 @@ from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 SHALLOW = 64
-"""Up to here a queue is made of tables and answers a clock after it was written; deeper ones are block RAM, and two."""
+"""Queues up to this depth are tables, with a delay of one clock; deeper ones are block RAM, with two."""
 
 
 class Queue(wiring.Component):
-    """First in, first out. Its ready and its valid come from registers, so that engines never wait in a circle."""
+    """First in, first out. Ready and valid come from registers, so there is no combinational loop between engines."""
 
     def __init__(self, shape: Shape, depth: int) -> None:
         self.shape, self.depth = shape, depth
@@ -41,7 +41,7 @@ def delay(depth: int) -> int:
 class Credits(wiring.Component):
     """Counts the free places of a queue, those on their way to it included: `take` some, `give` one back.
 
-    `room` says that as many as are taken at once are free. So engines need no brakes: what they begin has a place.
+    `room` says that as many as are taken at once are free. So engines never stall: every result they begin has a place.
     """
 
     def __init__(self, depth: int, taken: int) -> None:

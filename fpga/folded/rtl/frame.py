@@ -13,8 +13,8 @@ from fpga.folded.graph.window import Window
 class FrameBuffer(wiring.Component):
     """Packs `width` elements into a word and writes it to the next cell, and the zeros of `window` in between.
 
-    The cells are a ring of `window.cells`; addresses have a bit more than it needs, so that ahead and behind can be
-    told. A cell is written only when it is less than the ring's length ahead of `released`. Address `a` can be read, by
+    The cells are a ring of `window.cells`; addresses have one more bit than it needs, to distinguish ahead from behind.
+    A cell is written only when it is less than the ring's length ahead of `released`. Address `a` can be read, by
     `enable` and one clock later `data`, once `a < written`.
     """
 

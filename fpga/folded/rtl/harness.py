@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from fpga.design.stream import Stream
 
 SAMPLES = 16
-"""Bits of a count of the samples in a design: no device holds as many as that counts."""
+"""Bits of the count of samples in a design: more than any device can hold."""
 
 
 def shape_at(end: Stream) -> Shape:
@@ -18,7 +18,7 @@ def shape_at(end: Stream) -> Shape:
 
 
 class FromBytes(wiring.Component):
-    """Joins the bytes of each element, the lowest first. The last byte goes on at once, with those that waited."""
+    """Joins the bytes of each element, the lowest first. The last byte completes the element at once."""
 
     def __init__(self, end: Stream) -> None:
         self.end = end
@@ -41,7 +41,7 @@ class FromBytes(wiring.Component):
 
 
 class ToBytes(wiring.Component):
-    """Splits each sign-extended element into bytes, the lowest first. It is let go with its last byte."""
+    """Splits each sign-extended element into bytes, the lowest first. The element is taken with its last byte."""
 
     def __init__(self, end: Stream) -> None:
         self.end = end

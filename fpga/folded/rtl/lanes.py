@@ -16,8 +16,8 @@ from fpga.folded.rtl.frame import element
 class Lanes(wiring.Component):
     """Accumulates over the taps of a group; `sums` hold while `done`, `stages(taps)` clocks after its last tap.
 
-    `issue`, `tap` and `last` come with the address that is read, `word` a clock later. Everything moves on in every
-    clock: whoever issues has made sure of the room.
+    `issue`, `tap` and `last` come with the address that is read, `word` a clock later. The pipeline never
+    stalls: the sequencer issues only when there is room for the result.
     """
 
     def __init__(self, x: Shape, weight: Shape, total: Shape, taps: Taps) -> None:
@@ -53,7 +53,7 @@ class Lanes(wiring.Component):
         for n in range(self.taps.multipliers):
             product = element(word, self.x, n % width) * element(weights, self.weight, n)
             products.append(_delayed(m, product, 1))
-        if self.taps.each:
+        if self.taps.elementwise:
             return products
         return [_tree(m, products[lane * width : (lane + 1) * width]) for lane in range(lanes)]
 
@@ -87,7 +87,7 @@ def stages(taps: Taps) -> int:
     """Clocks from issuing the last tap of a group to its sums."""
     if taps.combine != "multiply":
         return 2
-    return 3 + (0 if taps.each else (taps.width - 1).bit_length())
+    return 3 + (0 if taps.elementwise else (taps.width - 1).bit_length())
 
 
 def _tree(m: Module, terms: list[Any]) -> Any:
