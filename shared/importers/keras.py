@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.importers import layers
+from shared.integer.attributes import require
 from shared.integer.geometry import from_channels_last
 
 SUPPORTED = (
@@ -158,10 +159,7 @@ def _tensor(variable: Any) -> Tensor:
 
 
 def _require(layer: Any, **values: Any) -> None:
-    for name, value in values.items():
-        actual = getattr(layer, name)
-        if any(entry != value for entry in (actual if isinstance(actual, tuple) else (actual,))):
-            raise ValueError(f"{name}={actual} is not supported: it must be {value}")
+    require({name: getattr(layer, name) for name in values}, **values)
 
 
 def _activation(layer: Any, title: str) -> list[nn.Module]:

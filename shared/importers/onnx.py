@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from shared.importers import layers
-from shared.integer.onnx_nodes import attributes, constant_array, require, symmetric_pads
+from shared.integer.attributes import require
+from shared.integer.onnx_nodes import attributes, constant_array, symmetric_pads
 
 if TYPE_CHECKING:
     import onnx

@@ -26,14 +26,6 @@ def constant_array(tensor: "onnx.TensorProto", title: str) -> NDArray[Any]:
         raise ValueError(f"ONNX {title} cannot be read: {first_line(error)}") from error
 
 
-def require(fields: dict[str, Any], **values: Any) -> None:
-    """Raises `ValueError` for an attribute with another value; in lists, every entry counts."""
-    for name, value in values.items():
-        actual = fields.get(name, value)
-        if any(entry != value for entry in (actual if isinstance(actual, list | tuple) else [actual])):
-            raise ValueError(f"{name}={actual} is not supported: it must be {value}")
-
-
 def symmetric_pads(fields: dict[str, Any], axes: int) -> tuple[int, ...]:
     """The padding of a convolution, one number per axis. Raises `ValueError` if the two sides of an axis differ."""
     pads = tuple(fields.get("pads", (0,) * 2 * axes))

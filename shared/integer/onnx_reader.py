@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.integer import operations
+from shared.integer.attributes import require
 from shared.integer.format import Format
-from shared.integer.onnx_nodes import attributes, constant_array, first_line, require, symmetric_pads
+from shared.integer.onnx_nodes import attributes, constant_array, first_line, symmetric_pads
 from shared.integer.program import Input, Program
 
 if TYPE_CHECKING:

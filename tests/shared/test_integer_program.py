@@ -37,7 +37,7 @@ from shared.integer.format import Format
 MODULES = ["", ".operations", ".program", ".run", ".audit"]
 
 
-@pytest.mark.parametrize("module", [*MODULES, ".geometry"])
+@pytest.mark.parametrize("module", [*MODULES, ".attributes", ".geometry"])
 def test_examples_in_docstrings(module):
     assert doctest.testmod(importlib.import_module(f"shared.integer{module}")).failed == 0
 

@@ -1,0 +1,15 @@
+"""Attributes of layers and nodes that readers of other formats check."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def require(attributes: Mapping[str, Any], **values: Any) -> None:
+    """Raises `ValueError` for an attribute with another value than here; in lists and tuples, every entry counts.
+
+    >>> require({"dilations": [1, 1], "group": 2}, dilations=1, auto_pad="NOTSET")
+    """
+    for name, value in values.items():
+        actual = attributes.get(name, value)
+        if any(entry != value for entry in (actual if isinstance(actual, list | tuple) else [actual])):
+            raise ValueError(f"{name}={actual} is not supported: it must be {value}")
