@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_said_with_numbers(built, work: Path) -> None:
         build(design(wide), ICE40, work / "wide")
 
 
-@pytest.mark.parametrize("words", [{"seeds": ()}, {"side_by_side": 0}, {"frequency_mhz": 0.0}])
+@pytest.mark.parametrize("words", [{"seeds": ()}, {"parallel": 0}, {"frequency_mhz": 0.0}])
 def test_bad_arguments(work: Path, words: dict) -> None:
     with pytest.raises(ValueError, match="needs a seed, and positive numbers"):
         build(design(sums(3)), ICE40, work, **words)
