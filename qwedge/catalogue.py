@@ -47,6 +47,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Compress the receiver's estimator for an FPGA's price, build it, compare every step.",
         "wireless,fpga",
     ),
+    "solvers": Entry(
+        "qwedge.experiments.solvers:Solvers",
+        "Compare ADMM, the relaxation and projecting once in three domains, at equal prices and gradient steps.",
+        "quantum,wireless",
+    ),
     "synth": Entry(
         "fpga.build.experiment:Synth",
         "Bring a net onto an FPGA with open tools, and compare every step bit for bit.",

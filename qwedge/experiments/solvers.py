@@ -1,0 +1,74 @@
+"""ADMM and the relaxation on one problem of each domain, at equal prices and equal numbers of gradient steps.
+
+All methods start from the same trained point, take `SEARCH` gradient steps to choose, and `TUNING` more with the choice
+fixed. The plain control projects once and takes all of these steps with its choice fixed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from pydantic import Field
+
+from qwedge.experiments.solver_problems import PROBLEMS
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, Table, cite, one_thread
+
+Domain = Literal["circuits", "receiver", "fpga"]
+
+METHODS: Final = {
+    "once": "projected once",
+    "admm": "ADMM",
+    "relaxation": "relaxation",
+    "straight_through": "relaxation, straight-through",
+}
+
+
+class SolversSettings(Seeded):
+    """One problem of one domain."""
+
+    domain: Domain = Field(default="fpga", description="whose problem is compressed")
+    share: float = Field(default=0.3, gt=0, lt=1, description="budget, as a share of the dense price")
+
+
+class Solvers(Experiment[SolversSettings]):
+    """One cell is one seed of one problem, compressed by every method."""
+
+    name = "solvers"
+    version = 1
+    summary = "Compare ADMM, the relaxation and projecting once in three domains, at equal prices and gradient steps."
+    settings = SolversSettings
+
+    def run(self, cell: SolversSettings, context: Context) -> Mapping[str, JSON]:
+        one_thread()
+        problem = PROBLEMS[cell.domain](cell.seed, context.generator())
+        dense = problem.price.measure(problem.x)
+        budget = cell.share * dense
+        result: dict[str, JSON] = {
+            "unit": problem.price.unit,
+            "dense": {"price": dense, "loss": problem.held_out(problem.x)},
+            "budget": budget,
+        }
+        for done, name in enumerate(METHODS):
+            context.progress(done, len(METHODS), METHODS[name])
+            result[name] = problem.compressed(name, budget)
+        return result
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        lines = [
+            (row.settings["domain"], cite(row.seed, row), METHODS[name], *(_cited(row, name, key) for key in COLUMNS))
+            for row in rows
+            for name in METHODS
+        ]
+        table = Table("Every seed", ("domain", "seed", "method", *COLUMNS.values()), lines)
+        return Page("Which solver", self.summary, (table,))
+
+
+COLUMNS: Final = {"loss": "held-out loss", "price": "measured price", "gradients": "gradient steps", "cpu_s": "CPU s"}
+
+
+def _cited(row: Row, name: str, key: str) -> Any:
+    return cite(row.result[name][key], row, form=".4g")
+
+
+def excess(rows: Sequence[Row], domain: str, name: str) -> list[float]:
+    """Held-out loss above the dense point's, of each seed."""
+    return [row.result[name]["loss"] - row.result["dense"]["loss"] for row in rows if row.settings["domain"] == domain]
