@@ -1,0 +1,67 @@
+"""The comparison of solvers is one of equals: same start, same budget, same number of gradient steps."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from qwedge.experiments import solver_problems, solvers
+from shared import NonzeroPrice, Sparsity
+from shared.core.testing import Quadratic
+from shared.lab import Store, run
+
+
+def toy(seed, generator):
+    a = torch.randn(8, 8, generator=generator, dtype=torch.float64)
+    x = torch.randn(8, 1, generator=generator, dtype=torch.float64)
+    task = Quadratic(a @ a.T / 8 + torch.eye(8, dtype=torch.float64), x)
+    return solver_problems.Problem(
+        x=x,
+        menu=Sparsity(),
+        price=NonzeroPrice(),
+        objective=task.objective,
+        loss=task.loss,
+        held_out=lambda point: task.loss(point) + 1.0,
+        rate=0.03,
+        rho={"admm": 0.3, "relaxation": 0.3},
+    )
+
+
+@pytest.fixture(scope="module")
+def row(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solvers, "PROBLEMS", {"fpga": toy})
+        settings = solvers.SolversSettings(share=0.5)
+        [row] = run(solvers.Solvers(), [settings], Store(tmp_path_factory.mktemp("rows")))
+    return row
+
+
+def test_every_method_takes_as_many_gradient_steps(row):
+    steps = {row.result[name]["gradients"] for name in solvers.METHODS}
+    assert steps == {solver_problems.SEARCH + solver_problems.TUNING}
+
+
+def test_every_method_keeps_the_budget(row):
+    assert row.result["budget"] == 4.0 == 0.5 * row.result["dense"]["price"]
+    assert all(0 < row.result[name]["price"] <= 4.0 for name in solvers.METHODS)
+
+
+def test_methods_are_compared_on_what_solvers_did_not_evaluate(row):
+    """The dense point is the optimum, of loss 0, and 1 on the held-out data."""
+    assert row.result["dense"]["loss"] == 1.0
+    assert all(solvers.excess([row], "fpga", name)[0] > 0 for name in solvers.METHODS)
+    assert solvers.excess([row], "circuits", "admm") == []
+
+
+def test_the_page_shows_every_seed_and_method(row):
+    [table] = solvers.Solvers().page([row]).blocks
+    assert [line[2] for line in table.rows] == list(solvers.METHODS.values())
+
+
+def test_rounding_keeps_the_zeros_of_the_choice():
+    task = solver_problems.CountedTask(lambda x: (x - 1.2).square().sum(), lambda x: 0.0, rate=0.05)
+    problem = toy(0, torch.Generator().manual_seed(0))
+    rounded = dataclasses.replace(problem, on_menu=lambda x, z: x.round() * (z != 0))
+    z = torch.tensor([[0.0], [2.0], [0.0]])
+    assert rounded.tuned(task, z, z + 0.3, z != 0, 100).tolist() == [[0.0], [1.0], [0.0]]
+    assert task.gradients == 100
