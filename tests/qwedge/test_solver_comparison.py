@@ -55,7 +55,7 @@ def test_methods_are_compared_on_what_solvers_did_not_evaluate(row):
 
 def test_the_page_shows_every_seed_and_method(row):
     [table] = solvers.Solvers().page([row]).blocks
-    assert [line[2] for line in table.rows] == list(solvers.METHODS.values())
+    assert [line[2] for line in table.lines] == list(solvers.METHODS.values())
 
 
 def test_rounding_keeps_the_zeros_of_the_choice():
