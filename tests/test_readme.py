@@ -35,8 +35,9 @@ def test_the_figures_are_those_of_the_stored_results(page):
 def test_a_typed_number_is_found(page):
     text = page.read_text()
     table = FIGURES.FIGURES.search(text)
-    first = re.search(r"\d+", text[text.index("|---|", table.start()) :])[0]
-    typed = text[: table.start()] + text[table.start() :].replace(first, f"9{first}", 1)
+    start = text.index("|---|", table.start())
+    number = start + re.search(r"(?<= )\d", text[start:]).start()  # a value, not a digit within a name
+    typed = f"{text[:number]}9{text[number:]}"
     assert typed != text
     assert FIGURES.filled(typed) == text
 
