@@ -157,7 +157,7 @@ def compare(first: Path, second: Path, seed: int, as_json: bool) -> None:
 
     Prints the difference FIRST - SECOND of every number in the results, with its interval. FIRST and SECOND are
     folders of rows, or FOLDER/ID for the one row whose id begins with ID. Rows are paired where their settings
-    agree, but for those settings that tell the two sets apart.
+    agree, except for the settings in which the two sets differ.
 
     \b
     Example: qwedge compare runs/torino runs/nairobi
@@ -217,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of a pipe, such as `head`, went away: nobody is left to tell. Flushing at exit must not fail again.
+        # The reader of a pipe, such as `head`, went away: no message can reach it, and flushing at exit must not fail.
         sys.stdout = None
         sys.exit(0)
     except (ValueError, OSError, ModuleNotFoundError) as error:

@@ -68,34 +68,34 @@ def decode(
     if not quiet:
         for warning in recording.warnings:
             click.echo(f"qwedge: {warning}", err=True)
-    found = frames(recording.samples, receiver(estimator, demapper, decoder, passes))
-    seen = list(found if quiet else _told(found, len(recording.samples)))
+    decoded = frames(recording.samples, receiver(estimator, demapper, decoder, passes))
+    received = list(decoded if quiet else _with_progress(decoded, len(recording.samples)))
     if as_json:
-        return click.echo(json.dumps(_plain(capture, recording, seen), indent=2))
-    _print(seen)
+        return click.echo(json.dumps(_to_json_data(capture, recording, received), indent=2))
+    _print(received)
     if not quiet:
-        right = sum(frame.fcs_ok for frame in seen)
-        spoken = f"{len(seen)} frames, {right} with a valid FCS" if seen else "no frame"
-        click.echo(f"{capture}: {spoken} in {len(recording.samples)} samples", err=True)
+        right = sum(frame.fcs_ok for frame in received)
+        summary = f"{len(received)} frames, {right} with a valid FCS" if received else "no frame"
+        click.echo(f"{capture}: {summary} in {len(recording.samples)} samples", err=True)
 
 
-def _told(found: "Iterator[Frame]", samples: int) -> "Iterator[Frame]":
+def _with_progress(decoded: "Iterator[Frame]", samples: int) -> "Iterator[Frame]":
     """The frames, with a line on stderr every few seconds."""
-    said = time.monotonic()
-    for count, frame in enumerate(found, 1):
-        if time.monotonic() - said > _SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
+    last = time.monotonic()
+    for count, frame in enumerate(decoded, 1):
+        if time.monotonic() - last > _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
             click.echo(f"decode: {count} frames, {frame.start / samples:.0%} of the recording", err=True)
         yield frame
 
 
-def _plain(capture: Path, recording: "Recording", seen: "list[Frame]") -> dict[str, Any]:
+def _to_json_data(capture: Path, recording: "Recording", received: "list[Frame]") -> dict[str, Any]:
     return {
         "file": str(capture),
         "rate_hz": recording.rate,
         "samples": len(recording.samples),
         "warnings": list(recording.warnings),
-        "frames": [_frame(frame) for frame in seen],
+        "frames": [_frame(frame) for frame in received],
     }
 
 
@@ -121,9 +121,9 @@ def _frame(frame: "Frame") -> dict[str, Any]:
     }
 
 
-def _print(seen: "list[Frame]") -> None:
+def _print(received: "list[Frame]") -> None:
     """A table as wide as its entries: one line per frame, and one for every further part of an aggregate."""
-    lines = [line for frame in seen for line in _lines(frame)]
+    lines = [line for frame in received for line in _lines(frame)]
     widths = [max(len(line[k]) for line in (_COLUMNS, *lines)) for k in range(len(_COLUMNS))]
     for line in (_COLUMNS, *lines):
         entries = (

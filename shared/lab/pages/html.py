@@ -10,7 +10,7 @@ from shared.lab.records.store import Row, Store
 
 
 def render(page: Page, rows: Sequence[Row], store: Store) -> str:
-    """The HTML text of `page`; `rows` are all rows it was made from and `store` holds their artefacts.
+    """The HTML text of `page`; `rows` are all rows it was derived from and `store` holds their artefacts.
 
     Raises ValueError if a number or figure names a row that is not among `rows`.
     """

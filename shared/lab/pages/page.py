@@ -1,4 +1,4 @@
-"""What a page is made of: plain values that a browser and a terminal can both show."""
+"""The parts of a page: plain values that a browser and a terminal can both show."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

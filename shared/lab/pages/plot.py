@@ -9,7 +9,7 @@ from shared.lab.pages.page import Figure
 from shared.lab.records.store import Row
 
 # Matplotlib needs real colours to draw with; the page replaces each by its own, one set for light and one for dark.
-# Okabe & Ito (2008), told apart by colour-blind readers too.
+# Okabe & Ito (2008), which colour-blind readers distinguish too.
 COLORS = {
     "blue": "#0072b2",
     "orange": "#e69f00",

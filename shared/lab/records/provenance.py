@@ -34,7 +34,7 @@ def provenance(command: str) -> dict[str, Any]:
 
 @cache
 def _code() -> tuple[str | None, bool | None]:
-    """The commit this code stands at and whether it was changed since; (None, None) where that cannot be known."""
+    """The commit this code stands at and whether it was changed since; (None, None) where neither can be determined."""
     here = Path(__file__).parents[3]
     if (here / ".git").exists():
         return _git(here)

@@ -93,7 +93,7 @@ def paired_bootstrap(
 def t_quantile(probability: float, freedom: int) -> float:
     """Student's t quantile for 1/2 <= probability < 1, by bisection on its exact distribution.
 
-    As `scipy.stats.t.ppf`; SciPy is no dependency of the lab.
+    As `scipy.stats.t.ppf`; the lab does not depend on SciPy.
     """
     low, high = 0.0, 1.0
     while _t_distribution(high, freedom) < probability:

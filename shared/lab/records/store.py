@@ -11,7 +11,7 @@ from shared.lab.records.json_log import JsonLog, write_atomic
 
 @dataclass(frozen=True)
 class Row:
-    """One finished cell: what was asked, what came out, and where and how it was made.
+    """One finished cell: its settings, its result, and where and how it was computed.
 
     `id` is the SHA-256 of experiment, version, settings and data; `result` holds raw counts and numbers, never
     rates or intervals; `artefacts` maps a file name to the SHA-256 of its bytes.
@@ -37,7 +37,7 @@ class Row:
 
 
 class Store:
-    """A folder with `rows.jsonl`, `artefacts/` and, while a cell runs, `steps/`; made at the first write."""
+    """A folder with `rows.jsonl`, `artefacts/` and, while a cell runs, `steps/`; created at the first write."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)

@@ -69,16 +69,18 @@ def main(
     default the folder `qwedge run` uses, so a benchmark that was stopped goes on, and shares its rows with the
     command line. FILE receives `{"rows", "figures", "provenance"}`; the same figures are printed.
     """
-    asked = _parse(experiment, arguments)
-    rows = run(experiment, cells(asked.quick, asked.seed), Store(asked.out), quiet=False)
+    options = _parse(experiment, arguments)
+    rows = run(experiment, cells(options.quick, options.seed), Store(options.out), quiet=False)
     measured = figures(rows)
-    if asked.json is not None:
-        report = {
+    if options.json is not None:
+        contents = {
             "rows": [row.to_json_data() for row in rows],
             "figures": {name: measure._asdict() for name, measure in measured.items()},
             "provenance": provenance(" ".join([Path(sys.executable).name, *sys.orig_argv[1:]])),
         }
-        write_atomic(asked.json, json.dumps(to_json_data(report, "report"), indent=1, ensure_ascii=False).encode())
+        write_atomic(
+            options.json, json.dumps(to_json_data(contents, "contents"), indent=1, ensure_ascii=False).encode()
+        )
     print_page(experiment.page(rows))
     print_table(figures_table(measured))
 

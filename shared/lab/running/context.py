@@ -1,4 +1,4 @@
-"""What a running cell is handed: randomness, progress, artefacts, and steps that survive kill -9."""
+"""What a running cell receives: randomness, progress, artefacts, and steps that survive kill -9."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias

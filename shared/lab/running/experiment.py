@@ -14,7 +14,7 @@ S = TypeVar("S", bound=Settings)
 
 
 class Experiment(ABC, Generic[S]):
-    """Subclass it, set the four attributes, write `run` and `page`; instances are made without arguments.
+    """Subclass it, set the four attributes, write `run` and `page`; it is instantiated without arguments.
 
     `name` and `version` belong to every row's identity: raise `version` when a change of code changes results.
     """
@@ -45,7 +45,7 @@ class Experiment(ABC, Generic[S]):
 
     @abstractmethod
     def page(self, rows: Sequence[Row]) -> Page:
-        """What a reader sees of `rows`: derived from them alone, so that a page can be made again at any time."""
+        """What a reader sees of `rows`: derived from them alone, so that a page can be written again at any time."""
 
 
 def cell_id(experiment: Experiment[S], cell: S) -> str:

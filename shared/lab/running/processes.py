@@ -65,7 +65,7 @@ class Processes:
 
 @dataclass
 class _Worker:
-    """A process, the pipe to it, the job it computes, and what it last said about its progress."""
+    """A process, the pipe to it, the job it computes, and the last note on its progress."""
 
     process: SpawnProcess
     connection: Connection

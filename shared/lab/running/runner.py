@@ -42,7 +42,7 @@ def run(
     rows = {row.id: row for row in store.rows(experiment.name) if row.id in jobs}
     missing = [job for job in jobs.values() if job.id not in rows]
     if not quiet:
-        _say_what_is_there(list(rows.values()), store)
+        _print_existing(list(rows.values()), store)
     if not missing:
         return [rows[id] for id in jobs]
     with ProgressDisplay(experiment.name, len(jobs), quiet=quiet) as display:
@@ -56,7 +56,7 @@ def run(
     return [rows[id] for id in jobs]
 
 
-def _say_what_is_there(rows: Sequence[Row], store: Store) -> None:
+def _print_existing(rows: Sequence[Row], store: Store) -> None:
     """Rows of other code are kept, for `version` says that results are the same; a reader should know."""
     if not rows:
         return
@@ -64,4 +64,4 @@ def _say_what_is_there(rows: Sequence[Row], store: Store) -> None:
     now = provenance("")["commit"]
     if others := {row.provenance.get("commit") for row in rows} - {now}:
         commits = ", ".join(str(commit)[:10] for commit in sorted(map(str, others)))
-        print(f"  made by commit {commits}; the code here is at {str(now)[:10]}", file=sys.stderr)
+        print(f"  computed by commit {commits}; the code here is at {str(now)[:10]}", file=sys.stderr)
