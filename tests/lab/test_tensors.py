@@ -51,7 +51,7 @@ def test_resumed_equals_uninterrupted_with_tensors(tmp_path_factory, stops):
 
 def test_tensors_are_computed_once_and_come_back_exactly(tmp_path):
     shared = torch.arange(6.0).reshape(2, 3)
-    state = {"a": shared, "b": shared.T, "n": torch.tensor(3)}
+    state = {"a": shared, "b": shared[1], "c": shared.T, "n": torch.tensor(3)}
     for compute in (lambda: state, lambda: pytest.fail("computed twice")):
         back = fresh(tmp_path).tensors("net", compute)
         assert {name: (value.dtype, value.tolist()) for name, value in back.items()} == {
