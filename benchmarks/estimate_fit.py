@@ -1,7 +1,7 @@
 """Fits the constants of `fpga.pricing.estimate` to what yosys and nextpnr make of random nets.
 
-`python -m benchmarks.estimate_fit [--nets N] [--seed N] [--out DIR]` prints the two tables of constants and how far the
-estimate is off on nets that were left out in turn. The nets of `benchmarks.fpga` are not among them.
+`python -m benchmarks.estimate_fit [--nets N] [--seed N] [--out DIR]` prints the two tables of constants and the
+error of the estimate in leave-one-out validation. The nets of `benchmarks.fpga` are not among them.
 """
 
 import argparse
@@ -42,9 +42,9 @@ def dense(rng: np.random.Generator, word: int, sparse: float) -> Program:
     widths = rng.integers(8, 41, rng.integers(3, 6)) // 4 * 4
     steps: list[Operation] = []
     at = "x"
-    for k, (taken, given) in enumerate(pairwise(widths)):
-        bias = Constant(rng.integers(-500, 500, given), Format(32, 8))
-        steps.append(Linear((at,), f"a{k}", _weights(rng, (given, taken), word, sparse), bias))
+    for k, (inputs, outputs) in enumerate(pairwise(widths)):
+        bias = Constant(rng.integers(-500, 500, outputs), Format(32, 8))
+        steps.append(Linear((at,), f"a{k}", _weights(rng, (outputs, inputs), word, sparse), bias))
         steps.append(Requantise((f"a{k}",), f"b{k}", Format(word, 4, signed=False)))
         at = f"b{k}"
     steps = [*steps[:-1]]
@@ -56,14 +56,14 @@ def convolutional(rng: np.random.Generator, word: int, sparse: float) -> Program
     channels, length = [2, *(rng.integers(4, 25, rng.integers(2, 4)) // 4 * 4)], int(rng.choice((64, 128, 256, 512)))
     steps: list[Operation] = []
     at = "x"
-    for k, (taken, given) in enumerate(pairwise(channels)):
+    for k, (inputs, outputs) in enumerate(pairwise(channels)):
         kernel = int(rng.choice((3, 5, 7)))
-        weight = _weights(rng, (int(given), int(taken), kernel), word, sparse)
+        weight = _weights(rng, (int(outputs), int(inputs), kernel), word, sparse)
         steps.append(Conv1d((at,), f"a{k}", weight, None, (2,), (kernel // 2,)))
         steps.append(Requantise((f"a{k}",), f"b{k}", Format(word, 4, signed=False)))
         at = f"b{k}"
-    left = length >> len(channels) - 1
-    pool = rng.choice((AveragePool, MaxPool))((at,), "pool", (left,))
+    rest = length >> len(channels) - 1
+    pool = rng.choice((AveragePool, MaxPool))((at,), "pool", (rest,))
     steps += [pool, Requantise(("pool",), "mean", Format(word, 4)), Flatten(("mean",), "flat")]
     steps.append(Linear(("flat",), "y", _weights(rng, (4, int(channels[-1])), word, sparse)))
     return Program((Input("x", (2, length), Format(word, 4)),), tuple(steps), ("y",))
@@ -71,8 +71,8 @@ def convolutional(rng: np.random.Generator, word: int, sparse: float) -> Program
 
 def _weights(rng: np.random.Generator, shape: tuple[int, ...], word: int, sparse: float) -> Constant:
     format = Format(word, 4)
-    drawn = np.clip(np.rint(rng.normal(0, 2.0 ** (word - 3.3), shape)), format.low, format.high).astype(int)
-    return Constant(drawn * (rng.random(shape) >= sparse), format)
+    integers = np.clip(np.rint(rng.normal(0, 2.0 ** (word - 3.3), shape)), format.low, format.high).astype(int)
+    return Constant(integers * (rng.random(shape) >= sparse), format)
 
 
 def any_net(rng: np.random.Generator) -> Program:
@@ -87,37 +87,37 @@ def sparse(rng: np.random.Generator) -> Program:
 
 
 def folded(rng: np.random.Generator, folder: Path) -> tuple[Counter[str], Mapping[str, float]]:
-    """What a random net with random folds is made of, and what it takes."""
+    """The features of a random net with random folds, and the resources it uses."""
     program = any_net(rng)
-    made = [engine for engine in engines(program, {})[1] if engine.taps is not None]
-    folds = {engine.node.name: rng.choice([c for c in choices(engine) if c.size <= 32]).fold for engine in made}
+    gathering = [engine for engine in engines(program, {})[1] if engine.taps is not None]
+    folds = {engine.node.name: rng.choice([c for c in choices(engine) if c.size <= 32]).fold for engine in gathering}
     plan = Plan(program, folds)
-    found = map_design(generate(program, plan), DEVICE, folder)
+    cells = map_design(generate(program, plan), DEVICE, folder)
     parts: Counter[str] = sum(
         (estimate.engine_features(e, plan, DEVICE) for e in plan.graph_and_engines[1]), Counter(ends=1)
     )
-    return parts, {"lut": found.used.lut, "ff": found.used.ff}
+    return parts, {"lut": cells.used.lut, "ff": cells.used.ff}
 
 
 def unrolled(rng: np.random.Generator, folder: Path) -> tuple[Counter[str], Mapping[str, float]]:
-    """What a random unrolled net is made of, and what it takes."""
+    """The features of a random unrolled net, and the resources it uses."""
     program = sparse(rng)
-    found = map_design(unroll(program), DEVICE, folder)
+    cells = map_design(unroll(program), DEVICE, folder)
     parts = Counter({name: float(n) for name, n in estimate.stream_features(program).items()})
     parts["adders"] = sum(cost(program).values())
-    return parts, {"lut": found.used.lut, "ff": found.used.ff}
+    return parts, {"lut": cells.used.lut, "ff": cells.used.ff}
 
 
-def fitted(parts: list[Counter[str]], took: list[float]) -> dict[str, float]:
+def fit(features: list[Counter[str]], used: list[float]) -> dict[str, float]:
     """Constants, none negative, of least squared relative error."""
-    names = sorted({name for made_of in parts for name in made_of})
-    rows = np.array([[made_of[name] for name in names] for made_of in parts], float) / np.array(took)[:, None]
+    names = sorted({name for net in features for name in net})
+    rows = np.array([[net[name] for name in names] for net in features], float) / np.array(used)[:, None]
     return dict(zip(names, nnls(rows, np.ones(len(rows)))[0].tolist(), strict=True))
 
 
-def off(constants: Mapping[str, float], made_of: Counter[str], took: float) -> float:
-    """Relative error."""
-    return sum(constants.get(name, 0) * n for name, n in made_of.items()) / took - 1
+def relative_error(constants: Mapping[str, float], features: Counter[str], used: float) -> float:
+    """Of the estimate with these constants."""
+    return sum(constants.get(name, 0) * n for name, n in features.items()) / used - 1
 
 
 def main() -> None:
@@ -125,23 +125,25 @@ def main() -> None:
     parser.add_argument("--nets", type=int, default=16, help="random nets of each generator")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/estimate_fit"))
-    asked = parser.parse_args()
-    for draw in (folded, unrolled):
-        found = []
-        for k in range(asked.nets):
-            rng = np.random.default_rng((asked.seed, k))
-            found.append(draw(rng, asked.out / f"{draw.__name__}{k}"))
-            print(f"{draw.__name__} {k + 1}/{asked.nets}: {found[-1][1]} {dict(found[-1][0])}", flush=True)
+    arguments = parser.parse_args()
+    for generator in (folded, unrolled):
+        name, nets = generator.__name__, []
+        for k in range(arguments.nets):
+            rng = np.random.default_rng((arguments.seed, k))
+            nets.append(generator(rng, arguments.out / f"{name}{k}"))
+            print(f"{name} {k + 1}/{arguments.nets}: {nets[-1][1]} {dict(nets[-1][0])}", flush=True)
         for kind in ("lut", "ff"):
-            parts, took = [made_of for made_of, _ in found], [took[kind] for _, took in found]
+            features, used = [net for net, _ in nets], [resources[kind] for _, resources in nets]
             errors = [
-                abs(off(fitted(parts[:k] + parts[k + 1 :], took[:k] + took[k + 1 :]), parts[k], took[k]))
-                for k in range(len(found))
+                abs(
+                    relative_error(
+                        fit(features[:k] + features[k + 1 :], used[:k] + used[k + 1 :]), features[k], used[k]
+                    )
+                )
+                for k in range(len(nets))
             ]
-            print(
-                f"{draw.__name__} {kind}: median error of nets left out {np.median(errors):.1%}, most {max(errors):.1%}"
-            )
-            print({name: round(each, 3) for name, each in fitted(parts, took).items() if each})
+            print(f"{name} {kind}: leave-one-out error, median {np.median(errors):.1%}, largest {max(errors):.1%}")
+            print({name: round(constant, 3) for name, constant in fit(features, used).items() if constant})
 
 
 if __name__ == "__main__":

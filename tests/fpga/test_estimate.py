@@ -41,8 +41,8 @@ def test_more_lanes_take_more(kind):
 
 def test_multipliers_and_block_rams_are_those_of_the_plan():
     plan = planned(8)
-    found, needs = total(folded(plan, ECP5)), plan.needs("ecp5")
-    assert (found.dsp, found.bram) == (needs.dsp, needs.bram) == (12, 0)
+    actual, needs = total(folded(plan, ECP5)), plan.needs("ecp5")
+    assert (actual.dsp, actual.bram) == (needs.dsp, needs.bram) == (12, 0)
 
 
 def test_every_part_is_listed():
@@ -63,6 +63,6 @@ def test_the_tools_agree(style, tmp_path):
     design, guess = (
         (generate(program, plan), folded(plan, ECP5)) if style == "folded" else (unroll(program), unrolled(program))
     )
-    found = map_design(design, ECP5, tmp_path)
-    assert total(guess).lut == pytest.approx(found.used.lut, rel=0.2)
-    assert total(guess).dsp == found.used.dsp
+    actual = map_design(design, ECP5, tmp_path)
+    assert total(guess).lut == pytest.approx(actual.used.lut, rel=0.2)
+    assert total(guess).dsp == actual.used.dsp

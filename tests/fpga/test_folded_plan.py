@@ -26,17 +26,17 @@ SMALL, LARGE, NO_MULTIPLIERS = device("ecp5-25k"), device("ecp5-85k"), device("i
 
 
 def test_the_estimator_meets_400_clocks_on_the_smallest_device() -> None:
-    found = plan(estimator(), SMALL, latency=400)
-    assert found.latency <= 400
-    assert found.needs("ecp5").dsp <= SMALL.capacity.dsp
+    actual = plan(estimator(), SMALL, latency=400)
+    assert actual.latency <= 400
+    assert actual.needs("ecp5").dsp <= SMALL.capacity.dsp
     assert Plan(estimator(), {}).latency > 400
 
 
 def test_the_radar_network_meets_10_000_samples_per_second_at_90_mhz() -> None:
-    found = plan(radar(), LARGE, interval=9000)
-    assert found.interval <= 9000
-    assert found.needs("ecp5").dsp <= LARGE.capacity.dsp
-    assert utilisation(found)[-1].interval >= 0.85
+    actual = plan(radar(), LARGE, interval=9000)
+    assert actual.interval <= 9000
+    assert actual.needs("ecp5").dsp <= LARGE.capacity.dsp
+    assert utilisation(actual)[-1].interval >= 0.85
 
 
 def test_the_smallest_within_an_interval_is_the_smallest_of_all() -> None:
@@ -46,8 +46,8 @@ def test_the_smallest_within_an_interval_is_the_smallest_of_all() -> None:
     every = [Plan(program, dict(zip(("sum_a", "sum_y"), fold, strict=True))) for fold in folds]
     for interval in (60, 100, 130, 250):
         best = min(p.needs("ecp5").dsp for p in every if p.interval <= interval)
-        found = plan(program, LARGE, interval=interval)
-        assert (found.needs("ecp5").dsp, found.interval <= interval) == (best, True)
+        actual = plan(program, LARGE, interval=interval)
+        assert (actual.needs("ecp5").dsp, actual.interval <= interval) == (best, True)
     fits = [p for p in every if p.needs("ecp5").dsp <= SMALL.capacity.dsp]
     assert plan(program, SMALL).interval == min(p.interval for p in fits)
 
@@ -56,9 +56,9 @@ def test_the_smallest_within_an_interval_is_the_smallest_of_all() -> None:
 def test_the_fastest_that_fits_is_found_where_block_rams_are_few(block_rams: int) -> None:
     """A faster folding may need fewer of them than a slower one."""
     few = replace(LARGE, capacity=replace(LARGE.capacity, bram=block_rams))
-    found = plan(radar(), few)
-    assert found.needs("ecp5").bram <= block_rams
-    faster = [plan(radar(), LARGE, interval=n) for n in (6144, 7680, 10752, 12288, 15360) if n < found.interval]
+    actual = plan(radar(), few)
+    assert actual.needs("ecp5").bram <= block_rams
+    faster = [plan(radar(), LARGE, interval=n) for n in (6144, 7680, 10752, 12288, 15360) if n < actual.interval]
     assert all(other.needs("ecp5").bram > block_rams for other in faster)
 
 
@@ -66,16 +66,16 @@ def test_choices_are_larger_and_faster_one_after_the_other() -> None:
     for seed in range(20):
         for engine in engines(draw(np.random.default_rng(seed)), {})[1]:
             if engine.taps is not None:
-                found = choices(engine)
-                assert found[0].size == 1
-                for a, b in pairwise(found):
+                actual = choices(engine)
+                assert actual[0].size == 1
+                for a, b in pairwise(actual):
                     assert a.size < b.size
                     assert a.clocks > b.clocks
 
 
 def test_reuse_is_the_products_of_one_multiplier() -> None:
-    found = plan(estimator(), SMALL, reuse={"sum_a": 51, "sum_y": 48})
-    assert [part.lanes for part in found.parts] == [17 * 24 // 51, 24 * 16 // 48]
+    actual = plan(estimator(), SMALL, reuse={"sum_a": 51, "sum_y": 48})
+    assert [part.lanes for part in actual.parts] == [17 * 24 // 51, 24 * 16 // 48]
     with pytest.raises(ValueError, match=r"^reuse of 'sum_a': 50 is none of 1, 2, 3, 4, 6, "):
         plan(estimator(), SMALL, reuse={"sum_a": 50})
     with pytest.raises(ValueError, match=r"^reuse of 'a': no such layer; there are sum_a, sum_y$"):
@@ -109,8 +109,8 @@ def test_without_amaranth_the_way_to_install_it_is_said() -> None:
 
 
 def test_without_multiplier_blocks_tables_are_the_limit() -> None:
-    found = plan(estimator(), NO_MULTIPLIERS)
-    assert 0 < found.needs("ice40").lut <= NO_MULTIPLIERS.capacity.lut / 2
+    actual = plan(estimator(), NO_MULTIPLIERS)
+    assert 0 < actual.needs("ice40").lut <= NO_MULTIPLIERS.capacity.lut / 2
 
 
 def test_folds_must_divide_their_layer() -> None:
@@ -124,12 +124,12 @@ def test_folds_must_divide_their_layer() -> None:
 
 def test_a_design_has_the_parts_and_clocks_of_its_plan() -> None:
     program = estimator()
-    found = Plan(program, {"sum_a": Fold(8), "sum_y": Fold(8)})
-    design = generate(program, found)
-    assert (design.kind, design.latency, design.interval) == ("folded", found.latency, found.interval)
+    actual = Plan(program, {"sum_a": Fold(8), "sum_y": Fold(8)})
+    design = generate(program, actual)
+    assert (design.kind, design.latency, design.interval) == ("folded", actual.latency, actual.interval)
     assert [(p.name, p.kind, p.format, p.macs, p.lanes, p.cycles) for p in design.parts] == [
         ("sum_a", "Linear", "u8.3", 408, 8, 51),
         ("sum_y", "Linear", "u8.3", 384, 8, 48),
     ]
     with pytest.raises(ValueError, match=r"^the plan is for another program: plan this one$"):
-        generate(radar(), found)
+        generate(radar(), actual)

@@ -178,10 +178,10 @@ def test_the_compiled_project_computes_every_value(tmp_path):
 def test_every_backend_computes_every_value(backend, program, tmp_path):
     program = PROGRAMS[program]()
     project, x = lower(program, tmp_path, backend=backend), samples(program)
-    found = project.check(x)
-    assert found.samples == 200
+    actual = project.check(x)
+    assert actual.samples == 200
     expected = {step.output for step in program.operations} - {"same", "l"}  # identities, which hls4ml removes
-    assert set(found.compared) - {"same"} == expected
+    assert set(actual.compared) - {"same"} == expected
     np.testing.assert_array_equal(project.predict(x), run(program, x)[program.outputs[0]])
 
 
@@ -311,11 +311,11 @@ def reported(folder, text):
 @pytest.mark.parametrize("backend", ["vitis", "vivado"])
 def test_a_report_becomes_numbers(backend, tmp_path):
     reported(tmp_path, CSYNTH)
-    found = read_reports(tmp_path, backend)["CSynthesisReport"]
-    assert found["TargetClockPeriod"] == 5.0
-    assert found["EstimatedClockPeriod"] == 3.512
-    assert [found[name] for name in ("BestLatency", "WorstLatency", "IntervalMin", "IntervalMax")] == [7, 9, 1, 2]
-    assert [found[name] for name in ("LUT", "FF", "DSP", "AvailableDSP")] == [455, 120, 3, 240]
+    actual = read_reports(tmp_path, backend)["CSynthesisReport"]
+    assert actual["TargetClockPeriod"] == 5.0
+    assert actual["EstimatedClockPeriod"] == 3.512
+    assert [actual[name] for name in ("BestLatency", "WorstLatency", "IntervalMin", "IntervalMax")] == [7, 9, 1, 2]
+    assert [actual[name] for name in ("LUT", "FF", "DSP", "AvailableDSP")] == [455, 120, 3, 240]
 
 
 @hls4ml

@@ -45,9 +45,9 @@ def test_admm_meets_a_budget_of_measured_tables():
     generator = torch.Generator().manual_seed(0)
     task = Quadratic(torch.eye(12), optimum=torch.randn(12, 1, generator=generator))
     price = adders(sums, fraction=2, base=40.0)
-    found = ADMM().solve(task, on=FixedPoint(word=5, fraction=2), price=price, budget=120, x=task.optimum)
-    assert found.measured == sums(found.z) <= 120
-    assert found.measured > 90  # the budget is used
+    actual = ADMM().solve(task, on=FixedPoint(word=5, fraction=2), price=price, budget=120, x=task.optimum)
+    assert actual.measured == sums(actual.z) <= 120
+    assert actual.measured > 90  # the budget is used
 
 
 def test_lane_blocks_cost_a_clock_for_each_position():

@@ -53,10 +53,10 @@ def test_stalls_find_a_design_that_ignores_half_of_a_handshake(adder: str, broke
     assert wrong != adder
     data = samples(300, 3)
     try:
-        found = simulate(wrong, data, 1, stalls=np.random.default_rng(1), limit=1000).output
+        actual = simulate(wrong, data, 1, stalls=np.random.default_rng(1), limit=1000).output
     except RuntimeError:
         return
-    assert not np.array_equal(found, data.sum(1, dtype=np.uint8)[:, None])
+    assert not np.array_equal(actual, data.sum(1, dtype=np.uint8)[:, None])
 
 
 def test_too_few_bytes_are_an_error(adder: str) -> None:

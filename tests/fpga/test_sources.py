@@ -22,7 +22,7 @@ S8 = Format(8, 4)
 
 
 def seeded(module, seed=0):
-    """Weights, and statistics of batch norms, that are drawn again."""
+    """Weights, and statistics of batch norms, that are random."""
     draw = torch.Generator().manual_seed(seed)
     for name, tensor in module.state_dict().items():
         if tensor.is_floating_point():
@@ -64,7 +64,7 @@ def image():
 NETS = {"dense": (dense, (17,)), "line": (line, (2, 23)), "image": (image, (3, 12, 9))}
 
 
-def drawn(shape, count=64, seed=1):
+def random_inputs(shape, count=64, seed=1):
     return torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -79,28 +79,28 @@ def test_examples_in_docstrings(module):
 @pytest.mark.parametrize("net", NETS)
 def test_written_weights_read_back_as_the_program_of_the_module(net, tmp_path):
     make, shape = NETS[net]
-    write(make(), tmp_path / "net.safetensors", shape=shape, input_format="s8.4", samples=drawn(shape))
-    expected = from_torch(make(), shape, S8, drawn(shape))
-    found = read(tmp_path / "net.safetensors")
-    assert [type(step) for step in found.operations] == [type(step) for step in expected.operations]
-    x = S8.to_integers(drawn(shape, 20, 5).numpy())
-    np.testing.assert_array_equal(list(run(found, x).values())[-1], list(run(expected, x).values())[-1])
+    write(make(), tmp_path / "net.safetensors", shape=shape, input_format="s8.4", samples=random_inputs(shape))
+    expected = from_torch(make(), shape, S8, random_inputs(shape))
+    actual = read(tmp_path / "net.safetensors")
+    assert [type(step) for step in actual.operations] == [type(step) for step in expected.operations]
+    x = S8.to_integers(random_inputs(shape, 20, 5).numpy())
+    np.testing.assert_array_equal(list(run(actual, x).values())[-1], list(run(expected, x).values())[-1])
     assert sorted(file.name for file in tmp_path.iterdir()) == ["net.json", "net.safetensors"]
 
 
 def test_a_float_net_reads_back_as_its_module(tmp_path):
     module, shape = dense(), (17,)
-    write(module, tmp_path / "net.safetensors", shape=shape, input_format="s8.4", samples=drawn(shape), word=6)
+    write(module, tmp_path / "net.safetensors", shape=shape, input_format="s8.4", samples=random_inputs(shape), word=6)
     net = read_module(tmp_path / "net.safetensors")
     assert (net.shape, net.input_format, net.word) == (shape, S8, 6)
-    torch.testing.assert_close(net.samples, drawn(shape), rtol=0, atol=0)
-    torch.testing.assert_close(net.module(drawn(shape)), module(drawn(shape)), rtol=0, atol=0)
+    torch.testing.assert_close(net.samples, random_inputs(shape), rtol=0, atol=0)
+    torch.testing.assert_close(net.module(random_inputs(shape)), module(random_inputs(shape)), rtol=0, atol=0)
 
 
-def test_samples_that_are_given_go_before_those_in_the_file(tmp_path):
+def test_samples_of_the_caller_replace_those_in_the_file(tmp_path):
     path = tmp_path / "net.safetensors"
-    write(dense(), path, shape=(17,), input_format=S8, samples=drawn((17,)), word=6)
-    wide = read(path, samples=8 * drawn((17,)).numpy())
+    write(dense(), path, shape=(17,), input_format=S8, samples=random_inputs((17,)), word=6)
+    wide = read(path, samples=8 * random_inputs((17,)).numpy())
     assert wide.operations[1].format.fraction < read(path).operations[1].format.fraction
     assert wide.operations[0].weight.format.word == 6
 
@@ -109,7 +109,7 @@ def test_samples_that_are_given_go_before_those_in_the_file(tmp_path):
 def test_a_list_of_layers_builds_the_module_it_describes(net):
     module, shape = NETS[net][0](), NETS[net][1]
     again = spec.fill(spec.build(json.loads(json.dumps(spec.describe(module)))), spec.tensors(module))
-    torch.testing.assert_close(again(drawn(shape)), module(drawn(shape)), rtol=0, atol=0)
+    torch.testing.assert_close(again(random_inputs(shape)), module(random_inputs(shape)), rtol=0, atol=0)
     assert spec.describe(again) == spec.describe(module)
 
 
@@ -117,7 +117,7 @@ def test_the_layers_may_stand_in_the_metadata(tmp_path):
     from safetensors.torch import save_file
 
     layers = '{"input": [17], "format": "s8.4", "layers": [["linear", 17, 24], ["relu"], ["linear", 24, 16]]}'
-    tensors = spec.tensors(dense()) | {"samples": drawn((17,))}
+    tensors = spec.tensors(dense()) | {"samples": random_inputs((17,))}
     save_file(tensors, tmp_path / "net.safetensors", {"spec": layers})
     assert len(read(tmp_path / "net.safetensors").operations) == 3
 
@@ -131,7 +131,7 @@ def test_pruned_and_parametrised_weights_are_written_as_they_act(tmp_path):
             return weight * mask
 
     torch.nn.utils.parametrize.register_parametrization(module[0], "weight", Masked())
-    write(module, tmp_path / "net.safetensors", shape=(17,), input_format=S8, samples=drawn((17,)))
+    write(module, tmp_path / "net.safetensors", shape=(17,), input_format=S8, samples=random_inputs((17,)))
     weight = read(tmp_path / "net.safetensors").operations[0].weight.integers
     assert not weight[mask.numpy() == 0].any()
 
@@ -196,9 +196,9 @@ def test_layers_that_do_not_fit_are_named(entries, message, tmp_path):
     path = tmp_path / "net.safetensors"
     write(dense(), path, shape=(17,), input_format=S8)
     path.with_suffix(".json").write_text(json.dumps(entries))
-    given = drawn(tuple(entries["input"])) if isinstance(entries, dict) and entries.get("input") == [16] else None
+    shape = (16,) if isinstance(entries, dict) and entries.get("input") == [16] else (17,)
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        read(path, samples=drawn((17,)) if given is None else given)
+        read(path, samples=random_inputs(shape))
     assert str(path) in str(caught.value)
 
 
@@ -223,7 +223,7 @@ def test_what_is_missing_is_named(tmp_path):
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
     module = dense()
     module[0].weight.data[1, 2] = float("nan")
-    write(module, tmp_path / "net.safetensors", shape=(17,), input_format=S8, samples=drawn((17,)))
+    write(module, tmp_path / "net.safetensors", shape=(17,), input_format=S8, samples=random_inputs((17,)))
     with pytest.raises(ValueError, match=r"net.safetensors: F8Net needs finite weights, '0.weight' has NaN"):
         read(tmp_path / "net.safetensors")
 
@@ -245,7 +245,7 @@ def test_a_layer_without_integers_is_named():
         (nn.Conv1d(4, 4, 3, dilation=2), "F8Net cannot convert Conv1d '1' with dilation (2,): use stride or larger"),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
-            from_torch(nn.Sequential(nn.Conv1d(2, 4, 3), layer), (2, 16), "s8.4", drawn((2, 16)))
+            from_torch(nn.Sequential(nn.Conv1d(2, 4, 3), layer), (2, 16), "s8.4", random_inputs((2, 16)))
 
 
 # Programs and ONNX
@@ -310,7 +310,7 @@ def test_a_float_onnx_model_is_computed_alike():
     onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is the oracle: pip install 'qwedge[mobile]'")
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     module, shape = to_torch(model)
-    x = drawn(shape, 5)
+    x = random_inputs(shape, 5)
     (expected,) = session.run(None, {"x": x.numpy()})
     np.testing.assert_allclose(module(x).detach().numpy(), expected, rtol=1e-4, atol=1e-4)
 
@@ -320,12 +320,12 @@ def test_a_float_onnx_file_is_calibrated(tmp_path):
     path.write_bytes(float_net().SerializeToString())
     with pytest.raises(ValueError, match=re.escape("it holds floating-point weights: give samples (n, 2, 16) to")):
         read(path)
-    program = read(path, samples=drawn((2, 16)))
+    program = read(path, samples=random_inputs((2, 16)))
     assert program.inputs[0].format == Format(8, 5)  # the largest sample is between 2 and 4
-    found = next(reversed(run(program, program.inputs[0].format.to_integers(drawn((2, 16)).numpy())).values()))
+    actual = next(reversed(run(program, program.inputs[0].format.to_integers(random_inputs((2, 16)).numpy())).values()))
     module = importlib.import_module("shared.importers.onnx").to_torch(float_net())[0]
-    real, step = module(drawn((2, 16))).detach().numpy(), program.values[program.outputs[0]].format.step
-    assert np.corrcoef(real.ravel(), found.ravel() * step)[0, 1] > 0.95
+    real, step = module(random_inputs((2, 16))).detach().numpy(), program.values[program.outputs[0]].format.step
+    assert np.corrcoef(real.ravel(), actual.ravel() * step)[0, 1] > 0.95
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_a_float_node_that_is_not_supported_is_named(nodes, message, tmp_path):
     model = float_onnx(nodes, {"w": np.ones((4, 4), np.float32), "dims": np.array([2, 2])}, (4,), (4,))
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(ValueError, match=re.escape(message)):
-        read(tmp_path / "net.onnx", samples=drawn((4,)))
+        read(tmp_path / "net.onnx", samples=random_inputs((4,)))
 
 
 # Damage
@@ -362,22 +362,22 @@ def damaged(data, rng):
 
 @pytest.mark.parametrize("name", ["net.json", "net.onnx", "net.safetensors", "weights.json"])
 def test_a_damaged_file_gives_a_program_or_one_line(name, tmp_path):
-    rng, path, given = np.random.default_rng(0), tmp_path / name, None
+    rng, path, samples = np.random.default_rng(0), tmp_path / name, None
     if name == "net.json":
         save(small(), path)
     elif name == "net.onnx":
         path.write_bytes(float_net().SerializeToString())
-        given = drawn((2, 16))
+        samples = random_inputs((2, 16))
     else:
         tiny = seeded(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)))
         path = path.with_suffix(".safetensors")
-        write(tiny, path, shape=(3,), input_format=S8, samples=drawn((3,)))
+        write(tiny, path, shape=(3,), input_format=S8, samples=random_inputs((3,)))
     changed = tmp_path / name
     whole, refused = changed.read_bytes(), 0
     for _ in range(150):
         changed.write_bytes(damaged(whole, rng))
         try:
-            read(path, samples=given)
+            read(path, samples=samples)
         except ValueError as error:
             refused += ("\n" not in str(error) and str(path) in str(error)) or pytest.fail(str(error))
     assert refused > 20
@@ -428,8 +428,8 @@ def test_a_keras_model_is_computed_alike_and_calibrated():
             )
         x = rng.normal(size=(9, *model.input_shape[1:])).astype(np.float32)
         module, shape = keras_to_torch(model)
-        found = module(torch.from_numpy(np.moveaxis(x, -1, 1).copy())).detach().numpy()
-        np.testing.assert_allclose(found, np.asarray(model(x)), rtol=1e-3, atol=1e-3)
+        actual = module(torch.from_numpy(np.moveaxis(x, -1, 1).copy())).detach().numpy()
+        np.testing.assert_allclose(actual, np.asarray(model(x)), rtol=1e-3, atol=1e-3)
         if converts:
             assert from_keras(model, "s8.5", x).inputs[0].shape == shape
         else:

@@ -50,10 +50,10 @@ def test_a_failure_is_one_line_with_its_log(script, tmp_path: Path, body: str, w
 
 
 def test_progress_is_the_last_whole_line(script, tmp_path: Path) -> None:
-    seen: list[str] = []
+    observed: list[str] = []
     tool = script("import time; print('placing', flush=True); print('half a', end='', flush=True); time.sleep(1)")
-    tools.run(tool, [], tmp_path, progress=seen.append)
-    assert set(seen) == {"placing"}
+    tools.run(tool, [], tmp_path, progress=observed.append)
+    assert set(observed) == {"placing"}
 
 
 @pytest.mark.parametrize("leader_dies", [False, True])

@@ -259,7 +259,7 @@ def test_sums_beyond_32_bits_are_exact_in_hardware_only():
     program = Program((Input("x", (9,), word),), (Linear(("x",), "y", weight),), ("y",))
     assert program.values["y"].format.word > 32
     x, design = stimuli(program, 60, rng), unroll(program)
-    found = simulate(design.verilog, design.source.pack(x), design.sink.bytes)
-    np.testing.assert_array_equal(design.sink.unpack(found.output), outputs(program, x)[0])
+    actual = simulate(design.verilog, design.source.pack(x), design.sink.bytes)
+    np.testing.assert_array_equal(design.sink.unpack(actual.output), outputs(program, x)[0])
     with pytest.raises(ValueError, match="cuts 'y' to 32 bits: simulate the Verilog"):
         trace(program).predict(x)

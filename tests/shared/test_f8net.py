@@ -246,16 +246,16 @@ def test_running_statistics_are_torch_s():
 @pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5), (4, 3, 5, 2)])
 def test_batch_statistics_and_their_gradients_are_var_mean_s(shape):
     y = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 3
-    found, wanted = [], []
+    actual, wanted = [], []
     for results, statistics in (
-        (found, _Statistics.apply),
+        (actual, _Statistics.apply),
         (wanted, lambda y: torch.var_mean(y, [0, *range(2, y.ndim)], correction=0)),
     ):
         leaf = y.clone().requires_grad_()
         variance, mean = statistics(leaf)
         (variance.square().sum() + (mean * torch.arange(3)).sum()).backward()
         results += [variance.detach(), mean.detach(), leaf.grad]
-    for ours, theirs in zip(found, wanted, strict=True):
+    for ours, theirs in zip(actual, wanted, strict=True):
         torch.testing.assert_close(ours, theirs)
 
 

@@ -122,10 +122,10 @@ needs_cc = pytest.mark.skipif(CC is None, reason="no C compiler: cc or gcc")
 @needs_cc
 def test_c_computes_every_value_bit_for_bit(program, tmp_path):
     inputs = samples(program, 300)
-    expected, found = run(program, *inputs), by_c(program, tmp_path, *inputs)
-    assert len(found) == 300
+    expected, actual = run(program, *inputs), by_c(program, tmp_path, *inputs)
+    assert len(actual) == 300
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array, name)
+        np.testing.assert_array_equal(actual[name], array, name)
 
 
 def wide():
@@ -147,10 +147,10 @@ def wide():
 @needs_cc
 def test_c_computes_wide_words_bit_for_bit(tmp_path):
     inputs = samples(wide(), 300)
-    expected, found = run(wide(), *inputs), by_c(wide(), tmp_path, *inputs)
-    assert found["b"].dtype == np.int64
+    expected, actual = run(wide(), *inputs), by_c(wide(), tmp_path, *inputs)
+    assert actual["b"].dtype == np.int64
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array, name)
+        np.testing.assert_array_equal(actual[name], array, name)
 
 
 def test_the_header_holds_no_float(program):

@@ -217,16 +217,16 @@ def test_an_audit_counts_what_torch_multiplies(program):
                 operation = replace(operation, padding=(0,) * operation.axes)
             weight = Constant(np.ones_like(operation.weight.integers), S8)
             ones.append(int(by_torch(replace(operation, weight=weight, bias=None), program, x).sum()))
-    found = audit(program)
-    assert [count.macs for count in found.counts if count.multiplier] == ones
-    assert found.macs == sum(ones) == found.multipliers[8, 8]
+    actual = audit(program)
+    assert [count.macs for count in actual.counts if count.multiplier] == ones
+    assert actual.macs == sum(ones) == actual.multipliers[8, 8]
 
 
 def test_an_audit_counts_zeros_and_bytes():
     weight = Constant(np.array([[1, 0, 2], [0, 0, 3]]), S8)
     bias = Constant(np.array([1, 2]), Format(32, 10))
-    found = audit(Program((Input("x", (3,), S8),), (Linear(("x",), "y", weight, bias),), ("y",)))
-    assert (found.macs, found.nonzero_macs, found.bytes) == (6, 3, 6 + 8)
+    actual = audit(Program((Input("x", (3,), S8),), (Linear(("x",), "y", weight, bias),), ("y",)))
+    assert (actual.macs, actual.nonzero_macs, actual.bytes) == (6, 3, 6 + 8)
 
 
 def test_an_audit_proves_eight_bits(program):

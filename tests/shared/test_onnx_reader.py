@@ -34,10 +34,10 @@ def test_words_of_less_than_eight_bits_read_back_equal_but_weights_take_their_ty
         ),
         ("b", "c"),
     )
-    found = from_onnx(to_onnx(narrow))
-    assert (found.inputs, found.operations[1:]) == (narrow.inputs, narrow.operations[1:])
-    assert found.operations[0].weight.format == Format(8, 3)
-    assert found.values == narrow.values
+    actual = from_onnx(to_onnx(narrow))
+    assert (actual.inputs, actual.operations[1:]) == (narrow.inputs, narrow.operations[1:])
+    assert actual.operations[0].weight.format == Format(8, 3)
+    assert actual.values == narrow.values
 
 
 def model(*nodes, inputs=("x.real",), outputs=("y",), shape=(3,), **arrays):
