@@ -9,18 +9,6 @@ import numpy as np
 from shared.integer import operations
 from shared.integer.program import Program
 
-# All integer arithmetic: multiply by integer constants, add, shift, compare. An audit refuses anything else.
-_INTEGER = (
-    operations.Linear,
-    operations.Conv1d,
-    operations.Conv2d,
-    operations.Add,
-    operations.Requantise,
-    operations.MaxPool,
-    operations.AveragePool,
-    operations.Flatten,
-)
-
 
 @dataclass(frozen=True)
 class Count:
@@ -92,7 +80,7 @@ def audit(program: Program) -> Audit:
     (3, 2, {(8, 8): 3}, 11)
     """
     for operation in program.operations:
-        if type(operation) not in _INTEGER:
+        if type(operation) not in operations.OPERATIONS:
             raise TypeError(f"{type(operation).__name__} {operation.output!r} is not an integer operation")
     return Audit(tuple(_counts(program)))
 

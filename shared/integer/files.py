@@ -15,19 +15,7 @@ from shared.integer.program import Input, Program
 KIND = "qwedge integer program"
 VERSION = 1
 
-_KINDS: dict[str, type[Operation]] = {
-    kind.__name__: kind
-    for kind in (
-        operations.Linear,
-        operations.Conv1d,
-        operations.Conv2d,
-        operations.Add,
-        operations.Requantise,
-        operations.MaxPool,
-        operations.AveragePool,
-        operations.Flatten,
-    )
-}
+_KINDS = {kind.__name__: kind for kind in operations.OPERATIONS}
 
 
 def save(program: Program, path: str | Path) -> None:

@@ -255,6 +255,10 @@ class Flatten(Operation):
         return Value((math.prod(inputs[0].shape),), *inputs[0][1:])
 
 
+OPERATIONS: tuple[type[Operation], ...] = (Linear, Conv1d, Conv2d, Add, Requantise, MaxPool, AveragePool, Flatten)
+"""All that a program consists of: multiply by integer constants, add, shift, compare."""
+
+
 def _windows(
     size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...]
 ) -> tuple[int, ...]:
