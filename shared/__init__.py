@@ -21,21 +21,33 @@ if TYPE_CHECKING:
     from shared.core.solver import Solution, Solver
     from shared.core.table import KernelTable, TablePrice
     from shared.core.task import DifferentiableTask, Progress, Task, penalty
+    from shared.weights.blocks import BlockSparsity, ChannelSparsity, FixedPointWeights
+    from shared.weights.compress import compress
+    from shared.weights.compressed import Compressed
+    from shared.weights.prices import Bytes, MACs
+    from shared.weights.task import ParameterTask
 
 __all__ = [
     "ADMM",
     "AbstractAdditivePrice",
     "BitPrice",
+    "BlockSparsity",
+    "Bytes",
     "CalibratedPrice",
+    "ChannelSparsity",
     "Choices",
+    "Compressed",
     "DifferentiableTask",
     "FixedPoint",
+    "FixedPointWeights",
     "Grouping",
     "KernelTable",
     "LevelPrice",
     "Levels",
+    "MACs",
     "Menu",
     "NonzeroPrice",
+    "ParameterTask",
     "Point",
     "Price",
     "Product",
@@ -46,6 +58,7 @@ __all__ = [
     "Sparsity",
     "TablePrice",
     "Task",
+    "compress",
     "penalty",
     "soft_prox",
 ]
@@ -61,6 +74,11 @@ _HOMES = {
     "shared.core.solver": ("Solution", "Solver"),
     "shared.core.table": ("KernelTable", "TablePrice"),
     "shared.core.task": ("DifferentiableTask", "Progress", "Task", "penalty"),
+    "shared.weights.blocks": ("BlockSparsity", "ChannelSparsity", "FixedPointWeights"),
+    "shared.weights.compress": ("compress",),
+    "shared.weights.compressed": ("Compressed",),
+    "shared.weights.prices": ("Bytes", "MACs"),
+    "shared.weights.task": ("ParameterTask",),
 }
 
 if not TYPE_CHECKING:  # or the type checker would believe in every name

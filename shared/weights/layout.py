@@ -31,6 +31,8 @@ class Layout:
 
     index: Tensor
     """`(blocks, size)`, int64."""
+    scale: Tensor | None = None
+    """`(numbers,)`: a number is its coordinate times this, so that blocks of unlike layers can be compared by norm."""
 
     @classmethod
     def of(cls, shapes: Sequence[tuple[int, ...]], grouping: GroupingOf) -> "Layout":
@@ -50,11 +52,13 @@ class Layout:
 
     def point(self, flat: Tensor) -> Tensor:
         """All numbers `(numbers,)` as a point `(blocks, size)`, zero where there is none."""
-        return torch.cat((flat, flat.new_zeros(1)))[self.index.to(flat.device)]
+        scaled = flat if self.scale is None else flat / self.scale.to(flat.device)
+        return torch.cat((scaled, flat.new_zeros(1)))[self.index.to(flat.device)]
 
     def flat(self, x: Tensor) -> Tensor:
         """The numbers `(numbers,)` of a point; undoes `point`, and keeps the gradient."""
-        return x.flatten()[self._places.to(x.device)]
+        numbers = x.flatten()[self._places.to(x.device)]
+        return numbers if self.scale is None else numbers * self.scale.to(x.device)
 
     @cached_property
     def _places(self) -> Tensor:
