@@ -210,7 +210,7 @@ def _choice(row: Row) -> Iterator[Table]:
     result = row.result
     unit, form = (result["total"], ".1%") if result["total"] else (1, ".4f")
     yield Table(
-        "Which circuit to run: calibration clusters",
+        "Calibration clusters",
         ("cluster", "circuit", result["unit"] if unit == 1 else "accuracy", "radius"),
         [
             (

@@ -1,4 +1,4 @@
-"""Bad circuits end in one clear line: what was given, what is needed, the way out. Never in a traceback or a crash."""
+"""Bad circuits end in one clear line: the input, what is needed, the way out. Never in a traceback or a crash."""
 
 import random
 import re

@@ -73,9 +73,9 @@ def test_the_start_of_most_merit_is_kept(iris):
 
 def test_merit_counts_what_is_right_on_training_and_validation_then_less_loss(iris):
     weights = draw_weights(iris.circuit, 0)
-    seen = ("train", "val")
-    loss = sum(float(iris.cross_entropy(weights, part)) * len(iris.labels[part]) for part in seen)
-    assert iris.selection_score(weights) == (sum(iris.correct(weights, part) for part in seen), -loss)
+    parts = ("train", "val")
+    loss = sum(float(iris.cross_entropy(weights, part)) * len(iris.labels[part]) for part in parts)
+    assert iris.selection_score(weights) == (sum(iris.correct(weights, part) for part in parts), -loss)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 5])

@@ -22,7 +22,9 @@ from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import load
 
 
-def made(twoq: int = 5, depth: int = 20, accuracy: float = 0.9, loss: float = 0.3, right: float = 0.0) -> Candidate:
+def make_candidate(
+    twoq: int = 5, depth: int = 20, accuracy: float = 0.9, loss: float = 0.3, right: float = 0.0
+) -> Candidate:
     compiled = Compiled(QuantumCircuit(2), 0, twoq, depth, depth, twoq, 1.0, 0.0, 0.0, (0, 1))
     none = torch.zeros(0, dtype=torch.float64)
     return Candidate(none, none.bool(), compiled, per_class(2, 2), (right or accuracy, -loss), accuracy, loss)
@@ -31,7 +33,7 @@ def made(twoq: int = 5, depth: int = 20, accuracy: float = 0.9, loss: float = 0.
 shares = st.sampled_from([0.7, 0.88, 0.89, 0.9, 0.95])
 several = st.lists(
     st.builds(
-        made,
+        make_candidate,
         twoq=st.integers(0, 6),
         depth=st.integers(1, 30),
         accuracy=shares,
@@ -45,7 +47,7 @@ BUDGETS = ("drop<=0.01", "drop<=0.05,twoq<=4", "twoq<=3", "depth<=15,twoq<=5")
 @pytest.mark.parametrize("text", BUDGETS)
 @given(candidates=several)
 def test_the_choice_is_allowed_and_nothing_allowed_is_better(text, candidates):
-    rule = SelectionRule(parse(text), made())
+    rule = SelectionRule(parse(text), make_candidate())
     allowed = [c for c in candidates if rule.allows(c)]
     best = rule.best(candidates)
     assert (best is None) == (not allowed)
@@ -62,7 +64,7 @@ def test_the_order_of_the_candidates_does_not_matter(candidates, seed):
     shuffled = list(candidates)
     seed.shuffle(shuffled)
     for text in BUDGETS:
-        rule = SelectionRule(parse(text), made())
+        rule = SelectionRule(parse(text), make_candidate())
         one, other = rule.best(candidates), rule.best(shuffled)
         assert (one is None) == (other is None)
         if one is not None and other is not None:
@@ -86,13 +88,18 @@ def test_the_order_of_the_candidates_does_not_matter(candidates, seed):
     ],
 )
 def test_what_a_budget_allows_beside_the_dense_circuit(text, what, allowed):
-    assert SelectionRule(parse(text), made()).allows(made(**what)) == allowed
+    assert SelectionRule(parse(text), make_candidate()).allows(make_candidate(**what)) == allowed
 
 
 def test_fewer_entanglers_come_before_depth_and_depth_before_loss():
-    cheaper = [made(1, 30, loss=0.3), made(2, 10, loss=0.3), made(2, 11, loss=0.2), made(2, 11, loss=0.25)]
+    cheaper = [
+        make_candidate(1, 30, loss=0.3),
+        make_candidate(2, 10, loss=0.3),
+        make_candidate(2, 11, loss=0.2),
+        make_candidate(2, 11, loss=0.25),
+    ]
     assert all(a.cost_key < b.cost_key for a, b in itertools.pairwise(cheaper))
-    assert SelectionRule(Budget(drop=0.1), made()).best(cheaper[::-1]) is cheaper[0]
+    assert SelectionRule(Budget(drop=0.1), make_candidate()).best(cheaper[::-1]) is cheaper[0]
 
 
 # Trained weights as a candidate -----------------------------------------------------------------------------------
@@ -108,20 +115,20 @@ def test_a_candidate_is_what_the_device_runs_and_what_validation_says(where):
     task, target = iris(), device(where)
     weights = draw_weights(task.circuit, 3)
     weights[::2] = 0.0
-    found = candidate(task, target, weights, seeds=(0, 1, 2))
+    evaluated = candidate(task, target, weights, seeds=(0, 1, 2))
     short, parities = lossless(task.circuit.bind(weights.tolist()), task.readout)
     each = [compile_circuit(to_qiskit(short), target, (seed,)) for seed in (0, 1, 2)]
-    assert (found.compiled.twoq, found.compiled.depth) == min((c.twoq, c.depth) for c in each)
-    assert found.readout == parities == deploy(task.circuit.bind(weights.tolist()), task.readout, target)[1]
-    assert found.val_accuracy == task.accuracy(weights, "val")
-    assert found.val_loss == float(task.cross_entropy(weights, "val"))
-    assert found.selection_score == task.selection_score(weights)
-    assert found.free.all()
-    assert torch.equal(found.weights, weights)
+    assert (evaluated.compiled.twoq, evaluated.compiled.depth) == min((c.twoq, c.depth) for c in each)
+    assert evaluated.readout == parities == deploy(task.circuit.bind(weights.tolist()), task.readout, target)[1]
+    assert evaluated.val_accuracy == task.accuracy(weights, "val")
+    assert evaluated.val_loss == float(task.cross_entropy(weights, "val"))
+    assert evaluated.selection_score == task.selection_score(weights)
+    assert evaluated.free.all()
+    assert torch.equal(evaluated.weights, weights)
 
 
 def test_the_test_part_is_not_looked_at():
-    """A candidate can be made of a task that has none."""
+    """A candidate also exists for a task without accuracy."""
     task = iris()
     blind = classification(task.circuit, load("iris", 0))
     for held in (blind.states, blind.labels):

@@ -67,15 +67,15 @@ CIRCUITS = {
 def task(kind: str) -> tuple[Classification, Tensor]:
     """A task on three wires, and trained starts."""
     circuit = CIRCUITS[kind]
-    found = classification(circuit, exclusive_or(), training=Training(steps=60, inner_steps=8, rate=0.08))
-    return found, found.train(random_starts(found, STARTS, torch.Generator().manual_seed(0)))
+    classifier = classification(circuit, exclusive_or(), training=Training(steps=60, inner_steps=8, rate=0.08))
+    return classifier, classifier.train(random_starts(classifier, STARTS, torch.Generator().manual_seed(0)))
 
 
 @cache
 def compressed(budget: str, kind: str, mode: str, where: str) -> Compression:
-    found, starts = task(kind)
+    classifier, starts = task(kind)
     return replace(QUICK, mode=mode).compress(
-        found, device(where), parse(budget), starts, torch.Generator().manual_seed(0)
+        classifier, device(where), parse(budget), starts, torch.Generator().manual_seed(0)
     )
 
 
@@ -98,30 +98,30 @@ def case(request) -> tuple[Compression, str, str, str, str]:
 
 def test_the_budget_holds_as_compiled(case):
     """Compiled once more, from the weights alone."""
-    found, budget, _, _, where = case
+    compression, budget, _, _, where = case
     limits = parse(budget)
-    bound = found.task.circuit.bind(found.best.weights.tolist())
-    compiled, _ = deploy(bound, found.task.readout, device(where), (0, 1, 2, 3))
+    bound = compression.task.circuit.bind(compression.best.weights.tolist())
+    compiled, _ = deploy(bound, compression.task.readout, device(where), (0, 1, 2, 3))
     for metric, limit in limits.limits:
-        assert getattr(compiled, metric) == getattr(found.best.compiled, metric) <= limit
+        assert getattr(compiled, metric) == getattr(compression.best.compiled, metric) <= limit
     if limits.drop is not None:
-        dense = found.task.accuracy(found.dense.weights, "val")
-        assert found.task.accuracy(found.best.weights, "val") >= dense - limits.drop - 1e-9
+        dense = compression.task.accuracy(compression.dense.weights, "val")
+        assert compression.task.accuracy(compression.best.weights, "val") >= dense - limits.drop - 1e-9
 
 
 def test_it_is_smaller(case):
-    found, _, _, mode, _ = case
+    compression, _, _, mode, _ = case
     if mode != "snap":
-        assert found.best.compiled.twoq < found.dense.compiled.twoq
-    assert found.best.cost_key <= found.dense.cost_key
+        assert compression.best.compiled.twoq < compression.dense.compiled.twoq
+    assert compression.best.cost_key <= compression.dense.cost_key
 
 
 def test_every_frozen_angle_is_on_its_menu(case):
     """Of every candidate; a gate without an angle is dropped or left unless the whole menu is open."""
-    found, _, kind, mode, where = case
+    compression, _, kind, mode, where = case
     own = task(kind)[0].circuit.weights
     table = level_table(device(where))
-    for weight, gate in enumerate(found.task.circuit.trainable):
+    for weight, gate in enumerate(compression.task.circuit.trainable):
         levels = [
             level
             for level in table.levels(gate.name)
@@ -130,7 +130,7 @@ def test_every_frozen_angle_is_on_its_menu(case):
         fixed = weight >= own and gate.arity == 2 and mode != "all"
         if fixed:
             levels = [math.pi, 0.0][: 2 if mode == "prune" else 1]
-        for candidate in found.candidates:
+        for candidate in compression.candidates:
             if not candidate.free[weight]:
                 angle = float(candidate.weights[weight])
                 assert any(abs(math.remainder(angle - level, gate.period)) < 1e-9 for level in levels)
@@ -140,35 +140,35 @@ def test_every_frozen_angle_is_on_its_menu(case):
 
 def test_the_compressed_circuit_is_its_compiled_one(case):
     """On every input there is, without noise: the same class scores from the device's gates and measured parities."""
-    found, _, _, _, where = case
-    best = found.best
+    compression, _, _, _, where = case
+    best = compression.best
     circuit = NoisyCircuit(best.compiled.circuit, device(where), best.compiled.measured, scale=0.0)
     for part in PARTS:
-        deployed = best.readout.logits(circuit.expectations(best.readout, None, found.task.states[part]))
-        torch.testing.assert_close(deployed, found.task.logits(best.weights, part), rtol=0, atol=1e-9)
+        deployed = best.readout.logits(circuit.expectations(best.readout, None, compression.task.states[part]))
+        torch.testing.assert_close(deployed, compression.task.logits(best.weights, part), rtol=0, atol=1e-9)
 
 
 def test_the_best_is_the_rule_s_choice(case):
-    found, budget, kind, _, _ = case
-    rule = SelectionRule(parse(budget), found.dense)
-    assert rule.allows(found.best)
-    assert rule.best(found.candidates) is found.best
-    assert min(c.val_loss for c in found.candidates[:STARTS]) == found.dense.val_loss
+    compression, budget, kind, _, _ = case
+    rule = SelectionRule(parse(budget), compression.dense)
+    assert rule.allows(compression.best)
+    assert rule.best(compression.candidates) is compression.best
+    assert min(c.val_loss for c in compression.candidates[:STARTS]) == compression.dense.val_loss
     dense, starts = task(kind)
     before = torch.stack([dense.cross_entropy(start, "val") for start in starts])
-    assert found.dense.val_loss == pytest.approx(float(before.min()), abs=1e-12)
+    assert compression.dense.val_loss == pytest.approx(float(before.min()), abs=1e-12)
 
 
 def test_prune_only_leaves_nothing_but_zeros():
-    found = compressed("drop<=0.2", "controlled", "prune", "nairobi")
-    assert (~found.best.free).any()
-    assert (found.best.weights[~found.best.free] == 0).all()
+    compression = compressed("drop<=0.2", "controlled", "prune", "nairobi")
+    assert (~compression.best.free).any()
+    assert (compression.best.weights[~compression.best.free] == 0).all()
 
 
 def test_snap_only_drops_nothing():
-    found = compressed("drop<=0.2", "controlled", "snap", "nairobi")
-    periods = torch.tensor([gate.period for gate in found.task.circuit.trainable], dtype=torch.float64)
-    for candidate in found.candidates[STARTS:]:
+    compression = compressed("drop<=0.2", "controlled", "snap", "nairobi")
+    periods = torch.tensor([gate.period for gate in compression.task.circuit.trainable], dtype=torch.float64)
+    for candidate in compression.candidates[STARTS:]:
         assert (~candidate.free).any()
         turns = (candidate.weights / periods)[~candidate.free]
         assert ((turns - turns.round()).abs() > 0.1).all()
@@ -177,8 +177,8 @@ def test_snap_only_drops_nothing():
 def test_gates_without_an_angle_are_never_trained_into_dearer_ones():
     """CX costs one entangler; as a free CRX it would cost two."""
     for mode in ("prune", "snap"):
-        found = compressed("drop<=0.2", "line_cx", mode, "nairobi")
-        assert all(c.compiled.twoq <= found.dense.compiled.twoq for c in found.candidates)
+        compression = compressed("drop<=0.2", "line_cx", mode, "nairobi")
+        assert all(c.compiled.twoq <= compression.dense.compiled.twoq for c in compression.candidates)
 
 
 def test_the_same_seed_gives_the_same_circuit():
@@ -190,10 +190,10 @@ def test_the_same_seed_gives_the_same_circuit():
 
 
 def test_the_starts_are_left_as_they_are_and_progress_is_called():
-    found, starts = task("fixed")
+    classifier, starts = task("fixed")
     before, calls = starts.clone(), []
     budget, generator = parse("twoq<=1"), torch.Generator().manual_seed(0)
-    QUICK.compress(found, device("nairobi"), budget, starts, generator, progress=lambda *step: calls.append(step))
+    QUICK.compress(classifier, device("nairobi"), budget, starts, generator, progress=lambda *step: calls.append(step))
     assert torch.equal(starts, before)
     assert [(done, total) for done, total, _ in calls] == [(0, 3), (1, 3), (2, 3)]
     assert "start 1 of 2" in calls[0][2]
@@ -210,10 +210,10 @@ def test_a_budget_below_the_cheapest_circuit_is_refused_in_one_line():
 
 
 def test_slots_are_the_task_s_last_weights_and_the_dense_circuit_is_the_start_s():
-    found, (dense, starts) = compressed("depth<=15", "line_cx", "all", "nairobi"), task("line_cx")
+    compression, (dense, starts) = compressed("depth<=15", "line_cx", "all", "nairobi"), task("line_cx")
     grown, values = with_slots(dense.circuit)
-    assert found.task.circuit == grown
+    assert compression.task.circuit == grown
     own = starts[:, : dense.circuit.weights]
-    assert any(torch.equal(found.dense.weights[: dense.circuit.weights], start) for start in own)
-    assert found.dense.weights[dense.circuit.weights :].tolist() == values
+    assert any(torch.equal(compression.dense.weights[: dense.circuit.weights], start) for start in own)
+    assert compression.dense.weights[dense.circuit.weights :].tolist() == values
     assert angle_levels(grown, level_table(device("nairobi"))).levels

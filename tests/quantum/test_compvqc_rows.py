@@ -39,7 +39,7 @@ def reading() -> Circuit:
 
 
 @pytest.fixture(scope="module", params=["angle", "own"])
-def made(request, tmp_path_factory):
+def cell_result(request, tmp_path_factory):
     """The result and the files of one cell; every stage of it, with few steps and seeds."""
     settings = CompVQCSettings(task="iris", wires=3, layers=1, starts=1, budget="twoq<=30", circuit="line")
     if request.param == "own":
@@ -69,8 +69,8 @@ def made(request, tmp_path_factory):
     return result, files
 
 
-def test_every_method_is_in_the_row(made):
-    result, _ = made
+def test_every_method_is_in_the_row(cell_result):
+    result, _ = cell_result
     assert json.loads(json.dumps(result))
     for name in METHODS:
         assert ("scores" in result[name]) != ("missing" in result[name])
@@ -88,20 +88,20 @@ def right(files: dict[str, bytes], name: str, readout: Readout) -> int:
 
 
 @pytest.mark.parametrize(("name", "method"), [("dense", "dense"), ("small", "small")])
-def test_the_dense_and_the_small_circuit_are_read_by_z_on_each_wire(made, name, method):
-    result, files = made
+def test_the_dense_and_the_small_circuit_are_read_by_z_on_each_wire(cell_result, name, method):
+    result, files = cell_result
     assert right(files, f"{name}.qasm", per_class(3, 3, LOGIT_SCALE)) == result[method]["scores"]["correct"]["test"]
 
 
-def test_the_compressed_circuit_is_read_as_its_readout_says(made):
-    result, files = made
+def test_the_compressed_circuit_is_read_as_its_readout_says(cell_result):
+    result, files = cell_result
     said = json.loads(files["readout.json"])
     readout = Readout(tuple(map(tuple, said["parities"])), tuple(map(tuple, said["weights"])), said["scale"])
     assert right(files, "compressed.qasm", readout) == result["compvqc"]["scores"]["correct"]["test"]
 
 
-def test_the_small_circuit_reads_the_features_as_often(made):
-    _, files = made
+def test_the_small_circuit_reads_the_features_as_often(cell_result):
+    _, files = cell_result
     dense, small = (openqasm.loads(files[f"{name}.qasm"].decode())[0] for name in ("dense", "small"))
     reads = [[(g.name, g.wires, g.feature) for g in each.gates if g.feature is not None] for each in (dense, small)]
     assert reads[0] == reads[1]

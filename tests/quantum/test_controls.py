@@ -131,9 +131,9 @@ def test_a_circuit_that_reads_features_again_is_compiled_with_their_angles_open(
             4, tuple(g if g.feature is None else Gate(g.name, g.wires, 0.2 - 0.5 * x[g.feature]) for g in circuit.gates)
         )
         start = random_statevector(16, 2)
-        found = outcomes(replace(compiled, circuit=at), start)
+        measured = outcomes(replace(compiled, circuit=at), start)
         expected = start.evolve(to_qiskit(truth)).probabilities()
-        assert np.abs(found - expected).sum() / 2 < (1e-7 if name in EXACT else 0.2)
+        assert np.abs(measured - expected).sum() / 2 < (1e-7 if name in EXACT else 0.2)
 
 
 def test_open_weights_are_refused():

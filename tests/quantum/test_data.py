@@ -86,14 +86,14 @@ def test_parts_are_disjoint_whole_and_stratified(tmp_path_factory, counts, seed)
     labels = np.repeat(np.arange(len(counts)), counts)
     rows = np.arange(len(labels))
     path = npz(tmp_path_factory.mktemp("rows") / "rows.npz", x=rows[:, None], y=labels)
-    parts = {part: found[:, 0].astype(int) for part, found in raw_rows(path, seed).items()}
+    parts = {part: x[:, 0].astype(int) for part, x in raw_rows(path, seed).items()}
     assert sorted(np.concatenate(list(parts.values()))) == rows.tolist()
     loaded = load(path, seed)
-    for share, (part, found) in zip((9 / 16, 3 / 16, 4 / 16), parts.items(), strict=True):
-        np.testing.assert_array_equal(labels[found], getattr(loaded, part).y)
+    for share, (part, members) in zip((9 / 16, 3 / 16, 4 / 16), parts.items(), strict=True):
+        np.testing.assert_array_equal(labels[members], getattr(loaded, part).y)
         for name, count in enumerate(counts):
-            assert (labels[found] == name).any()
-            assert abs((labels[found] == name).sum() - share * count) < 2
+            assert (labels[members] == name).any()
+            assert abs((labels[members] == name).sum() - share * count) < 2
 
 
 @pytest.mark.parametrize("name", ["digits36", "wine", "iris"])
@@ -157,8 +157,8 @@ def test_csv_and_npz_are_read_as_they_were_written(tmp_path, header, mark):
     x, y = numbers(), np.array(["no", "yes"] * 20)
     from_csv = read(Path(csv(tmp_path / "a.csv", mark + (header + as_csv(x, y)).encode())))
     from_npz = read(Path(npz(tmp_path / "a.npz", x=x, y=y)))
-    for found, given_ in zip((*from_csv, *from_npz), (x, y, x, y), strict=True):
-        np.testing.assert_array_equal(found, given_)
+    for loaded, expected in zip((*from_csv, *from_npz), (x, y, x, y), strict=True):
+        np.testing.assert_array_equal(loaded, expected)
     loaded = load(str(tmp_path / "a.csv"), 0)
     assert loaded.classes == ("no", "yes")
     assert loaded.sha256 == load(str(tmp_path / "a.npz"), 0).sha256

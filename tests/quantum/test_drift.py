@@ -93,19 +93,19 @@ def test_a_folder_of_snapshots_is_a_history(tmp_path):
 def test_drift_is_the_circuit_on_each_day():
     days = drift(workload(), synthetic())
     assert len({day["shift"] for day in days}) == DAYS
-    for found, day in zip(days[:3], synthetic(), strict=False):
+    for point, day in zip(days[:3], synthetic(), strict=False):
         case = workload().on(day)
-        assert found["shift"] == pytest.approx(float((case.expectations() - case.expectations(0.0)).abs().mean()))
-        assert found["score"] == case.score.value(case.expectations())
+        assert point["shift"] == pytest.approx(float((case.expectations() - case.expectations(0.0)).abs().mean()))
+        assert point["score"] == case.score.value(case.expectations())
 
 
 def test_a_summary_of_days():
     days = [
         {"name": str(k), "sha256": "", "score": score, "shift": 0.1} for k, score in enumerate((9.0, 8.0, 5.0, 6.0))
     ]
-    found = summary(days, 10)
-    assert (found["days"], found["mean"], found["worst"]) == (4, 7.0, 5.0)
-    assert found["above"] == {"0.8": 1, "0.7": 2, "0.5": 3}
+    point = summary(days, 10)
+    assert (point["days"], point["mean"], point["worst"]) == (4, 7.0, 5.0)
+    assert point["above"] == {"0.8": 1, "0.7": 2, "0.5": 3}
     assert summary(days, None, least_is_best=True)["worst"] == 9.0
     assert summary(days, None)["above"] is None
 
@@ -165,9 +165,9 @@ def test_of_energies_the_lower_one_is_picked():
 
 
 def test_a_history_is_known_first_and_new_later():
-    known, later = kept_days(synthetic(0, 10))
-    assert [day.name for day in (*known, *later)] == [day.name for day in synthetic(0, 10)]
-    assert (len(known), len(later)) == (6, 4)
+    past, later = kept_days(synthetic(0, 10))
+    assert [day.name for day in (*past, *later)] == [day.name for day in synthetic(0, 10)]
+    assert (len(past), len(later)) == (6, 4)
     with pytest.raises(ValueError, match="2 days: a choice between circuits needs at least 3, of which 2"):
         kept_days(synthetic(0, 2))
 

@@ -36,7 +36,7 @@ def as_qiskit(problem: Hamiltonian) -> SparsePauliOp:
     return SparsePauliOp([term[::-1] for term, _ in problem.terms], [c for _, c in problem.terms])
 
 
-def drawn(circuit: Circuit, seed: int = 0) -> torch.Tensor:
+def random_weights(circuit: Circuit, seed: int = 0) -> torch.Tensor:
     return torch.tensor(np.random.default_rng(seed).uniform(-3, 3, circuit.weights))
 
 
@@ -72,7 +72,7 @@ def test_every_way_gives_the_same_energy(name):
     """Qiskit's state, our kernel, the circuits that are measured on a device, and the frame behind the Hadamards."""
     problem = hamiltonian(name)
     body = qaoa(problem) if name == "maxcut6" else ansatz("line", problem.wires, 1)
-    weights = drawn(body)
+    weights = random_weights(body)
     expected = Statevector(to_qiskit(body, weights.tolist())).expectation_value(as_qiskit(problem)).real
     task = energy_task(body, problem)
     assert float(task.energy(weights)) == pytest.approx(expected, abs=1e-10)
@@ -86,14 +86,17 @@ def test_terms_with_an_odd_number_of_y():
     """A Hadamard turns Y into -Y."""
     problem = Hamiltonian("odd", (("YX", 0.7), ("IY", -0.4), ("ZZ", 0.2), ("II", 0.1)))
     body = ansatz("line", 2, 2)
-    weights = drawn(body)
+    weights = random_weights(body)
     expected = Statevector(to_qiskit(body, weights.tolist())).expectation_value(as_qiskit(problem)).real
     assert float(energy_task(body, problem).energy(weights)) == pytest.approx(expected, abs=1e-10)
 
 
 def test_fixed_weights_stay_where_they_are_fixed():
     task = energy_task(ansatz("line", 4, 1), tfim(4), Training(steps=5))
-    fixed, starts = drawn(task.circuit, 1), torch.stack([drawn(task.circuit, 2), drawn(task.circuit, 3)])
+    fixed, starts = (
+        random_weights(task.circuit, 1),
+        torch.stack([random_weights(task.circuit, 2), random_weights(task.circuit, 3)]),
+    )
     free = torch.arange(len(fixed)) % 2 == 0
     trained = task.retrain(fixed, free, starts)
     assert torch.equal(trained[:, ~free], fixed[~free].expand(2, -1))
@@ -103,10 +106,10 @@ def test_fixed_weights_stay_where_they_are_fixed():
 def test_every_term_is_measured_once_in_a_basis_that_shows_it():
     for name in HAMILTONIANS:
         problem = hamiltonian(name)
-        members = [k for found in problem.bases().values() for k in found]
+        members = [k for basis in problem.bases().values() for k in basis]
         assert sorted(members) == [k for k, (term, _) in enumerate(problem.terms) if set(term) != {"I"}]
-        for axes, found in problem.bases().items():
-            for k in found:
+        for axes, basis in problem.bases().items():
+            for k in basis:
                 assert all(a in ("I", b) for a, b in zip(problem.terms[k][0], axes, strict=True))
 
 
@@ -115,7 +118,7 @@ def test_it_is_a_task(name):
     problem = hamiltonian(name)
     body = qaoa(problem, 1) if name == "maxcut6" else ansatz("line", 4, 1)
     task = energy_task(body, problem, Training(inner_steps=5, steps=10))
-    check_task(task, drawn(task.circuit)[:, None])
+    check_task(task, random_weights(task.circuit)[:, None])
 
 
 def test_training_finds_the_ground_state():
@@ -132,13 +135,13 @@ def test_the_compressor_takes_it_and_the_report_too():
     generator = torch.Generator().manual_seed(0)
     starts = task.train(random_starts(task, 1, generator))
     how = CompVQC(polish=1, moves=2, restarts=1)
-    found = how.compress(task, device("nairobi"), parse("twoq<=6"), starts, generator)
-    assert found.best.compiled.twoq <= 6
-    grown = getattr(found, "task", task)
+    compression = how.compress(task, device("nairobi"), parse("twoq<=6"), starts, generator)
+    assert compression.best.compiled.twoq <= 6
+    grown = getattr(compression, "task", task)
     assert isinstance(grown, Energy)
-    case = energy_workload("compressed", grown.state(found.best.weights), problem, device("nairobi"), seeds=(0,))
+    case = energy_workload("compressed", grown.state(compression.best.weights), problem, device("nairobi"), seeds=(0,))
     value = case.score.value(case.expectations(0.0))
-    assert value == pytest.approx(float(grown.energy(found.best.weights)), abs=1e-8)
+    assert value == pytest.approx(float(grown.energy(compression.best.weights)), abs=1e-8)
     report = robustness(case, np.random.default_rng(0), repeats=2)
     assert (report["unit"], report["total"]) == ("energy", None)
     assert report["scales"][0]["score"] == pytest.approx(value)
@@ -148,11 +151,11 @@ def test_the_compressor_takes_it_and_the_report_too():
 
 def test_noise_and_its_sources_over_several_bases():
     body = efficient_su2(4, 1)
-    case = energy_workload("su2", body.bind(drawn(body).tolist()), h2(), device("nairobi"), seeds=(0,))
+    case = energy_workload("su2", body.bind(random_weights(body).tolist()), h2(), device("nairobi"), seeds=(0,))
     assert len(case.settings) == 5
-    found = attribution(case)
-    assert found["shift"] == pytest.approx(curve(case, [1.0])[0]["shift"])
-    assert {gate["setting"] for gate in found["gates"]} == set(range(5))
+    report = attribution(case)
+    assert report["shift"] == pytest.approx(curve(case, [1.0])[0]["shift"])
+    assert {gate["setting"] for gate in report["gates"]} == set(range(5))
 
 
 def test_bad_energies():

@@ -33,7 +33,7 @@ STANDARD = get_standard_gate_name_mapping()
 
 
 def synthetic(name: str, gates: str, edges: list[tuple[int, int]], seed: int) -> Target:
-    """A device that nobody built, with drawn T1, T2, durations and errors."""
+    """A device that nobody built, with random T1, T2, durations and errors."""
     rng = np.random.default_rng(seed)
     n = 1 + max(max(edge) for edge in edges)
     t1 = rng.uniform(2e-5, 2e-4, n)
@@ -277,12 +277,12 @@ def test_shots_are_unbiased_and_spread_as_a_binomial():
     readout = per_class(4, 4)
     p, exact = noisy.probabilities(x), noisy.expectations(readout, x)
     rng, shots, runs = np.random.default_rng(1), 100, 2000
-    drawn = torch.stack([sample_expectations(p, readout.parities(4), shots, rng) for _ in range(runs)])
+    sampled = torch.stack([sample_expectations(p, readout.parities(4), shots, rng) for _ in range(runs)])
     spread = ((1 - exact**2) / shots).sqrt()
-    assert ((drawn.mean(0) - exact).abs() < 5 * spread / runs**0.5).all()
-    torch.testing.assert_close(drawn.std(0), spread, rtol=0.1, atol=0)
+    assert ((sampled.mean(0) - exact).abs() < 5 * spread / runs**0.5).all()
+    torch.testing.assert_close(sampled.std(0), spread, rtol=0.1, atol=0)
     again = sample_expectations(p, readout.parities(4), shots, np.random.default_rng(1))
-    torch.testing.assert_close(again, drawn[0], rtol=0, atol=0)
+    torch.testing.assert_close(again, sampled[0], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("by", ["x", "states"])
@@ -291,12 +291,12 @@ def test_too_wide_a_circuit_goes_to_aer_and_says_so(by, monkeypatch):
     if by == "states":
         noisy = on_device(ansatz("line", layers=2), "nairobi")
     data = np.random.default_rng(0).uniform(-3, 3, (2, 8))
-    given = {"x": torch.tensor(data)} if by == "x" else {"states": amplitude(torch.tensor(data), 4)}
+    inputs = {"x": torch.tensor(data)} if by == "x" else {"states": amplitude(torch.tensor(data), 4)}
     readout = Readout(((0,), (1, 3)), ())
-    exact = noisy.expectations(readout, **given)
+    exact = noisy.expectations(readout, **inputs)
     monkeypatch.setattr("quantum.noise.engine.noisy.EXACT_NUMBERS", 16)
     with pytest.warns(UserWarning, match=r"2 observables that reach \d qubits are too wide .* 4000 trajectories"):
-        estimated = noisy.expectations(readout, **given)
+        estimated = noisy.expectations(readout, **inputs)
     assert ((estimated - exact).abs() < 5 * 4000**-0.5).all()
     assert (estimated != exact).all()
 

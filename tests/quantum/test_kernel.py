@@ -128,13 +128,13 @@ def test_nothing_that_is_given_is_changed():
     circuit = ansatz("seismic", WIRES, 1)
     weights, start = draw_weights(circuit).requires_grad_(), some_columns(0)
     slopes = some_columns(1)
-    before, given = start.clone(), slopes.clone()
+    before, slopes_before = start.clone(), slopes.clone()
     out = kernel.evolve(circuit, weights, start)
     kept = out.detach().clone()
     out.backward(slopes)
     assert torch.equal(start, before)
     assert torch.equal(out, kept)
-    assert torch.equal(slopes, given)
+    assert torch.equal(slopes, slopes_before)
 
 
 def test_states_changed_in_place_give_no_gradient():
@@ -195,14 +195,14 @@ def test_the_three_routes_agree(circuit, seed, leading):
     weights = draw_weights(circuit, seed, *leading).requires_grad_()
     states = some_columns(seed).T / torch.linalg.vector_norm(some_columns(seed), dim=0)[:, None]
     with pytest.MonkeyPatch.context() as patch:
-        found = three_ways(circuit, weights, states, patch)
-    assert found[0].shape == (*leading, *states.shape)
-    torch.testing.assert_close(found[0].sum(-1), torch.ones(*leading, len(states), dtype=torch.float64))
-    for other in found[1:]:
-        torch.testing.assert_close(found[0], other.expand_as(found[0]), rtol=0, atol=1e-12)
+        results = three_ways(circuit, weights, states, patch)
+    assert results[0].shape == (*leading, *states.shape)
+    torch.testing.assert_close(results[0].sum(-1), torch.ones(*leading, len(states), dtype=torch.float64))
+    for other in results[1:]:
+        torch.testing.assert_close(results[0], other.expand_as(results[0]), rtol=0, atol=1e-12)
     if circuit.weights:
         see = torch.arange(8, dtype=torch.float64)
-        grads = [torch.autograd.grad((p * see).sum(), weights, allow_unused=True)[0] for p in found]
+        grads = [torch.autograd.grad((p * see).sum(), weights, allow_unused=True)[0] for p in results]
         for other in grads[1:]:
             torch.testing.assert_close(grads[0], other, rtol=0, atol=1e-10)
 
@@ -214,8 +214,8 @@ def test_features_are_angles_sample_by_sample(circuit, seed):
     weights = draw_weights(circuit, seed)
     x = torch.randn(3, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     states = simulate.zero_state(3, WIRES)
-    found = simulate.probabilities(circuit, weights, states, x)
-    for row, probabilities in zip(x.tolist(), found, strict=False):
+    results = simulate.probabilities(circuit, weights, states, x)
+    for row, probabilities in zip(x.tolist(), results, strict=False):
         fixed = Circuit(
             WIRES,
             tuple(
@@ -243,6 +243,6 @@ def test_expectations_are_those_of_the_pauli_strings(strings):
     weights = draw_weights(circuit)
     readout = Readout(strings, ((1.0,) * len(strings),) * 2)
     state = bound(circuit, weights)[:, 0]
-    for string, found in zip(strings, simulate.expectations(circuit, weights, readout)[0], strict=True):
+    for string, results in zip(strings, simulate.expectations(circuit, weights, readout)[0], strict=True):
         parity = [math.prod(1 - 2 * (row >> wire & 1) for wire in string) for row in range(8)]
-        assert float(found) == pytest.approx(float((np.abs(state) ** 2 * parity).sum()), abs=1e-12)
+        assert float(results) == pytest.approx(float((np.abs(state) ** 2 * parity).sum()), abs=1e-12)

@@ -118,13 +118,13 @@ def test_no_angle_is_free_but_the_identity(built):
 def test_levels_are_the_angles_that_cost_less(built):
     table = built.table
     for gate, period in ROTATIONS.items():
-        found = table.levels(gate)
+        angles = table.levels(gate)
         generic = table.on(gate, None).cost
-        assert found[0] == 0
-        assert all(0 <= angle < period for angle in found)
+        assert angles[0] == 0
+        assert all(0 <= angle < period for angle in angles)
         for quarter in quarters(gate):
             cheaper = table.on(gate, quarter).cost < 0.9 * generic
-            assert (quarter * math.pi / 2 in found) == (cheaper or quarter == 0)
+            assert (quarter * math.pi / 2 in angles) == (cheaper or quarter == 0)
 
 
 TURNS = (
@@ -272,9 +272,9 @@ def nairobi():
 def test_a_menu_holds_the_levels_of_its_mode(nairobi, mode):
     circuit = ansatz("seismic", 4, 1)
     menu = angle_levels(circuit, nairobi, mode)
-    for gate, found, period in zip(circuit.gates, menu.levels, menu.period, strict=True):
+    for gate, angles, period in zip(circuit.gates, menu.levels, menu.period, strict=True):
         expected = {"all": lambda a: True, "prune": lambda a: a == 0, "snap": lambda a: a != 0}[mode]
-        assert found == tuple(filter(expected, nairobi.levels(gate.name)))
+        assert angles == tuple(filter(expected, nairobi.levels(gate.name)))
         assert period == ROTATIONS[gate.name]
     assert all(menu.keep)
 

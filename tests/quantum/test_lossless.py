@@ -64,8 +64,8 @@ def mixing(wires: int) -> tuple[Gate, ...]:
 def problems(draw) -> tuple[Circuit, Readout]:
     """Few wires and many Clifford angles, so that the gates meet; half of the circuits end where all of it is seen."""
     wires = draw(st.integers(2, 3))
-    found = draw(st.lists(gates(wires), min_size=draw(st.sampled_from([0, 6])), max_size=14))
-    circuit = Circuit(wires, (*found, *(mixing(wires) if draw(st.booleans()) else ())))
+    body = draw(st.lists(gates(wires), min_size=draw(st.sampled_from([0, 6])), max_size=14))
+    circuit = Circuit(wires, (*body, *(mixing(wires) if draw(st.booleans()) else ())))
     string = st.sets(st.integers(0, wires - 1), min_size=1).map(tuple)
     return circuit, signed(*draw(st.lists(string, min_size=1, max_size=3)))
 

@@ -89,9 +89,9 @@ def test_gate_errors_are_aers(name, backend, qubits):
         if gate in ("id", "reset"):
             continue
         where = tuple(qubits[q] for q in places)
-        found = ours.gate(gate, where)
-        assert found is not None
-        torch.testing.assert_close(found, as_transfer(error), rtol=0, atol=1e-9)
+        error_channel = ours.gate(gate, where)
+        assert error_channel is not None
+        torch.testing.assert_close(error_channel, as_transfer(error), rtol=0, atol=1e-9)
         compared += 1
     assert compared >= 20
 

@@ -49,13 +49,13 @@ def row(seed: int = 0, missing: tuple[str, ...] = (), ours: tuple[int, int, int]
 PROVENANCE = {"command": "qwedge run compvqc", "started": "2026-01-01", "commit": None, "cpu": "a processor"}
 
 
-def tables(made: Page) -> list[Table]:
-    return [block for block in made.blocks if isinstance(block, Table)]
+def tables(page_: Page) -> list[Table]:
+    return [block for block in page_.blocks if isinstance(block, Table)]
 
 
 def line(table: Table, label: str) -> list[str]:
-    (found,) = [cells for cells in table.lines if str(cells[0]).startswith(label)]
-    return [str(cell) for cell in found]
+    (matching,) = [cells for cells in table.lines if str(cells[0]).startswith(label)]
+    return [str(cell) for cell in matching]
 
 
 def test_every_method_has_its_line_with_its_own_counts():
@@ -109,9 +109,9 @@ def test_key_figures_are_against_the_best_exact_compilation():
 def test_other_settings_are_never_averaged():
     rows = [row(), row(1), row(task="iris"), row(target="torino"), row(budget="twoq<=3"), row(circuit="line")]
     rows += [row(wires=5), row(layers=1), row(encoding="amplitude"), row(starts=1)]
-    found = tables(page(rows))
-    assert len(found) == 9
-    titles = [table.title for table in found]
+    matching = tables(page(rows))
+    assert len(matching) == 9
+    titles = [table.title for table in matching]
     assert len(set(titles)) == 9
     assert titles[0] == "digits4 on nairobi, seismic, drop<=0.01, wires 4, layers None, encoding angle, starts 4"
     assert tables(page(rows[:2]))[0].title == "digits4 on nairobi, seismic, drop<=0.01"

@@ -52,29 +52,29 @@ def switched_off(case: Workload, quiet) -> torch.Tensor:
 )
 def test_every_gate_equals_switching_it_off(name, target):
     case = workload(name, target, layers=1)
-    found, ideal, noisy = attribution(case), case.expectations(0.0), case.expectations()
-    assert found["shift"] == pytest.approx(float((noisy - ideal).abs().mean()))
+    report, ideal, noisy = attribution(case), case.expectations(0.0), case.expectations()
+    assert report["shift"] == pytest.approx(float((noisy - ideal).abs().mean()))
     towards = torch.sign(ideal - noisy)
-    for gate in found["gates"]:
+    for gate in report["gates"]:
         without = switched_off(case, lambda k, part, gate=gate: k == gate["index"])
         assert gate["gain"] == pytest.approx(float((towards * (without - noisy)).mean()), abs=1e-12)
     noise = [part for part in case.noisy()[0].parts if part.error is not None]
-    assert [gate["name"] for gate in found["gates"]] == [part.name for part in noise]
+    assert [gate["name"] for gate in report["gates"]] == [part.name for part in noise]
 
 
 def test_qubits_and_kinds_equal_switching_them_off():
     case = workload()
-    found, ideal = attribution(case), case.expectations(0.0)
+    report, ideal = attribution(case), case.expectations(0.0)
 
     def left(quiet) -> float:
         return float((switched_off(case, quiet) - ideal).abs().mean())
 
-    for qubit, gain in found["qubits"].items():
-        assert gain == pytest.approx(found["shift"] - left(lambda k, part, q=int(qubit): q in part.qubits), abs=1e-12)
-    for kind, gain in found["kinds"].items():
-        assert gain == pytest.approx(found["shift"] - left(lambda k, part, kind=kind: KINDS[kind](part)), abs=1e-12)
+    for qubit, gain in report["qubits"].items():
+        assert gain == pytest.approx(report["shift"] - left(lambda k, part, q=int(qubit): q in part.qubits), abs=1e-12)
+    for kind, gain in report["kinds"].items():
+        assert gain == pytest.approx(report["shift"] - left(lambda k, part, kind=kind: KINDS[kind](part)), abs=1e-12)
     assert left(lambda k, part: True) == pytest.approx(0.0, abs=1e-12)
-    assert set(map(int, found["qubits"])) >= set(case.noisy()[0].wires)
+    assert set(map(int, report["qubits"])) >= set(case.noisy()[0].wires)
 
 
 def test_attribution_in_turns(monkeypatch):
@@ -147,15 +147,15 @@ def test_many_shots_reach_the_exact_score():
 def test_the_report_draws_its_shots_at_the_devices_own_noise():
     circuit = ansatz("line", layers=2)
     body = circuit.bind(np.random.default_rng(0).uniform(-3, 3, circuit.weights))
-    found = robustness(
+    report = robustness(
         state_workload("plain", body, device("nairobi"), seeds=(0,)),
         np.random.default_rng(0),
         shots=(10**7,),
         repeats=2,
     )
-    score = {point["scale"]: point["score"] for point in found["scales"]}
+    score = {point["scale"]: point["score"] for point in report["scales"]}
     assert abs(score[1.0] - score[0.0]) > 0.01
-    assert found["shots"][0]["scores"] == pytest.approx([score[1.0]] * 2, abs=1e-3)
+    assert report["shots"][0]["scores"] == pytest.approx([score[1.0]] * 2, abs=1e-3)
 
 
 def test_two_bases_share_the_shots():

@@ -41,28 +41,28 @@ PROPERTIES = Path(fake_provider.__file__).parent / "backends"
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_written_snapshot_is_the_same_device(spec: str, tmp_path: Path) -> None:
-    given = device(spec)
-    (tmp_path / "device.json").write_text(to_json(given))
+    original = device(spec)
+    (tmp_path / "device.json").write_text(to_json(original))
     read = device(tmp_path / "device.json")
-    assert read == given
-    assert hash(read) == hash(given)
-    assert to_json(read) == to_json(given)
-    assert device(given.target).sha256 == given.sha256
+    assert read == original
+    assert hash(read) == hash(original)
+    assert to_json(read) == to_json(original)
+    assert device(original.target).sha256 == original.sha256
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_transpiler_takes_it_and_stays_inside_it(spec: str, tmp_path: Path) -> None:
-    given = device(spec)
-    (tmp_path / "device.json").write_text(to_json(given))
+    original = device(spec)
+    (tmp_path / "device.json").write_text(to_json(original))
     circuit = to_qiskit(ansatz("seismic", layers=1), [0.1 + k for k in range(40)])
     out, again = (
         generate_preset_pass_manager(optimization_level=3, target=one.target, seed_transpiler=1).run(circuit)
-        for one in (given, device(str(tmp_path / "device.json")))
+        for one in (original, device(str(tmp_path / "device.json")))
     )
     assert out == again
     for item in out.data:
         wires = tuple(out.find_bit(bit).index for bit in item.qubits)
-        assert given.target.instruction_supported(item.operation.name, wires)
+        assert original.target.instruction_supported(item.operation.name, wires)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_the_target_is_the_backend_itself() -> None:
     ours, theirs = device("torino").target, FakeTorino().target
     for name in ("cz", "sx", "x", "rz", "id", "measure"):
         assert set(ours[name]) == set(theirs[name])
-        for place, known in theirs[name].items():
+        for place, properties in theirs[name].items():
             for field in ("error", "duration"):
-                there = getattr(known, field)
+                there = getattr(properties, field)
                 here = getattr(ours[name][place], field)
                 assert here == there or math.isclose(here, there, rel_tol=1e-11)
     for here, there in zip(ours.qubit_properties, theirs.qubit_properties, strict=True):
@@ -192,10 +192,10 @@ def test_published_properties_with_a_long_t2_are_cut_when_asked(tmp_path: Path) 
 def test_a_faulty_qubit_is_never_used(tmp_path: Path) -> None:
     plain = json.loads(to_json(device("cz,rz,sx,x@line:4")))
     plain["qubits"][0] = {"operational": False}
-    given = write(tmp_path, plain)
-    (tmp_path / "again.json").write_text(to_json(given))
-    assert device(tmp_path / "again.json") == given
-    assert not any(0 in place for name in ("cz", "sx", "measure") for place in given.target[name])
+    original = write(tmp_path, plain)
+    (tmp_path / "again.json").write_text(to_json(original))
+    assert device(tmp_path / "again.json") == original
+    assert not any(0 in place for name in ("cz", "sx", "measure") for place in original.target[name])
 
 
 def test_a_backend_without_calibration_and_a_bare_target_are_devices() -> None:

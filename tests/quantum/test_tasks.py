@@ -122,10 +122,10 @@ def test_several_starts_together_are_each_alone(each):
     starts = draw_weights(each.circuit, 2, 3)
     free = torch.arange(each.circuit.weights) % 3 > 0
     together = each.retrain(starts[0], free, starts)
-    for start, found in zip(starts, together, strict=True):
+    for start, trained in zip(starts, together, strict=True):
         alone = each.retrain(starts[0], free, start[None])[0]
-        torch.testing.assert_close(found, alone, rtol=0, atol=1e-7)
-        assert torch.equal(found[~free], starts[0][~free])
+        torch.testing.assert_close(trained, alone, rtol=0, atol=1e-7)
+        assert torch.equal(trained[~free], starts[0][~free])
 
 
 @pytest.mark.parametrize("leading", [(), (3,), (2, 3)])
@@ -186,10 +186,10 @@ def test_amplitudes_are_the_state():
 
 
 def test_training_learns_iris():
-    """Sanity: with 4 features in angles, 3 wires, 12 entanglers, all but a few flowers are told apart."""
-    found = classification(ansatz("seismic", 3, 1), load("iris", 0), training=Training(steps=60))
-    weights = found.train(draw_weights(found.circuit, 0))
-    assert found.accuracy(weights, "val") > 0.85
+    """Sanity: with 4 features in angles, 3 wires, 12 entanglers, most flowers are classified correctly."""
+    classifier = classification(ansatz("seismic", 3, 1), load("iris", 0), training=Training(steps=60))
+    weights = classifier.train(draw_weights(classifier.circuit, 0))
+    assert classifier.accuracy(weights, "val") > 0.85
 
 
 @pytest.mark.parametrize(

@@ -54,10 +54,10 @@ def test_what_is_trained_is_the_circuit_that_comes_out(encoding):
     tunable = Tunable(case)
     torch.testing.assert_close(tunable.expectations(tunable.angles), case.expectations(), rtol=0, atol=1e-12)
     moved = tunable.angles + torch.linspace(-1, 1, len(tunable.angles), dtype=torch.float64)
-    found = set_angles(case, moved)
-    torch.testing.assert_close(tunable.expectations(moved), found.expectations(), rtol=0, atol=1e-12)
-    torch.testing.assert_close(Tunable(found).angles, moved)
-    assert float((found.expectations() - case.expectations()).abs().max()) > 0.1
+    tuned = set_angles(case, moved)
+    torch.testing.assert_close(tunable.expectations(moved), tuned.expectations(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(Tunable(tuned).angles, moved)
+    assert float((tuned.expectations() - case.expectations()).abs().max()) > 0.1
 
 
 def test_the_costs_stay():
@@ -88,10 +88,10 @@ def test_validation_is_never_worse_under_noise(seed, rate):
     """Not even where the training diverges."""
     case = workload(seed=seed)
     val, how = on_part(case, samples(12, 10 + seed)), NoiseAware(2.0, rounds=2, steps=2, rate=rate)
-    found = set_angles(val, how.tune(on_part(case, samples(12, 20 + seed)), val))
-    before, after = (each.score.value(each.expectations(2.0)) for each in (val, found))
+    tuned = set_angles(val, how.tune(on_part(case, samples(12, 20 + seed)), val))
+    before, after = (each.score.value(each.expectations(2.0)) for each in (val, tuned))
     assert after >= before
-    assert Tunable(found, 2.0).selection_score(Tunable(found).angles) >= Tunable(val, 2.0).selection_score(
+    assert Tunable(tuned, 2.0).selection_score(Tunable(tuned).angles) >= Tunable(val, 2.0).selection_score(
         Tunable(val).angles
     )
 
@@ -115,8 +115,8 @@ def test_an_energy_measured_in_one_basis_is_tuned_too():
     problem = maxcut(3, ((0, 1), (1, 2), (2, 0)))
     body = Circuit(3, (*(Gate("ry", (k,), value=0.3 + k) for k in range(3)), Gate("cx", (0, 1))))
     case = energy_workload("cut", body, problem, device("nairobi"), seeds=(0,))
-    found = set_angles(case, NoiseAware(rounds=2, steps=20).tune(case, case))
-    assert found.score.value(found.expectations()) < case.score.value(case.expectations()) - 0.1
+    tuned = set_angles(case, NoiseAware(rounds=2, steps=20).tune(case, case))
+    assert tuned.score.value(tuned.expectations()) < case.score.value(case.expectations()) - 0.1
 
 
 def test_what_cannot_be_tuned(monkeypatch):

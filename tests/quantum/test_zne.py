@@ -71,10 +71,10 @@ def test_each_value_is_what_mitiq_extrapolates(inference):
     method = {"richardson": RichardsonFactory, "linear": LinearFactory}[inference]
     zne = ZNE(inference=inference)
     values = torch.stack([each.expectations() for each in zne.folded(workload())], dim=-1)
-    found = zne.expectations(workload())
+    extrapolated = zne.expectations(workload())
     for row, column in ((0, 0), (2, 1), (5, 3)):
         expected = method.extrapolate(list(zne.factors), values[row, column].tolist())
-        assert float(found[row, column]) == pytest.approx(expected, abs=1e-10)
+        assert float(extrapolated[row, column]) == pytest.approx(expected, abs=1e-10)
     assert float(zne.weights.sum()) == pytest.approx(1.0)
 
 

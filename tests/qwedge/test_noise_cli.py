@@ -221,7 +221,7 @@ def test_over_days_one_of_several_circuits_is_chosen(noise):
     words = ("small.qasm", "dense.qasm", "--data", "digits4", "--days", "8", "--set", "scales=[1]", "--set", "shots=[]")
     code, out, _ = noise(*words, *QUICK)
     assert code == 0
-    assert "Which circuit to run: calibration clusters" in out
+    assert "Calibration clusters" in out
     rows = Store("runs/noise").rows()
     [choice] = [row for row in rows if "kinds" in row.result]
     drifts = {row.result["name"]: row.result["drift"] for row in rows if "drift" in row.result}
@@ -256,7 +256,7 @@ BAD_CIRCUITS = {
     "empty": ("", "the circuit bad.qasm: OpenQASM line 1: the text is empty"),
     "mid-circuit": (
         'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; measure q[0] -> c[0]; x q[0];',
-        "qubit 0 is measured and then used by 'x': only measurements at the end can be left out",
+        "qubit 0 is measured and then used by 'x': only measurements at the end are supported",
     ),
     "reset": ('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; reset q[0];', "qubit 0 is reset"),
     "unknown gate": ('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; foo q[0];', "'foo' is not defined"),
