@@ -2,14 +2,14 @@
 
 `python -m benchmarks.solvers [--quick] [--seed N] [--json FILE]`
 
-Settings were chosen on seeds below `HELD_OUT`; the losses are those of data that no solver sees.
+Settings were chosen on seeds below `HELD_OUT`; the losses are those of data that no solver evaluates.
 """
 
 from collections.abc import Mapping, Sequence
 
 from qwedge.experiments.solvers import METHODS, Domain, Solvers, SolversSettings, excess
-from shared.lab import Row, mean
-from shared.lab.running.benchmark import Metric, main
+from shared.lab import Row
+from shared.lab.running.benchmark import Metric, main, over_seeds
 
 SEEDS = 5
 HELD_OUT = 100
@@ -33,18 +33,13 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         dense = [row.result["dense"]["loss"] for row in rows if row.settings["domain"] == domain]
         if not dense:
             continue
-        metrics[f"{domain}_dense_loss"] = _metric(dense, unit)
+        metrics[f"{domain}_dense_loss"] = over_seeds(dense, unit)
         for name in METHODS:
-            metrics[f"{domain}_excess_{name}"] = _metric(excess(rows, domain, name), unit)
+            metrics[f"{domain}_excess_{name}"] = over_seeds(excess(rows, domain, name), unit)
         for name in ("admm", "straight_through"):
             paired = zip(excess(rows, domain, "relaxation"), excess(rows, domain, name), strict=True)
-            metrics[f"{domain}_relaxation_minus_{name}"] = _metric([ours - theirs for ours, theirs in paired], unit)
+            metrics[f"{domain}_relaxation_minus_{name}"] = over_seeds([ours - theirs for ours, theirs in paired], unit)
     return metrics
-
-
-def _metric(values: Sequence[float], unit: str) -> Metric:
-    it = mean(values)
-    return Metric(it.value, it.low, it.high, unit)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,12 @@ def soft_prox(menu: Menu, v: Tensor, price: Price, lam: float, temperature: floa
             [1., 0.]])
     """
     values = menu.menu(v).values
-    cost = 0.5 * (values - v[:, None]).square().sum(-1) + lam * price.price(values).to(v.dtype)
+    cost = _distance(values, v) + lam * price.price(values).to(v.dtype)
     return torch.softmax(-cost.nan_to_num(nan=math.inf, posinf=math.inf) / temperature, -1)
+
+
+def _distance(values: Tensor, v: Tensor) -> Tensor:
+    return 0.5 * (values - v[:, None]).square().sum(-1)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Relaxation:
     Every `reprice_every` of the `steps` gradient steps the mean is projected onto the menu, and measured, kept and
     fine-tuned exactly as `ADMM` does; menu and prices are then rebuilt around it. A menu must list its entries in the
     same order wherever the point moves. The search ends early where mean and projection agree to `tol` times the norm
-    and stand still. Nothing is drawn at random.
+    and stand still. It uses no random numbers of its own.
 
     Menus are not convex, so nothing is promised beyond what `ADMM` promises: the result is feasible as measured, and
     for additive prices no worse than projecting `x` once.
@@ -171,10 +175,10 @@ class _Mixture:
         self.latent = x.clone().requires_grad_()
         self.multiplier = 1.0
         self.rebuild(search)
-        gap = 0.5 * (self.choices.values - x[:, None]).square().sum(-1)
-        dropped = gap.gather(1, self.prices.argmin(-1, keepdim=True))
+        distance = _distance(self.choices.values, x)
+        dropped = distance.gather(1, self.prices.argmin(-1, keepdim=True))
         # Logits in units of what the cheapest point costs in distance make one temperature fit all scales of x.
-        self.logits = (-gap / (float(dropped.mean()) or 1.0)).requires_grad_()
+        self.logits = (-distance / (float(dropped.mean()) or 1.0)).requires_grad_()
 
     def rebuild(self, search: Search) -> None:
         """Entries and prices around where the trainable values are now."""

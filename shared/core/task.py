@@ -34,7 +34,7 @@ class DifferentiableTask(Task, Protocol):
     def objective(self, x: Tensor) -> Tensor:
         """The training loss at `x`, `(blocks, size)`, as a scalar tensor that is differentiable in `x`.
 
-        Unlike `loss`, it may draw a new batch at each call.
+        Unlike `loss`, it may sample a new batch at each call.
         """
 
 

@@ -55,7 +55,7 @@ class Faulty:
         ("overspends", "says"),
         ("silent", "never called"),
         ("drops all", "worse than projecting"),
-        ("mutates", "changed the start"),
+        ("mutates", "changed its start"),
         ("off the menu", "says|not on the menu"),
         ("wrong loss", "says loss"),
         ("miscounts steps", r"progress ended at 5, steps=3"),
