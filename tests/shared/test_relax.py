@@ -84,14 +84,14 @@ def test_a_mean_between_entries_is_no_entry():
     task = Quadratic(torch.eye(1, dtype=torch.float64), torch.tensor([[0.45]], dtype=torch.float64))
     menu = FixedPoint(1, 0, signed=False)
     mixture = _Mixture(Search(task, menu, NonzeroPrice(0.0), math.inf), task.optimum)
-    drift = {}
+    drift, p = {}, 1 / (1 + math.e)
     for rho in (0.0, 1.0):
-        mixture.logits.data.zero_()
+        mixture.logits.data = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
         assert mixture.differentiate(task.objective, 1.0, rho, hard=False)
-        drift[rho] = float(mixture.logits.grad[0, 1] - mixture.logits.grad[0, 0])
-    assert drift[0.0] == pytest.approx(0.5 * (0.5 - 0.45))
-    # With the curvature's own rho the difference is that of the two losses, 1/2 0.55^2 - 1/2 0.45^2.
-    assert drift[1.0] == pytest.approx(0.5 * (0.5 * 0.55**2 - 0.5 * 0.45**2))
+        drift[rho] = float(mixture.logits.grad[0, 1] - mixture.logits.grad[0, 0]) / (2 * p * (1 - p))
+    assert drift[0.0] == pytest.approx(p - 0.45)
+    # With the curvature's own rho the difference is that of the two losses, 1/2 0.55^2 - 1/2 0.45^2, whatever p is.
+    assert drift[1.0] == pytest.approx(0.5 * 0.55**2 - 0.5 * 0.45**2)
 
 
 def test_both_neighbours_of_a_width_receive_gradient():
