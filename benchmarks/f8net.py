@@ -39,12 +39,12 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     if not rows:
         goals = {"f8net_gap": "<= 0.5", "f8net_multiplier_bits": "<= 8"}
         return {name: Metric(None, unit=SKIPPED, goal=goal) for name, goal in goals.items()}
-    found = {
+    metrics = {
         "f8net_gap": _measure(gap(rows), "points", "<= 0.5"),
         "f8net_multiplier_bits": Metric(widest(rows), unit="bits", goal="<= 8"),
         "f8net_gap_calibrated": _measure(gap(rows, "calibrated"), "points"),
     }
-    return found | {f"f8net_accuracy_{net.lower()}": _measure(accuracy(rows, net), "%") for net in NETS}
+    return metrics | {f"f8net_accuracy_{net.lower()}": _measure(accuracy(rows, net), "%") for net in NETS}
 
 
 def _measure(it: Estimate, unit: str, goal: str = "") -> Metric:

@@ -51,12 +51,12 @@ def cells(quick: bool, seed: int) -> Sequence[OFDMSettings]:
 def recordings() -> str:
     """The folder of recordings, or nothing where the data folder is not named."""
     folder = os.environ.get("QWEDGE_DATA")
-    found = folder is not None and any(Path(folder, "wifi80211").glob("*.dat"))
-    return "$QWEDGE_DATA/wifi80211" if found else ""
+    available = folder is not None and any(Path(folder, "wifi80211").glob("*.dat"))
+    return "$QWEDGE_DATA/wifi80211" if available else ""
 
 
 def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
-    found = {
+    metrics = {
         "ber_cut_vs_ls_hard": _measure(mean_reduction("ours", "hard"), rows, main_points, ">= 0.84"),
         "ber_cut_vs_ls_soft": _measure(mean_reduction("ours", SOFT), rows, main_points, ">= 0.50"),
         "ber_ratio_genie_lmmse": _measure(ratio("ours", "genie"), rows, main_points, "<= 0.95"),
@@ -71,32 +71,32 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         ),
     }
     for mbps in map(str, RADIOS):
-        found[f"demapper_ber_cut_impaired_{mbps}"] = _measure(
+        metrics[f"demapper_ber_cut_impaired_{mbps}"] = _measure(
             mean_reduction("neural", "max-log"), rows, _radios(mbps), ""
         )
-    found["demapper_ber_ratio_matched"] = _measure(ratio("neural/neural/soft-viterbi", NEURAL), rows, main_points, "")
-    found |= _blocks(rows)
-    found |= _outside(rows)
-    found["recording_per_cut"] = _recorded(rows, "hard", ">= 0.10")
-    found["recording_per_cut_vs_soft"] = _recorded(rows, "ls", "")
-    return found
+    metrics["demapper_ber_ratio_matched"] = _measure(ratio("neural/neural/soft-viterbi", NEURAL), rows, main_points, "")
+    metrics |= _blocks(rows)
+    metrics |= _outside(rows)
+    metrics["recording_per_cut"] = _recorded(rows, "hard", ">= 0.10")
+    metrics["recording_per_cut_vs_soft"] = _recorded(rows, "ls", "")
+    return metrics
 
 
 def _blocks(rows: Sequence[Row]) -> Mapping[str, Metric]:
     """The larger estimators beside the small one, and every block's compressed forms beside its float32 one."""
-    found = {
+    metrics = {
         f"ber_ratio_{name.replace('-', '_')}": _measure(ratio(name, NEURAL), rows, main_points, "")
         for name in ("neural-5k", "dense")
     }
-    for block, (whole, points) in UNCOMPRESSED.items():
+    for block, (reference, points) in UNCOMPRESSED.items():
         for what in ("fewer units", "8 bits", "packed"):
             if (block, what) != ("estimator", "packed"):
-                figure = _loss(f"{block}, {what}", whole)
-                found[f"{block}_{what.replace(' ', '_')}_ber_loss"] = _measure(figure, rows, points, "")
+                figure = _loss(f"{block}, {what}", reference)
+                metrics[f"{block}_{what.replace(' ', '_')}_ber_loss"] = _measure(figure, rows, points, "")
     for block in ("demapper", "decoder"):
         sizes = [row.result["networks"][f"{block}, packed"]["bytes"] for row in rows]
-        found[f"{block}_bytes"] = Metric(max(sizes), min(sizes), max(sizes), "bytes")
-    return found
+        metrics[f"{block}_bytes"] = Metric(max(sizes), min(sizes), max(sizes), "bytes")
+    return metrics
 
 
 def _measure(figure: Figure, rows: Sequence[Row], points: Callable[[Row], Points], goal: str) -> Metric:
@@ -126,15 +126,15 @@ def _outside(rows: Sequence[Row]) -> Mapping[str, Metric]:
 
     Both the estimator alone in the legacy chain and ours with feedback have to hold.
     """
-    found: dict[str, Metric] = {}
+    metrics: dict[str, Metric] = {}
     for name in rows[0].result["outside"]:
         points = pooled(rows, partial(_section, name))
         if not points:
             continue
         higher = max((over_packets(added(receiver), points) for receiver in ("neural", "ours")), key=_value)
-        found[f"ood_ratio_{name}"] = Metric(higher.value, higher.low, higher.high)
-    worst = max(found.values(), key=lambda it: it.value or 0.0, default=Metric(None))
-    return {"ood_worst_ratio": worst._replace(goal="<= 1.0")} | found
+        metrics[f"ood_ratio_{name}"] = Metric(higher.value, higher.low, higher.high)
+    worst = max(metrics.values(), key=lambda it: it.value or 0.0, default=Metric(None))
+    return {"ood_worst_ratio": worst._replace(goal="<= 1.0")} | metrics
 
 
 def _section(name: str, row: Row) -> Points:

@@ -1,1 +1,1 @@
-"""Image classifiers for small hardware: data, nets, and how they are trained and counted."""
+"""Image classifiers for small hardware: data, nets, and their training in fixed point."""

@@ -18,7 +18,7 @@ _SECONDS_BETWEEN_LINES = 2.0
 _COLUMNS = ("time ms", "format", "rate", "bytes", "SNR dB", "CFO kHz", "type", "to", "from", "FCS")
 _RIGHT = {"time ms", "bytes", "SNR dB", "CFO kHz"}
 
-# Written down, for the help must import no block; a test compares them with the receiver's own.
+# Repeated here so that `--help` imports no receiver; a test compares them with its blocks.
 ESTIMATORS = ("ls", "dft", "lmmse-robust", "neural", "neural-5k", "dense")
 DEMAPPERS = ("hard", "max-log", "exact", "neural")
 DECODERS = ("hard-viterbi", "soft-viterbi", "neural")
@@ -32,7 +32,11 @@ DECODERS = ("hard-viterbi", "soft-viterbi", "neural")
 @click.option("--demapper", default="max-log", show_default=True, help=f"For DATA symbols: {', '.join(DEMAPPERS)}.")
 @click.option("--decoder", default="soft-viterbi", show_default=True, help=f"For DATA symbols: {', '.join(DECODERS)}.")
 @click.option(
-    "--passes", type=click.IntRange(0), default=0, show_default=True, help="Estimations from decided symbols."
+    "--passes",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Channel estimates from decided symbols.",
 )
 @click.option("--quiet", is_flag=True, help="Neither progress nor warnings on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the bytes of each frame, instead of a table.")
@@ -52,7 +56,7 @@ def decode(
     CAPTURE holds complex samples of one 20 MHz channel: cs16 (16-bit integers I, Q, I, Q, ..., little-endian), cf32
     (32-bit floats), or SigMF. IEEE 802.11 a/g and HT of one stream are decoded, 6 to 54 Mb/s and MCS 0 to 7. Prints
     for each frame its time, rate, length, signal-to-noise ratio, carrier offset, addresses, and whether its frame
-    check sequence is right, or what stopped it.
+    check sequence is right, or why decoding stopped.
 
     \b
     Example: qwedge decode capture.dat --format cs16 --rate 20e6
@@ -100,7 +104,7 @@ def _to_json_data(capture: Path, recording: "Recording", received: "list[Frame]"
 
 
 def _frame(frame: "Frame") -> dict[str, Any]:
-    """Plain data of a frame; `start` and `stop` count samples at 20 MHz."""
+    """JSON data of a frame; `start` and `stop` count samples at 20 MHz."""
     return {
         "start": frame.start,
         "stop": frame.stop,

@@ -2,7 +2,19 @@
 
 from shared.lab.pages.compare import Difference, compare, differences_table
 from shared.lab.pages.html import render
-from shared.lab.pages.page import Block, Download, Figure, KeyFigures, Number, Page, Table, Text, cite, downloads
+from shared.lab.pages.page import (
+    Block,
+    Download,
+    Figure,
+    KeyFigures,
+    Number,
+    Page,
+    Table,
+    Text,
+    cite,
+    downloads,
+    equal_settings,
+)
 from shared.lab.pages.plot import COLORS, plot
 from shared.lab.pages.terminal import print_page, print_table
 from shared.lab.records.cache import cache_folder
@@ -62,6 +74,7 @@ __all__ = [
     "compare",
     "differences_table",
     "downloads",
+    "equal_settings",
     "fingerprint",
     "hash_bytes",
     "hash_file",

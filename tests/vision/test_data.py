@@ -88,8 +88,8 @@ def cut(path, size):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: path.write_text("no archive"), r"is no whole archive: .*needs cifar10_jpg\.tar\.xz$"),
-        (lambda path: cut(path, 5000), r"is no whole archive: .*needs cifar10_jpg\.tar\.xz$"),
+        (lambda path: path.write_text("no archive"), r"is incomplete or corrupt: .*needs cifar10_jpg\.tar\.xz$"),
+        (lambda path: cut(path, 5000), r"is incomplete or corrupt: .*needs cifar10_jpg\.tar\.xz$"),
         (lambda path: write_archive(path, train=0), r"needs files train/CLASS/NAME\.jpg and test/CLASS/NAME\.jpg"),
         (lambda path: write_archive(path, size=16), r"0019\.jpg is 32x16; needs 32x32"),
     ],

@@ -12,7 +12,7 @@ from shared.training.epochs import NesterovCosine, Trainer
 from vision.data.augment import PIXEL, Augmented, as_input
 from vision.data.cifar10 import SHAPE
 from vision.f8net.evaluate import correct, logits, program_logits, right
-from vision.nets.resnet import ResNet8, drawn
+from vision.nets.resnet import ResNet8, random_resnet8
 
 
 def test_it_has_the_numbers_of_mlperf_tiny_s_reference():
@@ -34,7 +34,7 @@ def test_shapes_of_the_stages():
 
 def test_the_generator_alone_draws_the_weights():
     before = torch.get_rng_state()
-    one, same, other = (drawn(2, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    one, same, other = (random_resnet8(2, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one.stem[0].weight, same.stem[0].weight)
     assert not torch.equal(one.stem[0].weight, other.stem[0].weight)
@@ -43,7 +43,7 @@ def test_the_generator_alone_draws_the_weights():
 @pytest.fixture(scope="module")
 def trained():
     images = coloured_noise(16)
-    net = drawn(4, torch.Generator().manual_seed(0))
+    net = random_resnet8(4, torch.Generator().manual_seed(0))
     fixed = F8Net(net, shape=SHAPE, input=PIXEL).calibrate(as_input(torch.from_numpy(images.pixels)))
     trainer = Trainer(fixed, NesterovCosine(epochs=2, rate=0.05, batch=32))
     for _ in range(2):

@@ -10,7 +10,7 @@ from shared.training.epochs import NesterovCosine, Trainer
 from vision.data.augment import PIXEL, Augmented, as_input
 from vision.data.cifar10 import SHAPE
 from vision.f8net.evaluate import correct
-from vision.nets.resnet import drawn
+from vision.nets.resnet import random_resnet8
 
 IMAGES = coloured_noise(8)
 
@@ -20,7 +20,7 @@ def one_epoch(trainer, generator):
 
 
 def float_net():
-    return drawn(2, torch.Generator().manual_seed(0))
+    return random_resnet8(2, torch.Generator().manual_seed(0))
 
 
 def fixed_net():
@@ -43,7 +43,7 @@ def test_resumed_equals_uninterrupted(make):
 
 
 def test_a_net_learns_what_is_there_to_learn():
-    trainer = Trainer(drawn(4, torch.Generator().manual_seed(0)), NesterovCosine(epochs=6, rate=0.05, batch=8))
+    trainer = Trainer(random_resnet8(4, torch.Generator().manual_seed(0)), NesterovCosine(epochs=6, rate=0.05, batch=8))
     generator = torch.Generator().manual_seed(4)
     losses = [one_epoch(trainer, generator) for _ in range(6)]
     assert losses[-1] < 0.6 * losses[0]

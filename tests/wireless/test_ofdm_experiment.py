@@ -82,7 +82,7 @@ def test_every_seed_is_a_cell_of_its_own():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"channels": ("moon",)}, "channel 'moon' is unknown: use some of awgn"),
+        ({"channels": ("moon",)}, "channel 'moon' is unknown: it must be one of awgn"),
         ({"recordings": "/nowhere"}, "recordings=/nowhere: no .dat file there"),
     ],
 )

@@ -1,1 +1,1 @@
-"""CIFAR-10 from an archive, and how training varies it."""
+"""CIFAR-10 from an archive of JPEG files, and its augmentation for training."""

@@ -1,4 +1,4 @@
-"""Pixels as a net reads them, and as training varies them."""
+"""Images as inputs of a net, and their random augmentation in training."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from shared.integer.format import Format
 from vision.data.cifar10 import Images
 
 PIXEL = Format(8, 8, signed=False)
-"""The format of a net's input: a byte `n` stands for `n / 256`, so integers and images are the same bytes."""
+"""The input format of a net: a byte `n` represents `n / 256`, so the bytes of an image are its integer inputs."""
 
 PAD = 4
 
@@ -20,23 +20,23 @@ def as_input(pixels: Tensor) -> Tensor:
 
 
 def flipped_and_cropped(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image of `(B, H, W, C)` mirrored or not, then moved by up to 4 pixels either way; black moves in.
+    """Each image of `(B, H, W, C)` mirrored with probability 1/2 and shifted by up to 4 pixels, with black padding.
 
     K. He et al., Deep Residual Learning (arXiv 1512.03385), section 4.2.
     """
     count, height, width, _ = pixels.shape
     padded = torch.nn.functional.pad(pixels, (0, 0, PAD, PAD, PAD, PAD))
-    moves = torch.randint(2 * PAD + 1, (2, count, 1), generator=generator)
+    shifts = torch.randint(2 * PAD + 1, (2, count, 1), generator=generator)
     mirrored = torch.rand(count, 1, generator=generator) < 0.5
     columns = torch.arange(width).expand(count, width)
-    columns = moves[1] + torch.where(mirrored, columns.flip(1), columns)
-    rows = moves[0] + torch.arange(height)
+    columns = shifts[1] + torch.where(mirrored, columns.flip(1), columns)
+    rows = shifts[0] + torch.arange(height)
     return padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 @dataclass(frozen=True, eq=False)
 class Augmented:
-    """Images as `shared.training` reads them: every one mirrored and moved anew in each epoch."""
+    """Images as `shared.training` reads them: mirrored and shifted at random in each epoch."""
 
     images: Images
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 from an archive of JPEG files, decoded once and kept as bytes."""
+"""CIFAR-10 from an archive of JPEG files, decoded once and cached as bytes."""
 
 import io
 import tarfile
@@ -18,10 +18,10 @@ ARCHIVE = "cifar10_jpg.tar.xz"
 CAVEAT = "CIFAR-10, JPEG copy (quality 75, 4:2:0): not the original arrays, expect 1 to 3 points less than published"
 SHAPE = (3, 32, 32)
 HELD_BACK = 10
-"""Of the training images of a class, in the order of their names, every tenth is for validation."""
+"""Every tenth training image of a class, in the order of file names, is for validation."""
 
 FORMAT = 1
-"""Of the kept bytes: raise it where `_decoded` comes to others."""
+"""Version of the cached bytes: increase it when `_decoded` returns other ones."""
 
 _RECORD = np.dtype([("test", np.bool_), ("label", np.uint8), ("pixels", np.uint8, (32, 32, 3))])
 
@@ -38,22 +38,22 @@ class Images:
         return self._where(self._ranks < count)
 
     def split(self) -> tuple["Images", "Images"]:
-        """Images to train on, and every tenth of each class to validate on; no image is in both."""
+        """Training images, and every tenth image of each class for validation; the two are disjoint."""
         held_back = self._ranks % HELD_BACK == HELD_BACK - 1
         return self._where(~held_back), self._where(held_back)
 
     @property
     def _ranks(self) -> NDArray[np.int64]:
-        """How many images of its class are before each image."""
+        """The number of images of the same class before each image."""
         ranks: NDArray[np.int64] = np.arange(len(self.labels)) - np.searchsorted(self.labels, self.labels)
         return ranks
 
-    def _where(self, wanted: NDArray[np.bool_]) -> "Images":
-        return Images(self.pixels[wanted], self.labels[wanted])
+    def _where(self, mask: NDArray[np.bool_]) -> "Images":
+        return Images(self.pixels[mask], self.labels[mask])
 
 
 class CIFAR10(NamedTuple):
-    """The images to train on, every tenth of each class held back to choose by, and the test images."""
+    """Training images, validation images (every tenth training image of each class), and test images."""
 
     train: Images
     validation: Images
@@ -67,7 +67,7 @@ def load(archive: Path) -> CIFAR10:
     lossy copies (JPEG quality 75): accuracies on them are not those on CIFAR-10. A. Krizhevsky, Learning Multiple
     Layers of Features from Tiny Images (2009).
 
-    Raises `ValueError` for a file that is no such archive, `ModuleNotFoundError` without pillow.
+    Raises `ValueError` for a file that is not such an archive, `ModuleNotFoundError` without pillow.
     """
     kept = cache_folder() / f"cifar10-{FORMAT}-{hash_file(archive)[:16]}.npy"
     try:
@@ -93,13 +93,13 @@ def _keep(records: NDArray[Any], path: Path) -> None:
 def _decoded(archive: Path) -> NDArray[Any]:
     try:
         with tarfile.open(archive, "r:xz") as files:
-            found = sorted(_pictures(archive, files), key=lambda picture: picture[:3])
+            pictures = sorted(_pictures(archive, files), key=lambda picture: picture[:3])
     except (tarfile.TarError, EOFError, LZMAError) as error:
-        raise ValueError(f"{archive} is no whole archive: {error}; needs {ARCHIVE}") from None
-    classes = sorted({name for part, name, *_ in found if part == "train"})
-    if not found or {name for _, name, *_ in found} != set(classes):
+        raise ValueError(f"{archive} is incomplete or corrupt: {error}; needs {ARCHIVE}") from None
+    classes = sorted({name for part, name, *_ in pictures if part == "train"})
+    if not pictures or {name for _, name, *_ in pictures} != set(classes):
         raise ValueError(f"{archive} needs files train/CLASS/NAME.jpg and test/CLASS/NAME.jpg of the same classes")
-    rows = [(part == "test", classes.index(name), pixels) for part, name, _, pixels in found]
+    rows = [(part == "test", classes.index(name), pixels) for part, name, _, pixels in pictures]
     return np.array(rows, dtype=_RECORD)
 
 

@@ -1,1 +1,1 @@
-"""What 8-bit multiplications cost a classifier: experiment, figures, page."""
+"""The experiment `f8net`: the accuracy of a classifier with 8-bit multiplications against its float net."""

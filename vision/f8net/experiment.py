@@ -22,34 +22,35 @@ from vision.data.augment import PIXEL, Augmented, as_input
 from vision.data.cifar10 import ARCHIVE, CAVEAT, CIFAR10, SHAPE, Images, load
 from vision.f8net.evaluate import correct, logits, program_logits, right
 from vision.f8net.page import page
-from vision.nets.resnet import ResNet8, drawn
+from vision.nets.resnet import ResNet8, random_resnet8
 
 CALIBRATION = 500
-"""Training images from which the first formats are taken."""
+"""Training images from which the first number formats are calibrated."""
 
 Net = TypeVar("Net", bound=nn.Module)
 
 
 class F8NetSettings(Seeded):
-    """How long both nets are trained, on what, and how narrow the fixed-point words are."""
+    """Training of both nets, the data, and the word length of fixed point."""
 
-    epochs: int = Field(default=8, gt=0, description="epochs of float training, where both nets begin")
-    tuning: int = Field(default=2, gt=0, description="further epochs: F8Net's, and as many for the float net")
+    epochs: int = Field(default=8, gt=0, description="epochs of float training, from which both nets start")
+    tuning: int = Field(default=2, gt=0, description="further epochs, for F8Net and for the float net alike")
     batch: int = Field(default=128, gt=1, description="images of a training step")
     rate: float = Field(default=0.2, gt=0, description="highest learning rate of the float training")
-    tuning_rate: float = Field(default=0.02, gt=0, description="the same of the further epochs")
+    tuning_rate: float = Field(default=0.02, gt=0, description="highest learning rate of the further epochs")
     word: int = Field(default=8, ge=2, le=16, description="bits of weights and activations")
     width: int = Field(default=16, gt=0, description="channels of the first stage; MLPerf Tiny's net has 16")
     per_class: int = Field(default=4500, gt=0, le=4500, description="training images of each class")
     scored: int = Field(default=1000, gt=0, le=1000, description="images of each class that are counted")
     part: Literal["test", "validation"] = Field(
-        default="test", description="what is counted; validation: every tenth training image, to choose settings by"
+        default="test",
+        description="images that are counted; validation: every tenth training image, to choose settings by",
     )
     images: str = Field(default="$QWEDGE_DATA/cifar10", description=f"folder that holds {ARCHIVE}, $NAMES expanded")
 
 
 def archive(images: str) -> Path:
-    """The archive in a folder. Rows name it by a variable, so that they say the same on every machine.
+    """The archive in a folder. Rows name the folder by a variable, so that they are the same on every machine.
 
     Raises `ValueError` where it is not there.
     """
@@ -60,7 +61,7 @@ def archive(images: str) -> Path:
 
 
 class F8NetGap(Experiment[F8NetSettings]):
-    """One cell is one seed: the float net, the float net trained on, F8Net trained from it, and all counts."""
+    """One cell is one seed: the float net, further training of it as float net and as F8Net, and all counts."""
 
     name = "f8net"
     version = 1
@@ -79,7 +80,7 @@ class F8NetGap(Experiment[F8NetSettings]):
 
 
 class _Cell:
-    """The stages of one cell. Each epoch is kept once finished, so a killed run goes on from the last."""
+    """The stages of one cell. Each epoch is stored once finished, so a killed run continues after the last one."""
 
     def __init__(self, settings: F8NetSettings, context: Context) -> None:
         self.settings, self.context = settings, context
@@ -88,10 +89,12 @@ class _Cell:
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
         first = NesterovCosine(s.epochs, s.rate, batch=s.batch)
-        # The rate begins high: both nets go on from weights that are good already.
+        # No warm-up: both nets start from trained weights.
         more = NesterovCosine(s.tuning, s.tuning_rate, warm=0.0, batch=s.batch)
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
-        float_net, float_epochs = self.trained("float", drawn(s.width, torch.Generator().manual_seed(seed)), first)
+        float_net, float_epochs = self.trained(
+            "float", random_resnet8(s.width, torch.Generator().manual_seed(seed)), first
+        )
         control, control_epochs = self.trained("control", copy.deepcopy(float_net), more)
         before = self.context.stage("calibrated", lambda: self.count(self.fixed(float_net)))
         fixed, fixed_epochs = self.trained("F8Net", self.fixed(float_net), more)
@@ -105,14 +108,14 @@ class _Cell:
         }
 
     def trained(self, name: str, net: Net, schedule: NesterovCosine) -> tuple[Net, list[Mapping[str, JSON]]]:
-        """The net after all epochs of a schedule, and what each of them came to."""
-        trainer, told = Trainer(net, schedule), []
+        """The net after all epochs of a schedule, and the results of each epoch."""
+        trainer, epochs = Trainer(net, schedule), []
         for number in range(1, schedule.epochs + 1):
             title = f"{name}, epoch {number}/{schedule.epochs}"
-            told.append(self.context.stage(title, partial(self.epoch, title, trainer)))
+            epochs.append(self.context.stage(title, partial(self.epoch, title, trainer)))
             trainer.restore(self.context.load_tensors(title))
         net.cpu()
-        return net, told
+        return net, epochs
 
     def epoch(self, title: str, trainer: Trainer) -> JSON:
         started = time.process_time()
@@ -121,41 +124,37 @@ class _Cell:
             lambda done, total, note: self.context.progress(done, total, f"{title}, {note}"),
         )
         spent, held_back = time.process_time() - started, self.loaded.validation
-        found = correct(trainer.net, held_back)
-        self.context.progress(0, 0, f"{title}: {found} of {len(held_back.labels)} validation images")
+        validated = correct(trainer.net, held_back)
+        self.context.progress(0, 0, f"{title}: {validated} of {len(held_back.labels)} validation images")
         self.context.save_tensors(title, trainer.state())
         return {
             "loss": loss,
-            "validation_correct": found,
+            "validation_correct": validated,
             "validation_of": len(held_back.labels),
             "cpu_s": spent,
         }
 
     def fixed(self, net: ResNet8) -> F8Net:
-        """The float net in fixed point, its formats from the first training images of each class."""
-        calm = self.train.first(CALIBRATION // 10)
+        """The float net in fixed point, with number formats from the first training images of each class."""
+        calibration = self.train.first(CALIBRATION // 10)
         fixed = F8Net(net, shape=SHAPE, input=PIXEL, word=self.settings.word)
-        return fixed.calibrate(as_input(torch.from_numpy(calm.pixels)))
+        return fixed.calibrate(as_input(torch.from_numpy(calibration.pixels)))
 
     def count(self, net: nn.Module) -> int:
         return correct(net, self.scored)
 
     def counts(self, float_net: nn.Module, control: nn.Module, fixed: F8Net) -> JSON:
-        """Right answers of all nets on the same images; F8Net's are the integer program's."""
+        """Correct answers of all nets on the same images; for F8Net, of its integer program."""
         program = fixed.eval().program()
         self.keep(fixed, program)
-        said = program_logits(
-            program,
-            self.scored,
-            lambda done, all: self.context.progress(done, all, "program"),
-        )
-        ours, theirs = right(said, self.scored), right(logits(control, self.scored), self.scored)
+        integer_logits = program_logits(program, self.scored, self.context.progress)
+        ours, theirs = right(integer_logits, self.scored), right(logits(control, self.scored), self.scored)
         audited = audit(program)
         return {
             "scored": len(self.scored.labels),
             "correct": {"float": self.count(float_net), "control": int(theirs.sum()), "F8Net": int(ours.sum())},
             "only": {"control": int((theirs & ~ours).sum()), "F8Net": int((ours & ~theirs).sum())},
-            "equal_to_float32": int((said == logits(fixed, self.scored)).all(1).sum()),
+            "equal_to_float32": int((integer_logits == logits(fixed, self.scored)).all(1).sum()),
             "largest_sum": max(max(-value.low, value.high) for value in program.values.values()),
             "multipliers": [[*bits, count] for bits, count in audited.multipliers.items()],
             "macs": audited.macs,

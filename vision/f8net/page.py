@@ -1,13 +1,13 @@
-"""The page of an F8Net run: every seed's counts, how training went, what the integer program needs."""
+"""The page of an F8Net run: counts of every seed, the course of training, and the integer program."""
 
 from collections.abc import Sequence
 
-from shared.lab import Block, Download, KeyFigures, Number, Page, Row, Table, Text, cite
+from shared.lab import Block, Download, KeyFigures, Number, Page, Row, Table, Text, cite, equal_settings
 from vision.f8net.figures import accuracy, gap, reference
 
 NETS = {
     "float": "float",
-    "control": "float, trained on (equal epochs)",
+    "control": "float, trained further (equal epochs)",
     "calibrated": "fixed point, calibrated only",
     "F8Net": "F8Net (integer program)",
 }
@@ -25,18 +25,11 @@ def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows: seeds are pooled, their files stay apart."""
     title, summary = "F8Net: 8-bit multiplications only", "ResNet-8 in fixed point beside its float net."
     if not rows:
-        return Page(title, summary, (Text("Not run: no folder of images was named."),))
-    same = [row for row in rows if _comparable(row, rows[0])]
+        return Page(title, summary, (Text("Not run: no folder of images was set."),))
+    same = equal_settings(rows)
     blocks: list[Block] = [_key(same), _counts(same), _training(same), _program(same), _published()]
     blocks += [Download(name, row, f"seed {row.seed}") for row in rows for name in row.artefacts]
     return Page(title, f"{summary} {rows[0].result['data']['name']}. Intervals are 95 %, over seeds.", blocks)
-
-
-def _comparable(row: Row, other: Row) -> bool:
-    drop = ("seed", "seeds")
-    return {k: v for k, v in row.settings.items() if k not in drop} == {
-        k: v for k, v in other.settings.items() if k not in drop
-    }
 
 
 def _key(rows: Sequence[Row]) -> KeyFigures:
@@ -72,10 +65,11 @@ def _counts(rows: Sequence[Row]) -> Table:
     ]
     pooled = [accuracy(rows, net) for net in NETS]
     means = [cite(it.value, *rows, form=".2f", unit="%", low=it.low, high=it.high) for it in pooled]
-    columns = ("seed", *NETS.values(), "only float right", "only F8Net right", "logits equal float32's", "images")
+    columns = ("seed", *NETS.values(), "only float correct", "only F8Net correct", "all logits equal float32", "images")
     note = (
-        f"Right answers. The gap is taken to '{NETS[reference(rows)]}'. F8Net's answers are those of the integer "
-        "program in NumPy, compared with its float32 net logit by logit. 'Only': against the float net trained on."
+        f"Correct answers. The gap is the difference to '{NETS[reference(rows)]}'. Answers of F8Net are those of its "
+        "integer program in NumPy, whose logits are compared with those of its float32 net. 'Only' compares F8Net with "
+        "the float net of equal epochs."
     )
     return Table("Counts", columns, [*lines, ("mean", *means, "", "", "", "")], note=note)
 
@@ -95,8 +89,8 @@ def _training(rows: Sequence[Row]) -> Table:
         for name, epochs in row.result["epochs"].items()
         for number, about in enumerate(epochs, start=1)
     ]
-    columns = ("seed", "net", "epoch", "loss", "right in validation", "of", "CPU time")
-    return Table("Training", columns, lines, note="The loss is the mean over the epoch, on varied images.")
+    columns = ("seed", "net", "epoch", "loss", "correct in validation", "of", "CPU time")
+    return Table("Training", columns, lines, note="The loss is the mean over the epoch, on augmented images.")
 
 
 def _program(rows: Sequence[Row]) -> Table:
@@ -110,12 +104,12 @@ def _program(rows: Sequence[Row]) -> Table:
         for row in rows
     ]
     note = (
-        "Proven for every input. Below 2**24 = 16,777,216 every sum is exact in float32 too, so that the float32 net "
-        "equals the program on any image."
+        "The largest sum is a proven bound for every input. Below 2**24 = 16,777,216 every sum is exact in float32 "
+        "too, so the float32 net equals the program on any image."
     )
     return Table("Integer program", ("seed", "multiplications", "bytes", "largest sum"), lines, note=note)
 
 
 def _published() -> Table:
-    note = "Other data and longer training, so no comparison. Top-1 in %."
+    note = "Top-1 accuracy in %. Other data and longer training: not comparable with the figures above."
     return Table("Published, not measured here", ("net and data", "float", "8 bits", "source"), PUBLISHED, note=note)

@@ -1,1 +1,1 @@
-"""The networks."""
+"""The classifiers as torch modules."""

@@ -9,15 +9,15 @@ CLASSES = 10
 class Block(nn.Module):
     """Two 3x3 convolutions beside a shortcut; a 1x1 convolution where the shape changes."""
 
-    def __init__(self, given: int, width: int, stride: int) -> None:
+    def __init__(self, in_channels: int, width: int, stride: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            *_normed(given, width, stride),
+            *_conv_and_norm(in_channels, width, stride),
             nn.ReLU(),
-            *_normed(width, width, 1),
+            *_conv_and_norm(width, width, 1),
         )
-        same = given == width and stride == 1
-        self.shortcut = nn.Identity() if same else nn.Conv2d(given, width, 1, stride)
+        same_shape = in_channels == width and stride == 1
+        self.shortcut = nn.Identity() if same_shape else nn.Conv2d(in_channels, width, 1, stride)
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,10 +26,10 @@ class Block(nn.Module):
 
 
 class ResNet8(nn.Module):
-    """Stem, three stages of one block, mean over the plane, one linear layer: `(B, 3, H, W)` to `(B, 10)` logits.
+    """Stem, three stages of one block, global average pooling, one linear layer: `(B, 3, H, W)` to `(B, 10)` logits.
 
     `width` is that of the stem and the first stage; the others have twice and four times as many channels. At 16 it
-    has the 78,666 numbers of MLPerf Tiny's reference, 480 running statistics included: convolutions keep their bias,
+    has the 78,666 parameters of MLPerf Tiny's reference, which counts 480 running statistics: convolutions have a bias,
     and the shortcut has no norm. C. Banbury et al., MLPerf Tiny Benchmark (2021), image classification.
 
     >>> sum(parameter.numel() for parameter in ResNet8().parameters())
@@ -38,7 +38,7 @@ class ResNet8(nn.Module):
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
-        self.stem = nn.Sequential(*_normed(3, width, 1), nn.ReLU())
+        self.stem = nn.Sequential(*_conv_and_norm(3, width, 1), nn.ReLU())
         self.stages = nn.Sequential(
             Block(width, width, 1),
             Block(width, 2 * width, 2),
@@ -51,12 +51,12 @@ class ResNet8(nn.Module):
         return logits
 
 
-def drawn(width: int, generator: torch.Generator) -> ResNet8:
-    """A net whose first weights come from `generator`; torch itself draws them from its global one."""
+def random_resnet8(width: int, generator: torch.Generator) -> ResNet8:
+    """A ResNet-8 with initial weights from `generator`, without changing the global generator of torch."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         return ResNet8(width)
 
 
-def _normed(given: int, width: int, stride: int) -> tuple[nn.Module, nn.Module]:
-    return nn.Conv2d(given, width, 3, stride, 1), nn.BatchNorm2d(width)
+def _conv_and_norm(in_channels: int, width: int, stride: int) -> tuple[nn.Module, nn.Module]:
+    return nn.Conv2d(in_channels, width, 3, stride, 1), nn.BatchNorm2d(width)

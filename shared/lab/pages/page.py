@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from shared.lab.records.store import Row
 
@@ -126,6 +126,15 @@ def downloads(rows: Sequence[Row], files: Mapping[str, str]) -> list[Download]:
         for name, note in files.items()
         if name in row.artefacts
     ]
+
+
+def equal_settings(rows: Sequence[Row]) -> list[Row]:
+    """The rows whose settings are those of the first, seeds aside: seeds of one experiment, which may be pooled."""
+
+    def without_seeds(row: Row) -> dict[str, Any]:
+        return {name: value for name, value in row.settings.items() if name not in ("seed", "seeds")}
+
+    return [row for row in rows if without_seeds(row) == without_seeds(rows[0])]
 
 
 Block: TypeAlias = Text | KeyFigures | Table | Figure | Download

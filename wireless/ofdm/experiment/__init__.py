@@ -1,1 +1,1 @@
-"""The experiment `ofdm`: all networks of a run, its tables and its page."""
+"""The experiment `ofdm`: its settings and cells, the networks of a cell, and its page."""

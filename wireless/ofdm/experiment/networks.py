@@ -51,7 +51,7 @@ from wireless.ofdm.training.blocks import (
 Steps = TypeVar("Steps", Schedule, ADMM)
 
 UNITS = 0.5
-"""Share of the units' multiply-accumulates that structured pruning leaves."""
+"""Share of the multiply-accumulates of hidden units that structured pruning may keep."""
 
 KINDS: Mapping[str, Callable[[], nn.Module]] = {
     "estimator": DelayGate,
@@ -63,8 +63,8 @@ KINDS: Mapping[str, Callable[[], nn.Module]] = {
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a block is compressed: bits of a weight, bytes of the file, and how long each part of the search may take."""
+class CompressionSettings:
+    """Settings of the compression of one block: bits of a weight, bytes of the file, and the steps of each part."""
 
     word: int
     bytes: int
@@ -73,18 +73,18 @@ class Plan:
     fit: Schedule
 
 
-PLANS: Mapping[str, Plan] = {
-    "estimator": Plan(4, 200, packing.SOLVER, packing.TUNING, Schedule(60, rate=2e-3, floor=5e-4)),
-    "demapper": Plan(
+COMPRESSION: Mapping[str, CompressionSettings] = {
+    "estimator": CompressionSettings(4, 200, packing.SOLVER, packing.TUNING, Schedule(60, rate=2e-3, floor=5e-4)),
+    "demapper": CompressionSettings(
         4, 110, replace(packing.SOLVER, steps=12), replace(packing.TUNING, steps=200),
         Schedule(10, rate=2e-3, floor=5e-4),
     ),
-    "decoder": Plan(
+    "decoder": CompressionSettings(
         4, 14_000, replace(packing.SOLVER, steps=12), replace(packing.TUNING, steps=150),
         Schedule(10, rate=2e-3, floor=5e-4),
     ),
 }  # fmt: skip
-"""The blocks that are compressed. The estimator's bytes are a setting of the experiment."""
+"""The blocks that are compressed. The bytes of the estimator are a setting of the experiment."""
 
 
 class Networks:
@@ -92,22 +92,22 @@ class Networks:
 
     def __init__(self, context: Context, training: float, budget: int) -> None:
         self.context, self.training = context, training
-        self.plans = dict(PLANS) | {"estimator": replace(PLANS["estimator"], bytes=budget)}
+        self.compression = dict(COMPRESSION) | {"estimator": replace(COMPRESSION["estimator"], bytes=budget)}
 
     @cached_property
     def stages(self) -> Mapping[str, Callable[[], JSON]]:
-        def behind(generator: torch.Generator, schedule: Schedule, progress: Any = None) -> nn.Module:
+        def demapper(generator: torch.Generator, schedule: Schedule, progress: Any = None) -> nn.Module:
             return train_demapper(self.estimator, generator, schedule, progress)
 
         trained: dict[str, tuple[Callable[..., nn.Module], Schedule]] = {
             "estimator": (train_estimator, Schedule()),
             "neural-5k": (partial(train_estimator, hidden=WIDE), Schedule()),
             "dense": (train_dense, Schedule()),
-            "demapper": (behind, DEMAPPER),
+            "demapper": (demapper, DEMAPPER),
             "decoder": (train_decoder, DECODER),
         }
         stages: dict[str, Callable[[], JSON]] = {name: partial(self.train, name, *how) for name, how in trained.items()}
-        for name in self.plans:
+        for name in self.compression:
             stages[f"{name}, packed"] = partial(self.pack, name)
             stages[f"{name}, fewer units"] = partial(self.prune, name)
         return stages
@@ -123,14 +123,16 @@ class Networks:
         return {"parameters": parameters, "cpu_s": time.process_time() - started}
 
     def pack(self, name: str) -> JSON:
-        started, plan, generator = time.process_time(), self.plans[name], self.context.generator()
-        task = ParameterTask(self.net(name), self.draw(name, generator), generator, self.scaled(plan.fit))
-        solver, tuning = self.scaled(plan.solver), self.scaled(plan.tuning)
-        found = packing.compress_to_bytes(task, plan.bytes, plan.word, solver, tuning, progress=self.context.progress)
+        started, settings, generator = time.process_time(), self.compression[name], self.context.generator()
+        task = ParameterTask(self.net(name), self.task_loss(name, generator), generator, self.scaled(settings.fit))
+        solver, tuning = self.scaled(settings.solver), self.scaled(settings.tuning)
+        found = packing.compress_to_bytes(
+            task, settings.bytes, settings.word, solver, tuning, progress=self.context.progress
+        )
         self.context.artefact(f"{name}.packed", found.packed)
         return {
             "bytes": len(found.packed),
-            "word": plan.word,
+            "word": settings.word,
             "sparsity": found.sparsity,
             "loss": found.loss,
             "dense_loss": found.dense_loss,
@@ -140,8 +142,8 @@ class Networks:
 
     def prune(self, name: str) -> JSON:
         started, generator = time.process_time(), self.context.generator()
-        fit = self.scaled(self.plans[name].fit)
-        task = unit_task(self.net(name), self.draw(name, generator), generator, fit)
+        fit = self.scaled(self.compression[name].fit)
+        task = unit_task(self.net(name), self.task_loss(name, generator), generator, fit)
         net, gone = prune_units(task, UNITS, self.scaled(structured.SOLVER), progress=self.context.progress)
         self.context.save_tensors(f"{name}, fewer units", dict(net.named_parameters()))
         small = without_units(net)
@@ -152,8 +154,8 @@ class Networks:
             "cpu_s": time.process_time() - started,
         }
 
-    def draw(self, name: str, generator: torch.Generator) -> Loss:
-        """What a block is compressed for: the loss that it was trained on, at the curriculum's end."""
+    def task_loss(self, name: str, generator: torch.Generator) -> Loss:
+        """The loss that compression minimises: that of the training; for the decoder, at the end of its curriculum."""
         if name == "estimator":
             return lambda net, g: estimator_loss(net, 512, g)
         if name == "demapper":
@@ -170,14 +172,14 @@ class Networks:
         return from_bytes(KINDS[name](), self.context.read_artefact(f"{name}.safetensors"))
 
     def compressed(self, name: str) -> Mapping[str, Any]:
-        """The block of this name without some units, rounded to eight bits, and pruned in few bits."""
+        """The block of this name with units removed, rounded to eight bits, and pruned and quantized."""
         net, pruned = self.net(name), self.context.load_tensors(f"{name}, fewer units")
         flat = parameters_to_vector(net.parameters()).detach()[:, None]
         packed = self.context.read_artefact(f"{name}.packed")
         nets = {
             "fewer units": without_units(from_tensors(KINDS[name](), pruned)),
             f"{WORD} bits": _with(net, packing.rounded(flat, weight_grid(net, WORD))),
-            "packed": _with(net, packing.unpack(packed, self.plans[name].word, net)),
+            "packed": _with(net, packing.unpack(packed, self.compression[name].word, net)),
         }
         return {f"{name}, {what}": block(name, it) for what, it in nets.items()}
 

@@ -1,9 +1,9 @@
-"""The page of an OFDM run: every block swapped, every baseline beside it, losing rows included."""
+"""The page of an OFDM run: every block exchanged, beside every baseline, including unfavourable results."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from shared.lab import COLORS, Block, KeyFigures, Page, Row, Table, Text, cite, downloads, plot, wilson
+from shared.lab import COLORS, Block, KeyFigures, Page, Row, Table, Text, cite, downloads, equal_settings, plot, wilson
 from wireless.ofdm.experiment.tables import (
     NAMES,
     baselines,
@@ -19,7 +19,7 @@ from wireless.ofdm.experiment.tables import (
 )
 from wireless.ofdm.link.rates import main_points, mean_reduction, over_packets, pooled, rate_of, ratio
 
-DRAWN = {
+COLOURS = {
     "hard": "grey",
     "ls/max-log/soft-viterbi": "orange",
     "robust": "green",
@@ -30,8 +30,8 @@ DRAWN = {
 
 PUBLISHED = (
     "Published, not measured here: BER lower by 61 % on average on simulated and by 10 % on over-the-air data (arXiv "
-    "2205.06159, abstract). Not the same measurement: its legacy chain, channels and SNRs are not stated there, and "
-    "replacing hard by soft decisions alone already gives "
+    "2205.06159, abstract). The measurements differ: the abstract does not state legacy chain, channels and SNRs, and "
+    "replacing hard by soft decisions alone already reduces the bit error rate by "
 )
 
 NETWORKS = {"estimator": "delay gate", "demapper": "context demapper", "decoder": "syndrome decoder"}
@@ -46,8 +46,8 @@ FILES = {
 
 
 def page(rows: Sequence[Row]) -> Page:
-    """One set of tables for all rows: seeds are pooled, their files stay apart."""
-    same = [row for row in rows if _comparable(row, rows[0])]
+    """One set of tables for all rows: seeds are pooled, but every seed has its own files."""
+    same = equal_settings(rows)
     blocks: list[Block] = [
         _key(same),
         _curves(same),
@@ -59,18 +59,11 @@ def page(rows: Sequence[Row]) -> Page:
     blocks += [radios(same), *recordings(same), complexity(same), _paper(same)]
     blocks += downloads(rows, FILES)
     return Page(
-        "OFDM receiver: legacy and neural blocks swapped",
+        "OFDM receiver: legacy and neural blocks exchanged",
         "802.11a at 24 Mb/s (16-QAM, rate 1/2), 10 symbols a packet. All receivers of a table decode the same packets; "
         "intervals are 95 %, over packets for one seed and over seeds for several.",
         [block for block in blocks if not isinstance(block, Table) or block.lines],
     )
-
-
-def _comparable(row: Row, other: Row) -> bool:
-    drop = ("seed", "seeds")
-    return {k: v for k, v in row.settings.items() if k not in drop} == {
-        k: v for k, v in other.settings.items() if k not in drop
-    }
 
 
 def _key(rows: Sequence[Row]) -> KeyFigures:
@@ -80,7 +73,7 @@ def _key(rows: Sequence[Row]) -> KeyFigures:
             ("BER below LS + hard decisions", share(rows, mean_reduction("ours", "hard"))),
             ("BER below LS + soft decisions", share(rows, mean_reduction("ours", "ls/max-log/soft-viterbi"))),
             ("BER against known-covariance LMMSE", number(rows, ratio("ours", "genie"), ".3f", "x")),
-            ("estimator, all included", cite(packed, *rows, unit="bytes")),
+            ("estimator, complete file", cite(packed, *rows, unit="bytes")),
         )
     )
 
@@ -88,8 +81,8 @@ def _key(rows: Sequence[Row]) -> KeyFigures:
 def _curves(rows: Sequence[Row]) -> Block:
     points, decibels = pooled(rows, main_points), main_db(rows)
 
-    def draw(bits: Any, packets: Any) -> None:
-        for name, color in DRAWN.items():
+    def curves(bits: Any, packets: Any) -> None:
+        for name, color in COLOURS.items():
             rates = [over_packets(rate_of(name), [point]) for point in points]
             middle = [it.value for it in rates]
             error = [[it.value - it.low for it in rates], [it.high - it.value for it in rates]]
@@ -102,9 +95,10 @@ def _curves(rows: Sequence[Row]) -> Block:
         bits.legend(fontsize=6)
 
     caption = (
-        "Exponential fading, rms delay 10 to 150 ns, as in training. Bars: bootstrap over groups of 20 packets, Wilson."
+        "Exponential fading with an rms delay of 10 to 150 ns, as in training. Error bars: bootstrap over groups of 20 "
+        "packets (bits), Wilson (packets)."
     )
-    return plot(draw, *rows, title="Error rates", caption=caption, panels=2)
+    return plot(curves, *rows, title="Error rates", caption=caption, panels=2)
 
 
 def _paper(rows: Sequence[Row]) -> Text:

@@ -1,4 +1,4 @@
-"""OFDM: train neural receiver blocks, swap them with legacy ones, compress each, count errors everywhere."""
+"""The experiment `ofdm`: neural receiver blocks trained, exchanged with legacy ones and compressed; errors counted."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -40,10 +40,10 @@ CHANNELS: Mapping[str, tuple[AbstractChannel, tuple[float, ...]]] = {
     "cdl-e-30ns": (CDL("E", 30.0), (4.0, 7.0)),
     "cdl-c-100ns-100hz": (CDL("C", 100.0, 100.0), (8.0, 12.0)),
 }
-"""Channels that nothing was trained on, each with values of Eb/N0 in dB at which LS makes errors worth counting."""
+"""Channels outside the training, each with values of Eb/N0 in dB at which LS has enough errors to count."""
 
 SLOW = 5
-"""Moving channels are summed from waves sample by sample: they get a fifth of the packets."""
+"""Channels with Doppler are summed from waves sample by sample, which is slow: they get a fifth of the packets."""
 
 
 def _moves(channel: AbstractChannel) -> bool:
@@ -51,43 +51,45 @@ def _moves(channel: AbstractChannel) -> bool:
 
 
 RADIOS: Mapping[int, tuple[float, ...]] = {24: (8.0, 10.0, 12.0, 14.0), 54: (16.0, 18.0, 20.0, 22.0)}
-"""Rates in Mb/s and Eb/N0 in dB at which the demappers meet the impairment set."""
+"""Rates in Mb/s and Eb/N0 in dB at which demappers are compared on the impairment set."""
 
 RECORDED_DB = (5.0, 8.0, 11.0, 14.0)
 
 
 class OFDMSettings(Seeded):
-    """How much is trained, on what it is tried, and how small the estimator has to be."""
+    """The amount of training, the channels and packets of the measurements, and the size of the estimator."""
 
     ebn0_db: tuple[float, ...] = Field(
         default=(6.0, 8.0, 10.0, 12.0, 14.0), min_length=1, description="Eb/N0 of the main curves, in dB"
     )
     packets: int = Field(default=400, gt=0, multiple_of=GROUP, description="packets for each Eb/N0 of the main curves")
-    others: int = Field(default=200, ge=0, multiple_of=100, description="the same elsewhere; 0: main curves only")
-    decoded: int = Field(default=100, ge=0, multiple_of=GROUP, description="the same with the neural decoder; 0: none")
+    others: int = Field(
+        default=200, ge=0, multiple_of=100, description="packets for each Eb/N0 on other channels; 0: main curves only"
+    )
+    decoded: int = Field(default=100, ge=0, multiple_of=GROUP, description="packets with the neural decoder; 0: none")
     errors: int = Field(
-        default=0, ge=0, description="end a point once every receiver has lost so many packets; 0: never before its end"
+        default=0, ge=0, description="end a point once every receiver has this many packet errors; 0: never"
     )
     channels: tuple[str, ...] = Field(
         default=("awgn", "two-tap", "rician-3db", "tgn-d", "beyond-cp", "cdl-b-100ns"),
         description=f"channels outside the training: {', '.join(CHANNELS)}",
     )
-    training: float = Field(default=1.0, gt=0, le=10, description="training steps relative to the usual number")
+    training: float = Field(default=1.0, gt=0, le=10, description="training steps relative to the default number")
     passes: int = Field(default=3, ge=0, description="passes of soft feedback")
-    bytes: int = Field(default=200, gt=0, description="budget of the compressed estimator, all included")
+    bytes: int = Field(default=200, gt=0, description="budget of the compressed estimator, complete file")
     recordings: str = Field(
         default="", description="folder of cs16 recordings (.dat) to add noise to, $NAMES expanded; none: skipped"
     )
-    draws: int = Field(default=1, gt=0, description="draws of noise for each recorded frame")
+    draws: int = Field(default=1, gt=0, description="noise realisations for each recorded frame")
 
 
 def _folder(recordings: str) -> Path:
-    """Rows name data by a variable, so that they say the same on every machine."""
+    """Rows name data by a variable, so that they are the same on every machine."""
     return Path(os.path.expandvars(recordings)).expanduser()
 
 
 class OFDM(Experiment[OFDMSettings]):
-    """One cell is one seed: networks, compressed network, and all errors."""
+    """One cell is one seed: its networks, their compressed forms, and all error counts."""
 
     name = "ofdm"
     version = 2
@@ -96,7 +98,7 @@ class OFDM(Experiment[OFDMSettings]):
 
     def cells(self, settings: OFDMSettings) -> Sequence[OFDMSettings]:
         if unknown := sorted(set(settings.channels) - set(CHANNELS)):
-            raise ValueError(f"channel {unknown[0]!r} is unknown: use some of {', '.join(CHANNELS)}")
+            raise ValueError(f"channel {unknown[0]!r} is unknown: it must be one of {', '.join(CHANNELS)}")
         if settings.recordings and not sorted(_folder(settings.recordings).glob("*.dat")):
             raise ValueError(f"recordings={settings.recordings}: no .dat file there; needs cs16 recordings at 20 MHz")
         return super().cells(settings)
@@ -115,7 +117,7 @@ class OFDM(Experiment[OFDMSettings]):
 
 
 class _Cell:
-    """The stages of one cell; each is kept once finished, so a killed run goes on from the last."""
+    """The stages of one cell; each is stored once finished, so a killed run continues after the last one."""
 
     def __init__(self, settings: OFDMSettings, context: Context) -> None:
         self.settings, self.context = settings, context
@@ -129,8 +131,14 @@ class _Cell:
         curves = [stage(f"main {db:g} dB", partial(self.main, db)) for db in self.settings.ebn0_db]
         outside = {name: stage(name, partial(self.outside, name)) for name in self.settings.channels}
         radios = {str(mbps): stage(f"radios at {mbps} Mb/s", partial(self.radios, mbps)) for mbps in RADIOS}
-        taken = stage("recordings", self.recordings) if self.settings.recordings else []
-        return {"networks": networks, "main": curves, "outside": outside, "radios": radios, "recordings": taken}
+        recorded_frames = stage("recordings", self.recordings) if self.settings.recordings else []
+        return {
+            "networks": networks,
+            "main": curves,
+            "outside": outside,
+            "radios": radios,
+            "recordings": recorded_frames,
+        }
 
     def count(
         self, link: Link, receivers: Receivers, ebn0_db: float, packets: int, radios: bool = False
@@ -145,20 +153,20 @@ class _Cell:
         }
 
     def main(self, ebn0_db: float) -> JSON:
-        """Every receiver on exponential channels, those with a neural decoder on fewer packets."""
+        """Every receiver on exponential channels; those with a neural decoder on fewer packets."""
         link, estimator = Link(ExponentialFading()), self.blocks["estimator"]
         one_pass = {name: Receiver(it) for name, it in self.networks.compressed("estimator").items()}
         one_pass |= {name: Receiver(self.blocks[name]) for name in ("neural-5k", "dense")}
-        found = self.count(
+        counted = self.count(
             link, self.references | one_pass | self.swaps("soft-viterbi"), ebn0_db, self.settings.packets
         )
         if not self.settings.decoded:
-            return {"ebn0_db": ebn0_db, "all": found, "decoded": None}
+            return {"ebn0_db": ebn0_db, "all": counted, "decoded": None}
         small = {name: Receiver(estimator, decoder=it) for name, it in self.networks.compressed("decoder").items()}
         receivers = self.swaps("neural") | self.swaps("soft-viterbi") | small
         return {
             "ebn0_db": ebn0_db,
-            "all": found,
+            "all": counted,
             "decoded": self.count(link, receivers, ebn0_db, self.settings.decoded),
         }
 
@@ -191,7 +199,7 @@ class _Cell:
         }
 
     def outside(self, name: str) -> JSON:
-        """LS and the neural receivers on a channel that nothing was trained on."""
+        """LS and the neural receivers on a channel outside the training."""
         channel, decibels = CHANNELS[name]
         receivers: Receivers = {
             "ls": Receiver("ls"),
@@ -207,7 +215,7 @@ class _Cell:
         return [{"ebn0_db": db, **self.count(Link(channel), receivers, db, packets)} for db in decibels]
 
     def radios(self, mbps: int) -> JSON:
-        """Demappers on the impairment set, behind the same estimator and before the same decoder."""
+        """Demappers on the impairment set, with the same estimator and decoder."""
         estimator = self.blocks["estimator"]
         receivers: Receivers = {
             "ls": Receiver("ls"),
@@ -229,5 +237,5 @@ class _Cell:
             "neural": Receiver(self.blocks["estimator"]),
             "ours": TurboReceiver(self.blocks["estimator"], self.settings.passes),
         }
-        folder, draws = _folder(self.settings.recordings), self.settings.draws
-        return [{"snr_db": db, **recorded(folder, receivers, db, draws, self.context.rng)} for db in RECORDED_DB]
+        folder, realisations = _folder(self.settings.recordings), self.settings.draws
+        return [{"snr_db": db, **recorded(folder, receivers, db, realisations, self.context.rng)} for db in RECORDED_DB]

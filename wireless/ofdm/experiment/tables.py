@@ -1,4 +1,4 @@
-"""The tables of an OFDM run's page; losing rows included."""
+"""The tables on the page of an OFDM run, including unfavourable results."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ NAMES = {
     "ours": "neural estimator, soft feedback (ours)",
     "ours, packed": "the same, pruned and quantized",
 }
-"""Receivers of the main table, in its order; max-log and soft Viterbi where nothing else is said."""
+"""Receivers of the main table, in its order; with max-log and soft Viterbi unless the name says otherwise."""
 
 
 def share(rows: Sequence[Row], figure: Any, points: Callable[[Row], Points] = main_points) -> Number:
@@ -81,8 +81,9 @@ def in_distribution(rows: Sequence[Row]) -> Table:
         for name, label in NAMES.items()
     ]
     note = (
-        "Mean over Eb/N0 of 1 - BER / BER(reference). NMSE: of the last pass, mean over all Eb/N0, linear. Feedback "
-        "may pass perfect channel knowledge, which decodes once. The control says how much of ours is feedback."
+        "Reductions are the mean over Eb/N0 of 1 - BER / BER(reference). NMSE is that of the last pass, averaged over "
+        "Eb/N0 before the logarithm. Receivers with feedback can be better than perfect channel knowledge, which "
+        "decodes once. The control shows how much of our gain comes from feedback alone."
     )
     return Table("In distribution", columns, lines, note=note, strong=[list(NAMES).index("ours")])
 
@@ -125,8 +126,8 @@ def matrix(rows: Sequence[Row]) -> list[Block]:
     ]
     columns = ("estimator", "demapper", "decoder", *(f"BER at {db:g} dB" for db in decibels), "below all legacy")
     note = (
-        "One pass each. Viterbi finds the most likely sequence where LLRs are right: a network can win only where they "
-        "are wrong. As many packets for every cell of the matrix."
+        "One pass each, and the same packets for all combinations. Viterbi finds the most likely sequence if the LLRs "
+        "are correct: a neural decoder can have fewer errors only where they are not."
     )
     return [Table("Every block legacy or neural", columns, lines, note=note)]
 
@@ -142,14 +143,15 @@ def outside(rows: Sequence[Row]) -> Table:
         lines.append((name, cite(sum(point["packets"] for point in points), *rows), *ratios))
     columns = ("channel", "packets", *(f"{label} / LS" for label in shown.values()))
     note = (
-        "BER against LS + soft Viterbi on channels that nothing was trained on; errors of all Eb/N0 added up. Ours and "
-        "the delay gates fall back to LS where their taps cannot hold the channel; the dense network cannot."
+        "BER over that of LS and soft Viterbi, on channels outside the training; errors of all Eb/N0 are added up. "
+        "Where the channel is longer than the taps of the delay gates, their estimates approach LS; the dense network "
+        "has no such rule."
     )
     return Table("Out of distribution", columns, lines, note=note)
 
 
 def added(name: str) -> Figure:
-    """Errors of a receiver at all points over those of LS: weighs each point by its errors."""
+    """Errors of a receiver at all points over those of LS, so that points with more errors weigh more."""
     return lambda rate, points: _quotient(
         sum(rate(point, name) * point["bits"] for point in points),
         sum(rate(point, "ls") * point["bits"] for point in points),
@@ -182,15 +184,15 @@ def radios(rows: Sequence[Row]) -> Table:
             )
     columns = ("rate", "Eb/N0, dB", "LS, max-log", "max-log", "exact", "neural", "neural below max-log")
     note = (
-        "Impairment set, radios drawn anew: amplifier, phase noise, carrier offset, IQ imbalance, converter. The "
-        "neural estimator before all but the first column, soft Viterbi after."
+        "New front ends of the impairment set: amplifier, phase noise, carrier offset, IQ imbalance, converter. All "
+        "columns but the first use the neural estimator; all use soft Viterbi."
     )
     return Table("Demappers on impaired radios", columns, lines, note=note)
 
 
 def recordings(rows: Sequence[Row]) -> list[Block]:
     if not all(row.result["recordings"] for row in rows):
-        return [Text("Recordings: not run, no folder of recordings was named (`--set recordings=DIR`).")]
+        return [Text("Recordings: not run, because no folder of recordings was set (`--set recordings=DIR`).")]
     names = list(rows[0].result["recordings"][0]["lost"])
     lines: list[Sequence[str | Number]] = []
     for k, point in enumerate(rows[0].result["recordings"]):
@@ -203,7 +205,10 @@ def recordings(rows: Sequence[Row]) -> list[Block]:
                 *(cite(it.value, *rows, form=".1%", low=it.low, high=it.high) for it in rates),
             )
         )
-    note = "Frames of a real access point, with noise added. A frame that is not found is lost to all alike."
+    note = (
+        "Frames of a real access point, with noise added. A frame that is not detected counts as lost for all "
+        "receivers."
+    )
     return [Table("Packet errors on recordings", ("SNR, dB", "frames", *names), lines, note=note)]
 
 
@@ -218,11 +223,11 @@ def complexity(rows: Sequence[Row]) -> Table:
         for it in table(rows[0].result["networks"])
     ]
     note = (
-        "MACs and parameters are counted on paper, packed bytes are the length of the file: binary points, a bitmap of "
-        "the weights that are there, few bits for each of them and for the rest. Fewer units: structured pruning to "
-        "half of the units' MACs, trained again. 8 bits: rounded, not trained again. NMSE and BER on the packets of "
-        "the main curves; demappers on the impairment set, decoders on the packets that all of them decoded. Delay "
-        "gates come on top of the Wiener solve."
+        "MACs and parameters follow from formulas; packed bytes are the length of the file: binary points, a bitmap of"
+        " the nonzero weights, and a few bits for each of these and for the biases. Fewer units: structured pruning to"
+        " half of the MACs of hidden units, with further training. 8 bits: rounded without further training. NMSE and "
+        "BER are measured on the packets of the main curves; for demappers on the impairment set, for decoders on the "
+        "packets that all of them decoded. The MACs of a delay gate add to those of the Wiener solve."
     )
     columns = ("block", "per", "MACs", "parameters", "bytes", "NMSE, dB", "BER / float32")
     return Table("What the blocks cost", columns, lines, note=note)
@@ -233,14 +238,14 @@ UNCOMPRESSED = {
     "demapper": ("neural", radio_points),
     "decoder": ("neural/max-log/neural", decoded_points),
 }
-"""The receiver with each block's uncompressed network, and the points on which its variants were counted."""
+"""The receiver with the uncompressed network of each block, and the points on which its variants are compared."""
 
 
 def _measured(rows: Sequence[Row], block: str, name: str) -> tuple[str | Number, str | Number]:
     """NMSE of an estimator, and the bit error rate over that of the block's uncompressed network."""
-    whole, points = UNCOMPRESSED[block]
-    name = whole if name == f"{block}, float32" else name
+    reference, points = UNCOMPRESSED[block]
+    name = reference if name == f"{block}, float32" else name
     if not name or not all(points(row) and name in points(row)[0]["bit_errors"] for row in rows):
         return "", ""
     off = cite(_nmse(rows, name), *rows, form=".1f") if block == "estimator" else ""
-    return off, number(rows, ratio(name, whole), ".3f", "", points)
+    return off, number(rows, ratio(name, reference), ".3f", "", points)
