@@ -250,7 +250,7 @@ def figures(rows: Sequence[Row]) -> dict[str, Metric]:
 def _mismatches(rows: Sequence[Row]) -> Metric:
     checks = [check for row in rows for check in row.result.get("ladder", ())]
     samples = sum(check["samples"] for check in checks)
-    return Metric(sum(check["mismatches"] for check in checks), unit=f"in {samples} samples of rungs", goal="<= 0")
+    return Metric(sum(check["mismatches"] for check in checks), unit=f"in {samples} compared samples", goal="<= 0")
 
 
 def _not_passed(rows: Sequence[Row]) -> Metric:
@@ -322,12 +322,12 @@ def _sparse(rows: Sequence[Row]) -> dict[str, Metric]:
         return {}
     nets = [row.result["radar_nets"] for row in rows]
     cut = mean_over_seeds([each["whole"]["multipliers"] / each["admm"]["multipliers"] for each in nets])
-    found = {"sparse_multiplier_cut": Metric(*cut, "x multiplier blocks, whole / pruned by ADMM")}
+    found = {"sparse_multiplier_cut": Metric(*cut, "x multiplier blocks, unpruned / pruned by ADMM")}
     for name in ("admm", "magnitude", "small"):
         lost = mean_over_seeds(
             [100 * (each["whole"]["right"] - each[name]["right"]) / each[name]["of"] for each in nets]
         )
-        found[f"sparse_gap_{name}"] = Metric(*lost, "points, the whole net's lead")
+        found[f"sparse_gap_{name}"] = Metric(*lost, "points below the unpruned net")
     return found
 
 
