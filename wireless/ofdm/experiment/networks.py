@@ -126,17 +126,17 @@ class Networks:
         started, settings, generator = time.process_time(), self.compression[name], self.context.generator()
         task = ParameterTask(self.net(name), self.task_loss(name, generator), generator, self.scaled(settings.fit))
         solver, tuning = self.scaled(settings.solver), self.scaled(settings.tuning)
-        found = packing.compress_to_bytes(
+        packed = packing.compress_to_bytes(
             task, settings.bytes, settings.word, solver, tuning, progress=self.context.progress
         )
-        self.context.artefact(f"{name}.packed", found.packed)
+        self.context.artefact(f"{name}.packed", packed.packed)
         return {
-            "bytes": len(found.packed),
+            "bytes": len(packed.packed),
             "word": settings.word,
-            "sparsity": found.sparsity,
-            "loss": found.loss,
-            "dense_loss": found.dense_loss,
-            "status": found.status,
+            "sparsity": packed.sparsity,
+            "loss": packed.loss,
+            "dense_loss": packed.dense_loss,
+            "status": packed.status,
             "cpu_s": time.process_time() - started,
         }
 
@@ -190,8 +190,8 @@ class Networks:
     @cached_property
     def packed(self) -> NeuralEstimator:
         """The compressed estimator, read back from its bytes."""
-        found: NeuralEstimator = self.compressed("estimator")["estimator, packed"]
-        return found
+        estimator: NeuralEstimator = self.compressed("estimator")["estimator, packed"]
+        return estimator
 
 
 def block(name: str, net: Any) -> Any:
