@@ -337,10 +337,11 @@ def _user_problem(setup: _Setup, menu: Menu, price: NetPrice | Price, budget: fl
 
 def _tuned(task: ParameterTask, blocks: Blocks | None, solution: Solution, setup: _Setup, tuning: Schedule) -> Tensor:
     """The better of the search's point and the same pattern trained further."""
+    task = replace(task, batch_loss=setup.batch_loss(tuning.batch), schedule=tuning)
     if blocks is None:
-        return solution.z
+        tuned = task.fit(solution.z, solution.z, 0.0, solution.free)
+        return min((solution.z, tuned), key=lambda z: setup.judge(task.forward(z), setup.examples)[0])
     dropped = ~(solution.z != 0).any(1, keepdim=True) & blocks.droppable.to(solution.z.device)[:, None]
-    task = replace(task, batch_loss=setup.batch_loss(tuning.batch))
     start = torch.where(blocks.step.to(solution.z.device) > 0, solution.x, solution.z)
     tuned = task.fit_on(lambda x: torch.where(dropped, 0.0, blocks.rounded(x)), start, tuning)
     return min((solution.z, tuned), key=lambda z: setup.judge(task.forward(z), setup.examples)[0])
