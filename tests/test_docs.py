@@ -90,7 +90,7 @@ def check_command(words: list[str]) -> None:
         if isinstance(parameter.type, click.Choice) and parameter.name in values:
             parameter.type.convert(values[parameter.name], parameter, context)
     name = values.get("name", verb)
-    if "name" in values and name not in ("NAME", *EXPERIMENTS):
+    if "name" in values and ":" not in name and name not in ("NAME", *EXPERIMENTS):  # FILE:CLASS is the reader's own
         raise click.UsageError(f"no experiment {name!r}")
     if name in EXPERIMENTS and "assignments" in values:
         check_settings(name, values["assignments"])
