@@ -94,6 +94,15 @@ def test_a_mean_between_entries_is_no_entry():
     assert drift[1.0] == pytest.approx(0.5 * 0.55**2 - 0.5 * 0.45**2)
 
 
+def test_a_mean_close_to_a_level_is_on_it():
+    """Or it would be projected to a value of its own at the level's price, and lose that price once it is trained."""
+    task = quadratic(0, 1)
+    mixture = _Mixture(Search(task, Levels((0.0,)), NonzeroPrice(0.0), math.inf), task.optimum)
+    for weight, mean in ((0.995, 0.0), (0.9, 0.1 * task.optimum.item())):
+        mixture.logits.data = torch.tensor([[weight, 1 - weight]], dtype=torch.float64).log()
+        assert mixture.mean(1.0).item() == pytest.approx(mean, rel=1e-12, abs=0)
+
+
 def test_both_neighbours_of_a_width_receive_gradient():
     """Four channels with a kernel that is flat up to two: what is kept and what is dropped both feel the table."""
     kernel = KernelTable(groups=(0,), widths=((0, 2, 4),), costs=(0.0, 0.0, 4.0))
