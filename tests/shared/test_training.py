@@ -11,7 +11,7 @@ from torch import nn
 
 from shared.training.data import Pairs, Shuffled
 from shared.training.device import choose, device_of
-from shared.training.epochs import NesterovCosine, OneCycle, Trainer
+from shared.training.epochs import NesterovCosine, OneCycle, Trainer, fastest_layout
 from shared.training.loop import Schedule, descend, seeded
 
 
@@ -142,3 +142,21 @@ def test_training_loads_neither_pydantic_nor_a_newer_torch_only():
     """It runs from a checkout where only torch and NumPy are installed."""
     code = "import sys, shared.training.epochs; sys.exit('pydantic' in sys.modules or 'safetensors' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def strided(channels):
+    pointwise = torch.nn.Conv2d(channels, 8, 1, stride=2)
+    return torch.nn.Sequential(pointwise, torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(128, 3))
+
+
+@pytest.mark.parametrize(
+    ("channels", "layout"), [(3, torch.contiguous_format), (7, torch.contiguous_format), (8, torch.channels_last)]
+)
+def test_narrow_strided_pointwise_convolutions_are_not_trained_channels_last(channels, layout):
+    net, x = strided(channels), torch.rand(16, channels, 8, 8).contiguous(memory_format=torch.channels_last)
+    trainer = Trainer(net, NesterovCosine(epochs=1, rate=0.01))
+    layouts = []
+    net[1].register_forward_hook(lambda layer, inputs, output: layouts.append(output.is_contiguous()))
+    trainer.run_epoch([(x, torch.arange(16) % 3)] * 20)
+    assert fastest_layout(net) == layout
+    assert layouts == [layout == torch.contiguous_format] * 20

@@ -75,7 +75,7 @@ def test_nothing_wider_than_8_by_8_bits_is_multiplied(trained):
 def test_both_ways_of_asking_say_the_same(trained):
     images, program = coloured_noise(23, seed=5), trained.program()
     reports = []
-    said = program_logits(program, images, lambda done, total: reports.append((done, total)))
+    said = program_logits(program, images, lambda done, total, _: reports.append((done, total)))
     assert reports == [(0, 230), (100, 230), (200, 230)]
     assert np.array_equal(said, logits(trained, images))
     assert right(said, images).sum() == correct(trained, images)
