@@ -40,6 +40,11 @@ def test_the_page_runs_from_top_to_bottom(tmp_path):
     assert total in printed
 
 
+def test_the_readme_shows_the_same_example():
+    shown = re.search(r"```python\n.*?```\nprints\n```text\n.*?```", PAGE, flags=re.DOTALL)[0]
+    assert shown in (ROOT / "README.md").read_text()
+
+
 def test_the_experiment_runs_from_a_file(tmp_path):
     [code] = [block for block in BLOCKS if "class Budgets(" in block]
     (tmp_path / "budgets.py").write_text(code)
