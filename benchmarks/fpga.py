@@ -3,7 +3,7 @@
 `python -m benchmarks.fpga [--quick] [--seed N] [--json FILE]`
 
 Cells are parts, each with seeds of its own:
-- `rule`: how often the format rule is the best format, on drawn Gaussians of 120 spreads.
+- `rule`: how often the format rule is the best format, on Gaussian samples of 120 spreads.
 - `estimator`: the OFDM estimator, `qwedge run ofdm_fpga`: trained, compressed, on an ECP5-25k, and its bit errors.
 - `radar`: a network of 9,709 weights that tells radar waveforms apart, trained, in fixed point, on an ECP5-85k.
 - `sparse`: that network with fewer weights, on one multiplier per layer, beside its controls
@@ -168,7 +168,7 @@ def radar_net(cell: FPGASettings, context: Context) -> tuple[F8Net, int, tuple[t
 
 def recordings(cell: FPGASettings) -> tuple[torch.Tensor, torch.Tensor]:
     """Those that nets are tried on, and what they are."""
-    return waveforms.draw(max(round(2000 * cell.size), 100), np.random.default_rng((cell.seed, 1)))
+    return waveforms.sample(max(round(2000 * cell.size), 100), np.random.default_rng((cell.seed, 1)))
 
 
 def train_radar(cell: FPGASettings, context: Context) -> int:
@@ -181,7 +181,7 @@ def train_radar(cell: FPGASettings, context: Context) -> int:
     with torch.no_grad():
         right = int((net(x).argmax(1) == y).sum())
     fixed = F8Net(net, shape=(2, waveforms.SAMPLES), input=waveforms.FORMAT)
-    fixed.calibrate(waveforms.draw(512, rng)[0])
+    fixed.calibrate(waveforms.sample(512, rng)[0])
     for epoch in training.train(fixed, examples, max(epochs // 6, 1), 1e-3, rng):
         context.progress(epoch, max(epochs // 6, 1), "training in fixed point")
     context.save_tensors("trained", fixed.state_dict())
@@ -238,13 +238,13 @@ def figures(rows: Sequence[Row]) -> dict[str, Metric]:
     of: dict[str, list[Row]] = {}
     for row in rows:
         of.setdefault(row.settings["part"], []).append(row)
-    found = {"mismatches": _mismatches(rows), "rungs_not_passed": _not_passed(rows)}
-    found["f8net_rule_agreement"] = _rule(of.get("rule", []))
-    found |= _estimator(of.get("estimator", []))
-    found |= _radar(of.get("radar", []))
-    found |= _sparse(of.get("sparse", []))
-    found["estimate_error"] = _estimate_error([*of.get("prices", []), *of.get("estimator", []), *of.get("radar", [])])
-    return found
+    metrics = {"mismatches": _mismatches(rows), "rungs_not_passed": _not_passed(rows)}
+    metrics["f8net_rule_agreement"] = _rule(of.get("rule", []))
+    metrics |= _estimator(of.get("estimator", []))
+    metrics |= _radar(of.get("radar", []))
+    metrics |= _sparse(of.get("sparse", []))
+    metrics["estimate_error"] = _estimate_error([*of.get("prices", []), *of.get("estimator", []), *of.get("radar", [])])
+    return metrics
 
 
 def _mismatches(rows: Sequence[Row]) -> Metric:
@@ -322,13 +322,13 @@ def _sparse(rows: Sequence[Row]) -> dict[str, Metric]:
         return {}
     nets = [row.result["radar_nets"] for row in rows]
     cut = mean_over_seeds([each["whole"]["multipliers"] / each["admm"]["multipliers"] for each in nets])
-    found = {"sparse_multiplier_cut": Metric(*cut, "x multiplier blocks, unpruned / pruned by ADMM")}
+    metrics = {"sparse_multiplier_cut": Metric(*cut, "x multiplier blocks, unpruned / pruned by ADMM")}
     for name in ("admm", "magnitude", "small"):
         lost = mean_over_seeds(
             [100 * (each["whole"]["right"] - each[name]["right"]) / each[name]["of"] for each in nets]
         )
-        found[f"sparse_gap_{name}"] = Metric(*lost, "points below the unpruned net")
-    return found
+        metrics[f"sparse_gap_{name}"] = Metric(*lost, "points below the unpruned net")
+    return metrics
 
 
 def fullest(row: Row) -> float:

@@ -128,7 +128,7 @@ def picture() -> str:
     """Accuracy against two-qubit gates on digits 0-3: one mark for each method, seed and device."""
     stored = json.loads((RESULTS / "compvqc.json").read_text())["rows"]
     rows = [Row(**{k: v for k, v in row.items() if k != "command"}) for row in stored]
-    drawn = plot(
+    picture = plot(
         lambda axes: _draw(
             axes, [row for row in rows if (row.settings["task"], row.settings["circuit"]) == ("digits4", "seismic")]
         ),
@@ -137,7 +137,7 @@ def picture() -> str:
         size=(7.2, 3.6),
     )
     paint = {**COLORS, "ink": "#333", "rule": "#ddd", "paper": "#fff"}
-    svg = re.sub(r"var\(--(\w+)\)", lambda match: paint[match[1]], drawn.svg)
+    svg = re.sub(r"var\(--(\w+)\)", lambda match: paint[match[1]], picture.svg)
     return svg.replace("<svg ", '<svg font-family="sans-serif" style="background:#fff" ', 1)
 
 

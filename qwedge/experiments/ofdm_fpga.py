@@ -138,7 +138,7 @@ class _Cell:
         price = adders(lambda z: tables(gate, z), fraction=5)
         whole = price.measure(task.x)
         solver = replace(SOLVER, steps=max(round(SOLVER.steps * self.settings.training), 1))
-        found = solver.solve(
+        solution = solver.solve(
             task,
             on=Sparsity(),
             price=price,
@@ -146,22 +146,22 @@ class _Cell:
             x=task.x,
             progress=self.context.progress,
         )
-        left = with_weights(gate, found.x)
-        keep = [weight != 0 for weight in with_weights(gate, found.z).parameters() if weight.ndim > 1]
+        left = with_weights(gate, solution.x)
+        keep = [weight != 0 for weight in with_weights(gate, solution.z).parameters() if weight.ndim > 1]
         net = train_fixed(left, generator, keep=keep, schedule=self.scaled(TUNING), progress=self.context.progress)
         return {
             "program": to_json(net.program()),
             "weights": int(sum(mask.sum() for mask in keep)),
             "of": int(sum(mask.numel() for mask in keep)),
-            "tables": found.measured,
+            "tables": solution.measured,
             "tables_of_all": whole,
-            "status": found.status,
+            "status": solution.status,
         }
 
     def count(self, estimators: Mapping[str, Any], ebn0_db: float) -> JSON:
         receivers = {name: Receiver(estimator) for name, estimator in estimators.items()}
-        found = errors(Link(ExponentialFading()), receivers, ebn0_db, self.settings.packets, self.context.rng)
-        return {"ebn0_db": ebn0_db, **found}
+        counts = errors(Link(ExponentialFading()), receivers, ebn0_db, self.settings.packets, self.context.rng)
+        return {"ebn0_db": ebn0_db, **counts}
 
     def size(self, program: Program, style: Any) -> JSON:
         """What yosys and nextpnr make of a program on the largest ECP5."""

@@ -80,7 +80,7 @@ class Comparison:
 
     def pruned(self, net: nn.Module, solver: ADMM) -> nn.Module:
         """`net` without, in one convolution after the other, weights that take longer than `INTERVAL`."""
-        x, y = waveforms.draw(self.examples, self.context.rng)
+        x, y = waveforms.sample(self.examples, self.context.rng)
         generator = self.context.generator()
 
         def loss(forward: Callable[..., Tensor], generator: torch.Generator) -> Tensor:
@@ -107,7 +107,7 @@ class Comparison:
         fixed = F8Net(
             self.trained(net(), max(self.epochs // 3, 1), FURTHER), shape=(2, waveforms.SAMPLES), input=waveforms.FORMAT
         )
-        fixed.calibrate(waveforms.draw(512, self.context.rng)[0])
+        fixed.calibrate(waveforms.sample(512, self.context.rng)[0])
         self.trained(fixed, max(self.epochs // 6, 1), IN_FIXED_POINT)
         return described(fixed.eval().program(), *self.tried)
 

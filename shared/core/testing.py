@@ -335,16 +335,16 @@ def _squares(v: Tensor, z: Tensor) -> float:
     return float(0.5 * (z.double() - v.double()).square().sum())
 
 
-def _build(node: ast.expr, known: type) -> object:
+def _build(node: ast.expr, kind: type) -> object:
     """Evaluates a repr made of literals, tuples and calls of menus, without `eval`."""
     if isinstance(node, ast.Call):
         assert isinstance(node.func, ast.Name), f"repr must call a class by its name, got {ast.unparse(node.func)}"
-        nouns = {cls.__name__: cls for cls in (*_subclasses(Menu), known)}
-        assert node.func.id in nouns, f"repr calls {node.func.id}, which is neither a menu nor {known.__name__}"
-        keywords = {str(word.arg): _build(word.value, known) for word in node.keywords}
-        return nouns[node.func.id](*(_build(arg, known) for arg in node.args), **keywords)
+        nouns = {cls.__name__: cls for cls in (*_subclasses(Menu), kind)}
+        assert node.func.id in nouns, f"repr calls {node.func.id}, which is neither a menu nor {kind.__name__}"
+        keywords = {str(word.arg): _build(word.value, kind) for word in node.keywords}
+        return nouns[node.func.id](*(_build(arg, kind) for arg in node.args), **keywords)
     if isinstance(node, ast.Tuple | ast.List):
-        items = [_build(item, known) for item in node.elts]
+        items = [_build(item, kind) for item in node.elts]
         return tuple(items) if isinstance(node, ast.Tuple) else items
     try:
         return ast.literal_eval(node)

@@ -62,8 +62,8 @@ class ChannelSparsity:
 
     >>> from shared import MACs, compress
     >>> net, x = nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 1)), torch.randn(50, 4)
-    >>> found = compress(net, (x, x[:, :1]), on=ChannelSparsity(), price=MACs((4,)), budget=0.5)
-    >>> found.module[0]
+    >>> compressed = compress(net, (x, x[:, :1]), on=ChannelSparsity(), price=MACs((4,)), budget=0.5)
+    >>> compressed.module[0]
     Linear(in_features=4, out_features=4, bias=True)
     """
 
@@ -193,8 +193,8 @@ def _blocks(
 
 def places(net: nn.Module) -> dict[str, Tensor]:
     """For each parameter, by name, the places of its numbers among all numbers of the net's parameters."""
-    found, start = {}, 0
+    numbers, start = {}, 0
     for name, p in net.named_parameters():
-        found[name] = torch.arange(start, start + p.numel()).reshape(p.shape)
+        numbers[name] = torch.arange(start, start + p.numel()).reshape(p.shape)
         start += p.numel()
-    return found
+    return numbers

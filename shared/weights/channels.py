@@ -77,8 +77,8 @@ class _Coupling:
         self.paths: set[str] = set()
 
     def groups(self) -> Iterator[ChannelGroup]:
-        seen = {self.root(group): None for value in self.values.values() for group, _ in value.parts}
-        return (group for group in seen if group.is_movable and group.writers)
+        groups = {self.root(group): None for value in self.values.values() for group, _ in value.parts}
+        return (group for group in groups if group.is_movable and group.writers)
 
     def root(self, group: ChannelGroup) -> ChannelGroup:
         while group in self.united:

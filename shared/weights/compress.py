@@ -94,8 +94,8 @@ def compress(
     >>> generator = torch.Generator().manual_seed(0)
     >>> x = torch.randn(200, 8, generator=generator)
     >>> net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
-    >>> found = compress(net, (x, (x[:, 0] > 0).long()), on=BlockSparsity(4), price=MACs((8,)), budget=0.25)
-    >>> found.report.dense, found.report.measured
+    >>> compressed = compress(net, (x, (x[:, 0] > 0).long()), on=BlockSparsity(4), price=MACs((8,)), budget=0.25)
+    >>> compressed.report.dense, compressed.report.measured
     (160.0, 40.0)
     """
     setup = _Setup.of(net, data, loss, device, skip)

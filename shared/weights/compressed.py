@@ -21,11 +21,11 @@ class Compressed:
     >>> import tempfile
     >>> from shared import BlockSparsity, MACs, compress
     >>> net, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)), torch.randn(50, 4)
-    >>> found = compress(net, (x, x[:, :1]), on=BlockSparsity(4), price=MACs((4,)), budget=0.5)
+    >>> compressed = compress(net, (x, x[:, :1]), on=BlockSparsity(4), price=MACs((4,)), budget=0.5)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     found.save(Path(folder) / "net.safetensors")
+    ...     compressed.save(Path(folder) / "net.safetensors")
     ...     loaded = Compressed.load(Path(folder) / "net.safetensors")
-    >>> bool((loaded(x) == found.module(x)).all())
+    >>> bool((loaded(x) == compressed.module(x)).all())
     True
     """
 

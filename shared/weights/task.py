@@ -40,8 +40,8 @@ class ParameterTask:
     ...     Schedule(steps=200, rate=0.05),
     ...     select={"weight"},
     ... )
-    >>> found = ADMM().solve(task, on=task.menu(Sparsity()), price=task.price(NonzeroPrice()), budget=2, x=task.x)
-    >>> int((task.apply(found.z).weight != 0).sum())
+    >>> solution = ADMM().solve(task, on=task.menu(Sparsity()), price=task.price(NonzeroPrice()), budget=2, x=task.x)
+    >>> int((task.apply(solution.z).weight != 0).sum())
     2
     """
 

@@ -15,7 +15,7 @@ CHANNELS: Final = (12, 24, 32, 40)
 def network(channels: Sequence[int] = CHANNELS) -> nn.Sequential:
     """Four convolutions of so many outputs, and a linear layer.
 
-    Unless told otherwise, 9,709 weights and biases, and the work of the layers is alike, so that folding balances.
+    With the default channels, 9,709 weights and biases, and the work of the layers is alike, so that folding balances.
     """
     first, second, third, last = channels
     return nn.Sequential(
@@ -36,5 +36,5 @@ def fresh(rng: np.random.Generator, channels: Sequence[int] = CHANNELS) -> nn.Se
         return network(channels)
 
 
-def _block(taken: int, given: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
-    return nn.Conv1d(taken, given, kernel, stride, kernel // 2, bias=False), nn.BatchNorm1d(given), nn.ReLU()
+def _block(inputs: int, outputs: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
+    return nn.Conv1d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm1d(outputs), nn.ReLU()

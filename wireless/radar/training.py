@@ -9,7 +9,7 @@ from torch import nn
 
 from shared.training.data import Pairs, Shuffled
 from shared.training.epochs import OneCycle, Trainer
-from wireless.radar.waveforms import draw
+from wireless.radar.waveforms import sample
 
 BATCH: Final = 128
 
@@ -22,7 +22,7 @@ def train(
     On `device` as `shared.training.device.choose` reads it; at the end the net is back on the CPU. Raises `ValueError`
     where training diverges.
     """
-    pairs = Pairs(*draw(examples, rng))
+    pairs = Pairs(*sample(examples, rng))
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     trainer = Trainer(net, OneCycle(epochs, rate, BATCH), device=device)
     batches = Shuffled(pairs.to(trainer.device), BATCH, generator)

@@ -2,7 +2,7 @@
 
 The waveforms follow Pace, *Detecting and Classifying Low Probability of Intercept Radar* (2nd ed., chapters 4 to 6):
 an unmodulated pulse, a linear chirp, a 13-chip Barker code, a Frank code of order 4 to 8, and Costas hops of 5 to 7
-frequencies. Carrier, phase, start, length, code rate and signal-to-noise ratio are drawn anew for every example.
+frequencies. Carrier, phase, start, length, code rate and signal-to-noise ratio are sampled anew for every example.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ WAVEFORMS: Final[dict[str, Callable[[Phases, np.random.Generator], Phases]]] = {
 }
 
 
-def draw(count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def sample(count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """IQ samples float32 `(count, 2, 1024)` in `FORMAT`, and labels `(count,)`.
 
     The mean power of a recording is 0.25 at most: what a gain control in front of a converter of 8 bits leaves.

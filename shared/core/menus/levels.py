@@ -65,9 +65,9 @@ class Levels(Menu):
         rows = (self.levels,) if one_for_all else tuple(self.levels)
         keep = (self.keep,) if isinstance(self.keep, bool) else tuple(self.keep)
         count = max(len(rows), len(keep))
-        for name, given in (("levels", rows), ("keep", keep)):
-            if len(given) not in (1, count):
-                raise ValueError(f"Levels has {name} for {len(given)} blocks, but {count} blocks otherwise")
+        for name, entries in (("levels", rows), ("keep", keep)):
+            if len(entries) not in (1, count):
+                raise ValueError(f"Levels has {name} for {len(entries)} blocks, but {count} blocks otherwise")
         return rows * (count // len(rows)), keep * (count // len(keep))
 
     @cached_property
