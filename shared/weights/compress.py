@@ -100,6 +100,8 @@ def compress(
     """
     setup = _Setup.of(net, data, loss, device, skip)
     problem = _problem(setup, on, price, budget, grouping)
+    if fold_norms and problem.word is not None:
+        raise ValueError("fold_norms moves weights off the grid of FixedPointWeights: fold before compress")
     generator = torch.Generator().manual_seed(seed)
     task = ParameterTask(problem.net, setup.batch_loss(schedule.batch), generator, schedule, grouping=problem.layout)
     solver = solver or (SEARCH if problem.blocks is not None else replace(SEARCH, fine_tune=3))
@@ -366,8 +368,6 @@ def _finished(
         _require_same(full, module, setup.example())
     notes = [*setup.notes, *problem.notes]
     if fold_norms:
-        if problem.word is not None:
-            raise ValueError("fold_norms moves weights off the grid of FixedPointWeights: fold before compress")
         module, count = folded(module, setup.example())
         notes.append(f"{count} batch norms folded into the layer before them, whose weights are rescaled")
     examples: Examples = setup.examples if validation is None else Pairs(*validation)
