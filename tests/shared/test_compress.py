@@ -284,10 +284,13 @@ def test_channels_within_their_estimate_are_nearly_within_the_budget(net):
         ({"on": FixedPointWeights(4), "fold_norms": True, "budget": 1.0}, "^fold_norms moves weights off the grid"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(sequence, wrong, message):
+def test_what_cannot_be_done_is_said_in_one_line_before_anything_is_trained(sequence, wrong, message):
+    def progress(done, total, note):
+        pytest.fail("training began")
+
     asked = {"net": sequence, "data": images(), "on": BlockSparsity(), "price": MACs((1, 8, 8)), "budget": 0.5} | wrong
     with pytest.raises(ValueError, match=message):
-        compress(asked.pop("net"), asked.pop("data"), solver=FAST, **asked, **SHORT)
+        compress(asked.pop("net"), asked.pop("data"), solver=FAST, progress=progress, **asked, **SHORT)
 
 
 def test_descriptions_check_their_sizes():
