@@ -91,6 +91,7 @@ def compress(
     Raises `ValueError` for a net or data that cannot be compressed, and for a budget below the cheapest net, with its
     price.
 
+    >>> from shared import BlockSparsity, MACs
     >>> generator = torch.Generator().manual_seed(0)
     >>> x = torch.randn(200, 8, generator=generator)
     >>> net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))

@@ -19,6 +19,8 @@ class Compressed:
     """What `compress` returns.
 
     >>> import tempfile
+    >>> import torch
+    >>> from torch import nn
     >>> from shared import BlockSparsity, MACs, compress
     >>> net, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)), torch.randn(50, 4)
     >>> compressed = compress(net, (x, x[:, :1]), on=BlockSparsity(4), price=MACs((4,)), budget=0.5)

@@ -2,8 +2,9 @@
 
 import os
 import signal
-import subprocess
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from lab_toys import Coin, CoinSettings
@@ -15,19 +16,26 @@ def what_matters(rows):
     return [(row.id, row.settings, row.result, row.artefacts, row.command) for row in rows]
 
 
+def status(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the name: state, parent, ..."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def children(pid: int) -> set[int]:
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    lines = [line for line in listed.stdout.splitlines() if "spawn_main" in line]
-    return {int(line.split()[0]) for line in lines}
+    """The worker processes of a process."""
+    workers = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # one that ended meanwhile
+            if status(int(folder.name))[1] == str(pid) and b"spawn_main" in (folder / "cmdline").read_bytes():
+                workers.add(int(folder.name))
+    return workers
 
 
 def alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return status(pid)[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] != "Z"
 
 
 def wait_until(true, process=None):
