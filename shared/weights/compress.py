@@ -77,7 +77,8 @@ def compress(
 
     - `data`: inputs `(n, *shape)` and targets `(n, ...)`, or an object with the methods of `Examples`.
     - `on`: `BlockSparsity`, `ChannelSparsity`, `FixedPointWeights`, or a tuple of one of the first two and the last; or
-      a `Menu` of your own over the weights of convolutions and linear layers, cut into blocks by `grouping`.
+      a `Menu` of your own over the weights of convolutions and linear layers, cut into blocks by `grouping`, a
+      function from a weight's shape to its `Grouping`.
     - `price`: `MACs(example)`, `Bytes()`, or a `Price` of your own over the compressed blocks `(blocks, size)`.
     - `budget`: up to 1, the share of the dense net's price that may be kept; above, in the price's unit.
     - `loss`: of outputs and targets; by default cross entropy for integer targets and the mean square for others.
@@ -327,7 +328,11 @@ def _bound(
 def _user_problem(setup: _Setup, menu: Menu, price: NetPrice | Price, budget: float, grouping: GroupingOf) -> _Problem:
     net = setup.original
     names = {f"{path}.weight" for path in setup.layers}
-    task = ParameterTask(net, setup.batch_loss(1), torch.Generator(), select=names, grouping=grouping)
+
+    def cut(shape: tuple[int, ...]) -> Grouping:
+        return grouping(shape) if len(shape) > 1 else Grouping.element(shape)
+
+    task = ParameterTask(net, setup.batch_loss(1), torch.Generator(), select=names, grouping=cut)
     if _is_net_price(price):
         costs = task.layout.point(price.number_costs(net, setup.layers, None).cpu())  # type: ignore[union-attr]
         bound: Price = NumbersPrice(costs, price.unit)

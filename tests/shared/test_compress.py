@@ -201,6 +201,19 @@ def test_a_menu_and_a_price_of_ones_own(sequence):
     assert "Linear '7' is left dense, as asked" in found.report.notes
 
 
+def test_a_grouping_of_ones_own_cuts_weights_alone(sequence):
+    shapes = []
+
+    def outputs(shape):
+        shapes.append(shape)
+        return Grouping(shape, (1, *shape[1:]))
+
+    asked = {"on": Sparsity(), "price": NonzeroPrice(), "grouping": outputs, "solver": FAST, **SHORT}
+    compressed = compress(sequence, images(), budget=0.5, **asked)
+    assert sorted(set(shapes)) == [(3, 160), (8, 1, 3, 3), (10, 8, 3, 3)]
+    assert compressed.report.measured <= compressed.report.budget
+
+
 def test_channels_in_another_order_are_the_same_function(net):
     x = images()[0][:50]
     groups = channel_groups(net, x)
