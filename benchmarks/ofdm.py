@@ -149,7 +149,7 @@ def _value(it: Interval) -> float:
 def _recorded(rows: Sequence[Row], reference: str, goal: str) -> Metric:
     """Mean over SNRs of 1 - PER / PER(reference) where the reference lost frames; draws of noise are bootstrapped."""
     if not all(row.result["recordings"] for row in rows):
-        return Metric(None, unit="skipped: QWEDGE_DATA names no folder with recordings", goal=goal)
+        return Metric(None, unit="skipped: these rows have no recordings (a quick run, or no QWEDGE_DATA)", goal=goal)
     points = [
         {"bits": sum(len(p["lost"]["ours"]) for p in same), "bit_errors": _joined([p["lost"] for p in same])}
         for same in zip(*(row.result["recordings"] for row in rows), strict=True)
