@@ -34,6 +34,9 @@ from shared.lab import (
 from shared.lab.running.benchmark import Metric, main
 
 WORKERS = 2
+SEEDS = 3
+"""Of three rounds each: cores of one machine may differ in speed, and one process alone runs on either."""
+
 ENGINES: Mapping[str, Engine] = {"local": Local(), "workers": Processes(WORKERS)}
 
 
@@ -116,7 +119,9 @@ def ratios(row: Row) -> list[float]:
 
 
 def cells(quick: bool, seed: int) -> list[EnginesSettings]:
-    return [EnginesSettings(seed=seed, sorts=60, rounds=1)] if quick else [EnginesSettings(seed=seed)]
+    if quick:
+        return [EnginesSettings(seed=seed, sorts=60, rounds=1)]
+    return [EnginesSettings(seed=each) for each in range(seed, seed + SEEDS)]
 
 
 def figures(rows: Sequence[Row]) -> dict[str, Metric]:
