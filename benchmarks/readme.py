@@ -137,7 +137,7 @@ def picture() -> str:
         size=(7.2, 3.6),
     )
     paint = {**COLORS, "ink": "#333", "rule": "#ddd", "paper": "#fff"}
-    svg = re.sub(r"var\(--(\w+)\)", lambda match: paint[match[1]], picture.svg)
+    svg = re.sub(r"var\(--(\w+)\)", lambda match: paint[match[1]], picture.panels[0])
     return svg.replace("<svg ", '<svg font-family="sans-serif" style="background:#fff" ', 1)
 
 
@@ -154,7 +154,6 @@ def _draw(axes: Any, rows: list[Row]) -> None:
         sizes = [scores(row, name)["twoq"] for row in have]
         axes.plot(sizes, [accuracy(row, name) for row in have], "o", color=COLORS[color], label=label, alpha=0.8)
     axes.set(xscale="log", xlabel="two-qubit gates after compilation", ylabel="test accuracy, digits 0-3")
-    axes.legend(fontsize=8)
 
 
 if __name__ == "__main__":

@@ -141,9 +141,8 @@ def _cycles(row: Row) -> Block:
         axes.invert_yaxis()
         axes.set(xlabel="clocks per sample")
 
-    height = 1.2 + 0.3 * len(parts)
     caption = "The line is the initiation interval: a layer whose bar reaches it limits the rate."
-    return plot(paint, row, title="Where the clocks go", caption=caption, size=(9.2, height))
+    return plot(paint, row, title="Where the clocks go", caption=caption, size=(6, 1.2 + 0.3 * len(parts)))
 
 
 def _stages(row: Row) -> Text:

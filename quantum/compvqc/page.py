@@ -160,7 +160,6 @@ def _plot(front: Any, counts: Any, rows: list[Row]) -> None:
         sizes = [scores(row, name)["twoq"] for row in have]
         front.plot(sizes, [accuracy(row, name) for row in have], "x", color=COLORS[color], label=METHODS[name])
     front.set(xscale="symlog", xlabel="two-qubit gates", ylabel="test accuracy")
-    front.legend(fontsize=7)
     shown = [name for name in METHODS if any("scores" in row.result[name] for row in rows)]
     for offset, key, color in ((-0.2, "twoq", "blue"), (0.2, "depth", "sky")):
         values = [[scores(row, name)[key] for row in rows if "scores" in row.result[name]] for name in shown]
@@ -169,4 +168,3 @@ def _plot(front: Any, counts: Any, rows: list[Row]) -> None:
     counts.set_yticks(range(len(shown)), shown)
     counts.invert_yaxis()
     counts.set(xlabel="two-qubit gates, depth")
-    counts.legend(fontsize=7)

@@ -7,7 +7,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from quantum.noise.drift import THRESHOLDS, summary
-from shared.lab import COLORS, KeyFigures, Number, Page, Row, Table, Text, cite, mean, plot, wilson, write_atomic
+from shared.lab import (
+    COLORS,
+    KeyFigures,
+    Number,
+    Page,
+    Row,
+    Table,
+    Text,
+    cite,
+    legend_below,
+    mean,
+    plot,
+    wilson,
+    write_atomic,
+)
 
 TOP = 8
 """Number of gates with the largest error that are listed for each circuit."""
@@ -64,6 +78,7 @@ def save_figures(rows: Sequence[Row], folder: Path) -> list[Path]:
     for figure in figures(_reports(rows)):
         canvas = Canvas(figsize=(9.2, 3.8), layout="constrained", dpi=150)
         figure.paint(*canvas.subplots(1, figure.panels, squeeze=False)[0])
+        legend_below(canvas)
         for kind in ("svg", "png"):
             data = io.BytesIO()
             canvas.savefig(data, format=kind)
@@ -368,7 +383,6 @@ def _paint_curves(rows: Sequence[Row], scores: Any, shifts: Any, shots: Any) -> 
     scores.set(xlabel="noise scale", ylabel=_unit(rows))
     shifts.set(xlabel="noise scale", ylabel="mean |change of <Z>|")
     shots.set(xlabel="shots", ylabel=_unit(rows))
-    scores.legend()
 
 
 def _paint_attribution(rows: Sequence[Row], kinds: Any, qubits: Any) -> None:
@@ -385,5 +399,4 @@ def _paint_attribution(rows: Sequence[Row], kinds: Any, qubits: Any) -> None:
             axes.barh(places, bars, 0.8 / len(attributed), color=_color(index), label=_name(row))
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
-        axes.set(xlabel=f"{RECOVERED}, mean |change of <Z>|", ylabel="qubit" if key == "qubits" else "")
-    kinds.legend()
+        axes.set(xlabel="mean |change of <Z>| recovered", ylabel="qubit" if key == "qubits" else "")

@@ -15,7 +15,7 @@ from shared.lab.pages.page import (
     downloads,
     equal_settings,
 )
-from shared.lab.pages.plot import COLORS, plot
+from shared.lab.pages.plot import COLORS, legend_below, plot
 from shared.lab.pages.terminal import print_page, print_table
 from shared.lab.records.cache import cache_folder
 from shared.lab.records.identity import JSON, canonical, fingerprint, hash_bytes, hash_file, to_json_data
@@ -78,6 +78,7 @@ __all__ = [
     "fingerprint",
     "hash_bytes",
     "hash_file",
+    "legend_below",
     "load_experiment",
     "mean",
     "mean_over_seeds",

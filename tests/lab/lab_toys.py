@@ -80,12 +80,12 @@ class Coin(Experiment[CoinSettings]):
                     row.result["heads"], marker="o", color=list(COLORS.values())[index % 5], label=f"seed {row.seed}"
                 )
             axes.set(xlabel="step", ylabel="heads")
-            axes.legend()
 
         total = cite(heads, *rows)
         return Page(
             title="A coin, thrown",
             summary="How often a coin shows heads, by seed.",
+            verdict=Text("Heads came up ", total, " times: see whether that is half."),
             blocks=(
                 KeyFigures((("heads in all", total), ("seeds", cite(len(rows), *rows)))),
                 Table(

@@ -9,6 +9,7 @@ import pytest
 from lab_toys import Coin, CoinSettings
 
 from shared.lab import Download, Page, Row, Store, Table, Text, cite, plot, render, run
+from shared.lab.pages.plot import draw
 
 
 class Reader(HTMLParser):
@@ -74,7 +75,7 @@ def test_every_link_leads_to_one_place(made):
 def test_each_number_links_to_its_row_and_names_its_command(made):
     _, rows, _, page = made
     links = [attrs for tag, attrs in page.tags if tag == "a" and attrs.get("class") == "n"]
-    assert len(links) == 2 + 3 * 3 + 1
+    assert len(links) == 1 + 2 + 3 * 3 + 1
     commands = {f"#row-{row.id[:12]}": row.command for row in rows}
     for link in links:
         assert link["title"] == commands.get(link["href"], "derived from 3 rows")
@@ -101,6 +102,50 @@ def test_drawings_take_the_pages_colours(made):
     assert ">heads<" in svg
 
 
+def test_every_drawing_says_what_it_shows(made):
+    _, rows, text, _ = made
+    assert "<svg" in text
+    assert len(re.findall(r'<svg[^>]*role="img"[^>]*>\s*<title>Heads by step</title>', text)) == text.count("<svg")
+    [svg] = plot(lambda axes: axes.plot([1, 2]), *rows, title='<b>"1 & 2"').panels
+    assert "<title>&lt;b&gt;" in svg
+
+
+def test_the_verdict_is_the_first_sentence(made):
+    *_, text, _ = made
+    body = text[text.index("<h1>") :]
+    assert body.index("Heads came up") < body.index("How often a coin shows heads") < body.index("<dl")
+
+
+def test_a_legend_covers_no_axes():
+    def paint(left, right):
+        for name in ("a line with a long name", "another", "a third of them", "the last line of this panel"):
+            left.plot([1, 2], label=name)
+        right.plot([1, 2])
+
+    with_legend, without = draw(paint, 2, (4.6, 3.2))
+    for drawing in (with_legend, without):
+        drawing.draw_without_rendering()
+    [legend] = with_legend.legends
+    [axes] = with_legend.axes
+    assert not legend.get_window_extent().overlaps(axes.get_tightbbox())
+    assert legend.get_window_extent().x0 >= 0
+    assert legend.get_window_extent().x1 <= with_legend.bbox.x1
+    assert axes.bbox.height == pytest.approx(without.axes[0].bbox.height, rel=0.1)
+    assert without.legends == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind"), [(2, ""), (5, "middling"), (14, "wide")], ids=["narrow", "middling", "wide"]
+)
+def test_a_table_too_wide_for_a_screen_names_the_column_beside_each_entry(made, columns, kind):
+    store, rows, *_ = made
+    table = Table("T", [f"column {k}" for k in range(columns)], [[cite(12345.0)] * columns])
+    tags = Reader(render(Page("t", "s", [table]), rows, store)).tags
+    [box] = [attrs for _, attrs in tags if attrs.get("class", "").split()[:1] == ["table"]]
+    assert box["class"].split()[1:] == ([kind] if kind else [])
+    assert [attrs["data-column"] for tag, attrs in tags if tag == "td"] == list(table.columns)
+
+
 def test_the_same_rows_make_the_same_page(made):
     store, rows, text, _ = made
     assert render(Coin().page(rows), rows, store) == text
@@ -120,7 +165,7 @@ def test_a_drawing_may_have_panels(made):
         left.plot([1, 2])
         right.plot([2, 1])
 
-    assert plot(paint, *rows, title="both", panels=2).svg.count('id="axes_') == 2
+    assert [svg.count('id="axes_') for svg in plot(paint, *rows, title="both", panels=2).panels] == [1, 1]
 
 
 def test_a_number_cannot_cite_a_row_that_is_not_shown(made):

@@ -54,7 +54,7 @@ def test_one_circuit_gives_tables_page_rows_and_plots(noise, tmp_path):
     assert row.result["report"]["total"] == 180
     page = (tmp_path / "report" / "index.html").read_text()
     assert "<h1>Noise robustness</h1>" in page
-    assert page.count("<svg") == 2
+    assert page.count("<figure>") == 2
     assert not re.search(r'(src|href)="https?:', page)
 
 

@@ -27,6 +27,7 @@ def render(page: Page, rows: Sequence[Row], store: Store) -> str:
     environment.filters |= {
         "numeric": _numeric,
         "inline": _inline,
+        "width": _width,
         "data_uri": lambda download: _data_uri(store.get(download.row.artefacts[download.name])),
         "size": lambda download: _size(len(store.get(download.row.artefacts[download.name]))),
         "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
@@ -68,9 +69,32 @@ def _numeric(table: Table) -> list[bool]:
     return [any(isinstance(line[index], Number) for line in table.lines) for index in range(len(table.columns))]
 
 
-def _inline(figure: Figure, index: int) -> str:
+def _width(table: Table) -> str:
+    """The class of a table by its width in characters: one that a screen is too narrow for is shown line by line.
+
+    Words of a cell may be set on several lines, down to a column of `COLUMN` characters; a number stays on one line.
+    """
+    cells = [table.columns, *table.lines]
+    columns = [max(_characters(line[index]) for line in cells) for index in range(len(table.columns))]
+    return next((name for name, least in WIDTHS.items() if sum(columns) + 3 * len(columns) > least), "")
+
+
+COLUMN = 18
+"""Characters of a line in a column of words."""
+
+WIDTHS = {"wide": 90, "middling": 42}
+"""The widest class first, each with the number of characters that its tables exceed."""
+
+
+def _characters(entry: str | Number) -> int:
+    if isinstance(entry, Number) and not isinstance(entry.value, str):
+        return len(f"{entry} {entry.interval}")
+    return max([min(len(str(entry)), COLUMN), *map(len, str(entry).split())])
+
+
+def _inline(svg: str, index: str) -> str:
     """The drawing with ids of its own, so that two drawings in one page do not share clip paths or markers."""
-    svg = re.sub(r'\bid="', f'id="f{index}-', figure.svg)
+    svg = re.sub(r'\bid="', f'id="f{index}-', svg)
     return re.sub(r'(url\(#|href="#)', rf"\g<1>f{index}-", svg)
 
 

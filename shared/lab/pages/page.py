@@ -96,10 +96,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing as SVG text, usually from `plot`; `rows` are the ids of the rows it shows."""
+    """A drawing as the SVG text of each of its panels, usually from `plot`; `rows` are the ids of the rows it shows."""
 
     title: str
-    svg: str
+    panels: Sequence[str]
     rows: tuple[str, ...] = ()
     caption: str = ""
 
@@ -142,8 +142,13 @@ Block: TypeAlias = Text | KeyFigures | Table | Figure | Download
 
 @dataclass(frozen=True)
 class Page:
-    """A title, one sentence on what was run, and the blocks in reading order."""
+    """A title, one sentence on what was run, the blocks in reading order, and what to conclude from them.
+
+    The verdict is shown first. It is computed from the rows (see `verdict`), so that it says who is ahead, also where
+    that is not us.
+    """
 
     title: str
     summary: str
     blocks: Sequence[Block]
+    verdict: Text | None = None

@@ -89,10 +89,11 @@ def _curves(rows: Sequence[Row]) -> Block:
             bits.errorbar(decibels, middle, error, color=COLORS[color], label=NAMES[name], capsize=2)
             lost = [wilson(point["packet_errors"][name], point["packets"]) for point in points]
             error = [[it.value - it.low for it in lost], [it.high - it.value for it in lost]]
-            packets.errorbar(decibels, [it.value for it in lost], error, color=COLORS[color], capsize=2)
+            packets.errorbar(
+                decibels, [it.value for it in lost], error, color=COLORS[color], label=NAMES[name], capsize=2
+            )
         for axes, label in ((bits, "bit error rate"), (packets, "packet error rate")):
             axes.set(yscale="log", xlabel="Eb/N0 in dB", ylabel=label)
-        bits.legend(fontsize=6)
 
     caption = (
         "Exponential fading with an rms delay of 10 to 150 ns, as in training. Error bars: bootstrap over groups of 20 "
