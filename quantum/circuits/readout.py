@@ -49,7 +49,8 @@ def per_class(wires: int, classes: int, scale: float = 1.0) -> Readout:
     """
     if not 2 <= classes <= wires:
         raise ValueError(
-            f"{classes} classes on {wires} wires: each class needs a wire; use more wires, or 2 to {wires} classes"
+            f"{classes} classes on {wires} wires: each class needs a wire; use more wires, 2 to {wires} classes, or a "
+            f"readout of your own, such as readout=Z0 or bit strings"
         )
     if classes == 2:
         half = wires // 2

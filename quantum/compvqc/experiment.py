@@ -12,10 +12,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from quantum import notes_kept
 from quantum.circuits.ansatz import ANSAETZE, ansatz
 from quantum.circuits.circuit import Circuit
 from quantum.circuits.encode import angle
 from quantum.circuits.lossless import lossless
+from quantum.circuits.readout_text import class_readout, in_words
 from quantum.compilation.compile import Compiled, compile_circuit, deploy
 from quantum.compilation.controls import CONTROLS, SEEDS, exact_floor
 from quantum.compvqc.baselines import magnitude_prune, random_starts, train_small
@@ -28,8 +30,8 @@ from quantum.compvqc.search import CompVQC as Compressor
 from quantum.devices.target import Device, device
 from quantum.interop import openqasm, qpy, read
 from quantum.interop.qiskit import to_qiskit
-from quantum.tasks.classification import Classification, classification
-from quantum.tasks.data import PARTS, SETS, Data, load
+from quantum.tasks.classification import LOGIT_SCALE, Classification, classification
+from quantum.tasks.data import PARTS, SETS, Data, load, resolved
 from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file, one_thread
 
 SMALL_LAYERS = range(1, 7)
@@ -51,6 +53,14 @@ class CompVQCSettings(Seeded):
     wires: int = Field(default=4, ge=2, le=12, description="qubits of a named circuit")
     layers: int | None = Field(default=None, gt=0, description="layers of a named circuit; none: its standard number")
     encoding: str = Field(default="angle", description="angle, amplitude, or own: the circuit file reads x[k] itself")
+    columns: str = Field(
+        default="auto",
+        description="columns of the data: as-is, range (scaled to [0, pi]), or auto: as-is for a file and encoding own",
+    )
+    readout: str = Field(
+        default="auto",
+        description="class scores: Z0 (its sign), parity, Z0,Z1,Z2, bit strings 00+11,01+10; auto: wires in turn",
+    )
     budget: str = Field(default="drop<=0.01", description="drop<=0.01, twoq<=20, depth<=60, or several with commas")
     starts: int = Field(default=4, gt=0, description="trained starts, each of which is compressed")
 
@@ -59,7 +69,7 @@ class CompVQC(Experiment[CompVQCSettings]):
     """One cell is one seed."""
 
     name = "compvqc"
-    version = 2
+    version = 3
     summary = "Compress a variational quantum classifier for a real device, and compare it with every control."
     settings = CompVQCSettings
 
@@ -88,21 +98,26 @@ class _Model:
     task: Classification
     encoder: Circuit | None
     stored_weights: Tensor | None
+    notes: tuple[str, ...]
 
     @staticmethod
     def of(cell: CompVQCSettings) -> "_Model":
         parse(cell.budget)
-        data, target = load(cell.task, cell.seed), device(cell.target)
-        circuit, stored_weights = _circuit(cell)
+        with notes_kept() as notes:
+            data = load(cell.task, cell.seed, resolved(cell.columns, cell.task, cell.encoding == "own"))
+            target = device(cell.target)
+            circuit, stored_weights = _circuit(cell)
         if circuit.wires > target.target.num_qubits:
             raise ValueError(
                 f"the circuit has {circuit.wires} wires but {target.name} only {target.target.num_qubits} qubits: "
                 "use a larger target or fewer wires"
             )
-        task = classification(circuit, data, encoding=cell.encoding)
+        readout = class_readout(cell.readout, circuit.wires, data.classes, LOGIT_SCALE)
+        task = classification(circuit, data, encoding=cell.encoding, readout=readout)
+        notes += [*data.notes, f"class scores are {in_words(readout, data.classes)}"]
         encoders = {"angle": lambda: angle(circuit.wires, data.features), "own": lambda: circuit.encoder}
         encoder = encoders[cell.encoding]() if cell.encoding in encoders else None
-        return _Model(data, target, task, encoder, stored_weights)
+        return _Model(data, target, task, encoder, stored_weights, tuple(notes))
 
 
 def _circuit(cell: CompVQCSettings) -> tuple[Circuit, Tensor | None]:
@@ -178,6 +193,7 @@ class _Cell:
             "samples": {part: len(self.task.labels[part]) for part in PARTS},
             "circuit": {"wires": circuit.wires, "weights": circuit.weights, "gates": len(circuit.gates)},
             "device": {"name": self.model.device.name, "sha256": self.model.device.sha256},
+            "notes": list(self.model.notes),
         }
 
     def compress(self, mode: str, starts: int) -> JSON:

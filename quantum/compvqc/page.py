@@ -46,6 +46,8 @@ def page(rows: Sequence[Row]) -> Page:
     blocks.append(
         Text("Published, not measured here: ", PUBLISHED, ". Other data and another device.", title="Beside the paper")
     )
+    if notes := sorted({note for row in rows for note in row.result.get("notes", ())}):
+        blocks.append(Text(*(f"{note[:1].upper()}{note[1:]}. " for note in notes), title="Input"))
     blocks += downloads(rows, FILES)
     return Page(
         "CompVQC: circuits compressed with the transpiler in the loop",

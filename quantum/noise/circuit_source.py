@@ -1,9 +1,10 @@
 """Circuits by name: a file, the circuits stored with a row of results, or an untrained ansatz."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +67,11 @@ class CircuitSource:
             raise ValueError(f"the circuit {self.spec}: {error}") from error
         return circuit.bind(weights)
 
+    def trained_with(self, data: str) -> Mapping[str, Any]:
+        """The settings of the row that the circuit is stored with, if `data` is what the row was trained on."""
+        row = self.row
+        return row[0].settings if row is not None and row[0].settings.get("task") == data else {}
+
     def readout(self) -> Readout | None:
         """The readout of a row's compressed circuit, whose last gates may have become longer parities; else None."""
         if self.row is None:
@@ -78,7 +84,9 @@ class CircuitSource:
 
     def digest(self) -> str:
         """A hash of everything that the circuit and its scores depend on."""
-        return hash_bytes(self.content() + repr(self.readout() or "").encode())
+        settings = {} if self.row is None else self.row[0].settings
+        chosen = [settings[key] for key in ("columns", "readout") if settings.get(key, "auto") != "auto"]
+        return hash_bytes(self.content() + repr(self.readout() or "").encode() + "".join(chosen).encode())
 
 
 def kept_circuits(spec: str) -> tuple[Row, Sequence[str]] | None:

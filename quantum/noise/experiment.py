@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from quantum import Note, notes_kept
 from quantum.circuits.ansatz import ANSAETZE
+from quantum.circuits.readout_text import class_readout, in_words
 from quantum.compilation.controls import CONTROLS
 from quantum.devices.target import Device, device
 from quantum.noise.circuit_source import CircuitSource, kept_circuits
@@ -21,7 +23,7 @@ from quantum.noise.robustness import REPEATS, SCALES, SHOTS, robustness
 from quantum.noise.tuning import NoiseAware, Tunable, set_angles
 from quantum.noise.workload import ENCODINGS, O3, SEEDS, Workload, classifier, on_part, state_workload
 from quantum.noise.zne import ZNE
-from quantum.tasks.data import SETS, load
+from quantum.tasks.data import SETS, load, resolved
 from quantum.tasks.energy import HAMILTONIANS, hamiltonian
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, one_thread, to_json_data
 
@@ -46,6 +48,15 @@ class NoiseSettings(Settings):
         description=f"{', '.join(SETS)}, a .npz or .csv file; an energy, {', '.join(HAMILTONIANS)}; or none: <Z>",
     )
     encoding: str = Field(default="auto", description=", ".join(ENCODINGS))
+    columns: str = Field(
+        default="auto",
+        description="columns of the data: as-is, range (scaled to [0, pi]), or auto: as-is for a file whose circuit "
+        "reads its features itself",
+    )
+    readout: str = Field(
+        default="auto",
+        description="class scores: Z0 (its sign), parity, Z0,Z1,Z2, bit strings 00+11,01+10; auto: wires in turn",
+    )
     scales: tuple[float, ...] = Field(default=SCALES, min_length=1, description="noise strengths; 1 is the device's")
     shots: tuple[int, ...] = Field(default=SHOTS, description="numbers of measurements per input")
     repeats: int = Field(default=REPEATS, gt=0, description="independent sets of shots")
@@ -69,7 +80,7 @@ class Noise(Experiment[NoiseSettings]):
     """One cell is one circuit, as compiled or tuned; with several days, one more cell selects between the circuits."""
 
     name = "noise"
-    version = 2
+    version = 3
     summary = "Report how robust circuits are against device noise and finite shots, and where their errors come from."
     settings = NoiseSettings
 
@@ -79,11 +90,12 @@ class Noise(Experiment[NoiseSettings]):
         untuned = [cell for name in dict.fromkeys(settings.circuits) for cell in _expanded(name, settings)]
         if not untuned:
             raise ValueError("circuits is empty: name at least one circuit file")
-        days = _days(settings)
-        for cell in untuned:  # errors in any circuit are raised before the first one is evaluated
-            compiled = workload(cell, days[0], seeds=(0,))
-            if any(cell.tune):
-                _ = _parts(cell, compiled)
+        with notes_kept():  # the reports say them
+            days = _days(settings)
+            for cell in untuned:  # errors in any circuit are raised before the first one is evaluated
+                compiled = workload(cell, days[0], seeds=(0,))
+                if any(cell.tune):
+                    _ = _parts(cell, compiled)
         if settings.zne:
             _ = ZNE().weights
         cells = [cell.model_copy(update={"tune": (scale,)}) for cell in untuned for scale in dict.fromkeys(cell.tune)]
@@ -112,10 +124,9 @@ class Noise(Experiment[NoiseSettings]):
 def _report(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
     """The noise report of one circuit."""
     context.progress(0, 6, "compiling")
-    days = _days(cell)
-    case = _tuned(cell, workload(cell, days[0]), cell.tune[0])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
+    with notes_kept() as notes:
+        days = _days(cell)
+        case = _tuned(cell, workload(cell, days[0]), cell.tune[0])
         result = robustness(
             case,
             context.rng,
@@ -135,7 +146,7 @@ def _report(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
         "energy": _energy(cell),
         "zne": to_json_data(extrapolated),
         "drift": to_json_data(drifted),
-        "notes": sorted({str(warning.message) for warning in caught if "too wide" in str(warning.message)}),
+        "notes": notes,
     }
 
 
@@ -154,7 +165,8 @@ def _choice(cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
     models: dict[str, Workload] = {}
     for spec in cell.circuits:
         single = cell.model_copy(update={"circuits": (spec,)})
-        compiled = workload(single, past[0])
+        with notes_kept():  # in the reports of the circuits
+            compiled = workload(single, past[0])
         for model in (_tuned(single, compiled, scale) for scale in cell.tune):
             models[model.name if model.name not in models else f"{model.name} of {spec}"] = model
     context.progress(1, 2, "selecting a circuit for each calibration cluster")
@@ -192,7 +204,7 @@ def _parts(cell: NoiseSettings, case: Workload) -> tuple[Workload, Workload]:
     if cell.data in HAMILTONIANS or cell.data == NO_DATA:
         parts = case, case
     else:
-        data = load(cell.data, cell.seed)
+        data = load(cell.data, cell.seed, _columns(cell, CircuitSource(cell.circuits[0], cell.seed)))
         parts = on_part(case, data.train), on_part(case, data.val)
     _ = Tunable(parts[0])
     return parts
@@ -250,13 +262,29 @@ def workload(cell: NoiseSettings, target: Device, seeds: Sequence[int] | None = 
         "simplify": cell.simplify,
         "compiler": compiler,
     }
-    if cell.data == NO_DATA:
-        return state_workload(name, circuit, target, **how)
-    if cell.data in HAMILTONIANS:
+    if cell.data == NO_DATA or cell.data in HAMILTONIANS:
+        if cell.readout != "auto":
+            raise ValueError(f"readout={cell.readout}: a readout decides between classes: name data with labels")
+        if cell.data == NO_DATA:
+            return state_workload(name, circuit, target, **how)
         return energy_workload(name, circuit, hamiltonian(cell.data), target, **how)
-    data = load(cell.data, cell.seed)
-    classes, readout = len(data.classes), source.readout()
-    return classifier(name, circuit, data.test, classes, target, encoding=cell.encoding, readout=readout, **how)
+    data = load(cell.data, cell.seed, _columns(cell, source))
+    spelled = source.trained_with(cell.data).get("readout", "auto") if cell.readout == "auto" else cell.readout
+    readout = source.readout() or class_readout(spelled, circuit.wires, data.classes)
+    for note in (*data.notes, f"class scores are {in_words(readout, data.classes)}"):
+        warnings.warn(note, Note, stacklevel=2)
+    return classifier(
+        name, circuit, data.test, len(data.classes), target, encoding=cell.encoding, readout=readout, **how
+    )
+
+
+def _columns(cell: NoiseSettings, source: CircuitSource) -> str:
+    """How the columns of the data become features: as in the training of a stored circuit, unless the cell says it."""
+    settings = source.trained_with(cell.data)
+    if cell.columns == "auto" and settings:
+        return resolved(settings.get("columns", "range"), cell.data, settings.get("encoding") == "own")
+    own = cell.encoding == "own" or (cell.encoding == "auto" and source.circuit().features > 0)
+    return resolved(cell.columns, cell.data, own)
 
 
 def _expanded(spec: str, settings: NoiseSettings) -> list[NoiseSettings]:

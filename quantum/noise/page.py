@@ -328,7 +328,7 @@ def _reading(rows: Sequence[Row]) -> Iterator[str]:
         "hardly changes. Circuits differ at few shots, at higher scales, and in the change of <Z>. "
     )
     for note in sorted({note for row in rows for note in row.result["notes"]}):
-        yield f"{note}. "
+        yield f"{note[:1].upper()}{note[1:]}. "
     for row in rows:
         if _report(row)["attribution"] is None:
             yield f"{_name(row)} is too wide for an exact error attribution. "

@@ -1,11 +1,9 @@
 """Labelled data for classifiers: data sets of scikit-learn, and files of the user."""
 
 import hashlib
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -15,17 +13,20 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from quantum.tasks.tables import LabelledTable, as_labels, read_table
+
 PARTS = ("train", "val", "test")
 MOST_FEATURES = 16
 LEAST_PER_CLASS = 6
 """With fewer samples of a class, the stratified validation part may have none of them."""
 
-Raw = tuple[NDArray[np.float64], NDArray[np.object_ | np.int64 | np.str_]]
+COLUMNS = ("auto", "as-is", "range")
+"""How columns become features: left as they are, or scaled to [0, pi]; `auto` depends on who reads them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Rows `x` (samples, features), float64 in [0, pi], and class indices `y` (samples,), int64."""
+    """Rows `x` (samples, features), float64, and class indices `y` (samples,), int64."""
 
     x: Tensor
     y: Tensor
@@ -41,6 +42,8 @@ class Data:
     val: Part
     test: Part
     sha256: str
+    notes: tuple[str, ...] = ()
+    """What was done to the columns, in sentences."""
 
     @property
     def features(self) -> int:
@@ -48,19 +51,23 @@ class Data:
         return self.train.x.shape[1]
 
 
-def _digits(*classes: int) -> Raw:
+def _digits(*classes: int) -> LabelledTable:
     """The 8x8 digits of scikit-learn, averaged to 4x4 pixels for an angle encoder on 4 qubits."""
     digits = load_digits()
     images = digits.images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)
     chosen = np.isin(digits.target, classes)
-    return images[chosen], digits.target[chosen]
+    return LabelledTable(images[chosen], as_labels(digits.target[chosen].tolist()))
 
 
-def _named(load: Callable[..., tuple[NDArray[np.float64], NDArray[np.int64]]]) -> Callable[[], Raw]:
-    return lambda: load(return_X_y=True)
+def _named(load: Callable[..., tuple[NDArray[np.float64], NDArray[np.int64]]]) -> Callable[[], LabelledTable]:
+    def table() -> LabelledTable:
+        x, y = load(return_X_y=True)
+        return LabelledTable(x, as_labels(y.tolist()))
+
+    return table
 
 
-SETS: dict[str, Callable[[], Raw]] = {
+SETS: dict[str, Callable[[], LabelledTable]] = {
     "digits36": lambda: _digits(3, 6),
     "digits4": lambda: _digits(0, 1, 2, 3),
     "iris": _named(load_iris),
@@ -72,24 +79,40 @@ _FULL_SCALE = {"digits36": 16.0, "digits4": 16.0}
 _COMPONENTS = {"wine": 8, "cancer": 8}
 
 
-def load(name: str, seed: int) -> Data:
+def load(name: str, seed: int, columns: str = "range") -> Data:
     """The data set called `name`, or the file at that path, in stratified random parts of 56, 19 and 25 % by `seed`.
 
-    A `.npz` file holds `x` (samples, features) and `y` (samples,); a `.csv` file has one sample per line with its label
-    last, and may have a header. More than 16 columns are projected on 16 principal components. The scaling and the
-    components are fitted on the training part alone.
+    Files are read by `quantum.tasks.tables`. With `columns="as-is"` the features are the columns of the file. With
+    `"range"` they are angles: columns are scaled to [0, pi], and more than 16 of them are projected on 16 principal
+    components; the scaling and the components are fitted on the training part alone.
     """
-    raw_x, labels = SETS[name]() if name in SETS else read(Path(name))
-    _check(name, raw_x, labels)
-    classes, y = np.unique(labels, return_inverse=True)
+    table = SETS[name]() if name in SETS else read(Path(name))
+    _check(name, table)
+    classes, y = table.classes()
     rest, test = train_test_split(np.arange(len(y)), test_size=0.25, stratify=y, random_state=seed)
     train, val = train_test_split(rest, test_size=0.25, stratify=y[rest], random_state=seed)
-    x = _scale(raw_x, train, _FULL_SCALE.get(name), _components(name, raw_x.shape[1]))
+    x, done = table.x, "are as they are in the file"
+    if columns != "as-is":
+        x, done = _scale(table.x, train, _FULL_SCALE.get(name), _components(name, table.x.shape[1]))
     train_part, val_part, test_part = (
         Part(torch.tensor(x[rows]), torch.tensor(y[rows])) for rows in (train, val, test)
     )
-    digest = hashlib.sha256(np.ascontiguousarray(raw_x).tobytes() + "\n".join(map(str, labels)).encode()).hexdigest()
-    return Data(name, tuple(map(str, classes)), train_part, val_part, test_part, digest)
+    content = np.ascontiguousarray(table.x).tobytes() + "\n".join(map(str, table.labels)).encode()
+    notes = (*table.notes, f"the columns of {Path(name).name} {done}")
+    return Data(name, classes, train_part, val_part, test_part, hashlib.sha256(content).hexdigest(), notes)
+
+
+def resolved(columns: str, name: str, own: bool) -> str:
+    """`as-is` or `range`: what `auto` means for the data set or file `name`.
+
+    A circuit that reads its features itself (`own`) was trained on the columns of its file as they are; an encoder
+    that is put before a circuit needs angles, and so do the named data sets.
+    """
+    if columns not in COLUMNS:
+        raise ValueError(f"columns {columns!r} is unknown: use one of {', '.join(COLUMNS)}")
+    if columns != "auto":
+        return columns
+    return "as-is" if own and name not in SETS else "range"
 
 
 def _components(name: str, columns: int) -> int | None:
@@ -98,97 +121,45 @@ def _components(name: str, columns: int) -> int | None:
 
 def _scale(
     raw: NDArray[np.float64], train: NDArray[np.int64], full_scale: float | None, components: int | None
-) -> NDArray[np.float64]:
-    """Columns as angles in [0, pi]."""
+) -> tuple[NDArray[np.float64], str]:
+    """Columns as angles in [0, pi], and what was done to them."""
     if full_scale is not None:
-        return raw / full_scale * np.pi
+        return raw / full_scale * np.pi, f"are scaled from [0, {full_scale:g}] to [0, pi]"
     spread = raw[train].std(axis=0)
     x = (raw - raw[train].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    done = "are scaled to [0, pi] by their range in the training part"
     if components is not None:
         x = PCA(min(components, len(train)), svd_solver="full").fit(x[train]).transform(x)
+        done = (
+            f"are standardised, projected on {x.shape[1]} principal components, and scaled to [0, pi], all fitted on "
+            "the training part"
+        )
     low, high = x[train].min(axis=0), x[train].max(axis=0)
     angles: NDArray[np.float64] = np.clip((x - low) / np.where(high > low, high - low, 1.0), 0, 1) * np.pi
-    return angles
+    return angles, done
 
 
-def read(path: Path) -> Raw:
-    """The rows and labels of a `.npz` or `.csv` file, unscaled."""
+def read(path: Path) -> LabelledTable:
+    """The rows and labels of a `.npz` or `.csv` file (`quantum.tasks.tables`), unscaled."""
     if not path.is_file():
         raise FileNotFoundError(f"data {str(path)!r} is neither a file nor one of {', '.join(SETS)}")
-    if path.suffix == ".npz":
-        return _read_npz(path)
-    if path.suffix == ".csv":
-        return _read_csv(path)
-    raise ValueError(f"data file {path.name!r}: use .npz with x and y, or .csv with the label last")
+    return read_table(path)
 
 
-def _read_npz(path: Path) -> Raw:
-    how = "save numbers x (samples, features) and labels y (samples,) with numpy.savez"
-    if not is_zipfile(path):
-        raise ValueError(f"{path.name} is not a NumPy archive: {how}")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = {"x", "y"} - set(arrays)
-            content = {name: arrays[name] for name in ("x", "y") if name not in missing}
-            x = np.asarray(content.get("x", 0), dtype=np.float64)
-    except (OSError, ValueError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path.name} holds an entry that is not a plain array ({error}): {how}") from None
-    if missing:
-        raise ValueError(f"{path.name} lacks {' and '.join(sorted(missing))}: {how}")
-    return x, content["y"]
-
-
-def _read_csv(path: Path) -> Raw:
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark first
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not UTF-8 text: {error}") from None
-    lines = [(number, line.split(",")) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    if not lines:
-        raise ValueError(f"{path.name} is empty: write one sample per line, with its label last")
-    columns = len(lines[0][1])
-    is_header = not any(_is_number(cell) for cell in lines[0][1][:-1])
-    rows = lines[is_header:]
-    for number, cells in rows:
-        here = f"{path.name}, line {number}"
-        if len(cells) < 2:
-            raise ValueError(f"{here}: needs numbers and a label, separated by commas, not {cells[0].strip()!r}")
-        if len(cells) != columns:
-            raise ValueError(f"{here}: {len(cells)} columns, the first line has {columns}")
-        for cell in cells[:-1]:
-            if not _is_number(cell):
-                raise ValueError(f"{here}: {cell.strip()!r} is not a number")
-        if not cells[-1].strip():
-            raise ValueError(f"{here}: the label, the last column, is empty")
-    numbers = np.array([cells[:-1] for _, cells in rows], dtype=np.float64).reshape(len(rows), columns - 1)
-    return numbers, np.array([cells[-1].strip() for _, cells in rows])
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _check(name: str, x: NDArray[np.float64], labels: NDArray[np.generic]) -> None:
-    if x.ndim != 2 or 0 in x.shape or labels.shape != (len(x),):
-        raise ValueError(
-            f"data {name!r}: x is {x.shape} and y {labels.shape} but must be (samples, features) and (samples,)"
-        )
-    bad = np.argwhere(~np.isfinite(x))
+def _check(name: str, table: LabelledTable) -> None:
+    bad = np.argwhere(~np.isfinite(table.x))
     if len(bad):
         row, column = bad[0]
-        raise ValueError(f"data {name!r}: x[{row}, {column}] is {x[row, column]}; fill or drop such rows")
-    unlabelled = np.flatnonzero(labels != labels)  # NaN
+        raise ValueError(f"data {name!r}: x[{row}, {column}] is {table.x[row, column]}; fill or drop such rows")
+    unlabelled = np.flatnonzero(table.labels != table.labels)  # NaN
     if len(unlabelled):
-        raise ValueError(f"data {name!r}: y[{unlabelled[0]}] is {labels[unlabelled[0]]}; drop samples without a label")
-    classes, counts = np.unique(labels, return_counts=True)
+        raise ValueError(f"data {name!r}: y[{unlabelled[0]}] is nan; drop samples without a label")
+    classes, y = table.classes()
     if len(classes) < 2:
         raise ValueError(f"data {name!r} has {len(classes)} class: a classifier needs at least 2")
+    counts = np.bincount(y)
     if counts.min() < LEAST_PER_CLASS:
         rare = classes[counts.argmin()]
         raise ValueError(
-            f"data {name!r}: class {rare!s} has {counts.min()} samples, but a three-way split needs {LEAST_PER_CLASS}"
+            f"data {name!r}: class {rare} has {counts.min()} samples, but a three-way split needs {LEAST_PER_CLASS}"
         )

@@ -25,6 +25,18 @@ if TYPE_CHECKING:
     help="A data set (digits4, iris ...), a .npz or .csv file, or an energy (tfim4, h2, maxcut6 ...).",
 )
 @click.option("--encoding", default="auto", show_default=True, help="Encoding of the data: angle, amplitude or own.")
+@click.option(
+    "--columns",
+    default="auto",
+    show_default=True,
+    help="Columns of the data: as-is, range (scaled to [0, pi]); auto: as-is for a file and a circuit that reads it.",
+)
+@click.option(
+    "--readout",
+    default="auto",
+    show_default=True,
+    help="Score of each class: Z0 (its sign), parity, Z0,Z1,Z2, or bit strings 00+11,01+10; auto: the wires in turn.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the data split and of the shots.")
 @click.option("--zne/--no-zne", default=None, help="Zero-noise extrapolation.  [default: if mitiq is installed]")
 @click.option("--days", type=int, default=0, show_default=True, help="Days of synthetic drift.")
@@ -38,6 +50,8 @@ def noise(
     target: str,
     data: str,
     encoding: str,
+    columns: str,
+    readout: str,
     seed: int,
     zne: bool | None,
     days: int,
@@ -56,9 +70,11 @@ def noise(
     \b
     Example: qwedge noise circuit.qasm --target nairobi --data digits4 --out report
              qwedge noise dense.qasm compressed.qasm --target torino --data digits4
+             qwedge noise mine.qasm --data mine.csv --readout parity
              qwedge noise runs/compvqc/3fa9
     """
     chosen = {"circuits": list(circuits), "target": target, "data": data, "encoding": encoding, "days": days}
+    chosen |= {"columns": columns, "readout": readout}
     chosen["zne"] = find_spec("mitiq") is not None if zne is None else zne
     words = [*(assignment(key, value) for key, value in chosen.items()), *assignments]
     execute("noise", words, seed=seed, out=out, workers=workers, files=_figures, quiet=quiet, as_json=as_json)

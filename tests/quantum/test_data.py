@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from quantum.tasks import data
 from quantum.tasks.data import PARTS, SETS, load, read
+from shared.lab.records.arrays import read_npy
 
 HOW = r": save numbers x \(samples, features\) and labels y \(samples,\) with numpy.savez"
 
@@ -30,10 +33,8 @@ def csv(path: Path, text: str | bytes) -> str:
 
 
 def raw_rows(path: str, seed: int) -> dict[str, np.ndarray]:
-    """The rows of each part as they stand in the file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "_scale", lambda raw, *rest: raw)
-        loaded = load(path, seed)
+    """The rows of each part as they are in the file."""
+    loaded = load(path, seed, "as-is")
     return {part: getattr(loaded, part).x.numpy() for part in PARTS}
 
 
@@ -55,7 +56,7 @@ def test_a_set_is_angles_and_classes_in_three_parts(name):
 
 def test_the_sets_are_the_ones_they_are_called():
     """Samples, features and classes: scikit-learn's own tables; the digits pooled to 4x4, wine and cancer projected."""
-    sizes = {name: (*SETS[name]()[0].shape, len(load(name, 0).classes)) for name in SETS}
+    sizes = {name: (*SETS[name]().x.shape, len(load(name, 0).classes)) for name in SETS}
     assert sizes == {
         "digits36": (364, 16, 2),
         "digits4": (720, 16, 4),
@@ -72,7 +73,7 @@ def test_a_digits_pixel_is_the_mean_of_four_in_grey_levels_of_16():
 
     digits = load_digits()
     eight = digits.images[np.isin(digits.target, (3, 6))]
-    four = SETS["digits36"]()[0].reshape(-1, 4, 4)
+    four = SETS["digits36"]().x.reshape(-1, 4, 4)
     assert four[5, 1, 2] == eight[5, 2:4, 4:6].mean()
     loaded = load("digits36", 0)
     pixels = {round(float(value), 9) for value in four.ravel() / 16 * math.pi}
@@ -157,8 +158,10 @@ def test_csv_and_npz_are_read_as_they_were_written(tmp_path, header, mark):
     x, y = numbers(), np.array(["no", "yes"] * 20)
     from_csv = read(Path(csv(tmp_path / "a.csv", mark + (header + as_csv(x, y)).encode())))
     from_npz = read(Path(npz(tmp_path / "a.npz", x=x, y=y)))
-    for loaded, expected in zip((*from_csv, *from_npz), (x, y, x, y), strict=True):
-        np.testing.assert_array_equal(loaded, expected)
+    for table in (from_csv, from_npz):
+        np.testing.assert_array_equal(table.x, x)
+        np.testing.assert_array_equal(table.labels, y)
+        assert table.notes == ()
     loaded = load(str(tmp_path / "a.csv"), 0)
     assert loaded.classes == ("no", "yes")
     assert loaded.sha256 == load(str(tmp_path / "a.npz"), 0).sha256
@@ -170,13 +173,16 @@ def test_csv_and_npz_are_read_as_they_were_written(tmp_path, header, mark):
         ("", "a.csv is empty: write one sample per line, with its label last"),
         ("1,2,a\n3,4,5,b", "a.csv, line 2: 4 columns, the first line has 3"),
         ("x,y,kind\n\n1,2,a\n3,b", "a.csv, line 4: 2 columns, the first line has 3"),
-        ("1,2,a\n1,two,a", "a.csv, line 2: 'two' is not a number"),
-        ("?,2,a\n1,2,a", r"a.csv, line 1: '\?' is not a number"),
-        ("1,2,a\n1,,a", "a.csv, line 2: '' is not a number"),
+        ("1,2,a\n1,two,a", "a.csv, line 2: column 2: 'two' is not a number: write one there, or delete the line"),
+        ("?,2,a\n1,2,a", r"a.csv, line 1: column 1: '\?' is not a number"),
+        ("1_0,2,a\n1,2,a", r"a.csv, line 1: column 1: '1_0' is not a number"),
+        ("1,2,a\n1,,a", "a.csv, line 2: column 2 is empty: write a number there, or delete the line"),
+        ("f,g,kind\n1,,a\n1,2,b", r"a.csv, line 2: column 2 \(g\) is empty: write a number there, or delete the line"),
         ("1,2,a\n1,2,", "a.csv, line 2: the label, the last column, is empty"),
-        ("1;2;a\n3;4;b", "a.csv, line 2: needs numbers and a label, separated by commas, not '3;4;b'"),
+        ("1|2|a\n3|4|b", r"a.csv, line 2: needs numbers and a label, separated by commas, not '3\|4\|b'"),
+        ("1,2,a\n3,4,b" + "x" * 200_000, "a.csv is not a table: field larger than field limit"),
         (b"1,2,caf\xe9", "a.csv is not UTF-8 text: 'utf-8' codec can't decode byte 0xe9 in position 7"),
-        ("a,b,kind\n", r"x is \(0, 2\) and y \(0,\) but must be \(samples, features\) and \(samples,\)"),
+        ("a,b,kind\n", "a.csv has a header and no sample: write one sample per line, with its label last"),
         ("1,nan,a\n" + "1,2,a\n" * 9 + "1,2,b\n" * 9, r"x\[0, 1\] is nan; fill or drop such rows"),
         ("1,2,a\n" * 9 + "1,inf,b\n" * 9, r"x\[9, 1\] is inf; fill or drop such rows"),
         ("1,2,a\n" * 9, "has 1 class: a classifier needs at least 2"),
@@ -186,6 +192,112 @@ def test_csv_and_npz_are_read_as_they_were_written(tmp_path, header, mark):
 def test_a_bad_csv_says_why(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         load(csv(tmp_path / "a.csv", text), 0)
+
+
+LABELS = np.repeat([8, 9, 10], 8)
+SPELLINGS = {
+    "integers": [f"{label}" for label in LABELS],
+    "floats": [f"{label}.0" for label in LABELS],
+    "exponents": [f"{label:.18e}" for label in LABELS],  # as numpy.savetxt writes them
+    "mixed": [f"{label}" if k % 2 else f"{label}.0" for k, label in enumerate(LABELS)],
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_number_labels_are_numbers_in_every_file(tmp_path, spelling):
+    """Sorted as text, 10 comes before 8, and `8` and `8.0` are two classes; class k is what wire k decides."""
+    x = numbers(len(LABELS))
+    texts = np.array(SPELLINGS[spelling])
+    expected = load(npz(tmp_path / "integers.npz", x=x, y=LABELS), 0)
+    assert expected.classes == ("8", "9", "10")
+    for path in (
+        csv(tmp_path / "a.csv", as_csv(x, texts)),
+        npz(tmp_path / "texts.npz", x=x, y=texts),
+        npz(tmp_path / "bytes.npz", x=x, y=texts.astype("S")),
+        npz(tmp_path / "floats.npz", x=x, y=LABELS.astype(np.float32)),
+    ):
+        loaded = load(path, 0)
+        assert (loaded.classes, loaded.sha256) == (expected.classes, expected.sha256)
+        assert (loaded.test.y == expected.test.y).all()
+
+
+def test_labels_of_words_or_of_some_words_are_text(tmp_path):
+    for texts in (["b", "a"], ["10", "9", "none"], ["True", "False"], ["nan", "b"]):
+        y = np.repeat(texts, 8)
+        assert load(csv(tmp_path / "a.csv", as_csv(numbers(len(y)), y)), 0).classes == tuple(sorted(texts))
+    assert load(npz(tmp_path / "a.npz", x=numbers(), y=np.arange(40) % 2 > 0), 0).classes == ("False", "True")
+
+
+DIALECTS = {
+    "semicolons": ("f;g;kind", ";", "."),
+    "semicolons and decimal commas": ("f;g;kind", ";", ","),
+    "tabs": ("f\tg\tkind", "\t", "."),
+    "spaces, as numpy.savetxt": ("# f g kind", " ", "."),
+    "quotes": ('"f","g","kind"', '","', "."),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("header", [True, False])
+def test_a_csv_of_any_usual_dialect_is_read(tmp_path, dialect, header):
+    head, separator, decimal = DIALECTS[dialect]
+    x, y = numbers(20, 2), ["a", "b"] * 10
+    quote = '"' * (separator == '","')
+    lines = [
+        quote + separator.join([*(repr(v).replace(".", decimal) for v in row), label]) + quote
+        for row, label in zip(x.tolist(), y, strict=True)
+    ]
+    table = read(Path(csv(tmp_path / "a.csv", "\n".join([head] * header + lines))))
+    np.testing.assert_array_equal(table.x, x)
+    assert table.labels.tolist() == y
+
+
+INDICES = {
+    "unnamed, as pandas writes it": (",f,g,kind", [str(k) for k in range(20)], True),
+    "unnamed and shuffled": (",f,g,kind", [str((7 * k) % 20) for k in range(20)], True),
+    "unnamed, of text": (",f,g,kind", [f"row{k}" for k in range(20)], True),
+    "read and written again": ("Unnamed: 0,f,g,kind", [str(k) for k in range(20)], True),
+    "columns numbered by pandas": (",0,1,2", [str(k) for k in range(20)], True),
+    "called id, from 1": ("id,f,g,kind", [str(k + 1) for k in range(20)], True),
+    "called id, and no count": ("id,f,g,kind", [str(k * k) for k in range(20)], False),
+    "a feature that counts": ("time,f,g,kind", [str(k) for k in range(20)], False),
+}
+
+
+@pytest.mark.parametrize("case", INDICES)
+def test_a_column_that_numbers_the_rows_is_no_feature(tmp_path, case):
+    header, first, is_index = INDICES[case]
+    x, y = numbers(20, 2), ["a", "b"] * 10
+    lines = [",".join([k, *map(repr, row), label]) for k, row, label in zip(first, x.tolist(), y, strict=True)]
+    path = Path(csv(tmp_path / "a.csv", "\n".join([header, *lines])))
+    table = read(path)
+    assert table.x.shape == (20, 2 if is_index else 3)
+    assert len(table.notes) == is_index
+    assert load(str(path), 0).notes[: len(table.notes)] == table.notes
+    np.testing.assert_array_equal(table.x[:, -2:], x)
+
+
+def test_columns_numbered_by_pandas_without_an_index_are_a_header(tmp_path):
+    x, y = numbers(20, 2), [str(k % 2) for k in range(20)]
+    lines = [",".join([*map(repr, row), label]) for row, label in zip(x.tolist(), y, strict=True)]
+    np.testing.assert_array_equal(read(Path(csv(tmp_path / "a.csv", "\n".join(["0,1,2", *lines])))).x, x)
+
+
+def test_columns_stay_as_they_are_where_a_circuit_was_trained_on_them(tmp_path):
+    x = 100 * numbers(60, 20)
+    path = npz(tmp_path / "a.npz", x=x, y=np.arange(60) % 2)
+    for part in raw_rows(path, 0).values():
+        assert {tuple(row) for row in part} <= {tuple(row) for row in x}
+    assert load(path, 0, "as-is").notes == ("the columns of a.npz are as they are in the file",)
+    assert load(path, 0).notes == (
+        "the columns of a.npz are standardised, projected on 16 principal components, and scaled to [0, pi], all "
+        "fitted on the training part",
+    )
+    assert (data.resolved("auto", path, own=True), data.resolved("auto", path, own=False)) == ("as-is", "range")
+    assert data.resolved("auto", "iris", own=True) == "range"
+    assert data.resolved("as-is", "iris", own=False) == "as-is"
+    with pytest.raises(ValueError, match="columns 'raw' is unknown: use one of auto, as-is, range"):
+        data.resolved("raw", path, own=True)
 
 
 Y = np.arange(40) % 2
@@ -202,8 +314,11 @@ Y = np.arange(40) % 2
         ),
         (
             {"x": np.array([["a"]]), "y": Y},
-            r"^a.npz holds an entry that is not a plain array \(could not convert string.*\)" + HOW,
+            r"^a.npz: x is not all numbers \(could not convert string.*\)" + HOW,
         ),
+        ({"x": numbers() + 1j, "y": Y}, "^a.npz: x is complex: save real and imaginary parts as columns of their own"),
+        ({"x": numbers(), "y": Y + 1j}, "^a.npz: y is complex"),
+        ({"x": numbers().astype("datetime64[s]"), "y": Y}, r"^a.npz: x is of type datetime64\[s\]" + HOW),
         ({"x": numbers(), "y": Y[:-1]}, r"x is \(40, 3\) and y \(39,\) but must be"),
         ({"x": numbers()[:, 0], "y": Y}, r"x is \(40,\) and y \(40,\) but must be"),
         ({"x": numbers()[:, :0], "y": Y}, r"x is \(40, 0\) and y \(40,\) but must be"),
@@ -264,3 +379,54 @@ def test_a_name_that_is_nothing_lists_the_sets(tmp_path):
             load(name, 0)
     with pytest.raises(ValueError, match=r"data file 'a.txt': use .npz with x and y, or .csv with the label last"):
         load(csv(tmp_path / "a.txt", "1,2"), 0)
+
+
+def claims(shape: tuple[int, ...], dtype: str = "<f8", version: bytes = b"\x01\x00") -> bytes:
+    """An array file that ends after its header."""
+    header = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    length = len(header).to_bytes(2 if version == b"\x01\x00" else 4, "little")
+    return b"\x93NUMPY" + version + length + header
+
+
+BAD_ENTRIES = {
+    "claims 8 TB": (claims((10**9, 1000)), r"it claims the shape \(1000000000, 1000\) of float64; at most 128 MiB"),
+    "a bomb": (claims((60_000_000, 8)) + bytes(10**6), "it claims the shape"),
+    "claims 8 TB in a later version": (claims((10**9, 1000), version=b"\x03\x00"), "it claims the shape"),
+    "a label of a gigabyte": (claims((1,), "<U300000000"), "it claims the shape"),
+    "a negative shape": (claims((-40, -3)), "it claims the shape"),
+    "no content": (b"", ""),
+    "ends early": (claims((40, 3)), ""),
+    "nested without end": (b"\x93NUMPY\x01\x00" + (9000).to_bytes(2, "little") + b"[" * 9000, ""),
+    "no header": (b"\x93NUMPY\x01\x00\x04\x00None", ""),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ENTRIES)
+def test_an_entry_that_is_not_what_it_claims_is_refused_unread(tmp_path, case):
+    content, message = BAD_ENTRIES[case]
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", content)
+        archive.writestr("y.npy", content)
+    began = time.process_time()
+    with pytest.raises(ValueError, match=rf"^a.npz holds an entry that is not a plain array \({message}.*\)" + HOW):
+        load(str(tmp_path / "a.npz"), 0)
+    assert time.process_time() - began < 2
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"^a.npy is not a plain NumPy array \({message}"):
+        read_npy(tmp_path / "a.npy")
+
+
+def test_an_encrypted_archive_says_so(tmp_path):
+    path = Path(npz(tmp_path / "a.npz", x=numbers(), y=Y))
+    content = path.read_bytes()
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.index(mark) + flags
+        content = content[:at] + bytes([content[at] | 1]) + content[at + 1 :]
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"^a.npz holds .* \(File 'x.npy' is encrypted, password required.*\)" + HOW):
+        load(str(path), 0)
+
+
+def test_an_array_file_is_read_as_it_was_written(tmp_path):
+    np.save(tmp_path / "a.npy", numbers())
+    np.testing.assert_array_equal(read_npy(tmp_path / "a.npy"), numbers())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from quantum import notes_kept
 from quantum.circuits.ansatz import ansatz
 from quantum.circuits.circuit import Circuit, Gate
 from quantum.circuits.encode import angle
@@ -378,3 +379,69 @@ def test_mutated_files_never_end_in_a_traceback(noise):
 def test_ten_thousand_mutated_files_never_end_in_a_traceback(noise):
     refused = survive(10_000, seed=2)
     assert 3_000 < refused < 10_000
+
+
+def standardised(path: str, seed: int = 0) -> None:
+    """Rows around 0 whose class is the sign of the second column: what a circuit trained outside was fed."""
+    x = np.random.default_rng(seed).normal(size=(80, 2))
+    lines = [f"{a},{b},{'up' if b > 0 else 'down'}" for a, b in x.tolist()]
+    Path(path).write_text("\n".join(["a,b,kind", *lines]))
+
+
+OWN = 'OPENQASM 3.0;\ninclude "stdgates.inc";\ninput float x0;\ninput float x1;\nqubit[2] q;\nrx(x0) q[0];\nry(x1 + pi/2) q[1];\n'
+
+
+def exact_accuracy(circuit: str, **settings: str) -> float:
+    """Without noise, of the cell that `qwedge noise` makes of these options."""
+    from quantum.noise.experiment import Noise, NoiseSettings, workload
+
+    [cell] = Noise().cells(NoiseSettings(circuits=(circuit,), data="mine.csv", **settings))
+    with notes_kept():
+        case = workload(cell, device(cell.target), seeds=(0,))
+    return case.score.value(case.expectations(0.0)) / case.score.total
+
+
+def test_a_circuit_of_the_users_own_is_judged_on_the_columns_it_was_trained_on(noise):
+    """`<Z1>` is -sin(x1): its sign is the class. On columns scaled to [0, pi] it would be a constant."""
+    Path("mine.qasm").write_text(OWN)
+    standardised("mine.csv")
+    words = ("--columns", "as-is", "--readout", "Z1", "--set", "scales=[0]", "--set", "shots=[]")
+    code, out, _ = noise("mine.qasm", "--data", "mine.csv", *words, *QUICK)
+    assert code == 0
+    printed = " ".join(out.split())
+    assert "columns of mine.csv are as they are in the file" in printed
+    assert "lass scores are down: <Z1>; up: - <Z1>" in printed
+    [row] = Store("runs/noise").rows()
+    assert row.result["report"]["scales"][0]["score"] == row.result["report"]["total"]
+    assert exact_accuracy("mine.qasm", readout="Z1") == 1.0  # the first class, down, where <Z1> is positive
+    assert exact_accuracy("mine.qasm", readout="Z1", columns="range") < 0.7
+    for readout, expected in (("-Z1", 0.0), ("0x,1x", 1.0), ("00+01,10+11", 1.0), ("Z1,-Z1", 1.0)):
+        assert exact_accuracy("mine.qasm", readout=readout) == expected
+
+
+def test_a_readout_needs_classes_and_a_score_for_each(noise):
+    Path("mine.qasm").write_text(OWN)
+    standardised("mine.csv")
+    for words, message in (
+        (("small.qasm", "--readout", "Z0"), "readout=Z0: a readout decides between classes: name data with labels"),
+        (("small.qasm", "--data", "tfim4", "--readout", "Z0"), "readout=Z0: a readout decides between classes"),
+        (("mine.qasm", "--data", "mine.csv", "--readout", "0x,1x,11"), "has 3 scores for 2 classes (down, up)"),
+        (("mine.qasm", "--data", "mine.csv", "--columns", "raw"), "columns 'raw' is unknown: use one of auto, as-is"),
+    ):
+        code, _, err = noise(*words, "--out", "r")
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
+
+
+def test_a_stored_circuit_is_judged_on_the_columns_of_its_row(noise):
+    """Rows of an encoder were trained on columns scaled to [0, pi]; the stored circuit reads its features itself."""
+    standardised("mine.csv")
+    store = Store("runs/compvqc")
+    artefacts = {"dense.qasm": store.put(OWN.encode())}
+    for id, settings in (
+        ("abc", {"task": "mine.csv", "encoding": "angle", "columns": "auto", "readout": "Z1"}),
+        ("def", {"task": "mine.csv", "encoding": "own", "columns": "auto", "readout": "Z1"}),
+    ):
+        store.append(Row(id, "compvqc", 3, settings, 0, {}, artefacts, {"command": "", "started": "", "commit": None}))
+    assert exact_accuracy("runs/compvqc/abc:dense.qasm", compilers=("o3",)) < 0.7
+    assert exact_accuracy("runs/compvqc/def:dense.qasm", compilers=("o3",)) == 1.0

@@ -12,6 +12,7 @@ import torch
 from qiskit import QuantumCircuit
 from torch import Tensor
 
+from quantum import Note
 from quantum.circuits.readout import Readout
 from quantum.devices.target import Device
 from quantum.noise.engine import heisenberg
@@ -130,6 +131,7 @@ class NoisyCircuit:
         warnings.warn(
             f"{len(strings)} observables that reach {plan.width} qubits are too wide for the exact engine: "
             f"estimated with Aer from {FALLBACK_SHOTS} trajectories per input (seed {self.seed})",
+            Note,
             stacklevel=3,
         )
         return None
