@@ -202,7 +202,7 @@ def test_training_learns_iris():
         (
             ansatz("line", 2),
             "angle",
-            "3 classes on 2 wires: each class needs a wire; use more wires, or 2 to 2 classes",
+            "3 classes on 2 wires: each class needs a wire; use more wires, 2 to 2 classes, or a readout of your own",
         ),
         (angle(3, 9) + ansatz("line", 3), "own", "the circuit reads feature 4 but the data has 4 columns"),
     ],

@@ -388,7 +388,14 @@ def standardised(path: str, seed: int = 0) -> None:
     Path(path).write_text("\n".join(["a,b,kind", *lines]))
 
 
-OWN = 'OPENQASM 3.0;\ninclude "stdgates.inc";\ninput float x0;\ninput float x1;\nqubit[2] q;\nrx(x0) q[0];\nry(x1 + pi/2) q[1];\n'
+OWN = """OPENQASM 3.0;
+include "stdgates.inc";
+input float x0;
+input float x1;
+qubit[2] q;
+rx(x0) q[0];
+ry(x1 + pi/2) q[1];
+"""
 
 
 def exact_accuracy(circuit: str, **settings: str) -> float:
