@@ -47,12 +47,13 @@ class WorkSettings(Seeded):
 
 
 class Work(Experiment[WorkSettings]):
-    """Draws and sorts, which one core does alone."""
+    """Work of one core for a few seconds.
+
+    Draws and sorts, which one core does alone.
+    """
 
     name = "work"
     version = 1
-    summary = "Work of one core for a few seconds."
-    settings = WorkSettings
 
     def run(self, cell: WorkSettings, context: Context) -> Mapping[str, JSON]:
         medians = []
@@ -74,12 +75,13 @@ class EnginesSettings(Settings):
 
 
 class Engines(Experiment[EnginesSettings]):
-    """One cell is all rounds of both engines."""
+    """The same cells one after the other, and on two worker processes.
+
+    One cell is all rounds of both engines.
+    """
 
     name = "engines"
     version = 1
-    summary = "The same cells one after the other, and on two worker processes."
-    settings = EnginesSettings
 
     def run(self, cell: EnginesSettings, context: Context) -> Mapping[str, JSON]:
         work = Work()

@@ -35,7 +35,7 @@ from qwedge.experiments.radar_fpga import Comparison
 from shared.f8net import F8Net
 from shared.integer import audit, outputs
 from shared.integer.format import Format, fraction_for
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean_over_seeds, one_thread, wilson
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, mean_over_seeds, wilson
 from shared.lab.running.benchmark import Metric, main
 from wireless.ofdm.link.rates import over_seeds, ratio
 from wireless.radar import network, training, waveforms
@@ -61,13 +61,12 @@ class FPGASettings(Settings):
 
 
 class FPGA(Experiment[FPGASettings]):
+    """Fixed point and FPGAs: formats, nets on devices compared bit for bit, prices against place and route."""
+
     name = "fpga-benchmark"
     version = 4
-    summary = "Fixed point and FPGAs: formats, nets on devices compared bit for bit, prices against place and route."
-    settings = FPGASettings
 
     def run(self, cell: FPGASettings, context: Context) -> Mapping[str, JSON]:
-        one_thread()
         parts = {
             "rule": rule,
             "estimator": estimator,

@@ -29,7 +29,7 @@ from sionna.phy.mimo import StreamManagement
 from sionna.phy.ofdm import LMMSEEqualizer, LSChannelEstimator, ResourceGrid, ResourceGridMapper
 from torch import Tensor
 
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, one_thread
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite
 from shared.lab.running.benchmark import Metric, main
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.channel.noise import gaussian
@@ -54,13 +54,12 @@ class LinkSpeedSettings(Settings):
 
 
 class LinkSpeed(Experiment[LinkSpeedSettings]):
+    """The Viterbi decoder and the whole OFDM link on one core, ours beside Sionna's."""
+
     name = "link_speed"
     version = 1
-    summary = "The Viterbi decoder and the whole OFDM link on one core, ours beside Sionna's."
-    settings = LinkSpeedSettings
 
     def run(self, cell: LinkSpeedSettings, context: Context) -> Mapping[str, JSON]:
-        one_thread()
         torch.manual_seed(int(context.rng.integers(2**63)))
         result: dict[str, JSON] = {}
         for part, contenders in (("viterbi", decoders(cell, context)), ("link", links(cell, context))):

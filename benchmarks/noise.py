@@ -37,7 +37,7 @@ from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import Data, load
 from quantum.tasks.data import Part as Samples
 from quantum.tasks.energy import Energy, energy_task, hamiltonian
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, one_thread, to_json_data
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, to_json_data
 from shared.lab.running.benchmark import Metric, main, over_seeds
 
 PROBLEMS = ("tfim4", "h2")
@@ -67,13 +67,12 @@ class Part(Settings):
 
 
 class NoiseBenchmark(Experiment[Part]):
+    """The exact engine against Aer; compressed circuits against dense ones and ZNE under noise; energies."""
+
     name = "noise-benchmark"
     version = 2
-    summary = "The exact engine against Aer; compressed circuits against dense ones and ZNE under noise; energies."
-    settings = Part
 
     def run(self, cell: Part, context: Context) -> Mapping[str, JSON]:
-        one_thread()
         parts: dict[str, Callable[[Part, Context], dict[str, JSON]]] = {
             "speed": speed,
             "digits": digits,

@@ -26,7 +26,7 @@ from quantum.circuits.encode import angle
 from quantum.compvqc.baselines import random_starts
 from quantum.tasks.classification import Classification, classification
 from quantum.tasks.data import load
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite, one_thread
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, Table, cite
 from shared.lab.running.benchmark import Metric, main
 
 Loss = Callable[[Tensor], Tensor]
@@ -45,17 +45,16 @@ class SpeedSettings(Settings):
 
 
 class TrainingSpeed(Experiment[SpeedSettings]):
+    """One training step of a quantum classifier, ours beside PennyLane's backpropagation."""
+
     name = "training_speed"
     version = 1
-    summary = "One training step of a quantum classifier, ours beside PennyLane's backpropagation."
-    settings = SpeedSettings
 
     def run(self, cell: SpeedSettings, context: Context) -> Mapping[str, JSON]:
         circuit = ansatz(cell.ansatz)
         task = classification(circuit, load(cell.task, cell.seed))
         losses = {OURS: lambda weights: task.cross_entropy(weights, "train"), **pennylane_losses(task, cell)}
         start = random_starts(task, 1, context.generator())[0]
-        one_thread()
         gradients = {name: gradient(loss, start) for name, loss in losses.items()}
         steps = {name: adam_step(loss, start) for name, loss in losses.items()}
         cpu_ms: dict[str, list[float]] = {name: [] for name in losses}

@@ -38,12 +38,13 @@ class SynthSettings(Settings):
 
 
 class Synth(Experiment[SynthSettings]):
-    """One cell is one net on one device."""
+    """Bring a net onto an FPGA with open tools, and compare every step bit for bit.
+
+    One cell is one net on one device.
+    """
 
     name = "synth"
     version = 1
-    summary = "Bring a net onto an FPGA with open tools, and compare every step bit for bit."
-    settings = SynthSettings
 
     def cells(self, settings: SynthSettings) -> Sequence[SynthSettings]:
         device(settings.device)

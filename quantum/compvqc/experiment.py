@@ -32,7 +32,7 @@ from quantum.interop import openqasm, qpy, read
 from quantum.interop.qiskit import to_qiskit
 from quantum.tasks.classification import LOGIT_SCALE, Classification, classification
 from quantum.tasks.data import PARTS, SETS, Data, load, resolved
-from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file, one_thread
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file
 
 SMALL_LAYERS = range(1, 7)
 SMALL_STARTS = 8
@@ -66,12 +66,13 @@ class CompVQCSettings(Seeded):
 
 
 class CompVQC(Experiment[CompVQCSettings]):
-    """One cell is one seed."""
+    """Compress a variational quantum classifier for a real device, and compare it with every control.
+
+    One cell is one seed.
+    """
 
     name = "compvqc"
     version = 3
-    summary = "Compress a variational quantum classifier for a real device, and compare it with every control."
-    settings = CompVQCSettings
 
     def cells(self, settings: CompVQCSettings) -> Sequence[CompVQCSettings]:
         cells = super().cells(settings)
@@ -82,7 +83,6 @@ class CompVQC(Experiment[CompVQCSettings]):
         return {name: hash_file(Path(name)) for name in (cell.task, cell.target, cell.circuit) if Path(name).is_file()}
 
     def run(self, cell: CompVQCSettings, context: Context) -> Mapping[str, JSON]:
-        one_thread()
         return _Cell(cell, context).result()
 
     def page(self, rows: Sequence[Row]) -> Page:

@@ -25,7 +25,7 @@ from quantum.noise.workload import ENCODINGS, O3, SEEDS, Workload, classifier, o
 from quantum.noise.zne import ZNE
 from quantum.tasks.data import SETS, load, resolved
 from quantum.tasks.energy import HAMILTONIANS, hamiltonian
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, one_thread, to_json_data
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, to_json_data
 
 NO_DATA = "none"
 
@@ -77,12 +77,13 @@ class NoiseSettings(Settings):
 
 
 class Noise(Experiment[NoiseSettings]):
-    """One cell is one circuit, as compiled or tuned; with several days, one more cell selects between the circuits."""
+    """Report how robust circuits are against device noise and finite shots, and where their errors come from.
+
+    One cell is one circuit, as compiled or tuned; with several days, one more cell selects between the circuits.
+    """
 
     name = "noise"
     version = 3
-    summary = "Report how robust circuits are against device noise and finite shots, and where their errors come from."
-    settings = NoiseSettings
 
     def cells(self, settings: NoiseSettings) -> Sequence[NoiseSettings]:
         if unknown := set(settings.compilers) - set(CONTROLS):
@@ -114,7 +115,6 @@ class Noise(Experiment[NoiseSettings]):
         return files | {name: source.digest() for name, source in zip(names, sources, strict=True)}
 
     def run(self, cell: NoiseSettings, context: Context) -> Mapping[str, JSON]:
-        one_thread()
         return _report(cell, context) if cell.each else _choice(cell, context)
 
     def page(self, rows: Sequence[Row]) -> Page:

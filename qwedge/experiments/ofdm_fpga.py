@@ -19,7 +19,7 @@ from fpga.unrolled.generate import cost
 from shared import Sparsity
 from shared.integer import Program, audit
 from shared.integer.files import from_json, to_json
-from shared.lab import JSON, Context, Experiment, Number, Page, Row, Seeded, Table, cite, one_thread
+from shared.lab import JSON, Context, Experiment, Number, Page, Row, Seeded, Table, cite
 from shared.training.loop import Schedule
 from shared.weights.files import from_tensors
 from shared.weights.packing import SOLVER
@@ -61,19 +61,19 @@ class OFDMFPGASettings(Seeded):
 
 
 class OFDMFPGA(Experiment[OFDMFPGASettings]):
-    """One cell is one seed: its networks, their errors, their hardware."""
+    """Compress the receiver's estimator for an FPGA's price, build it, compare every step.
+
+    One cell is one seed: its networks, their errors, their hardware.
+    """
 
     name = "ofdm_fpga"
     version = 3
-    summary = "Compress the receiver's estimator for an FPGA's price, build it, compare every step."
-    settings = OFDMFPGASettings
 
     def cells(self, settings: OFDMFPGASettings) -> Sequence[OFDMFPGASettings]:
         device(settings.device)
         return super().cells(settings)
 
     def run(self, cell: OFDMFPGASettings, context: Context) -> Mapping[str, JSON]:
-        one_thread()
         return _Cell(cell, context).result()
 
     def page(self, rows: Sequence[Row]) -> Page:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from qwedge.experiments.solver_problems import PROBLEMS
-from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, Table, cite, one_thread
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, Table, cite
 
 Domain = Literal["circuits", "receiver", "fpga"]
 
@@ -30,15 +30,15 @@ class SolversSettings(Seeded):
 
 
 class Solvers(Experiment[SolversSettings]):
-    """One cell is one seed of one problem, compressed by every method."""
+    """Compare ADMM, the relaxation and projecting once in three domains, at equal prices and gradient steps.
+
+    One cell is one seed of one problem, compressed by every method.
+    """
 
     name = "solvers"
     version = 1
-    summary = "Compare ADMM, the relaxation and projecting once in three domains, at equal prices and gradient steps."
-    settings = SolversSettings
 
     def run(self, cell: SolversSettings, context: Context) -> Mapping[str, JSON]:
-        one_thread()
         problem = PROBLEMS[cell.domain](cell.seed, context.generator())
         dense = problem.price.measure(problem.x)
         budget = cell.share * dense

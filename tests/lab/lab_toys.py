@@ -35,10 +35,10 @@ class CoinSettings(Seeded):
 
 
 class Coin(Experiment[CoinSettings]):
+    """Throws a coin and counts heads."""
+
     name = "coin"
     version = 1
-    summary = "Throws a coin and counts heads."
-    settings = CoinSettings
 
     def run(self, cell: CoinSettings, context: Context) -> Mapping[str, JSON]:
         if cell.name == "bent":
@@ -110,12 +110,13 @@ class WalkSettings(Seeded):
 
 
 class Walk(Experiment[WalkSettings]):
-    """Each stage goes on from the tensors of the one before, as training does from epoch to epoch."""
+    """Takes random steps in three dimensions.
+
+    Each stage goes on from the tensors of the one before, as training does from epoch to epoch.
+    """
 
     name = "walk"
     version = 1
-    summary = "Takes random steps in three dimensions."
-    settings = WalkSettings
 
     def run(self, cell: WalkSettings, context: Context) -> Mapping[str, JSON]:
         at = context.tensors("start", lambda: self._start(context))

@@ -23,10 +23,23 @@ def test_each_seed_is_a_cell_that_asks_for_itself_alone():
 
 
 def test_other_settings_are_one_cell():
-    class Once(Coin):
-        settings = Settings
+    class Once(Coin, Experiment[Settings]):
+        pass
 
     assert list(Once().cells(Settings(seed=4))) == [Settings(seed=4)]
+
+
+def test_a_declaration_is_its_docstring_and_its_settings():
+    assert (Coin.summary, Coin.settings) == ("Throws a coin and counts heads.", CoinSettings)
+
+    class Weighted(Coin):
+        """Throws a coin
+        twice.
+
+        Not for readers of pages.
+        """
+
+    assert (Weighted.summary, Weighted.settings) == ("Throws a coin twice.", CoinSettings)
 
 
 def test_no_seed_is_no_request():
@@ -72,12 +85,11 @@ def test_stages_that_nobody_planned_are_counted_too(context, shown):
 
 
 def test_what_is_not_an_experiment_is_named(tmp_path, monkeypatch):
-    half = "from shared.lab import Experiment\n\nclass Half(Experiment):\n    name = 'half'\n"
+    half = "from shared.lab import Experiment, Settings\n\nclass Half(Experiment[Settings]):\n    name = 'half'\n"
     (tmp_path / "half_done.py").write_text(half)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(
-        ValueError, match=r"^half_done:Half does not define page and run, which every experiment needs$"
-    ):
+    needs = r"^half_done:Half does not define version and page and run, which every experiment needs$"
+    with pytest.raises(ValueError, match=needs):
         load_experiment("half_done:Half")
     with pytest.raises(ValueError, match=r"^lab_toys:CoinSettings is not a subclass of shared\.lab\.Experiment$"):
         load_experiment("lab_toys:CoinSettings")

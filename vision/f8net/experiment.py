@@ -15,7 +15,7 @@ from torch import nn
 from shared.f8net import F8Net
 from shared.integer import Program, audit
 from shared.integer.files import to_json
-from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file, one_thread
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file
 from shared.training.data import Shuffled
 from shared.training.epochs import NesterovCosine, Trainer
 from vision.data.augment import PIXEL, Augmented, as_input
@@ -61,18 +61,18 @@ def archive(images: str) -> Path:
 
 
 class F8NetGap(Experiment[F8NetSettings]):
-    """One cell is one seed: the float net, further training of it as float net and as F8Net, and all counts."""
+    """Train an image classifier in 8-bit fixed point, beside its float net; count on the integer program.
+
+    One cell is one seed: the float net, further training of it as float net and as F8Net, and all counts.
+    """
 
     name = "f8net"
     version = 1
-    summary = "Train an image classifier in 8-bit fixed point, beside its float net; count on the integer program."
-    settings = F8NetSettings
 
     def data(self, cell: F8NetSettings) -> Mapping[str, str]:
         return {ARCHIVE: hash_file(archive(cell.images))}
 
     def run(self, cell: F8NetSettings, context: Context) -> Mapping[str, JSON]:
-        one_thread()
         return _Cell(cell, context).result()
 
     def page(self, rows: Sequence[Row]) -> Page:

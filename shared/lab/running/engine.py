@@ -14,6 +14,7 @@ from shared.lab.records.settings import Settings
 from shared.lab.records.store import Row, Store
 from shared.lab.running.context import Context, Progress
 from shared.lab.running.experiment import Experiment
+from shared.lab.running.threads import one_thread
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Local:
 
 
 def compute(job: Job, store: Store, progress: Progress) -> Row:
-    """The row of one job: runs the experiment on the cell and measures wall and CPU time (s) around it."""
+    """The row of one job: runs the experiment on one thread and measures wall and CPU time (s) around it."""
+    one_thread()
     context = Context(store, job.id, job.cell.seed, progress)
     started, wall, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
     result = to_json_data(job.experiment.run(job.cell, context), "result")
@@ -82,7 +84,8 @@ def load_experiment(reference: str) -> Experiment[Any]:
     kind = getattr(importlib.import_module(module), name)
     if not (isinstance(kind, type) and issubclass(kind, Experiment)):
         raise ValueError(f"{reference} is not a subclass of shared.lab.Experiment")
-    if missing := sorted(kind.__abstractmethods__):
+    attributes = [name for name in ("name", "settings", "version") if not hasattr(kind, name)]
+    if missing := [*attributes, *sorted(kind.__abstractmethods__)]:
         raise ValueError(f"{reference} does not define {' and '.join(missing)}, which every experiment needs")
     experiment: Experiment[Any] = kind()
     return experiment

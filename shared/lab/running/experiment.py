@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from inspect import cleandoc
+from typing import Any, Generic, TypeVar, get_args, get_origin
 
 from shared.lab.pages.page import Page, Table
 from shared.lab.records.identity import JSON, fingerprint
@@ -14,15 +15,25 @@ S = TypeVar("S", bound=Settings)
 
 
 class Experiment(ABC, Generic[S]):
-    """Subclass it, set the four attributes, write `run` and `page`; it is instantiated without arguments.
+    """Subclass `Experiment[MySettings]`, set `name` and `version`, write `run` and `page`; it takes no arguments.
 
-    `name` and `version` belong to every row's identity: raise `version` when a change of code changes results.
+    `name` and `version` belong to every row's identity: raise `version` when a change of code changes results. Readers
+    see the first paragraph of the docstring as `summary`; `settings` is the class in the brackets.
     """
 
     name: str
     version: int
-    summary: str
+    summary: str = ""
     settings: type[S]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__doc__:
+            cls.summary = " ".join(cleandoc(cls.__doc__).partition("\n\n")[0].split())
+        for base in vars(cls).get("__orig_bases__", ()):
+            kinds = [kind for kind in get_args(base) if isinstance(kind, type)]
+            if kinds and issubclass(get_origin(base), Experiment):
+                cls.settings = kinds[0]
 
     def cells(self, settings: S) -> Sequence[S]:
         """The independent computations `settings` asks for, each one a settings object that asks for itself alone.

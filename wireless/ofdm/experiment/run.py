@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file, one_thread
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file
 from wireless.ofdm.channel.cdl import CDL
 from wireless.ofdm.channel.models import AWGN, TDL, AbstractChannel, ExponentialFading, Moving, Rician, TGn, TwoTap
 from wireless.ofdm.experiment.networks import Networks, block
@@ -89,12 +89,13 @@ def _folder(recordings: str) -> Path:
 
 
 class OFDM(Experiment[OFDMSettings]):
-    """One cell is one seed: its networks, their compressed forms, and all error counts."""
+    """Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere.
+
+    One cell is one seed: its networks, their compressed forms, and all error counts.
+    """
 
     name = "ofdm"
     version = 2
-    summary = "Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere."
-    settings = OFDMSettings
 
     def cells(self, settings: OFDMSettings) -> Sequence[OFDMSettings]:
         if unknown := sorted(set(settings.channels) - set(CHANNELS)):
@@ -109,7 +110,6 @@ class OFDM(Experiment[OFDMSettings]):
         return {path.name: hash_file(path) for path in sorted(_folder(cell.recordings).glob("*.dat"))}
 
     def run(self, cell: OFDMSettings, context: Context) -> Mapping[str, JSON]:
-        one_thread()
         return _Cell(cell, context).result()
 
     def page(self, rows: Sequence[Row]) -> Page:
