@@ -17,6 +17,7 @@ from shared.lab.pages.page import (
 )
 from shared.lab.pages.plot import COLORS, legend_below, plot
 from shared.lab.pages.terminal import print_page, print_table
+from shared.lab.pages.verdict import Comparison, Standing, compared, standing, verdict
 from shared.lab.records.cache import cache_folder
 from shared.lab.records.identity import JSON, canonical, fingerprint, hash_bytes, hash_file, to_json_data
 from shared.lab.records.json_log import JsonLog, write_atomic
@@ -44,6 +45,7 @@ __all__ = [
     "COLORS",
     "JSON",
     "Block",
+    "Comparison",
     "Context",
     "Difference",
     "Download",
@@ -63,6 +65,7 @@ __all__ = [
     "Row",
     "Seeded",
     "Settings",
+    "Standing",
     "Store",
     "Table",
     "Text",
@@ -72,6 +75,7 @@ __all__ = [
     "cite",
     "command_line",
     "compare",
+    "compared",
     "differences_table",
     "downloads",
     "equal_settings",
@@ -92,8 +96,10 @@ __all__ = [
     "render",
     "run",
     "settings_table",
+    "standing",
     "t_quantile",
     "to_json_data",
+    "verdict",
     "wilson",
     "write_atomic",
 ]
