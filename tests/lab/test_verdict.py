@@ -39,9 +39,9 @@ def test_words_are_no_difference():
     [
         ({"A": "ahead"}, "Ours is ahead of A."),
         ({"A": "behind"}, "Ours is behind A."),
-        ({"A": "level", "B": "level", "C": "level"}, "Ours is level with A, B and C."),
-        ({"A": "behind", "B": "ahead"}, "Ours is ahead of B, and is behind A."),
-        ({"A": "behind", "B": "level", "C": "ahead"}, "Ours is ahead of C, is level with B, and is behind A."),
+        ({"A": "level", "B": "level", "C": "level"}, "Ours is level with A; B and C."),
+        ({"A": "behind", "B": "ahead"}, "Ours is ahead of B. It is behind A."),
+        ({"A": "behind", "B": "level", "C": "ahead"}, "Ours is ahead of C. It is level with B. It is behind A."),
         ({}, "Ours stands beside no other."),
     ],
 )

@@ -158,7 +158,7 @@ def test_the_verdict_says_who_is_ahead_also_where_we_are_not(undrawn, ours, stan
 def test_a_control_that_is_better_is_named_so_beside_others_that_are_not(undrawn):
     lost = row(ours=(10, 40, 44))
     lost.result["small"] = {**scores(4, 30, 44), "front": []}
-    assert verdict(lost).endswith(", and is behind train-small (+6.0 two-qubit gates, +0.0 points).")
+    assert verdict(lost).endswith(" It is behind train-small (+6.0 two-qubit gates, +0.0 points).")
     lost.result["small"] = {"missing": "no small circuit met the budget", "front": []}
     assert verdict(lost).endswith(". Within the budget there is no circuit of train-small.")
 
@@ -171,7 +171,10 @@ def test_over_several_combinations_the_verdict_counts(undrawn):
         "the best exact compilation on 1, behind on 1; ahead of the best approximate compilation on 1, behind" in text
     )
     sections = [block for block in page([won, lost]).blocks if isinstance(block, Text)]
-    assert [str(text.parts[1]) for text in sections[:2]] == ["is ahead of ", "is behind "]
+    assert [str(text.parts[0]) for text in sections[:2]] == [
+        "CompVQC (ours) is ahead of ",
+        "CompVQC (ours) is behind ",
+    ]
 
 
 def test_other_settings_are_never_averaged(undrawn):

@@ -1,5 +1,6 @@
 """The ofdm experiment: a killed cell goes on where it was, counts add up, and the page shows what they say."""
 
+import copy
 import math
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from shared.lab import Store, run
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.compression.complexity import table
-from wireless.ofdm.experiment.page import FILES
+from wireless.ofdm.experiment.page import FILES, RIVALS
 from wireless.ofdm.experiment.run import CHANNELS, OFDM, OFDMSettings
+from wireless.ofdm.experiment.tables import NAMES
 from wireless.ofdm.link.errors import BATCH, errors
 from wireless.ofdm.link.rates import ber, main_points, mean_reduction, over_packets, over_seeds, pooled, ratio
 from wireless.ofdm.link.simulation import Link
@@ -59,7 +61,7 @@ def test_the_page_names_every_receiver_and_every_file(whole):
     assert "Every block legacy or neural" in titles
     assert "What the blocks cost" in titles
     assert set(whole[0].artefacts) == set(FILES)
-    assert "Average reduction of the bit error rate" in titles
+    assert "Change of the bit error rate against each baseline" in titles
     [matrix] = [block for block in page.blocks if getattr(block, "title", "") == "Every block legacy or neural"]
     assert len({line[:3] for line in matrix.lines}) == 8
     [costs] = [block for block in page.blocks if getattr(block, "title", "") == "What the blocks cost"]
@@ -72,6 +74,26 @@ def test_the_page_names_every_receiver_and_every_file(whole):
         "estimator: delay gate of 5.5k",
         "decoder: Viterbi, additions",
     } <= shown
+
+
+@pytest.mark.parametrize(
+    ("factor", "says"), [(0.5, "has fewer bit errors than"), (1, "is level with"), (2, "has more bit errors than")]
+)
+def test_the_verdict_follows_from_the_counts(whole, factor, says):
+    row = copy.deepcopy(whole[0])
+    for point in (point["all"] for point in row.result["main"]):
+        theirs = point["bit_errors"]["genie"]
+        # twenty-fold, so that no interval of so few packets holds 0
+        point["bit_errors"]["genie"], point["bit_errors"]["ours"] = (
+            [int(20 * n * k) for n in theirs] for k in (1, factor)
+        )
+    text = "".join(map(str, OFDM().page([row]).verdict.parts))
+    sentence = next(part for part in text.split(". ") if NAMES["genie"] in part)
+    assert says in sentence
+    for other in RIVALS:
+        assert text.count(NAMES[other]) >= 1
+    assert "max-log on impaired radios" not in text  # none were run
+    assert "soft Viterbi" in text[text.index("The neural decoder") :]
 
 
 def test_every_seed_is_a_cell_of_its_own():

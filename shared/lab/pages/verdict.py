@@ -1,4 +1,4 @@
-"""Who is ahead, level and behind: one sentence from the numbers of the rows, whatever they say."""
+"""Who is ahead, level and behind: sentences from the numbers of the rows, whatever they say."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
@@ -44,24 +44,19 @@ def verdict(
     level: str = "is level with",
     behind: str = "is behind",
 ) -> Text:
-    """A sentence that says of every other whether `ours` is ahead of it, level with it or behind it, with the numbers.
+    """Sentences that say of every other whether `ours` is ahead of it, level with it or behind it, with the numbers.
 
     >>> verdict("Ours", [Comparison("A", "ahead"), Comparison("B", "level"), Comparison("C", "ahead")]).parts
-    ('Ours ', 'is ahead of ', 'A', ' and ', 'C', ', and ', 'is level with ', 'B', '.')
+    ('Ours is ahead of ', 'A', ' and ', 'C', '. It is level with ', 'B', '.')
     """
-    parts: list[str | Number] = [f"{ours} "]
-    clauses = [
-        (words, others)
-        for kind, words in (("ahead", ahead), ("level", level), ("behind", behind))
-        if (others := [it for it in comparisons if it.standing == kind])
-    ]
-    if not clauses:
-        return Text(f"{ours} stands beside no other.")
-    for index, (words, others) in enumerate(clauses):
-        parts += [*([] if index == 0 else [", and " if index == len(clauses) - 1 else ", "]), f"{words} "]
+    parts: list[str | Number] = []
+    for kind, words in (("ahead", ahead), ("level", level), ("behind", behind)):
+        others = [it for it in comparisons if it.standing == kind]
+        if others:
+            parts.append(f". It {words} " if parts else f"{ours} {words} ")
         for place, it in enumerate(others):
-            parts += [*([] if place == 0 else [" and " if place == len(others) - 1 else ", "]), it.other, *_shown(it)]
-    return Text(*parts, ".")
+            parts += [*([] if place == 0 else [" and " if place == len(others) - 1 else "; "]), it.other, *_shown(it)]
+    return Text(*parts, ".") if parts else Text(f"{ours} stands beside no other.")
 
 
 def _shown(comparison: Comparison) -> list[str | Number]:

@@ -21,13 +21,16 @@ from wireless.ofdm.link.rates import (
     ratio,
 )
 
+CONTROL = "robust, soft feedback"
+"""The receiver with our feedback and no network."""
+
 NAMES = {
     "hard": "LS, hard decisions, Viterbi",
     "ls/max-log/soft-viterbi": "LS, max-log, soft Viterbi",
     "dft": "DFT truncation",
     "robust": "robust LMMSE",
     "robust, hard feedback": "robust LMMSE, 2 passes of hard feedback",
-    "robust, soft feedback": "robust delays, soft feedback (control)",
+    CONTROL: "robust LMMSE, soft feedback, no network (control)",
     "genie": "LMMSE, known covariance",
     "perfect": "perfect channel knowledge, one pass",
     "neural/max-log/soft-viterbi": "neural estimator",
@@ -35,13 +38,30 @@ NAMES = {
     "dense": "dense neural estimator",
     "estimator, packed": "neural estimator, pruned and quantized",
     "ours": "neural estimator, soft feedback (ours)",
-    "ours, packed": "the same, pruned and quantized",
+    "ours, packed": "ours, pruned and quantized",
 }
 """Receivers of the main table, in its order; with max-log and soft Viterbi unless the name says otherwise."""
+
+OTHER_NAMES = {
+    "ls": NAMES["ls/max-log/soft-viterbi"],
+    "neural": NAMES["neural/max-log/soft-viterbi"],
+    **NAMES,
+}
+"""The same receivers by their names outside the main curves."""
+
+
+BLOCKS = {"ls": "LS", "soft-viterbi": "soft Viterbi"}
+"""Names of blocks that differ from those in the rows."""
 
 
 def share(rows: Sequence[Row], figure: Any, points: Callable[[Row], Points] = main_points) -> Number:
     return number(rows, figure, ".1%", "", points)
+
+
+def change(rows: Sequence[Row], ours: str, reference: str, points: Callable[[Row], Points] = main_points) -> Number:
+    """The mean over Eb/N0 of `BER(ours) / BER(reference) - 1`: negative where ours has fewer errors."""
+    reduction = mean_reduction(ours, reference)
+    return number(rows, lambda rate, points: -reduction(rate, points), "+.1%", "", points)
 
 
 def number(
@@ -63,27 +83,21 @@ def in_distribution(rows: Sequence[Row]) -> Table:
         "receiver",
         *(f"BER at {db:g} dB" for db in decibels),
         "NMSE, dB",
-        "below LS + hard",
-        "below LS + soft",
-        "below robust LMMSE",
-        "x genie LMMSE",
+        f"BER over that of {NAMES['genie']}",
     )
     lines: list[Sequence[str | Number]] = [
         (
             label,
             *(cite(ber(point, name), *rows, form=".2e") for point in points),
             cite(_nmse(rows, name), *rows, form=".1f"),
-            share(rows, mean_reduction(name, "hard")),
-            share(rows, mean_reduction(name, "ls/max-log/soft-viterbi")),
-            share(rows, mean_reduction(name, "robust")),
             number(rows, ratio(name, "genie"), ".3f", ""),
         )
         for name, label in NAMES.items()
     ]
     note = (
-        "Reductions are the mean over Eb/N0 of 1 - BER / BER(reference). NMSE is that of the last pass, averaged over "
-        "Eb/N0 before the logarithm. Receivers with feedback can be better than perfect channel knowledge, which "
-        "decodes once. The control shows how much of our gain comes from feedback alone."
+        "Lower is better in every column. NMSE is that of the last pass, averaged over Eb/N0 before the logarithm. "
+        "Receivers with feedback can be better than perfect channel knowledge, which decodes once. The control shows "
+        "how much of our gain comes from feedback alone."
     )
     return Table("In distribution", columns, lines, note=note, strong=[list(NAMES).index("ours")])
 
@@ -91,12 +105,22 @@ def in_distribution(rows: Sequence[Row]) -> Table:
 def baselines(rows: Sequence[Row]) -> Table:
     """The mean reduction of each of our receivers against each baseline."""
     ours = ("neural/max-log/soft-viterbi", "neural-5k", "dense", "ours", "ours, packed")
-    baselines = ("hard", "ls/max-log/soft-viterbi", "dft", "robust", "robust, hard feedback", "genie", "perfect")
+    baselines = (
+        "hard",
+        "ls/max-log/soft-viterbi",
+        "dft",
+        "robust",
+        "robust, hard feedback",
+        CONTROL,
+        "genie",
+        "perfect",
+    )
     lines: list[Sequence[str | Number]] = [
-        (NAMES[name], *(share(rows, mean_reduction(one, name)) for one in ours)) for name in baselines
+        (NAMES[name], *(change(rows, one, name) for one in ours)) for name in baselines
     ]
-    note = "Mean over Eb/N0 of 1 - BER / BER(baseline), on the same packets; negative where the baseline is better."
-    return Table("Average reduction of the bit error rate", ("below", *(NAMES[it] for it in ours)), lines, note=note)
+    note = "Mean over Eb/N0 of BER / BER(baseline) - 1, on the same packets; positive where the baseline is better."
+    columns = ("baseline", *(NAMES[it] for it in ours))
+    return Table("Change of the bit error rate against each baseline", columns, lines, note=note)
 
 
 def _section(section: str, name: str, row: Row) -> Points:
@@ -117,14 +141,14 @@ def matrix(rows: Sequence[Row]) -> list[Block]:
     reference = "ls/max-log/soft-viterbi"
     lines = [
         (
-            *name.split("/"),
+            *(BLOCKS.get(block, block) for block in name.split("/")),
             *(cite(ber(point, name), *rows, form=".2e") for point in points),
-            share(rows, mean_reduction(name, reference), decoded_points),
+            change(rows, name, reference, decoded_points),
         )
         for name in points[0]["bit_errors"]
         if name.count("/") == 2
     ]
-    columns = ("estimator", "demapper", "decoder", *(f"BER at {db:g} dB" for db in decibels), "below all legacy")
+    columns = ("estimator", "demapper", "decoder", *(f"BER at {db:g} dB" for db in decibels), "against all legacy")
     note = (
         "One pass each, and the same packets for all combinations. Viterbi finds the most likely sequence if the LLRs "
         "are correct: a neural decoder can have fewer errors only where they are not."
@@ -133,19 +157,19 @@ def matrix(rows: Sequence[Row]) -> list[Block]:
 
 
 def outside(rows: Sequence[Row]) -> Table:
-    shown = {"neural": "neural", "neural-5k": "5.5k", "dense": "dense", "ours": "ours", "robust": "robust LMMSE"}
+    shown = ("neural", "neural-5k", "dense", "ours", "robust")
     lines: list[Sequence[str | Number]] = []
     for name in rows[0].result["outside"]:
         if not rows[0].result["outside"][name]:
             continue
         points = pooled(rows, partial(_section, "outside", name))
-        ratios = [_ratio_of(rows, points, receiver) for receiver in shown]
+        ratios = [_over(rows, points, added(receiver)) for receiver in shown]
         lines.append((name, cite(sum(point["packets"] for point in points), *rows), *ratios))
-    columns = ("channel", "packets", *(f"{label} / LS" for label in shown.values()))
+    columns = ("channel", "packets", *(OTHER_NAMES[receiver] for receiver in shown))
     note = (
-        "BER over that of LS and soft Viterbi, on channels outside the training; errors of all Eb/N0 are added up. "
-        "Where the channel is longer than the taps of the delay gates, their estimates approach LS; the dense network "
-        "has no such rule."
+        f"BER over that of {OTHER_NAMES['ls']}: below 1 is better than it. The channels are outside the training; "
+        "errors of all Eb/N0 are added up. Where the channel is longer than the taps of the delay gates, their "
+        "estimates approach LS; the dense network has no such rule."
     )
     return Table("Out of distribution", columns, lines, note=note)
 
@@ -162,8 +186,9 @@ def _quotient(ours: float, theirs: float) -> float:
     return ours / theirs if theirs else math.nan
 
 
-def _ratio_of(rows: Sequence[Row], points: Points, name: str) -> Number:
-    it = over_packets(added(name), points)
+def _over(rows: Sequence[Row], points: Points, ratio: Figure) -> Number:
+    """A ratio of bit error rates over the packets of all seeds."""
+    it = over_packets(ratio, points)
     if math.isnan(it.value):
         return cite("no errors", *rows)
     return cite(it.value, *rows, form=".3f", low=it.low, high=it.high)
@@ -178,14 +203,12 @@ def radios(rows: Sequence[Row]) -> Table:
         points = pooled(rows, partial(_section, "radios", mbps))
         for db, point in zip(decibels, points, strict=True):
             rates = [cite(ber(point, name), *rows, form=".2e") for name in ("ls", "max-log", "exact", "neural")]
-            gain = over_packets(mean_reduction("neural", "max-log"), [point])
-            lines.append(
-                (f"{mbps} Mb/s", f"{db:g}", *rates, cite(gain.value, *rows, form=".1%", low=gain.low, high=gain.high))
-            )
-    columns = ("rate", "Eb/N0, dB", "LS, max-log", "max-log", "exact", "neural", "neural below max-log")
+            lines.append((f"{mbps} Mb/s", f"{db:g}", *rates, _over(rows, [point], ratio("neural", "max-log"))))
+    columns = ("rate", "Eb/N0, dB", "LS, max-log", "max-log", "exact", "neural demapper", "neural over max-log")
     note = (
-        "New front ends of the impairment set: amplifier, phase noise, carrier offset, IQ imbalance, converter. All "
-        "columns but the first use the neural estimator; all use soft Viterbi."
+        "Bit error rates; the last column is below 1 where the neural demapper is better. New front ends of the "
+        "impairment set: amplifier, phase noise, carrier offset, IQ imbalance, converter. All columns but the first "
+        "use the neural estimator; all use soft Viterbi."
     )
     return Table("Demappers on impaired radios", columns, lines, note=note)
 
@@ -209,7 +232,8 @@ def recordings(rows: Sequence[Row]) -> list[Block]:
         "Frames of a real access point, with noise added. A frame that is not detected counts as lost for all "
         "receivers."
     )
-    return [Table("Packet errors on recordings", ("SNR, dB", "frames", *names), lines, note=note)]
+    columns = ("SNR, dB", "frames", *(OTHER_NAMES[name] for name in names))
+    return [Table("Packet errors on recordings", columns, lines, note=note)]
 
 
 def complexity(rows: Sequence[Row]) -> Table:
