@@ -21,6 +21,8 @@ from shared.lab.pages.verdict import Comparison, Standing, compared, standing, v
 from shared.lab.records.cache import cache_folder
 from shared.lab.records.identity import JSON, canonical, fingerprint, hash_bytes, hash_file, to_json_data
 from shared.lab.records.json_log import JsonLog, write_atomic
+from shared.lab.records.os_errors import os_error_text
+from shared.lab.records.printable import printable
 from shared.lab.records.provenance import provenance
 from shared.lab.records.settings import Seeded, Settings, command_line, read_settings
 from shared.lab.records.statistics import (
@@ -87,10 +89,12 @@ __all__ = [
     "mean",
     "mean_over_seeds",
     "one_thread",
+    "os_error_text",
     "paired_bootstrap",
     "plot",
     "print_page",
     "print_table",
+    "printable",
     "provenance",
     "read_settings",
     "render",

@@ -1,10 +1,13 @@
 """Law of checkpoints: whatever was finished before a stop, the rest comes out as if there had been none."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lab_toys import Coin, CoinSettings, Walk, WalkSettings
 
-from shared.lab import Context, Store
+from shared.lab import Context, Row, Store, run
 
 
 class Stopped(RuntimeError):
@@ -67,3 +70,62 @@ def test_an_artefact_is_read_back_after_a_kill(tmp_path):
     again = fresh(tmp_path)
     again.checkpoint("step", lambda: pytest.fail("computed twice"))
     assert again.read_artefact("net.txt") == b"weights"
+
+
+def test_three_writers_of_one_cell_all_finish(tmp_path):
+    """A slow one meets a file of steps that another began again, after the fastest had finished the cell."""
+    slow, middle, fast = (Context(Store(tmp_path), "cell", 0, lambda *note: None) for _ in range(3))
+    texts = ["y" * length for length in (10, 10, 10, 3000)]
+    for context, steps in ((slow, [0]), (middle, range(3)), (fast, range(4))):
+        for k in steps:
+            context.checkpoint(f"step {k}", lambda k=k: texts[k])
+    Store(tmp_path).append(Row("cell", "x", 1, {}, 0, {}))
+    middle.checkpoint("step 3", lambda: texts[3])
+    assert slow.checkpoint("step 1", lambda: texts[1]) == texts[1]
+
+
+def test_a_cell_that_another_process_finished_takes_its_row(tmp_path):
+    """The steps were dropped from under it: their tensors are gone, the row is there."""
+
+    class Overtaken(Walk):
+        def run(self, cell, context):
+            context.tensors("start", lambda: self._start(context))
+            run(Walk(), [cell], Store(tmp_path))
+            assert context.load_tensors("start")
+            return {"never": "here"}
+
+    [row] = run(Overtaken(), [WalkSettings()], Store(tmp_path))
+    assert row.result.keys() == {"lengths", "end", "count"}
+    assert Store(tmp_path).rows() == [row]
+
+
+def test_the_seconds_of_stopped_attempts_are_summed(tmp_path):
+    class Unplugged(Coin):
+        def _throw(self, cell, context):
+            if len(throws) == 3:
+                raise KeyboardInterrupt
+            throws.append(cell.seed)
+            return super()._throw(cell, context)
+
+    throws: list[int] = []
+    cells, store = [CoinSettings(pause_s=0.1)], Store(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run(Unplugged(), cells, store)
+    [row] = run(Coin(), cells, store)
+    assert row.provenance["resumed_steps"] == 3
+    assert row.provenance["wall_s"] >= 0.4
+    assert row.provenance["cpu_s"] > 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"rng": {}}, {"rng": None}, {"spent": "x"}, {"spent": [None, 1]}, {"artefacts": 1}, {"artefacts": {"../x": "0"}}],
+    ids=str,
+)
+def test_a_damaged_step_names_its_file(tmp_path, changes):
+    first = Context(Store(tmp_path), "cell", 0, lambda *note: None)
+    first.checkpoint("a", lambda: 1)
+    path = tmp_path / "steps" / "cell.jsonl"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}) + "\n")
+    with pytest.raises(ValueError, match=r"cell\.jsonl is not a file of steps \(.*\); delete it, and the cell begins"):
+        Context(Store(tmp_path), "cell", 0, lambda *note: None).checkpoint("a", lambda: 2)

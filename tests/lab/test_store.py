@@ -7,16 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.lab import JsonLog, Row, Store
+from shared.lab import JsonLog, Row, Store, write_atomic
+
+PROVENANCE = {"command": "qwedge run coin", "started": "2026-01-01", "cpu": "none", "commit": None, "wall_s": 0.5}
 
 
 def row(id: str, **changes) -> Row:
     fields = {"id": id, "experiment": "coin", "version": 1, "settings": {"seed": 0}, "seed": 0, "result": {"heads": 3}}
-    return Row(**{**fields, **changes})
+    return Row(**{**fields, "provenance": PROVENANCE, **changes})
 
 
 def test_rows_come_back_as_they_were_given(tmp_path):
-    given_ = [row("a" * 64), row("b" * 64, result={"text": "naïve \u2028 \n line", "none": None}, artefacts={"x": "y"})]
+    given_ = [
+        row("a" * 64),
+        row("b" * 64, result={"text": "naïve \u2028 \n line", "none": None}, artefacts={"x": "0" * 64}),
+    ]
     store = Store(tmp_path)
     assert [store.append(each) for each in given_] == [True, True]
     assert store.rows() == given_ == Store(tmp_path).rows()
@@ -168,3 +173,27 @@ def test_a_finished_row_drops_its_steps(tmp_path):
     store.append(row("a"))
     assert store.steps("a").read() == []
     assert list((tmp_path / "steps").iterdir()) == []
+
+
+@pytest.mark.parametrize("replaced", [b'{"key":"x","value":1}\n', b'{"key":"longer than before","value":123456}\n' * 3])
+def test_a_file_removed_and_begun_again_is_read_again(tmp_path, replaced):
+    path = tmp_path / "steps.jsonl"
+    slow = JsonLog(path, key="key")
+    slow.append({"key": "a", "value": 1})
+    path.unlink()
+    path.write_bytes(replaced)
+    assert slow.append({"key": "b", "value": 2})
+    assert [record["key"] for record in JsonLog(path, key="key").read()] == [
+        json.loads(replaced.splitlines()[0])["key"],
+        "b",
+    ]
+
+
+def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*page\.html'"):
+        write_atomic(tmp_path / "page.html", b"text")
+    assert list(tmp_path.iterdir()) == []

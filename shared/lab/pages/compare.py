@@ -71,7 +71,7 @@ def _pair(first: Sequence[Row], second: Sequence[Row]) -> list[tuple[Row, Row]]:
     if len(first) == len(second) == 1:
         return [(first[0], second[0])]
     shared = [key for key in first[0].settings if _values(first, key) == _values(second, key)] if first else []
-    ours, theirs = ({canonical([row.settings[key] for key in shared]): row for row in rows} for rows in (first, second))
+    ours, theirs = ({_key(row, shared): row for row in rows} for rows in (first, second))
     if not ours or len(ours) != len(first) or len(theirs) != len(second) or ours.keys() != theirs.keys():
         raise ValueError(
             f"{len(first)} and {len(second)} rows cannot be paired by the settings both share "
@@ -79,6 +79,10 @@ def _pair(first: Sequence[Row], second: Sequence[Row]) -> list[tuple[Row, Row]]:
             "run both with the same seeds, or name single rows as FOLDER/ID"
         )
     return [(row, theirs[key]) for key, row in ours.items()]
+
+
+def _key(row: Row, names: Sequence[str]) -> str:
+    return canonical([row.settings.get(name) for name in names])
 
 
 def _values(rows: Sequence[Row], key: str) -> set[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.lab.pages.page import KeyFigures, Number, Page, Table, Text
+from shared.lab.records.printable import printable
 
 
 def print_page(page: Page) -> None:
@@ -11,10 +12,10 @@ def print_page(page: Page) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=False)
-    console.print(f"[bold]{_plain(page.title)}[/bold]")
+    console.print(f"[bold]{plain(page.title)}[/bold]")
     if page.verdict:
         _print_text(page.verdict)
-    console.print(_plain(page.summary))
+    console.print(plain(page.summary))
     for block in page.blocks:
         match block:
             case Table():
@@ -38,14 +39,14 @@ def print_table(table: Table) -> None:
     console = Console(highlight=False)
     if table.title:
         console.print()
-        console.print(f"[italic]{_plain(table.title)}[/italic]")
+        console.print(f"[italic]{plain(table.title)}[/italic]")
     parts = _parts(table, console.width - 1)
     for part in parts:
         console.print(_grid(table, part))
     if not parts:
         _print_lists(console, table)
     if table.note:
-        console.print(f"[dim italic]{_plain(table.note)}[/dim italic]")
+        console.print(f"[dim italic]{plain(table.note)}[/dim italic]")
 
 
 PADDING = 3
@@ -113,10 +114,10 @@ def _grid(table: Table, widths: Mapping[int, int]) -> Any:
     grid = Grid(box=box.SIMPLE_HEAD, show_header=any(table.columns))
     for index, width in widths.items():
         numeric = any(isinstance(line[index], Number) for line in table.lines)
-        grid.add_column(_plain(table.columns[index]), justify="right" if numeric else "left", width=width - PADDING)
+        grid.add_column(plain(table.columns[index]), justify="right" if numeric else "left", width=width - PADDING)
     for number, line in enumerate(table.lines):
         style = "bold" if number in table.strong else None
-        grid.add_row(*(_plain(_entry(line[index])) for index in widths), style=style)
+        grid.add_row(*(plain(_entry(line[index])) for index in widths), style=style)
     return grid
 
 
@@ -125,7 +126,7 @@ def _print_lists(console: Any, table: Table) -> None:
     for line in table.lines:
         console.print()
         for column, entry in zip(table.columns, line, strict=True):
-            console.print(_plain(f"{column}: {_entry(entry)}" if column else _entry(entry)))
+            console.print(plain(f"{column}: {_entry(entry)}" if column else _entry(entry)))
 
 
 def _print_text(text: Text) -> None:
@@ -133,17 +134,17 @@ def _print_text(text: Text) -> None:
 
     console = Console(highlight=False)
     if text.title:
-        console.print(f"[bold]{_plain(text.title)}[/bold]")
-    console.print("".join(_plain(_entry(part)) for part in text.parts))
+        console.print(f"[bold]{plain(text.title)}[/bold]")
+    console.print("".join(plain(_entry(part)) for part in text.parts))
 
 
 def _entry(entry: str | Number) -> str:
-    if isinstance(entry, str):
-        return entry
-    return f"{entry} {entry.interval}".rstrip()
+    # Widths are measured on what is printed.
+    return printable(entry if isinstance(entry, str) else f"{entry} {entry.interval}".rstrip())
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """`text` for rich, as it stands: neither markup nor control characters of a terminal are obeyed."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(printable(text))

@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +22,7 @@ class JsonLog:
         self.path, self.key = path, key
         self._records: dict[str, dict[str, Any]] = {}
         self._end = 0
+        self._last = b""
 
     def read(self) -> list[dict[str, Any]]:
         """All whole records, in the order they were appended; raises ValueError for a line that is not one."""
@@ -48,22 +51,26 @@ class JsonLog:
 
     def _catch_up(self, file: BinaryIO) -> None:
         """Read what was appended, here or by another process, since the last look."""
-        if os.fstat(file.fileno()).st_size < self._end:
-            self._records, self._end = {}, 0
-        file.seek(self._end)
+        # Another file may stand here by now, of any length: the old one was removed, and a slower writer began again.
+        file.seek(self._end - len(self._last))
+        if file.read(len(self._last)) != self._last:
+            self._records, self._end, self._last = {}, 0, b""
+            file.seek(0)
         unread = file.read()
         whole = unread[: unread.rfind(b"\n") + 1]
-        for line in whole.splitlines():
+        lines = whole.splitlines(keepends=True)
+        for line in lines:
             record = self._parse(line)
             self._records.setdefault(record[self.key], record)
         self._end += len(whole)
+        self._last = lines[-1] if lines else self._last
 
     def _parse(self, line: bytes) -> dict[str, Any]:
         try:
-            record = json.loads(line)
-        except ValueError:
+            record = json.loads(line, parse_constant=_refuse)
+        except (ValueError, RecursionError):
             record = None
-        if not isinstance(record, dict) or self.key not in record:
+        if not isinstance(record, dict) or not isinstance(record.get(self.key), str):
             shown = line[:40].decode(errors="replace")
             raise ValueError(
                 f"{self.path} has a line that is not a record with `{self.key}`: {shown!r}; restore or delete that line"
@@ -71,16 +78,32 @@ class JsonLog:
         return record
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a reader or a crash sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(aside, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    with _removed_on_failure(aside, path):
+        with open(aside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
     _sync_folder(path.parent)
+
+
+@contextmanager
+def _removed_on_failure(aside: Path, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        aside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk names no file
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

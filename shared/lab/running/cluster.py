@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.lab.records.os_errors import os_error_text
 from shared.lab.records.store import Row, Store
 from shared.lab.running.context import Progress
 from shared.lab.running.engine import Job, compute
@@ -43,7 +44,7 @@ class Ray:
             row, artefacts = _get(ray, done)
             for data in artefacts:
                 store.put(data)
-            yield Row(**json.loads(row))
+            yield Row.from_json_data(json.loads(row))
 
 
 def _compute_on_node(job: str, folder: str, path: list[str]) -> tuple[str, list[bytes]]:
@@ -70,7 +71,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         _check_answers(address)
         ray.init(address=address or "local", log_to_driver=False, configure_logging=False, include_dashboard=False)
     except OSError as error:
-        raise ValueError(f"--address {address}: no Ray cluster answers there: {error}") from None
+        raise ValueError(f"--address {address}: no Ray cluster answers there: {os_error_text(error)}") from None
     try:
         yield
     finally:

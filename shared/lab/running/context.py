@@ -1,12 +1,14 @@
 """What a running cell receives: randomness, progress, artefacts, and steps that survive kill -9."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from shared.lab.records.identity import JSON, to_json_data
-from shared.lab.records.store import Store
+from shared.lab.records.store import Store, check_artefact
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +30,11 @@ class Context:
         self._store, self._id, self._show = store, id, show
         self._steps = store.steps(id)
         self._stored = {step["key"]: step for step in self._steps.read()}
+        self._began = time.perf_counter(), time.process_time()
+        with self._step_file_named():
+            self._earlier = [
+                max((float(step["spent"][k]) for step in self._stored.values()), default=0.0) for k in (0, 1)
+            ]
         self._used: set[str] = set()
         self._tensors: dict[str, str] = {}
         self._stages, self._finished = 0, 0
@@ -37,6 +44,13 @@ class Context:
         import torch
 
         return torch.Generator().manual_seed(int(self.rng.integers(2**63)))
+
+    @property
+    def spent(self) -> tuple[float, float]:
+        """Wall and CPU time (s) of this cell: since now, and of earlier attempts up to their last finished step."""
+        now = time.perf_counter(), time.process_time()
+        wall, cpu = (earlier + end - began for earlier, end, began in zip(self._earlier, now, self._began, strict=True))
+        return wall, cpu
 
     def plan(self, stages: int) -> None:
         """Announce how many stages the cell has, for the display alone: progress inside one then goes to the note."""
@@ -53,9 +67,10 @@ class Context:
             self._show(done, total, note)
 
     def artefact(self, name: str, data: bytes) -> str:
-        """Keep `data` in the store under its SHA-256, returned, and list it in the row as `name`."""
-        self.artefacts[name] = self._store.put(data)
-        return self.artefacts[name]
+        """Keep `data` in the store under its SHA-256, returned, and list it in the row as `name`, a plain file name."""
+        check_artefact(name, sha256 := self._store.put(data))
+        self.artefacts[name] = sha256
+        return sha256
 
     def read_artefact(self, name: str) -> bytes:
         """What `artefact` has kept under `name`, in this process or before a kill."""
@@ -105,19 +120,33 @@ class Context:
         before = dict(self.artefacts), dict(self._tensors)
         value = to_json_data(compute(), key)
         files = {"artefacts": _added(before[0], self.artefacts), "tensors": _added(before[1], self._tensors)}
-        self._steps.append({"key": key, "value": value, **files, "rng": self._rng_state()})
+        self._steps.append({"key": key, "value": value, **files, "rng": self._rng_state(), "spent": self.spent})
         return value
 
     def _restore(self, step: dict[str, Any]) -> Any:
         self.resumed += 1
-        self.artefacts |= step["artefacts"]
-        self._tensors |= step["tensors"]
-        self.rng.bit_generator.state = step["rng"]["state"]
-        seeds = self._seeds()
-        # `Generator.spawn` counts its children in the seed sequence, which the state does not hold.
-        if missing := step["rng"]["children"] - seeds.n_children_spawned:
-            seeds.spawn(missing)
-        return step["value"]
+        with self._step_file_named():
+            for name, sha256 in step["artefacts"].items():
+                check_artefact(name, sha256)
+            self.artefacts |= step["artefacts"]
+            self._tensors |= step["tensors"]
+            self.rng.bit_generator.state = step["rng"]["state"]
+            seeds = self._seeds()
+            # `Generator.spawn` counts its children in the seed sequence, which the state does not hold.
+            if missing := step["rng"]["children"] - seeds.n_children_spawned:
+                seeds.spawn(missing)
+            return step["value"]
+
+    @contextmanager
+    def _step_file_named(self) -> Iterator[None]:
+        """Errors in what a file of steps holds name the file and the way out."""
+        try:
+            yield
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(
+                f"{self._steps.path} is not a file of steps ({reason}); delete it, and the cell begins again"
+            ) from error
 
     def _rng_state(self) -> dict[str, Any]:
         return {"state": to_json_data(self.rng.bit_generator.state), "children": self._seeds().n_children_spawned}

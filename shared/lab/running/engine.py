@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,15 +54,25 @@ class Local:
 
 
 def compute(job: Job, store: Store, progress: Progress) -> Row:
-    """The row of one job: runs the experiment on one thread and measures wall and CPU time (s) around it."""
+    """The row of one job: runs the experiment on one thread and measures wall and CPU time (s) around it.
+
+    The times of attempts that were stopped are added, up to the last step that each of them finished.
+    """
     one_thread()
     context = Context(store, job.id, job.cell.seed, progress)
-    started, wall, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
-    result = to_json_data(job.experiment.run(job.cell, context), "result")
+    started = datetime.now(UTC)
+    try:
+        result = to_json_data(job.experiment.run(job.cell, context), "result")
+    except FileNotFoundError:
+        # Another process may have finished the cell meanwhile, and dropped its steps from under this one.
+        if rows := [row for row in store.rows() if row.id == job.id]:
+            return rows[0]
+        raise
+    wall_s, cpu_s = context.spent
     spent = {
         "started": started.isoformat(timespec="seconds"),
-        "wall_s": time.perf_counter() - wall,
-        "cpu_s": time.process_time() - cpu,
+        "wall_s": wall_s,
+        "cpu_s": cpu_s,
         "resumed_steps": context.resumed,
     }
     return Row(
@@ -79,9 +88,14 @@ def compute(job: Job, store: Store, progress: Progress) -> Row:
 
 
 def load_experiment(reference: str) -> Experiment[Any]:
-    """An instance of the experiment class at `module:Class`. Raises ValueError for anything else that is there."""
+    """The experiment whose class, or whose instance, stands at `module:Name`; nothing else there is called.
+
+    Raises ValueError for anything else, ImportError where there is no such module.
+    """
     module, _, name = reference.partition(":")
     kind = getattr(importlib.import_module(module), name)
+    if isinstance(kind, Experiment):
+        return kind
     if not (isinstance(kind, type) and issubclass(kind, Experiment)):
         raise ValueError(f"{reference} is not a subclass of shared.lab.Experiment")
     attributes = [name for name in ("name", "settings", "version") if not hasattr(kind, name)]

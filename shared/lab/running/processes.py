@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Final
 
+from shared.lab.records.os_errors import os_error_text
 from shared.lab.records.store import Row, Store
 from shared.lab.running.context import Progress
 from shared.lab.running.engine import Job, compute
@@ -93,7 +94,7 @@ class _Worker:
         if kind == "error":
             raise _error(**data)
         self.job = None
-        return Row(**data)
+        return Row.from_json_data(data)
 
 
 def _started(count: int, folder: str) -> list[_Worker]:
@@ -168,7 +169,8 @@ def _serve(connection: Connection, folder: str) -> None:
         except Exception as error:  # noqa: BLE001 - whatever it is, the other process must raise it
             shown = next((kind.__name__ for kind in _SHOWN if isinstance(error, kind)), "")
             name = getattr(error, "name", None)
-            send("error", {"kind": shown, "message": str(error), "name": name, "trace": traceback.format_exc()})
+            message = os_error_text(error) if isinstance(error, OSError) else str(error)
+            send("error", {"kind": shown, "message": message, "name": name, "trace": traceback.format_exc()})
         else:
             send("row", row.to_json_data())
 

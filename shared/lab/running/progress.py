@@ -4,6 +4,9 @@ import sys
 import time
 from typing import Any, TextIO
 
+from shared.lab.pages.terminal import plain
+from shared.lab.records.printable import printable
+
 _SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -32,7 +35,7 @@ class ProgressDisplay:
     def step(self, done: int, total: int, note: str = "") -> None:
         """`done` of `total` parts of the current cell are finished."""
         if self._bars is not None:
-            self._bars.update(self._one, completed=done, total=total, description=f"  {note}", visible=True)
+            self._bars.update(self._one, completed=done, total=total, description=f"  {plain(note)}", visible=True)
         else:
             self._say(f"{done}/{total} {note}".rstrip())
 
@@ -51,7 +54,8 @@ class ProgressDisplay:
             return
         self._said = clock
         where = f"{self._title}: {self._finished} of {self._cells} cells"
-        print(f"{where}{', ' + what if what else ''} ({clock - self._began:.0f} s)", file=self._stream, flush=True)
+        line = f"{where}{', ' + what if what else ''} ({clock - self._began:.0f} s)"
+        print(printable(line), file=self._stream, flush=True)
 
 
 def _bars(stream: TextIO) -> Any:

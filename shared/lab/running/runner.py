@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TypeVar
 
+from shared.lab.records.printable import printable
 from shared.lab.records.provenance import provenance
 from shared.lab.records.settings import Settings, command_line
 from shared.lab.records.store import Row, Store
@@ -45,6 +46,7 @@ def run(
         _print_existing(list(rows.values()), store)
     if not missing:
         return [rows[id] for id in jobs]
+    store.require_writable()
     with ProgressDisplay(experiment.name, len(jobs), quiet=quiet) as display:
         display.finish(len(rows))
         # Closed whatever happens, so that an engine ends what it has started.
@@ -64,4 +66,5 @@ def _print_existing(rows: Sequence[Row], store: Store) -> None:
     now = provenance("")["commit"]
     if others := {row.provenance.get("commit") for row in rows} - {now}:
         commits = ", ".join(str(commit)[:10] for commit in sorted(map(str, others)))
-        print(f"  computed by commit {commits}; the code here is at {str(now)[:10]}", file=sys.stderr)
+        line = f"  computed by commit {commits}; the code here is at {str(now)[:10]}"
+        print(printable(line), file=sys.stderr)
