@@ -5,6 +5,7 @@ system's, so every path passed to them is relative to the folder in which they r
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,13 +13,15 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Final
+
+from shared.lab.running import guard
 
 POLL_S = 0.2
 """How often a running tool's log is looked at, in seconds."""
@@ -37,6 +40,8 @@ _SYSTEM: Final = {
     "g++": "a C++ compiler (Debian: apt install g++)",
     "icebox_vlog": "Project IceStorm (Debian: apt install fpga-icestorm)",
 }
+# The banners of yosys, lines of dashes, empty lines.
+_NO_NEWS: Final = re.compile(r"\s*([/\\|]|Yosys \d|\W*$)")
 Progress = Callable[[str], None]
 """Called with the last line that a running tool wrote."""
 
@@ -82,31 +87,24 @@ class Running:
         return True
 
     def last_line(self) -> str:
-        """The last whole line of its log so far."""
+        """The last whole line of its log so far that says something: no frame, licence or version."""
         with open(self.log, "rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - 4096, 0))
             lines = file.read().decode(errors="replace").split("\n")[:-1]
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return next((line.strip() for line in reversed(lines) if not _NO_NEWS.match(line)), "")
 
 
 @contextmanager
 def start(tool: str, arguments: Sequence[str], folder: Path, *, log: str | None = None) -> Iterator[Running]:
-    """Runs `tool` in `folder` while the block runs; on the way out, also by Ctrl-C, it and its children are ended.
+    """Runs `tool` in `folder` while the block runs; on the way out, even by SIGKILL, it and its children are ended.
 
     What it writes goes to `folder / log` (the tool's name and `.log` by default). Raises `ModuleNotFoundError` or
     `FileNotFoundError` if there is no such tool, with the way to install it.
     """
     command = [str(find(tool)), *arguments]
     path = folder / (log or f"{tool}.log")
-    with open(path, "wb") as out:
-        # A process group of its own: a child that the tool started can then be ended with it.
-        process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, process_group=0
-        )
-    try:
+    with open(path, "wb") as out, guard.start(command, folder, out) as process:
         yield Running(tool, process, path, time.monotonic())
-    finally:
-        _end(process)
 
 
 def run(
@@ -146,14 +144,6 @@ def version(tool: str) -> str:
             raise ModuleNotFoundError(f"{tool} is missing ({_PACKAGES[tool]}): {EXTRA}") from None
     words = [str(find(tool)), "-dumpfullversion", "-dumpmachine"]
     return "-".join(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends a process, and all that it started: a tool that was killed leaves children behind."""
-    if process.poll() != 0:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _ending(code: int) -> str:
