@@ -1,5 +1,6 @@
 """The experiments by name. Plain text, so that listing them imports nothing."""
 
+import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -71,7 +72,9 @@ def load(name: str) -> "Experiment[Any]":
     if ":" in name:
         return _own(name)
     if name not in EXPERIMENTS:
-        raise ValueError(f"no experiment {name!r}: use one of {', '.join(EXPERIMENTS)}, or your own as module:Class")
+        near = difflib.get_close_matches(name, EXPERIMENTS, n=1)
+        hint = f"did you mean `{near[0]}`? It must be" if near else "use"
+        raise ValueError(f"no experiment {name!r}: {hint} one of {', '.join(EXPERIMENTS)}, or your own as module:Class")
     from shared.lab import load_experiment
 
     with extra_named(name):
@@ -98,7 +101,14 @@ def _own(reference: str) -> "Experiment[Any]":
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
         refuse_shadows(ROOTS)
+    needs = f"no experiment at {reference}: %s; needs module:Class, importable from here"
+    if not all(part.isidentifier() for part in reference.replace(":", ".", 1).split(".")):
+        raise ValueError(needs % "that is not the name of a class in a module")
     try:
         return load_experiment(reference)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise ValueError(f"no experiment at {reference}: {error}; needs module:Class, importable from here") from None
+    except (ImportError, AttributeError) as error:
+        raise ValueError(needs % error) from error
+    except ValueError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever the module does while it is imported
+        raise ValueError(needs % f"importing it ends with {type(error).__name__}: {error}") from error

@@ -9,7 +9,16 @@ import click
 
 from qwedge.catalogue import EXPERIMENTS, ROOTS, load
 from qwedge.commands.decode import decode
-from qwedge.commands.execution import as_json_option, execute, print_json, quiet_option, workers_option, write_page
+from qwedge.commands.execution import (
+    as_json_option,
+    execute,
+    page_of,
+    print_json,
+    quiet_option,
+    workers_option,
+    write_page,
+)
+from qwedge.commands.interrupts import exit_code, signals_interrupt
 from qwedge.commands.noise import noise
 from qwedge.commands.synth import synth
 from qwedge.shadowing import refuse_shadows
@@ -18,7 +27,20 @@ if TYPE_CHECKING:
     from shared.lab import Experiment, Row
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Commands whose errors are their own: click takes the end of a file for Ctrl-C, and ends without a word."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise ValueError(f"a file ends before its contents do: {error}") from error
+        except KeyboardInterrupt as interrupt:
+            click.echo("qwedge: interrupted", err=True)
+            sys.exit(exit_code(interrupt))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error in the input too.")
 @click.version_option(package_name="qwedge", message="%(version)s")
 def cli(debug: bool) -> None:
@@ -192,7 +214,7 @@ def report(name: str, out: Path | None, as_json: bool) -> None:
     rows = [row for row in store.rows(experiment.name) if row.version == experiment.version]
     if not rows:
         raise ValueError(f"{folder} has no rows of {experiment.name} version {experiment.version}; run it first")
-    path = write_page(experiment.page(rows), rows, store)
+    path = write_page(page_of(experiment, rows), rows, store)
     if as_json:
         return print_json({"page": str(path), "rows": len(rows)})
     click.echo(str(path))
@@ -204,18 +226,22 @@ cli.add_command(synth)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 when done, 2 after one line on stderr for bad input, 130 when interrupted."""
+    """Run the command line and exit: 0 when done, 2 after one line on stderr for bad input.
+
+    128 and the number of the signal when stopped by Ctrl-C, SIGTERM or SIGHUP.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        refuse_shadows(ROOTS)
-        cli.main(words, prog_name="qwedge", standalone_mode=False)
+        with signals_interrupt():
+            refuse_shadows(ROOTS)
+            cli.main(words, prog_name="qwedge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)
     except click.ClickException as error:
         _fail(error.format_message())
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+    except KeyboardInterrupt as interrupt:
+        sys.exit(exit_code(interrupt))
     except BrokenPipeError:
         # The reader of a pipe, such as `head`, went away: no message can reach it, and flushing at exit must not fail.
         sys.stdout = None
@@ -223,11 +249,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         if "--debug" in words or (isinstance(error, ModuleNotFoundError) and "pip install" not in str(error)):
             raise
-        _fail(str(error))
+        _fail(_text(error))
+    except (RecursionError, MemoryError, OverflowError) as error:
+        if "--debug" in words:
+            raise
+        _fail(_TOO_LARGE[type(error)])
+
+
+# However each reader guards itself, what is left ends here and not in a traceback.
+_TOO_LARGE = {
+    RecursionError: "the input is nested too deeply; --debug shows where",
+    OverflowError: "a number in the input is too large; --debug shows where",
+    MemoryError: "the input, or what it asks for, does not fit into memory; --debug shows where",
+}
+
+
+def _text(error: Exception) -> str:
+    from shared.lab.records.os_errors import os_error_text
+
+    return os_error_text(error) if isinstance(error, OSError) else str(error)
 
 
 def _fail(message: str) -> None:
-    click.echo(f"qwedge: {' '.join(message.split())}", err=True)
+    from shared.lab.records.printable import printable
+
+    click.echo(f"qwedge: {printable(' '.join(message.split()))}", err=True)
     sys.exit(2)
 
 

@@ -3,6 +3,7 @@
 import io
 import shutil
 import tarfile
+import zlib
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,7 @@ from shared.integer.format import Integers
 from shared.lab import Context, cache_folder
 
 ARCHIVE = "project.tar.gz"
+_TOP = "project"
 
 
 def project(
@@ -52,8 +54,21 @@ def archive_of(folder: Path) -> bytes:
     with tarfile.open(fileobj=data, mode="w:gz") as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.suffix not in (".so", ".gz"):
-                archive.add(path, Path("project") / path.relative_to(folder), recursive=False)
+                archive.add(path, Path(_TOP) / path.relative_to(folder), recursive=False)
     return data.getvalue()
+
+
+def unpack(path: Path) -> None:
+    """The folder in the archive, written beside it; raises ValueError, with nothing written, for another archive."""
+    try:
+        with tarfile.open(path) as archive:
+            # Files alone, each in the project's folder: the row that names the archive may be anybody's.
+            for member in archive.getmembers():
+                if Path(member.name).parts[:1] != (_TOP,) or not member.isfile():
+                    raise ValueError(f"{path} holds {member.name!r}, which is not a file of {_TOP}/")
+            archive.extractall(path.parent, filter="data")
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is not an archive of a project: {error}") from error
 
 
 def _compared(

@@ -1,7 +1,6 @@
 """The verb `qwedge synth`: a net becomes a bitstream, or a project for a vendor's tool."""
 
-import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,16 +89,10 @@ def synth(
 
 def _files(rows: "Sequence[Row]", store: "Store") -> Mapping[str, Sequence[Path]]:
     """The artefacts of the rows under their names; the project of hls4ml unpacked."""
-    return {"files": [path for row in rows for path in _unpacked(row, store)]}
+    from fpga.build.vendor import ARCHIVE, unpack
 
-
-def _unpacked(row: "Row", store: "Store") -> Iterator[Path]:
-    from shared.lab import write_atomic
-
-    for name, sha256 in row.artefacts.items():
-        path = store.folder / name
-        write_atomic(path, store.get(sha256))
-        if tarfile.is_tarfile(path):
-            with tarfile.open(path) as archive:
-                archive.extractall(store.folder, filter="data")
-        yield path
+    paths = [path for row in rows for path in store.write_out(row)]
+    for path in paths:
+        if path.name == ARCHIVE:
+            unpack(path)
+    return {"files": paths}

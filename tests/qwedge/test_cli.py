@@ -125,6 +125,14 @@ def test_no_words_means_help(qwedge):
 
 
 BAD = [
+    (("run", "compvq"), "no experiment 'compvq': did you mean `compvqc`? It must be one of compvqc, noise,"),
+    (("list", "json:loads"), "json:loads is not a subclass of shared.lab.Experiment"),
+    (("list", "pathlib:Path"), "pathlib:Path is not a subclass of shared.lab.Experiment"),
+    (("list", ".x:y"), "no experiment at .x:y: that is not the name of a class in a module; needs module:Class"),
+    (("list", ":"), "no experiment at :: that is not the name of a class in a module; needs module:Class"),
+    (("list", "lab_toys:"), "no experiment at lab_toys:: that is not the name of a class"),
+    (("list", "shared.lab:Experiment"), "shared.lab:Experiment does not define page and run"),
+    (("run", COIN, "--set", "name=" + "[" * 3000), "--set ...=[[[[[[[[[[[[[[[[[[[[... is nested too deeply"),
     (("run", "nothing"), f"no experiment 'nothing': use one of {', '.join(EXPERIMENTS)}, or your own as module:Class"),
     (("run", "no_module:Coin"), "no experiment at no_module:Coin: No module named 'no_module'"),
     (("run", "lab_toys:Dice"), "no experiment at lab_toys:Dice: module 'lab_toys' has no attribute 'Dice'"),
@@ -132,7 +140,7 @@ BAD = [
     (("run", COIN, "--set", "throws=many"), "throws='many': input should be a valid integer"),
     (("run", COIN, "--set", "name=bent"), "name=bent: this coin cannot be thrown; use a flat one"),
     (("run", COIN, "--seed", "-1"), "seed=-1: input should be greater than or equal to 0"),
-    (("run", COIN, "--config", "no.toml"), "No such file or directory: 'no.toml'"),
+    (("run", COIN, "--config", "no.toml"), "no.toml: no such file or directory"),
     (("run", COIN, "--engine", "slurm"), "'slurm' is not one of 'local', 'ray'"),
     (("run", COIN, "--address", "a:1"), "--address a:1: only --engine ray connects to a cluster"),
     (("run", COIN, "--workers", "2", "--engine", "ray"), "--workers 2: Ray has workers of its own; leave out --engine"),
@@ -177,3 +185,42 @@ def test_every_option_is_explained():
     for command in cli.commands.values():
         for option in command.params:
             assert isinstance(option, click.Argument) or option.help
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("def broken(:", "importing it ends with SyntaxError: "),
+        ("1 / 0", "importing it ends with ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "importing it ends with SystemExit: 3"),
+        ("import no_such_module", "No module named 'no_such_module'"),
+        (
+            "from shared.lab import Experiment\nclass Mine(Experiment):\n run = page = None",
+            "does not set name and version",
+        ),
+    ],
+)
+def test_a_module_that_is_no_experiment_is_one_line(qwedge, tmp_path, body, words):
+    name = f"mine_{abs(hash(body))}"
+    (tmp_path / f"{name}.py").write_text(body)
+    code, out, err = qwedge("list", f"{name}:Mine")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+
+
+def test_nested_settings_in_a_file_are_refused(qwedge, tmp_path):
+    (tmp_path / "deep.toml").write_text("name = " + "[" * 3000)
+    assert qwedge("run", COIN, "--config", "deep.toml")[::2] == (
+        2,
+        "qwedge: deep.toml is nested too deeply for settings\n",
+    )
+
+
+def test_a_folder_and_a_file_in_each_others_place_are_one_line(qwedge, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "out" / "rows.jsonl").mkdir(parents=True)
+    assert qwedge("run", COIN, "--config", ".")[2] == "qwedge: .: is a directory\n"
+    for out in ("file", "file/out"):
+        err = qwedge("run", COIN, "--out", out)[2]
+        assert err.endswith("file: not a directory, and rows are to be kept there\n")
+    assert qwedge("show", "coin", "--out", "out")[2] == "qwedge: out/rows.jsonl: is a directory\n"

@@ -26,6 +26,8 @@ from shared.lab import Row, Store
 
 QUICK = ("--no-zne", "--set", "transpiler_seeds=1", "--set", "repeats=2", "--quiet")
 
+ORIGIN = {"command": "", "started": "", "cpu": "", "commit": None, "wall_s": 0.0}
+
 
 @pytest.fixture
 def noise(call, monkeypatch, tmp_path):
@@ -138,9 +140,7 @@ def test_a_stored_row_brings_its_circuits_its_data_and_its_seed(noise):
         "compiled.qasm": store.put(b"on qubits of the device"),
     }
     settings = {"task": "digits4", "encoding": "angle"}
-    store.append(
-        Row("abc123", "compvqc", 1, settings, 5, {}, artefacts, {"command": "", "started": "", "commit": None})
-    )
+    store.append(Row("abc123", "compvqc", 1, settings, 5, {}, artefacts, ORIGIN))
     code, out, err = noise("runs/compvqc/abc", "--json", "--out", "r", *QUICK)
     assert (code, err) == (0, "")
     rows = json.loads(out)["rows"]
@@ -168,8 +168,7 @@ def test_the_compressed_circuit_of_a_row_is_read_as_the_row_says(noise):
         "dense.qasm": store.put(openqasm.dumps(angle(4, 16) + bound).encode()),
         "readout.json": store.put(json.dumps(known).encode()),
     }
-    origin = {"command": "", "started": "", "commit": None}
-    store.append(Row("abc123", "compvqc", 1, {"task": "digits4"}, 5, {}, artefacts, origin))
+    store.append(Row("abc123", "compvqc", 1, {"task": "digits4"}, 5, {}, artefacts, ORIGIN))
     words = ("--set", "scales=[0]", "--set", "shots=[]", "--json")
     rows = json.loads(noise("runs/compvqc/abc", *words, "--out", "r", *QUICK)[1])["rows"]
     dense, *_, compressed = (row["result"]["report"]["scales"][0] for row in rows)

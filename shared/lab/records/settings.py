@@ -110,6 +110,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply for settings") from None
 
 
 def _split(assignment: str) -> tuple[str, str]:
@@ -127,6 +129,8 @@ def _value(text: str) -> Any:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    except RecursionError:
+        raise ValueError(f"--set ...={text[:20]}... is nested too deeply for a setting") from None
     return parsed["value"] if parsed.keys() == {"value"} else text
 
 
