@@ -131,7 +131,10 @@ BAD = [
     (("list", ".x:y"), "no experiment at .x:y: that is not the name of a class in a module; needs module:Class"),
     (("list", ":"), "no experiment at :: that is not the name of a class in a module; needs module:Class"),
     (("list", "lab_toys:"), "no experiment at lab_toys:: that is not the name of a class"),
-    (("list", "shared.lab:Experiment"), "shared.lab:Experiment does not define page and run"),
+    (
+        ("list", "shared.lab:Experiment"),
+        "shared.lab:Experiment does not define name and settings and version and page and run",
+    ),
     (("run", COIN, "--set", "name=" + "[" * 3000), "--set ...=[[[[[[[[[[[[[[[[[[[[... is nested too deeply"),
     (("run", "nothing"), f"no experiment 'nothing': use one of {', '.join(EXPERIMENTS)}, or your own as module:Class"),
     (("run", "no_module:Coin"), "no experiment at no_module:Coin: No module named 'no_module'"),
@@ -196,7 +199,7 @@ def test_every_option_is_explained():
         ("import no_such_module", "No module named 'no_such_module'"),
         (
             "from shared.lab import Experiment\nclass Mine(Experiment):\n run = page = None",
-            "does not set name and version",
+            "does not define name and settings and version, which",
         ),
     ],
 )
