@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wireless.ofdm.receiver.estimators import ChannelEstimate, Observation
+from wireless.ofdm.receiver.estimators import ChannelEstimate, Observation, interpolated
 
 USED = 52
 HIDDEN = 128
@@ -57,6 +57,7 @@ class DenseEstimator:
     name = "dense"
 
     def estimate(self, observation: Observation) -> ChannelEstimate:
+        observation = interpolated(observation)
         h_hat, ls_err_var = observation.ls.copy(), observation.ls_err_var
         err_var: NDArray[np.float32] = np.repeat(ls_err_var[:, None], h_hat.shape[1], axis=1)
         edge = (h_hat.shape[1] - USED) // 2

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wireless.ofdm.channel.profile import TAPS, response
-from wireless.ofdm.receiver.estimators import ChannelEstimate, Observation
+from wireless.ofdm.receiver.estimators import ChannelEstimate, Observation, interpolated
 from wireless.ofdm.receiver.wiener import Prior, wiener
 
 TINY = (24,)
@@ -91,12 +91,12 @@ class AbstractGateEstimator(abc.ABC):
 
     @final
     def estimate(self, observation: Observation) -> ChannelEstimate:
-        err_var = np.repeat(observation.ls_err_var[:, None], observation.ls.shape[1], axis=1)
-        return wiener(observation.ls, err_var, self.prior(observation))
+        return wiener(observation.ls, observation.total_ls_err_var, self.prior(observation))
 
     @final
     def prior(self, observation: Observation) -> Prior:
         """The prior that the network infers from the preamble: a precision per tap, and the power outside the taps."""
+        observation = interpolated(observation)
         f, inverse, spread = delays(observation.ls.shape[1])
         t, error = observation.ls @ inverse.T, observation.ls_err_var
         outside = (np.abs(observation.ls - t @ f.T) ** 2).sum(1) / (observation.ls.shape[1] - TAPS)

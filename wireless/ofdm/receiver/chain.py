@@ -120,7 +120,7 @@ def _soft(
     blocks: Blocks, observation: Observation, channel: ChannelEstimate, y: NDArray[np.complex64], rate: Rate
 ) -> NDArray[np.float32]:
     data = grid.data_positions(rate.ht)
-    noise_var = observation.noise_var[:, None] + channel.err_var[:, data]
+    noise_var = (observation.total_noise_var + channel.err_var)[:, data]
     llr = blocks.demapper.demap(y[..., data], channel.h_hat[..., data], noise_var, rate.bits)
     return depuncture(deinterleave(llr, rate).reshape(len(llr), -1), rate.code)
 
@@ -131,9 +131,7 @@ def _decide(
     channel = blocks.estimator.estimate(observation)
     decoder = blocks.decoder
     if isinstance(blocks.demapper, MaxLog) and isinstance(decoder, SoftViterbi) and channel.h_hat.ndim == 2:
-        return fused.decide(
-            y, channel.h_hat, observation.noise_var[:, None] + channel.err_var, rate, end, decoder.threads
-        )
+        return fused.decide(y, channel.h_hat, observation.total_noise_var + channel.err_var, rate, end, decoder.threads)
     return decoder.decode(_soft(blocks, observation, channel, y, rate)[:, : 2 * end], end)
 
 

@@ -2,7 +2,8 @@
 
 All work on the K used subcarriers in ascending order of their index k, 52 or 56 of 64, and on a batch of packets.
 The LS estimate is `h + e` with e of variance `noise_var / training_symbols`: the mean over that many long training
-symbols. As in Sionna, `h_hat` is an estimate of `h` and `err_var` the variance of its error.
+symbols. Narrowband interference adds its own variance on the subcarriers where it is, and every estimator weights these
+less. As in Sionna, `h_hat` is an estimate of `h` and `err_var` the variance of its error.
 """
 
 from dataclasses import dataclass
@@ -32,16 +33,37 @@ class Observation(NamedTuple):
     ls: NDArray[np.complex64]
     """Mean of the received training symbols divided by the transmitted ones, (batch, K)."""
     noise_var: NDArray[np.float32]
-    """Noise variance N0 of one subcarrier of one symbol, (batch,)."""
+    """Variance N0 of the white noise on one subcarrier of one symbol, (batch,)."""
     training_symbols: float = 2.0
     """Training symbols in the mean: the error of `ls` has the variance `noise_var / training_symbols`. One in HT."""
     truth: Truth | None = None
     """Set by simulations only, for bounds that no practical receiver reaches."""
+    interference: NDArray[np.float32] | None = None
+    """Variance that narrowband interference adds on each subcarrier of one symbol, (batch, K); None without any."""
+
+    @property
+    def total_noise_var(self) -> NDArray[np.float32]:
+        """Variance of noise and interference on each subcarrier of one symbol, (batch, K); (batch, 1) without any."""
+        noise_var = self.noise_var[:, None]
+        return noise_var if self.interference is None else noise_var + self.interference
+
+    @property
+    def white_share(self) -> NDArray[np.float32]:
+        """The share of N0 in `total_noise_var`, (batch, K): 1 where there is no interference."""
+        if self.interference is None:
+            return np.ones(self.ls.shape, np.float32)
+        return self.noise_var[:, None] / self.total_noise_var
 
     @property
     def ls_err_var(self) -> NDArray[np.float32]:
-        """Variance of the error of `ls`, (batch,)."""
+        """Variance of the error of `ls` without interference, (batch,)."""
         return self.noise_var / np.float32(self.training_symbols)
+
+    @property
+    def total_ls_err_var(self) -> NDArray[np.float32]:
+        """Variance of the error of `ls` on each subcarrier, (batch, K)."""
+        err_var = self.total_noise_var / np.float32(self.training_symbols)
+        return np.ascontiguousarray(np.broadcast_to(err_var, self.ls.shape))
 
 
 class ChannelEstimate(NamedTuple):
@@ -69,22 +91,23 @@ class LS:
     name = "ls"
 
     def estimate(self, observation: Observation) -> ChannelEstimate:
-        return ChannelEstimate(
-            observation.ls, np.repeat(observation.ls_err_var[:, None], observation.ls.shape[1], axis=1)
-        )
+        return ChannelEstimate(observation.ls, observation.total_ls_err_var)
 
 
 @dataclass(frozen=True)
 class DFT:
     """LS projected on the channels of at most `taps` taps: `F F^+ ls`. It needs no statistics of the channel.
 
-    The best linear unbiased estimate of a channel no longer than that; a longer channel leaves an error floor.
+    The best linear unbiased estimate of a channel no longer than that; a longer channel leaves an error floor. With
+    interference the projection weights every subcarrier by one over its error variance.
     """
 
     taps: int = TAPS
     name = "dft"
 
     def estimate(self, observation: Observation) -> ChannelEstimate:
+        if observation.interference is not None:
+            return _of_paths(observation, response(observation.ls.shape[1], np.arange(self.taps))[None], np.zeros(1))
         projector, err_gain = _projector(observation.ls.shape[1], self.taps)
         err_var = observation.ls_err_var[:, None] * err_gain
         return ChannelEstimate(observation.ls @ projector.T, err_var.astype(np.float32))
@@ -134,9 +157,12 @@ class PerfectCSI:
 
 
 def _lmmse(observation: Observation, covariance: NDArray[np.complex128]) -> ChannelEstimate:
-    # R and R + sigma^2 I share eigenvectors, so one decomposition serves every noise level of a batch.
     power, vectors = np.linalg.eigh(covariance)
     power, ls_err_var = np.maximum(power, 0), observation.ls_err_var[:, None]
+    if observation.interference is not None:
+        a = vectors * np.sqrt(power)[..., None, :]
+        return _of_paths(observation, a.reshape(-1, *a.shape[-2:]), observation.ls_err_var)
+    # R and R + sigma^2 I share eigenvectors, so one decomposition serves every noise level of a batch.
     gain = power / (power + ls_err_var)
     rotated = (vectors.conj().swapaxes(-1, -2) @ observation.ls[..., None])[..., 0]
     h_hat = (vectors @ (gain * rotated)[..., None])[..., 0]
@@ -145,15 +171,38 @@ def _lmmse(observation: Observation, covariance: NDArray[np.complex128]) -> Chan
 
 
 def _lmmse_of_paths(observation: Observation) -> ChannelEstimate:
-    # With R = A A^H, R (R + s I)^-1 = A (A^H A + s I)^-1 A^H and R - W R = s times it: the matrix to invert is as
-    # wide as the channel has paths.
     truth = _truth(observation, KnownCovarianceLMMSE.name)
     a = response(observation.ls.shape[1], truth.delay) * np.sqrt(truth.power)[:, None, :]
-    adjoint, ls_err_var = a.conj().swapaxes(-1, -2), observation.ls_err_var[:, None]
-    gain = np.linalg.solve(adjoint @ a + ls_err_var[..., None] * np.eye(a.shape[-1]), adjoint)
+    return _of_paths(observation, a, observation.ls_err_var)
+
+
+def _of_paths(observation: Observation, a: NDArray[np.complexfloating], ridge: NDArray[np.floating]) -> ChannelEstimate:
+    """The LMMSE estimate for R = A A^H, A being (batch or 1, K, paths), with the error variance of every subcarrier.
+
+    With D = diag(s / w) the variance of the LS error, s without interference and w the share of s in it,
+    R (R + D)^-1 = A (A^H diag(w) A + s I)^-1 A^H diag(w): the matrix to invert is as wide as the channel has paths.
+    The ridge is s (batch,); with 0 it is the weighted least squares estimate.
+    """
+    share = observation.white_share[:, None, :]
+    adjoint = a.conj().swapaxes(-1, -2) * share
+    gain = np.linalg.solve(adjoint @ a + ridge[:, None, None] * np.eye(a.shape[-1]), adjoint)
     h_hat = (a @ (gain @ observation.ls[..., None]))[..., 0]
-    err_var = ls_err_var * np.einsum("bkl,blk->bk", a, gain).real
+    spread = np.sum(a * gain.swapaxes(-1, -2), axis=-1).real
+    err_var = observation.ls_err_var[:, None] * spread / share[:, 0]
     return ChannelEstimate(h_hat.astype(np.complex64), err_var.astype(np.float32))
+
+
+def interpolated(observation: Observation) -> Observation:
+    """The observation with `ls` interpolated over interference: for estimators that assume white noise.
+
+    The less of the variance on a subcarrier is white, the more of its LS estimate is replaced by that of `RobustLMMSE`,
+    which rests on the subcarriers without interference. The result has no interference.
+    """
+    if observation.interference is None:
+        return observation
+    share, robust = observation.white_share, RobustLMMSE().estimate(observation).h_hat
+    ls = (share * observation.ls + (1 - share) * robust).astype(np.complex64)
+    return observation._replace(ls=ls, interference=None)
 
 
 @cache

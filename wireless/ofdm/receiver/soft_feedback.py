@@ -54,10 +54,11 @@ class TurboReceiver:
         prior = self.estimator.prior(observation)
         pilots = _preamble_and_pilots(observation, y, data)
         channel, y_data = pilots.channel(prior), np.ascontiguousarray(y[..., data])
+        noise_var = np.broadcast_to(observation.total_noise_var, observation.ls.shape)[:, data]
         llr_a_priori = np.zeros((*y_data.shape[:2], rate.coded), np.float32)
         for remaining in range(self.passes, -1, -1):
             h_hat, err_var = channel.h_hat[:, data], channel.err_var[:, data]
-            llr = demap(y_data, h_hat, observation.noise_var[:, None] + err_var, llr_a_priori, rate.bits)
+            llr = demap(y_data, h_hat, noise_var + err_var, llr_a_priori, rate.bits)
             llr_coded = depuncture(deinterleave(llr, rate).reshape(len(llr), -1), rate.code)
             decoded = posteriors(llr_coded[:, : 2 * steps], steps)
             if remaining:
@@ -67,7 +68,7 @@ class TurboReceiver:
                 llr_a_posteriori = interleave(transmitted.reshape(llr.shape), rate)
                 llr_a_priori = llr_a_posteriori - llr
                 gain = np.abs(h_hat) ** 2 + err_var
-                soft = soft_symbols(y_data, gain, observation.noise_var, llr_a_posteriori, rate.bits)
+                soft = soft_symbols(y_data, gain, noise_var, llr_a_posteriori, rate.bits)
                 channel = pilots.add(data, *soft).channel(prior)
         return Received((decoded.bits[:, :n] > 0).astype(np.uint8), llr_coded, channel)
 
@@ -106,11 +107,11 @@ def _transmitted(rate: Rate, symbols: int) -> NDArray[np.int64]:
 
 def _preamble_and_pilots(observation: Observation, y: NDArray[np.complex64], data: NDArray[np.int64]) -> TrainingSums:
     """The observations from the preamble, and from the pilots of all symbols."""
-    precision = (1 / observation.noise_var)[:, None]
-    preamble = np.repeat(observation.training_symbols * precision, y.shape[2], axis=1).astype(np.float32)
+    precision = (1 / np.broadcast_to(observation.total_noise_var, observation.ls.shape)).astype(np.float32)
+    preamble = np.float32(observation.training_symbols) * precision
     pilots = np.setdiff1d(np.arange(y.shape[2]), data)
     sums = TrainingSums(preamble * observation.ls, preamble)
-    return sums.add(pilots, precision * y[..., pilots].sum(1), precision * y.shape[1])
+    return sums.add(pilots, precision[:, pilots] * y[..., pilots].sum(1), precision[:, pilots] * y.shape[1])
 
 
 def demap(
@@ -139,7 +140,8 @@ def soft_symbols(
 ) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
     """Data symbols as training symbols: `sum_s m* y / (n0 + |h|^2 v)` and `sum_s |m|^2 / (n0 + |h|^2 v)`, (batch, D).
 
-    `llr_a_posteriori` of all bits gives the means m and variances v; `gain` is E|h|^2 (batch, D), n0 (batch,).
+    `llr_a_posteriori` of all bits gives the means m and variances v; `gain` is E|h|^2 and n0 the variance of noise and
+    interference, both (batch, D).
     """
     weighted, precision = np.zeros(gain.shape, np.complex64), np.zeros(gain.shape, np.float32)
     _soft_symbols(y, gain, n0, llr_a_posteriori.reshape(*y.shape, bits), levels(bits), weighted, precision)
@@ -202,7 +204,7 @@ def _soft_symbols(y, gain, n0, llr_a_posteriori, level, weighted, precision):  #
                         square += p * level[label] ** 2
                     m += mean * (1j if half else 1)
                     v += square - mean * mean
-                weight = 1 / (n0[packet] + gain[packet, k] * v)
+                weight = 1 / (n0[packet, k] + gain[packet, k] * v)
                 weighted[packet, k] += weight * m.conjugate() * y[packet, symbol, k]
                 precision[packet, k] += weight * (m.real * m.real + m.imag * m.imag)
 

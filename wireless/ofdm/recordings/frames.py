@@ -14,12 +14,13 @@ from wireless.ofdm.phy.scrambler import descramble
 from wireless.ofdm.phy.signal import crc_ok, read_ht_signal, read_signal
 from wireless.ofdm.receiver.chain import AbstractReceiver, Receiver
 from wireless.ofdm.receiver.estimators import DFT, Observation
+from wireless.ofdm.recordings.interference import Residuals, in_data, in_preamble
 from wireless.ofdm.recordings.synchronisation import FLOOR, Preamble, derotated, find
 from wireless.ofdm.recordings.tracking import track
 
 SYMBOL = 80
 # Start of each field, in samples after the first long training symbol.
-_SIGNAL, _NEXT, _HT_LTF, _HT_DATA = 128, 208, 448, 528
+_SHORT, _SIGNAL, _NEXT, _HT_LTF, _HT_DATA = -160, 128, 208, 448, 528
 _MIN_NOISE = 1e-9  # N0 relative to the signal: a noiseless frame is taken to have 90 dB SNR
 
 
@@ -127,9 +128,12 @@ def decode_burst(burst: Burst, receiver: AbstractReceiver) -> Frame:
 def _normalised(observation: Observation, y: NDArray[np.complex64]) -> tuple[Observation, NDArray[np.complex64]]:
     """Both scaled to a channel of mean power one, which priors and networks assume; a recording has any gain."""
     ls_err_var = float(observation.noise_var[0]) / observation.training_symbols
-    power = float(np.mean(np.abs(observation.ls) ** 2))
-    gain = np.float32(1 / np.sqrt(max(power - ls_err_var, ls_err_var)))
-    return observation._replace(ls=observation.ls * gain, noise_var=observation.noise_var * gain**2), y * gain
+    power = float(np.average(np.abs(observation.ls) ** 2 - ls_err_var, weights=observation.white_share**2))
+    gain = np.float32(1 / np.sqrt(max(power, ls_err_var)))
+    scaled = observation._replace(ls=observation.ls * gain, noise_var=observation.noise_var * gain**2)
+    if observation.interference is not None:
+        scaled = scaled._replace(interference=observation.interference * gain**2)
+    return scaled, y * gain
 
 
 def _prepared(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
@@ -153,6 +157,16 @@ def _prepared(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
     return scaled
 
 
+class _Training(NamedTuple):
+    """What the training fields of a frame tell."""
+
+    observation: Observation
+    residuals: Residuals
+    long: NDArray[np.complex64]
+    """The two long training symbols, (2, 52)."""
+    snr_db: float
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Reads one frame field by field, starting at its preamble."""
@@ -161,9 +175,20 @@ class _Reader:
     preamble: Preamble
 
     def read(self) -> Burst | Frame:
-        observation, snr_db = self._train()
+        training = self._train()
+        if training.observation.interference is not None:
+            # The carrier offset followed the interference as much as the signal: measured again on the other
+            # subcarriers, it leaves a cleaner training.
+            ahead = np.vdot(training.long[0] * training.observation.white_share[0], training.long[1])
+            cfo = self.preamble.cfo + float(np.angle(ahead)) / (2 * np.pi * grid.FFT)
+            again = replace(self, preamble=self.preamble._replace(cfo=cfo))
+            return again._read(again._train())
+        return self._read(training)
+
+    def _read(self, training: "_Training") -> Burst | Frame:
+        observation = training.observation
         hz = self.preamble.cfo * grid.SAMPLE_RATE
-        frame = Frame(self.preamble.start, self._after(_SIGNAL), snr_db, hz)
+        frame = Frame(self.preamble.start, self._after(_SIGNAL), training.snr_db, hz)
         if self._at(_NEXT) > len(self.samples):
             return replace(frame, stop=len(self.samples), error="the recording ends before SIGNAL")
         try:
@@ -178,24 +203,30 @@ class _Reader:
         if signal.rate is RATES[6] and symbols >= 2 and len(header) == 3:
             frame = replace(frame, format=self._format(observation, header))
         if frame.format == "HT":
-            return self._read_ht(frame, observation, header[1:])
+            return self._read_ht(frame, training, header[1:])
         if frame.format != "non-HT":
             error = f"{frame.format} frames are not decoded"
             return replace(frame, rate=None, length=None, error=error)
-        return self._burst(frame, observation, signal.rate, _NEXT, False)
+        return self._burst(frame, training, signal.rate, _NEXT, False)
 
-    def _train(self) -> tuple[Observation, float]:
-        """The channel from the two long training symbols, and the signal-to-noise ratio in dB."""
+    def _train(self) -> "_Training":
+        """The channel from the two long training symbols, the noise in both training fields, and their ratio in dB."""
         two = grid.to_frequency(self._cut(0, 128)[None], 0)[0]
+        begins = self._at(_SHORT) >= 0
+        short = grid.to_frequency(self._cut(_SHORT, 128)[None], 0)[0] if begins else two[:0]
         ls = two.mean(0) * grid.ltf()
         noise_var = np.mean(np.abs(two[0] - two[1]) ** 2) / 2
         signal = np.mean(np.abs(ls) ** 2)
         noise_var = max(noise_var, _MIN_NOISE * signal, _MIN_NOISE * FLOOR)
         snr = max(signal - noise_var / 2, _MIN_NOISE * noise_var) / noise_var
-        return Observation(ls[None], np.array([noise_var], np.float32)), float(10 * np.log10(snr))
+        observation = Observation(ls[None], np.array([noise_var], np.float32))
+        residuals = in_preamble(short, two)
+        if residuals.narrowband(signal):
+            observation = residuals.put_into(observation)
+        return _Training(observation, residuals, two, float(10 * np.log10(snr)))
 
-    def _read_ht(self, frame: Frame, legacy: Observation, signal: NDArray[np.complex64]) -> Burst | Frame:
-        frame = replace(frame, rate=None, length=None)
+    def _read_ht(self, frame: Frame, training: "_Training", signal: NDArray[np.complex64]) -> Burst | Frame:
+        frame, legacy = replace(frame, rate=None, length=None), training.observation
         bits = self._bits(legacy, signal * np.complex64(-1j))
         if not crc_ok(bits):
             return replace(frame, stop=self._after(_HT_DATA), error="HT-SIG CRC is wrong")
@@ -209,16 +240,22 @@ class _Reader:
         if self._at(_HT_DATA) > len(self.samples):
             return self._beyond(frame)
         ls = grid.to_frequency(self._cut(_HT_LTF, SYMBOL)[None], 16, True)[0] * grid.ltf(True)
-        return self._burst(frame, Observation(ls, legacy.noise_var, 1.0), rate, _HT_DATA, fields.aggregation)
+        interference = None
+        if legacy.interference is not None:
+            interference = np.pad(legacy.interference, ((0, 0), (2, 2)), mode="edge")  # -28..28 instead of -26..26
+        training = training._replace(observation=Observation(ls, legacy.noise_var, 1.0, interference=interference))
+        return self._burst(frame, training, rate, _HT_DATA, fields.aggregation)
 
-    def _burst(
-        self, frame: Frame, observation: Observation, rate: Rate, offset: int, aggregation: bool
-    ) -> Burst | Frame:
+    def _burst(self, frame: Frame, training: "_Training", rate: Rate, offset: int, aggregation: bool) -> Burst | Frame:
         assert frame.length is not None
         symbols = rate.symbols(frame.length)
         if self._at(offset + symbols * (grid.FFT + rate.guard)) > len(self.samples):
             return self._beyond(frame)
-        y = self._symbols(offset, symbols, observation, 3 if rate.ht else 1, rate.guard, rate.ht)
+        y = self._data(offset, symbols, training.observation, rate)
+        observation = in_data(training.residuals, training.observation, y, rate.bits)
+        if observation.interference is not None:  # phases once more, without the pilots that it disturbs
+            y = self._data(offset, symbols, observation, rate)
+            observation = in_data(training.residuals, observation, y, rate.bits)
         observation, y = _normalised(observation, y[None])
         return Burst(frame, observation, y, rate, 16 + 8 * frame.length + 6, aggregation)
 
@@ -246,6 +283,9 @@ class _Reader:
         available = (len(self.samples) - self._at(_SIGNAL)) // SYMBOL
         return self._symbols(_SIGNAL, min(count, available), observation, first=0)
 
+    def _data(self, offset: int, symbols: int, observation: Observation, rate: Rate) -> NDArray[np.complex64]:
+        return self._symbols(offset, symbols, observation, 3 if rate.ht else 1, rate.guard, rate.ht)
+
     def _symbols(
         self, offset: int, count: int, observation: Observation, first: int, guard: int = 16, ht: bool = False
     ) -> NDArray[np.complex64]:
@@ -255,7 +295,8 @@ class _Reader:
         since = (offset + guard - trained) / SYMBOL
         # LS errors on the pilots would rotate the whole frame; truncation to 16 taps lowers their power to a third.
         h_hat = DFT().estimate(observation).h_hat[0]
-        return track(y, h_hat, grid.pilots(first, count, ht), float(observation.noise_var[0]), since, ht)
+        pilots, share = grid.pilots(first, count, ht), observation.white_share[0]
+        return track(y, h_hat, pilots, float(observation.noise_var[0]), since, ht, share)
 
     def _cut(self, offset: int, count: int) -> NDArray[np.complex64]:
         """`count` samples, the first `offset` after the training begins, with the carrier offset removed."""

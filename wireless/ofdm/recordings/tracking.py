@@ -21,6 +21,7 @@ def track(
     noise_var: float,
     since: float,
     ht: bool = False,
+    white_share: NDArray[np.float32] | None = None,
 ) -> NDArray[np.complex64]:
     """Symbols (S, K) rotated to the phase of the channel `h_hat` (K,), and with `pilots` (S, 4), +-1, divided out.
 
@@ -28,22 +29,24 @@ def track(
     oscillators add phase noise. A Kalman filter estimates the common phase and its rate, a second the slope and its
     rate, and both are smoothed backwards from the last symbol: at low signal-to-noise ratios they average over the
     frame, at high ones they follow each symbol. `noise_var` is N0; `since` is the time from the symbol of `h_hat` to
-    the first of `y`, in symbols.
+    the first of `y`, in symbols. `white_share` (K,) is N0's share of the variance on each subcarrier: pilots with
+    interference count less, and the carrier offset may be wrong by as much as interference can turn it.
     """
     derotated = y.copy()
     derotated[:, grid.pilot_positions(ht)] *= pilots
-    _track(derotated, h_hat, grid.pilot_positions(ht), grid.used(ht), noise_var, since)
+    share = np.ones(len(h_hat), np.float32) if white_share is None else white_share
+    _track(derotated, h_hat, share, grid.pilot_positions(ht), grid.used(ht), noise_var, since)
     return derotated
 
 
 @njit(cache=True, nogil=True)
-def _track(y: Any, h: Any, pilot_positions: Any, k: Any, noise_var: float, since: float) -> None:
+def _track(y: Any, h: Any, share: Any, pilot_positions: Any, k: Any, noise_var: float, since: float) -> None:
     gain, lever, total = 1e-30, 1e-30, 1e-30
     for p in pilot_positions:
-        gain += abs(h[p]) ** 2
-        lever += (k[p] * abs(h[p])) ** 2
+        gain += share[p] * abs(h[p]) ** 2
+        lever += share[p] * (k[p] * abs(h[p])) ** 2
     for i in range(len(k)):
-        total += abs(h[i]) ** 2
+        total += share[i] * abs(h[i]) ** 2
     # Variance of the offset estimated from repetitions 64 samples apart, in radians per symbol.
     phase = _start(_bounded((80 / 64) ** 2 * noise_var / total), since)
     slope = _start(CLOCK**2, since)
@@ -53,7 +56,7 @@ def _track(y: Any, h: Any, pilot_positions: Any, k: Any, noise_var: float, since
     for n in range(y.shape[0]):
         phases[n], slopes[n] = phase, slope
         for i, p in enumerate(pilot_positions):
-            residual[i] = y[n, p] * np.conj(h[p]) * np.exp(-1j * (phase[0] + slope[0] * k[p]))
+            residual[i] = share[p] * y[n, p] * np.conj(h[p]) * np.exp(-1j * (phase[0] + slope[0] * k[p]))
         common = np.angle(residual.sum())
         tilt = 0.0
         for i, p in enumerate(pilot_positions):
