@@ -26,6 +26,10 @@ EARLY = 3
 _COHERENT, _MATCHED = 0.3, 0.45
 FLOOR = 1e-12
 """Power of a sample 120 dB below full scale: less than that is rounding error of sums over strong samples."""
+_SUBCARRIERS = 8.0
+"""Least number of subcarriers over which the power of a long training symbol may spread, (sum p)^2 / sum p^2. Fading
+leaves more than 20 of 52, and noise 26; a carrier, or noise 1 MHz wide, has fewer than 6."""
+_LOUDER = 4.0  # a plateau begins anew where the power is this many times that of the window before
 _CHUNK = 160  # samples after which a plateau is split: a longer one may hide several short training fields
 
 
@@ -46,14 +50,39 @@ def find(samples: NDArray[np.complex64]) -> Iterator[Preamble]:
     Reliable above about 3 dB SNR, for carrier offsets up to +-500 kHz. A DC offset (leakage of the local oscillator)
     must be removed before: it repeats every 16 samples too.
     """
-    last = -1
+    best: _Candidate | None = None
     for begin, end, coarse in _plateaus(samples):
         # The plateau ends 80 samples or more before the long training symbols do, even if its beginning was missed.
-        first, stop = max(begin + 96, end - 16, last + 1, 0), end + 176
-        place = _align(samples, first, stop, coarse)
-        if place >= 0:
-            last = place + 2 * grid.FFT
-            yield Preamble(place - 192, max(place - EARLY, 0), _fine(samples, place, coarse))
+        candidate = _align(samples, max(begin + 96, end - 16, 0), end + 176, coarse)
+        if candidate is None:
+            continue
+        # Of two preambles that overlap one is false: a plateau of interference may end in a short training field.
+        if best is not None and candidate.place <= best.place + 192:
+            best = max(best, candidate, key=lambda it: it.matched)
+            continue
+        yield from _preamble(samples, best)
+        best = candidate
+    yield from _preamble(samples, best)
+
+
+class _Candidate(NamedTuple):
+    """A timing at which samples match the long training field."""
+
+    place: int
+    """The first sample of the first long training symbol."""
+    matched: float
+    coarse: float
+
+
+def _preamble(samples: NDArray[np.complex64], candidate: _Candidate | None) -> Iterator[Preamble]:
+    """The preamble of a candidate; nothing where there is none, or where all of its power is on a few subcarriers."""
+    if candidate is None:
+        return
+    place = candidate.place
+    cfo = _fine(samples, place, candidate.coarse)
+    power = np.abs(grid.to_frequency(derotated(samples, place, 2 * grid.FFT, cfo)[None], 0).sum((0, 1))) ** 2
+    if power.sum() ** 2 >= _SUBCARRIERS * np.sum(power**2):
+        yield Preamble(place - 192, max(place - EARLY, 0), cfo)
 
 
 def derotated(
@@ -72,8 +101,8 @@ def _plateaus(samples: NDArray[np.complex64]) -> Iterator[tuple[int, int, float]
         yield begin, end, phase / (2 * np.pi * 16)
 
 
-def _align(samples: NDArray[np.complex64], first: int, stop: int, coarse: float) -> int:
-    """The first sample of the first long training symbol, searched in [first, stop); -1 where there is none.
+def _align(samples: NDArray[np.complex64], first: int, stop: int, coarse: float) -> _Candidate | None:
+    """The first long training symbol that begins in [first, stop), or None.
 
     It is the last timing at which the energy of the paths within one cyclic prefix is above 90 % of its maximum,
     because the window must not begin after the first path, and should not begin long before it.
@@ -82,14 +111,15 @@ def _align(samples: NDArray[np.complex64], first: int, stop: int, coarse: float)
     piece = derotated(samples, first, min(stop + both + CHANNEL, len(samples)) - first, coarse, first)
     places = len(piece) - both - CHANNEL + 1
     if places <= 0:
-        return -1
+        return None
     strength, coherence, matched = _correlate(piece, grid.preamble()[-grid.FFT :].conj(), places)
     best = int(np.argmax(strength))
     if coherence[best] < _COHERENT or matched[best] < _MATCHED:
-        return -1
+        return None
     near = np.arange(best, min(best + CHANNEL, places))
     # 5 % of the energy of a path leak to either side, as the signal is narrower than the sampling rate.
-    return first + int(near[strength[near] > 0.9 * strength[best]][-1])
+    place = first + int(near[strength[near] > 0.9 * strength[best]][-1])
+    return _Candidate(place, float(matched[best]), coarse)
 
 
 def _fine(samples: NDArray[np.complex64], place: int, coarse: float) -> float:
@@ -109,7 +139,7 @@ def _runs(x: Any, rise: float, fall: float) -> Any:
     """Runs (begin, end) of high normalised autocorrelation at lag 16, and the phase of its sum over each run."""
     runs, phases, count = np.empty((x.shape[0] // 2 + 1, 2), np.int64), np.empty(x.shape[0] // 2 + 1), 0
     inside, begin = False, 0
-    together, power, total = 0j, 0.0, 0j
+    together, power, total, before = 0j, 0.0, 0j, np.full(WINDOW, np.inf)
     for n in range(x.shape[0] - 16):
         product = x[n].conjugate() * x[n + 16]
         together += product
@@ -124,6 +154,10 @@ def _runs(x: Any, rise: float, fall: float) -> Any:
         level = abs(together) / power if power > FLOOR * WINDOW else 0.0
         if not inside and level > rise:
             inside, begin, total = True, here, 0j
+        if inside and power > _LOUDER * before[n % WINDOW]:
+            # Interference repeats every 16 samples too, at a frequency of its own; what is so much stronger is a frame.
+            begin, total = here, 0j
+        before[n % WINDOW] = power
         if inside:
             total += together
             if level < fall or here - begin >= _CHUNK:
