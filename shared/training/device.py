@@ -1,12 +1,9 @@
 """Where nets are trained: `auto`, `cpu` or `cuda`."""
 
 import os
-from typing import TypeVar
 
 import torch
 from torch import nn
-
-Net = TypeVar("Net", bound=nn.Module)
 
 VARIABLE = "QWEDGE_DEVICE"
 """Names the device of trainings whose caller names none."""

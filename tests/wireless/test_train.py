@@ -6,13 +6,16 @@ import torch
 from shared.training.loop import Schedule, descend
 from shared.weights.files import from_bytes, to_bytes
 from wireless.ofdm.neural import ContextNet, DelayGate, DenseNet, NeuralEstimator, SyndromeNet
-from wireless.ofdm.neural.decoder import CODES
+from wireless.ofdm.neural.decoder import CODES, features, targets
+from wireless.ofdm.receiver.estimators import LS
 from wireless.ofdm.training.blocks import (
     GROWING_MEMORY,
     code_and_noise,
+    demapper_loss,
     dense_loss,
     estimator_loss,
     fading,
+    impaired,
     noisy_code,
     train_decoder,
     train_demapper,
@@ -47,6 +50,41 @@ def test_the_same_seed_trains_the_same_network_whatever_torch_did_before(train):
     torch.randn(7)
     assert torch.equal(first, flat(train(seeded(1), SHORT)))
     assert not torch.equal(first, flat(train(seeded(2), SHORT)))
+
+
+META = torch.device("meta")
+"""A device without memory: whatever mixes its tensors with the CPU's fails, as it would on a GPU."""
+
+
+def decoder_loss(net, batch, generator, device):
+    llr, wrong = (sampled.to(device) for sampled in noisy_code(batch, 3.0, generator))
+    return (net(features(llr)) - targets(wrong)).square().mean()
+
+
+def context_loss(net, batch, generator, device):
+    return demapper_loss(net, impaired(LS(), batch, generator, count=1)[0], device)
+
+
+@pytest.mark.parametrize(
+    ("build", "loss"),
+    [
+        (DelayGate, estimator_loss),
+        (DenseNet, dense_loss),
+        (SyndromeNet, decoder_loss),
+        (ContextNet, context_loss),
+    ],
+    ids=lambda it: it.__name__,
+)
+def test_a_loss_stays_on_the_device_of_its_net(build, loss):
+    net = build().to(META)
+    loss(net, 2, seeded(), META).backward()
+    assert {p.grad.device for p in net.parameters() if p.grad is not None} == {META}
+
+
+def test_blocks_are_trained_on_the_device_of_the_environment(monkeypatch):
+    monkeypatch.setenv("QWEDGE_DEVICE", "tpu")
+    with pytest.raises(ValueError, match="device='tpu': must be one of auto, cpu, cuda"):
+        train_estimator(seeded(), SHORT)
 
 
 def test_training_leaves_the_global_generator_alone():

@@ -13,6 +13,7 @@ from shared.core.task import Progress
 from shared.f8net import F8Net, keep_zeros
 from shared.integer import Program, outputs
 from shared.integer.format import Format
+from shared.training.device import choose
 from shared.training.loop import Schedule, descend
 from wireless.ofdm.channel.profile import TAPS
 from wireless.ofdm.neural.estimator import FLOOR, AbstractGateEstimator, DelayGate, delays, gate_inputs
@@ -47,15 +48,17 @@ def train_fixed(
         result: Tensor = fixed(torch.cat((torch.log(power + FLOOR), torch.log(noise_var)[:, None]), 1))
         return result.clamp(-20, 20)
 
-    fixed.train()
+    device = choose()
+    fixed.to(device).train()
     descend(
         list(fixed.parameters()),
-        lambda: estimator_loss(scores, schedule.batch, generator),
+        lambda: estimator_loss(scores, schedule.batch, generator, device),
         schedule,
         progress=progress,
         note="training in fixed point",
     )
-    return fixed.eval()
+    fixed.cpu().eval()
+    return fixed
 
 
 def calibrated(gate: DelayGate, generator: torch.Generator, word: int) -> F8Net:

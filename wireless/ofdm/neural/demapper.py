@@ -46,7 +46,7 @@ class ContextNet(nn.Module):
 
     def forward(self, y: Tensor, h_hat: Tensor, noise_var: Tensor, bits: int) -> Tensor:
         """As `demappers.Demapper.demap`, on tensors; `h_hat` is (batch, symbols or 1, D)."""
-        level = torch.from_numpy(levels(bits).copy())
+        level = torch.from_numpy(levels(bits).copy()).to(y.device)
         gain = (h_hat.real.square() + h_hat.imag.square()).clamp_min(1e-12)
         z, snr = y * h_hat.conj() / gain, (gain / noise_var[:, None]).expand(y.shape)
         mirrored = (h_hat.conj().flip(-1) / h_hat).expand(y.shape)

@@ -59,7 +59,7 @@ def estimate(net: Callable[..., Tensor], ls: Tensor, noise_var: Tensor) -> Tenso
 
     `net` maps taps and N0 to scores, as a `DelayGate` does.
     """
-    f, inverse, spread = (torch.from_numpy(array) for array in delays(ls.shape[1]))
+    f, inverse, spread = (torch.from_numpy(array).to(ls.device) for array in delays(ls.shape[1]))
     scores = net(ls @ inverse.T, noise_var)
     precision = torch.exp(-scores) / (0.5 * noise_var[:, None] * spread)
     gram = (f.mH @ f) * (2 / noise_var)[:, None, None] + torch.diag_embed(precision).to(f.dtype)

@@ -1,4 +1,8 @@
-"""Training of the neural blocks: new packets at every step, with all SNRs and delay spreads in every batch."""
+"""Training of the neural blocks: new packets at every step, with all SNRs and delay spreads in every batch.
+
+Every block is trained where `shared.training.device.choose` says, `$QWEDGE_DEVICE` or the CPU, and is back on the CPU
+at the end. Packets are sampled on the CPU whatever the device, so that the same seed gives the same packets.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from shared.core.task import Progress
-from shared.training.loop import Schedule, descend, seeded
+from shared.training.device import choose
+from shared.training.loop import Net, Schedule, descend, seeded
 from wireless.ofdm.channel.impairment_set import random_front_end
 from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.channel.profile import TAPS
@@ -25,12 +30,31 @@ from wireless.ofdm.phy.interleaver import interleave
 from wireless.ofdm.phy.rates import RATES
 from wireless.ofdm.receiver.estimators import Estimator
 
+CPU = torch.device("cpu")
+
 Curriculum = Sequence[tuple[int, float]]
 """Stages of the decoder's training: constraint length of the code, and the stage's share of the steps."""
 
 EBN0_DB = (0.0, 20.0)
 RMS_NS = (10.0, 150.0)
 """The ranges of training, uniform in each."""
+
+
+def _trained(
+    build: Callable[[], Net],
+    loss: Callable[[Net, torch.device], Tensor],
+    generator: torch.Generator,
+    schedule: Schedule,
+    progress: Progress | None,
+    block: str,
+) -> Net:
+    device = choose()
+    net = seeded(build, generator).to(device)
+    descend(
+        list(net.parameters()), lambda: loss(net, device), schedule, progress=progress, note=f"training the {block}"
+    )
+    net.cpu().eval()
+    return net
 
 
 def train_estimator(
@@ -41,23 +65,21 @@ def train_estimator(
 ) -> DelayGate:
     """A delay gate trained on exponential channels; reproducible on one machine from the generator state."""
     schedule = schedule or Schedule()
-    net = seeded(lambda: DelayGate(hidden), generator)
-    descend(
-        list(net.parameters()),
-        lambda: estimator_loss(net, schedule.batch, generator),
-        schedule,
-        progress=progress,
-        note="training the estimator",
-    )
-    return net.eval()
+
+    def loss(net: DelayGate, device: torch.device) -> Tensor:
+        return estimator_loss(net, schedule.batch, generator, device)
+
+    return _trained(lambda: DelayGate(hidden), loss, generator, schedule, progress, "estimator")
 
 
-def estimator_loss(net: Callable[..., Tensor], batch: int, generator: torch.Generator) -> Tensor:
+def estimator_loss(
+    net: Callable[..., Tensor], batch: int, generator: torch.Generator, device: torch.device = CPU
+) -> Tensor:
     """`mean |h - estimate|^2 / N0` over new channels; without 1/N0 high SNRs would not count.
 
-    `net` maps taps and N0 to scores, as `DelayGate` does.
+    `net` maps taps and N0 to scores, as `DelayGate` does, and is on `device`.
     """
-    h, ls, noise_var = fading(batch, generator)
+    h, ls, noise_var = (sampled.to(device) for sampled in fading(batch, generator))
     error = estimate(net, ls, noise_var) - h
     return ((error.real.square() + error.imag.square()).mean(1) / noise_var).mean()
 
@@ -86,21 +108,18 @@ def train_dense(
 ) -> DenseNet:
     """A dense estimator trained on the channels of `train_estimator`, its error variance by maximum likelihood."""
     schedule = schedule or Schedule()
-    net = seeded(DenseNet, generator)
-    parameters = list(net.parameters())
-    descend(
-        parameters,
-        lambda: dense_loss(net, schedule.batch, generator),
-        schedule,
-        progress=progress,
-        note="training the dense estimator",
-    )
-    return net.eval()
+
+    def loss(net: DenseNet, device: torch.device) -> Tensor:
+        return dense_loss(net, schedule.batch, generator, device)
+
+    return _trained(DenseNet, loss, generator, schedule, progress, "dense estimator")
 
 
-def dense_loss(net: Callable[..., tuple[Tensor, Tensor]], batch: int, generator: torch.Generator) -> Tensor:
+def dense_loss(
+    net: Callable[..., tuple[Tensor, Tensor]], batch: int, generator: torch.Generator, device: torch.device = CPU
+) -> Tensor:
     """`estimator_loss` plus the negative Gaussian log-likelihood of the error, which trains only the error variance."""
-    h, ls, noise_var = fading(batch, generator)
+    h, ls, noise_var = (sampled.to(device) for sampled in fading(batch, generator))
     h_hat, doubt = net(ls, noise_var)
     error = h_hat - h
     squared = (error.real.square() + error.imag.square()) / noise_var[:, None]
@@ -130,15 +149,14 @@ def train_decoder(
     `GROWING_MEMORY` the network is first trained on codes of less memory, whose errors affect fewer syndrome bits. At
     the same total number of steps the result is worse, as fewer steps remain for K=7.
     """
-    net, stages = seeded(SyndromeNet, generator), iter(code_and_noise(curriculum, schedule.steps))
+    stages = iter(code_and_noise(curriculum, schedule.steps))
 
-    def loss() -> Tensor:
+    def loss(net: SyndromeNet, device: torch.device) -> Tensor:
         code, hardest_db = next(stages)
-        llr, wrong = noisy_code(schedule.batch, hardest_db, generator)
+        llr, wrong = (sampled.to(device) for sampled in noisy_code(schedule.batch, hardest_db, generator))
         return binary_cross_entropy_with_logits(net(features(llr, code)), targets(wrong, code))
 
-    descend(list(net.parameters()), loss, schedule, progress=progress, note="training the decoder")
-    return net.eval()
+    return _trained(SyndromeNet, loss, generator, schedule, progress, "decoder")
 
 
 def code_and_noise(curriculum: Curriculum, steps: int) -> list[tuple[Generators, float]]:
@@ -186,21 +204,18 @@ def train_demapper(
     estimator: Estimator, generator: torch.Generator, schedule: Schedule = DEMAPPER, progress: Progress | None = None
 ) -> ContextNet:
     """A demapper trained on estimates of `estimator`, on exponential channels and front ends of the impairment set."""
-    pool = impaired(estimator, schedule.batch, generator)
-    net, batches = seeded(ContextNet, generator), cycle(pool)
-    descend(
-        list(net.parameters()),
-        lambda: demapper_loss(net, next(batches)),
-        schedule,
-        progress=progress,
-        note="training the demapper",
-    )
-    return net.eval()
+    batches = cycle(impaired(estimator, schedule.batch, generator))
+
+    def loss(net: ContextNet, device: torch.device) -> Tensor:
+        return demapper_loss(net, next(batches), device)
+
+    return _trained(ContextNet, loss, generator, schedule, progress, "demapper")
 
 
-def demapper_loss(net: Callable[..., Tensor], batch: Batch) -> Tensor:
+def demapper_loss(net: Callable[..., Tensor], batch: Batch, device: torch.device = CPU) -> Tensor:
     """Cross entropy of the LLRs of `net`, clipped as a decoder would clip them."""
-    y, h_hat, noise_var, sent, bits = batch
+    *tensors, bits = batch
+    y, h_hat, noise_var, sent = (tensor.to(device) for tensor in tensors)
     return binary_cross_entropy_with_logits(net(y, h_hat, noise_var, bits).clamp(-30, 30), sent)
 
 
