@@ -6,27 +6,36 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from quantum.noise.drift import THRESHOLDS, summary
+from quantum.noise.tables import (
+    against_noise,
+    against_shots,
+    attribution,
+    choice,
+    counts,
+    day_by_day,
+    name_of,
+    report,
+    score,
+    unit,
+)
 from shared.lab import (
     COLORS,
+    Comparison,
     KeyFigures,
     Number,
     Page,
     Row,
-    Table,
     Text,
     cite,
+    compared,
     legend_below,
     mean,
     plot,
+    standing,
+    verdict,
     wilson,
     write_atomic,
 )
-
-TOP = 8
-"""Number of gates with the largest error that are listed for each circuit."""
-
-RECOVERED = "error recovered by ablation"
 
 
 class Figure(NamedTuple):
@@ -42,32 +51,157 @@ class Figure(NamedTuple):
 def page(rows: Sequence[Row]) -> Page:
     """The report of one circuit, or a comparison of several and the circuit to run on each calibration cluster."""
     choices = [row for row in rows if "kinds" in row.result]
-    selection = tuple(table for row in choices for table in _choice(row))
+    selection = tuple(table for row in choices for table in choice(row))
+    verdicts = [part for row in choices for part in _choice_verdict(row)]
     rows = _reports(rows)
     if not rows:
         return Page(
-            "Which circuit to run", "Selected by today's calibration, and evaluated exactly on later days.", selection
+            "Which circuit to run",
+            "Selected by today's calibration, and evaluated exactly on later days.",
+            selection,
+            Text(*verdicts),
         )
-    names = ", ".join(_name(row) for row in rows)
     plots = [plot(f.paint, *rows, title=f.title, caption=f.caption, panels=f.panels) for f in figures(rows)]
     devices = ", ".join(sorted({row.result["device"]["name"] for row in rows}))
+    circuits = name_of(rows[0]) if len(rows) == 1 else f"{len(rows)} circuits"
     return Page(
         title="Noise robustness" if len(rows) == 1 else "Noise robustness, side by side",
-        summary=f"{names} on {devices}: exact expectations under the device's noise at several strengths, and shots "
+        summary=f"{circuits} on {devices}: exact expectations under the device's noise at several strengths, and shots "
         "sampled from them.",
         blocks=(
             KeyFigures(list(_key_figures(rows))),
-            _against_noise(rows),
             *plots[:1],
-            _against_shots(rows),
-            *_drift(rows),
+            *against_noise(rows),
+            against_shots(rows),
+            *day_by_day(rows),
             *selection,
-            _counts(rows),
-            *_attribution(rows),
+            counts(rows),
             *plots[1:],
+            *attribution(rows),
             Text(*_reading(rows), title="Reading"),
         ),
+        verdict=Text(*_verdict(rows), *verdicts),
     )
+
+
+def _verdict(rows: Sequence[Row]) -> Iterator[str | Number]:
+    """At the device's noise and at the strongest: the best circuit beside the others, or one circuit beside itself."""
+    for same in _alike(rows):
+        if len(same) == 1:
+            yield from _alone(same[0])
+            continue
+        for scale in _shown_scales(same):
+            at = {name_of(row): (row, _at(row, scale)) for row in same if _at(row, scale)}
+            best = min(at, key=lambda name: _rank(*at[name]))
+            words = WORDS.get(report(same[0])["unit"], WORDS["mean <Z>"])
+            others = [_compared(at[best], at[name], name) for name in at if name != best]
+            yield from verdict(f"{_noise(scale)}, {best}", others, f"has {words} than").parts
+            yield " "
+
+
+WORDS = {"right": "a higher accuracy", "energy": "a lower energy", "mean <Z>": "a smaller change of <Z>"}
+"""What the better of two circuits has, by the unit of their score."""
+
+
+def _alike(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows in groups whose scores can be compared."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault((report(row)["unit"], report(row)["total"]), []).append(row)
+    return list(groups.values())
+
+
+def _shown_scales(rows: Sequence[Row]) -> list[float]:
+    """The device's noise and the strongest, as far as they were computed."""
+    scales = {point["scale"] for row in rows for point in report(row)["scales"]}
+    return [scale for scale in (1.0, max(scales)) if scale in scales][: 1 if max(scales) <= 1 else 2]
+
+
+def _noise(scale: float) -> str:
+    return "At the device's noise" if scale == 1 else f"At {scale:g} times the noise"
+
+
+def _at(row: Row, scale: float) -> Any:
+    """The point of a row at a noise scale, or None."""
+    return next((point for point in report(row)["scales"] if point["scale"] == scale), None)
+
+
+def _rank(row: Row, point: Any) -> tuple[float, float]:
+    """Less for the better circuit; where scores tie, less change of <Z> is better."""
+    sign = {"right": -1, "energy": 1}.get(report(row)["unit"], 0)
+    return sign * point["score"], point["shift"]
+
+
+def _compared(ours: tuple[Row, Any], theirs: tuple[Row, Any], name: str) -> Comparison:
+    (row, point), (other, its) = ours, theirs
+    if report(row)["unit"] == "right":
+        return compared(name, _difference(point["score"], its["score"], report(row)["total"], row, other))
+    key = "score" if report(row)["unit"] == "energy" else "shift"
+    return compared(name, cite(point[key] - its[key], row, other, form="+.4f"), less_is_better=True)
+
+
+def _difference(ours: float, theirs: float, total: int, *rows: Row) -> Number:
+    """The difference of two accuracies in points, with Newcombe's interval of independent samples (1998, method 10)."""
+    p, q = (wilson(round(value), total) for value in (ours, theirs))
+    value = p.value - q.value
+    low = value - math.hypot(p.value - p.low, q.high - q.value)
+    high = value + math.hypot(p.high - p.value, q.value - q.low)
+    return cite(100 * value, *rows, form="+.1f", unit="points", low=100 * low, high=100 * high)
+
+
+def _alone(row: Row) -> Iterator[str | Number]:
+    """The scores of one circuit, each against that without noise."""
+    ideal = _at(row, 0.0)
+    yield f"{name_of(row)} has {unit([row])} "
+    for index, scale in enumerate(_shown_scales([row])):
+        point = _at(row, scale)
+        yield "; " if index else ""
+        yield score(point["score"], row)
+        yield f" {_noise(scale).lower()}"
+        if ideal:
+            total = report(row)["total"]
+            against = (
+                _difference(point["score"], ideal["score"], total, row)
+                if total
+                else cite(point["score"] - ideal["score"], row)
+            )
+            words = {"ahead": "above", "level": "level with", "behind": "below"}[standing(against)]
+            yield f", {words} "
+            yield score(ideal["score"], row)
+            yield " without noise"
+    yield ". "
+
+
+def _choice_verdict(row: Row) -> Sequence[str | Number]:
+    """A choice by calibration beside running the same circuit on every day."""
+    result = row.result
+    total, form = (result["total"], "+.1%") if result["total"] else (1, "+.4f")
+    picked = [result["scores"][day["model"]][k] for k, day in enumerate(result["later"])]
+    comparisons = []
+    for name, scores in result["scores"].items():
+        gains = [(ours - theirs) / total for ours, theirs in zip(picked, scores, strict=True)]
+        it = mean(gains) if len(gains) > 1 else (gains[0], None, None)
+        difference = cite(it[0], row, form=form, low=it[1], high=it[2])
+        comparisons.append(compared(f"always {name}", difference, less_is_better=result["less_is_better"]))
+    return verdict("On later days, the circuit chosen by calibration", comparisons).parts
+
+
+def _key_figures(rows: Sequence[Row]) -> Iterator[tuple[str, Number]]:
+    """One circuit's scores, or the best of each group of several."""
+    for same in _alike(rows):
+        for scale in _shown_scales(same):
+            row = min((row for row in same if _at(row, scale)), key=lambda row: _rank(row, _at(row, scale)))
+            best = "" if len(same) == 1 else f", best of {len(same)}"
+            label = f"{unit(same)} {_noise(scale).lower()}{best}: {name_of(row)}"
+            yield label, score(_at(row, scale)["score"], row)
+        at = [row for row in same if _at(row, 1.0)]
+        if at:
+            row = min(at, key=lambda row: _at(row, 1.0)["shift"])
+            least = "" if len(same) == 1 else ", least"
+            label = f"mean |change of <Z>| at the device's noise{least}: {name_of(row)}"
+            yield label, cite(_at(row, 1.0)["shift"], row, form=".3f")
+        if energy := same[0].result.get("energy"):
+            yield f"{energy['problem']}: lowest energy, {energy['unit']}", cite(energy["lowest"], same[0], form=".4f")
 
 
 def save_figures(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -92,236 +226,6 @@ def _reports(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if "report" in row.result]
 
 
-def _name(row: Row) -> str:
-    return str(row.result["name"])
-
-
-def _report(row: Row) -> dict[str, Any]:
-    return dict(row.result["report"])
-
-
-def _score(value: float, row: Row) -> Number:
-    """A score as printed: an accuracy with Wilson's interval, or a plain number."""
-    total = _report(row)["total"]
-    if total is None:
-        return cite(value, row, form=".4f")
-    rate = wilson(round(value), total)
-    return cite(rate.value, row, form=".1%", low=rate.low, high=rate.high)
-
-
-def _shots_score(scores: Sequence[float], row: Row) -> Number:
-    total = _report(row)["total"]
-    values = [score / total if total else score for score in scores]
-    form = ".1%" if total else ".4f"
-    if len(values) < 2:
-        return cite(values[0], row, form=form)
-    middle, low, high = mean(values)
-    return cite(middle, row, form=form, low=low, high=high)
-
-
-def _key_figures(rows: Sequence[Row]) -> Iterator[tuple[str, Number]]:
-    for row in rows:
-        report = _report(row)
-        at = {point["scale"]: point for point in report["scales"]}
-        if 1.0 in at:
-            yield f"{_name(row)}: as calibrated", _score(at[1.0]["score"], row)
-            yield f"{_name(row)}: mean |change of <Z>|", cite(at[1.0]["shift"], row, form=".3f")
-        if energy := row.result.get("energy"):
-            yield f"{energy['problem']}: lowest energy, {energy['unit']}", cite(energy["lowest"], row, form=".4f")
-        worst = max(at)
-        if worst > 1:
-            yield f"{_name(row)}: at {worst:g} times the noise", _score(at[worst]["score"], row)
-
-
-def _against_noise(rows: Sequence[Row]) -> Table:
-    lines = [
-        (
-            _name(row),
-            cite(point["scale"], row, form="g"),
-            _score(point["score"], row),
-            cite(point["shift"], row, form=".4f"),
-            cite(point["margin"], row, form=".4f"),
-        )
-        for row in rows
-        for point in _report(row)["scales"]
-    ] + [
-        (
-            f"{_name(row)}, extrapolated",
-            cite(point["scale"], row, form="g"),
-            _score(point["score"], row),
-            cite(point["shift"], row, form=".4f"),
-            "",
-        )
-        for row in rows
-        if row.result.get("zne")
-        for point in row.result["zne"]["scales"]
-    ]
-    return Table(
-        "Against noise",
-        ("circuit", "noise scale", _unit(rows), "mean |change of <Z>|", "mean margin"),
-        lines,
-        note="Exact, with infinitely many shots. Scale 1 is the device as calibrated; 95 % Wilson intervals of the "
-        "finite test set. The margin is the <Z> of the correct class minus the highest other one.",
-        strong=[k for k, line in enumerate(lines) if line[1].value == 1.0],
-    )
-
-
-def _unit(rows: Sequence[Row]) -> str:
-    units = {_report(row)["unit"] for row in rows}
-    return " or ".join(sorted("accuracy" if unit == "right" else str(unit) for unit in units))
-
-
-def _against_shots(rows: Sequence[Row]) -> Table:
-    counts = sorted({point["shots"] for row in rows for point in _report(row)["shots"]})
-    lines: list[tuple[str | Number, ...]] = []
-    for row in rows:
-        scores = {point["shots"]: point["scores"] for point in _report(row)["shots"]}
-        exact = [point["score"] for point in _report(row)["scales"] if point["scale"] == 1.0]
-        sampled = [_shots_score(scores[count], row) if count in scores else "" for count in counts]
-        lines.append((_name(row), *sampled, _score(exact[0], row) if exact else ""))
-        if (zne := row.result.get("zne")) is not None:
-            scores = {point["shots"]: point["scores"] for point in zne["shots"]}
-            exact = [point["score"] for point in zne["scales"] if point["scale"] == 1.0]
-            sampled = [_shots_score(scores[count], row) if count in scores else "" for count in counts]
-            lines.append((f"{_name(row)}, extrapolated", *sampled, _score(exact[0], row) if exact else ""))
-    return Table(
-        f"Against shots: {_unit(rows)}",
-        ("circuit", *(f"{count:,} shots" for count in counts), "exact"),
-        lines,
-        note="At the device's own noise. Means over independent sets of shots with 95 % t intervals. `extrapolated` is "
-        "zero-noise extrapolation (folds 1, 3 and 5, Richardson), which divides that number of shots among its folds.",
-    )
-
-
-def _drift(rows: Sequence[Row]) -> Iterator[Table]:
-    over_days = [row for row in rows if row.result.get("drift")]
-    if not over_days:
-        return
-    shares = [f"{share:g}" for share in THRESHOLDS if any(_report(row)["total"] for row in over_days)]
-    lines: list[tuple[str | Number, ...]] = []
-    for row in over_days:
-        total = _report(row)["total"]
-        history = summary(row.result["drift"], total, least_is_best=row.result.get("energy") is not None)
-        form, unit = (".1%", total) if total else (".4f", 1)
-        above = history["above"] or {}
-        lines.append(
-            (
-                _name(row),
-                cite(history["days"], row),
-                *(cite(history[key] / unit, row, form=form) for key in ("mean", "worst", "deviation")),
-                *(cite(above.get(share), row) for share in shares),
-            )
-        )
-    yield Table(
-        "Day by day",
-        ("circuit", "days", "mean", "worst", "deviation", *(f"days above {float(s):.0%}" for s in shares)),
-        lines,
-        note="The circuit as compiled for the first calibration, evaluated exactly on the calibration of each day.",
-    )
-
-
-def _choice(row: Row) -> Iterator[Table]:
-    """The circuit selected for each calibration cluster, and its score on days outside the clusters."""
-    result = row.result
-    unit, form = (result["total"], ".1%") if result["total"] else (1, ".4f")
-    yield Table(
-        "Calibration clusters",
-        ("cluster", "circuit", result["unit"] if unit == 1 else "accuracy", "radius"),
-        [
-            (
-                str(k + 1),
-                cluster["model"],
-                cite(cluster["score"] / unit, row, form=form),
-                cite(cluster["radius"], row, form=".3g"),
-            )
-            for k, cluster in enumerate(result["kinds"])
-        ],
-        note=f"Clusters of the first {result['known']} calibrations, with each entry weighted by its influence on the "
-        "scores. The circuit had the best score on the days of its cluster. A day farther from the centre than the "
-        "radius is farther than every day that the cluster was built from.",
-    )
-    picked = [result["scores"][day["model"]][k] for k, day in enumerate(result["later"])]
-    best = min if result["less_is_better"] else max
-    lines = {
-        "chosen by calibration": picked,
-        **{f"always {name}": scores for name, scores in result["scores"].items()},
-        "best in hindsight": [best(scores) for scores in zip(*result["scores"].values(), strict=True)],
-    }
-    unlike = sum(day["distance"] > day["radius"] for day in result["later"])
-    yield Table(
-        "Which circuit to run: on later days",
-        ("choice", "days", "mean", "worst"),
-        [
-            (
-                name,
-                cite(len(scores), row),
-                *(cite(value / unit, row, form=form) for value in _mean_and_worst(scores, best)),
-            )
-            for name, scores in lines.items()
-        ],
-        note=f"The last {len(picked)} calibrations, evaluated exactly; {unlike} of them are outside the radius of "
-        "the nearest cluster. If one circuit is best on every day, a choice by calibration gains nothing.",
-        strong=[0],
-    )
-
-
-def _mean_and_worst(scores: Sequence[float], best: Callable[..., float]) -> tuple[float, float]:
-    return sum(scores) / len(scores), (max if best is min else min)(scores)
-
-
-def _counts(rows: Sequence[Row]) -> Table:
-    columns = (("twoq", "two-qubit gates", ","), ("depth", "depth", ","), ("depth_no_rz", "depth without RZ", ","))
-    more = (("esp", "success probability", ".3f"), ("duration_ns", "duration, ns", ",.0f"))
-    lines: list[tuple[str | Number, ...]] = [
-        (_name(row), *(cite(_report(row)["counts"][key], row, form=form) for key, _, form in (*columns, *more)))
-        for row in rows
-    ]
-    return Table(
-        "As compiled",
-        ("circuit", *(title for _, title, _ in (*columns, *more))),
-        lines,
-        note="The success probability (ESP) is the product of 1 - error over the gates, without readout.",
-    )
-
-
-def _attribution(rows: Sequence[Row]) -> Iterator[Table]:
-    attributed = [row for row in rows if _report(row)["attribution"] is not None]
-    for key, title in (("kinds", "kind"), ("qubits", "qubit")):
-        lines = [
-            (_name(row), entry, cite(gain, row, form=".4f"), _share(gain, row))
-            for row in attributed
-            for entry, gain in sorted(_report(row)["attribution"][key].items(), key=lambda item: -item[1])
-        ]
-        yield Table(
-            f"Where the error comes from, by {title}",
-            ("circuit", title, RECOVERED, "share"),
-            lines,
-            note="Mean |change of <Z>| that is recovered when only this noise is removed, evaluated exactly. The "
-            "shares need not add up to 100 %: two errors together cost less than the sum of what each costs alone.",
-        )
-    gates = [
-        (_name(row), gate["name"], "-".join(map(str, gate["qubits"])), cite(gate["index"], row), *_gate_gain(gate, row))
-        for row in attributed
-        for gate in sorted(_report(row)["attribution"]["gates"], key=lambda gate: -gate["gain"])[:TOP]
-    ]
-    yield Table(
-        "Gates, idle times and readouts with the largest error",
-        ("circuit", "gate", "qubits", "place in the schedule", RECOVERED, "share"),
-        gates,
-        note="`delay` is an idle time, `measure` a readout. The recovered error is the mean movement of <Z> towards "
-        "its ideal value without that noise.",
-    )
-
-
-def _gate_gain(gate: dict[str, Any], row: Row) -> tuple[Number, Number]:
-    return cite(gate["gain"], row, form=".5f"), _share(gate["gain"], row)
-
-
-def _share(gain: float, row: Row) -> Number:
-    shift = _report(row)["attribution"]["shift"]
-    return cite(gain / shift if shift else None, row, form=".1%")
-
-
 def _reading(rows: Sequence[Row]) -> Iterator[str]:
     yield (
         "Weak noise shrinks all <Z> by similar factors and keeps their order, so accuracy at scale 1 with many shots "
@@ -330,8 +234,8 @@ def _reading(rows: Sequence[Row]) -> Iterator[str]:
     for note in sorted({note for row in rows for note in row.result["notes"]}):
         yield f"{note[:1].upper()}{note[1:]}. "
     for row in rows:
-        if _report(row)["attribution"] is None:
-            yield f"{_name(row)} is too wide for an exact error attribution. "
+        if report(row)["attribution"] is None:
+            yield f"{name_of(row)} is too wide for an exact error attribution. "
 
 
 def figures(rows: Sequence[Row]) -> list[Figure]:
@@ -342,12 +246,12 @@ def figures(rows: Sequence[Row]) -> list[Figure]:
         Figure(
             "noise",
             "Score and <Z> against noise, score against shots",
-            "Left and middle: exact. Right: means over sets of shots at scale 1, with their spread.",
+            "Against noise: exact. Against shots: means over sets of shots at the device's noise, with their spread.",
             3,
             lambda *axes: _paint_curves(rows, *axes),
         )
     ]
-    if any(_report(row)["attribution"] is not None for row in rows):
+    if any(report(row)["attribution"] is not None for row in rows):
         plotted.append(
             Figure(
                 "sources",
@@ -366,37 +270,37 @@ def _color(index: int) -> str:
 
 def _paint_curves(rows: Sequence[Row], scores: Any, shifts: Any, shots: Any) -> None:
     for index, row in enumerate(rows):
-        report, style = _report(row), {"marker": "o", "color": _color(index), "label": _name(row)}
-        total = report["total"] or 1
-        scales = [point["scale"] for point in report["scales"]]
-        scores.plot(scales, [point["score"] / total for point in report["scales"]], **style)
-        shifts.plot(scales, [point["shift"] for point in report["scales"]], **style)
-        if report["shots"]:
-            sampled = [[score / total for score in point["scores"]] for point in report["shots"]]
+        about, style = report(row), {"marker": "o", "color": _color(index), "label": name_of(row)}
+        total = about["total"] or 1
+        scales = [point["scale"] for point in about["scales"]]
+        scores.plot(scales, [point["score"] / total for point in about["scales"]], **style)
+        shifts.plot(scales, [point["shift"] for point in about["scales"]], **style)
+        if about["shots"]:
+            sampled = [[score / total for score in point["scores"]] for point in about["shots"]]
             middle = [sum(values) / len(values) for values in sampled]
             spread = [
                 math.sqrt(sum((v - m) ** 2 for v in values) / len(values))
                 for values, m in zip(sampled, middle, strict=True)
             ]
-            shots.errorbar([point["shots"] for point in report["shots"]], middle, spread, capsize=3, **style)
+            shots.errorbar([point["shots"] for point in about["shots"]], middle, spread, capsize=3, **style)
     shots.set_xscale("log")
-    scores.set(xlabel="noise scale", ylabel=_unit(rows))
+    scores.set(xlabel="noise scale", ylabel=unit(rows))
     shifts.set(xlabel="noise scale", ylabel="mean |change of <Z>|")
-    shots.set(xlabel="shots", ylabel=_unit(rows))
+    shots.set(xlabel="shots", ylabel=unit(rows))
 
 
 def _paint_attribution(rows: Sequence[Row], kinds: Any, qubits: Any) -> None:
-    attributed = [row for row in rows if _report(row)["attribution"] is not None]
+    attributed = [row for row in rows if report(row)["attribution"] is not None]
     for axes, key in ((kinds, "kinds"), (qubits, "qubits")):
-        names = list(dict.fromkeys(name for row in attributed for name in _report(row)["attribution"][key]))
+        names = list(dict.fromkeys(name for row in attributed for name in report(row)["attribution"][key]))
         names.sort(key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0))
         for index, row in enumerate(attributed):
-            gains = _report(row)["attribution"][key]
+            gains = report(row)["attribution"][key]
             places = [
                 place + (index - (len(attributed) - 1) / 2) * 0.8 / len(attributed) for place in range(len(names))
             ]
             bars = [gains.get(name, 0.0) for name in names]
-            axes.barh(places, bars, 0.8 / len(attributed), color=_color(index), label=_name(row))
+            axes.barh(places, bars, 0.8 / len(attributed), color=_color(index), label=name_of(row))
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set(xlabel="mean |change of <Z>| recovered", ylabel="qubit" if key == "qubits" else "")

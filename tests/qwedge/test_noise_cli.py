@@ -47,7 +47,12 @@ def test_one_circuit_gives_tables_page_rows_and_plots(noise, tmp_path):
     code, out, err = noise("dense.qasm", "--data", "digits4", "--out", "report", *QUICK)
     plots = ", ".join(f"report/{name}.{kind}" for name in ("noise", "sources") for kind in ("svg", "png"))
     assert (code, err) == (0, f"page: report/index.html\nfigures: {plots}\n")
-    for title in ("Against noise", "Against shots: accuracy", "As compiled", "Where the error comes from, by kind"):
+    for title in (
+        "Against noise: accuracy",
+        "Against shots: accuracy",
+        "As compiled",
+        "Where the error comes from, by kind",
+    ):
         assert title in out
     assert {path.name for path in (tmp_path / "report").iterdir()} == (
         {"rows.jsonl", "index.html", "noise.svg", "noise.png", "sources.svg", "sources.png"}
