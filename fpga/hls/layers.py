@@ -106,6 +106,8 @@ def _convert(
         return _pool(operation, x, y), {"result": fixed(exact), "accum": fixed(whole)}, to_channels_last(y.shape)
     if isinstance(operation, integer.MaxPool):
         return _pool(operation, x, y), {"result": fixed(x.format), "accum": fixed(x.format)}, to_channels_last(y.shape)
+    if isinstance(operation, integer.Clip):
+        raise ValueError(f"hls4ml has no activation for Clip {operation.output!r}: use the open flow, csim=false")
     if isinstance(operation, integer.Requantise):
         kind = "linear" if operation.format.signed else "relu"
         precision = {"result": fixed(operation.format, rounds=True)}

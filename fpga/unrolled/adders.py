@@ -86,6 +86,11 @@ def _(operation: integer.Requantise, values: list[integer.Value], *inputs: Symbo
     return _array(elements).reshape(inputs[0].shape)
 
 
+@trace_operation.register
+def _(operation: integer.Clip, values: list[integer.Value], *inputs: Symbols) -> Symbols:
+    raise ValueError(f"Clip {operation.output!r} has no adders of da4ml here: fold the net (style=folded)")
+
+
 def requantised(x: Any, bits: int, to: Format) -> Any:
     """`saturate(shift(x, bits), to)`, with one addition of a constant, which joins the bias before it.
 

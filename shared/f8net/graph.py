@@ -13,6 +13,7 @@ from shared.f8net.scales import REAL, Scale, Ties
 from shared.f8net.steps import AbstractStep, Add, Flatten, Pass, Pool, Quantiser, Weighted
 from shared.importers.graph import TracedGraph, TracedNode
 from shared.integer.format import Format
+from shared.integer.names import value_name
 
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, BatchNorm behind them, ReLU, MaxPool, AvgPool, AdaptiveAvgPool(1), Flatten, Dropout, +"
@@ -68,6 +69,14 @@ def build(net: nn.Module, shape: Sequence[int], input: Format, word: int) -> Fix
     return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word).graph()
 
 
+def _value_names(names: Sequence[str]) -> dict[str, str]:
+    """What the values of a program are called: a layer may have any name in torch, such as `register`."""
+    legal: dict[str, str] = {}
+    for name in names:
+        legal[name] = value_name(name, legal.values())
+    return legal
+
+
 class _Builder:
     def __init__(self, traced: TracedGraph, input: Format, word: int) -> None:
         self.traced, self.input, self.word = traced, input, word
@@ -99,8 +108,12 @@ class _Builder:
         if not self.ties.tie(output, REAL):
             raise ValueError(f"the output {output!r} is an average of the input: end with a Linear or Conv")
         # Constructed last and in order, because a step needs the scales on which the whole net agrees.
-        steps = tuple(Step(name, inputs, construct()) for name, inputs, construct in self.constructors)
-        return FixedPointGraph(inputs[0], steps, tuple(self.scales.values()), output)
+        names = _value_names([inputs[0], *(name for name, _, _ in self.constructors)])
+        steps = tuple(
+            Step(names[name], tuple(names[source] for source in sources), construct())
+            for name, sources, construct in self.constructors
+        )
+        return FixedPointGraph(names[inputs[0]], steps, tuple(self.scales.values()), names[output])
 
     def step(self, name: str, inputs: tuple[str, ...], construct: Callable[[], AbstractStep], value: _Value) -> None:
         self.constructors.append((name, inputs, construct))

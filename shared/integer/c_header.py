@@ -7,12 +7,8 @@ from functools import singledispatch
 from shared.integer import operations
 from shared.integer.audit import audit
 from shared.integer.geometry import plane
+from shared.integer.names import is_reserved
 from shared.integer.program import Program
-
-_WORDS = (
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while"
-)
 
 
 def c_header(program: Program, name: str = "net") -> str:
@@ -22,7 +18,7 @@ def c_header(program: Program, name: str = "net") -> str:
     readable, so that a difference can be located; nothing is allocated, and there is no other state. Integers only,
     without undefined behaviour: no sum overflows, since `Program` has proven its range.
 
-    Raises `ValueError` if `name` or the name of a value is not a C identifier.
+    Raises `ValueError` if `name` is not a C identifier; `Program` holds its values to that.
 
     >>> from shared.integer.format import Format
     >>> from shared.integer import Input, Requantise
@@ -33,9 +29,8 @@ def c_header(program: Program, name: str = "net") -> str:
         int8_t y[2]; /* output, / 2^6 */
     <BLANKLINE>
     """
-    for word in (name, *program.values):
-        if word in _WORDS.split() or not (word.isascii() and word.isidentifier()):
-            raise ValueError(f"{word!r} cannot be a name in C: rename it")
+    if is_reserved(name) or not (name.isascii() and name.isidentifier()):
+        raise ValueError(f"{name!r} cannot be a name in C: rename it")
     counts = audit(program)
     lines = [
         f"/* {name}: {counts.macs} multiplications per sample, {counts.bytes} bytes of weights and biases. */",
@@ -121,6 +116,12 @@ def _(operation: operations.Requantise, program: Program, name: str) -> list[str
     x, y = program.values[operation.inputs[0]], program.values[operation.output]
     bits, ends = x.format.fraction - y.format.fraction, f"{_literal(y.format.low)}, {_literal(y.format.high)}"
     return _each(y, operation, f"({_type(y)}){name}_requantise(v->{operation.inputs[0]}[i], {bits}, {ends})")
+
+
+@_code.register
+def _(operation: operations.Clip, program: Program, name: str) -> list[str]:
+    y, ends = program.values[operation.output], f"{_literal(operation.low)}, {_literal(operation.high)}"
+    return _each(y, operation, f"({_type(y)}){name}_requantise(v->{operation.inputs[0]}[i], 0, {ends})")
 
 
 @_code.register

@@ -116,6 +116,13 @@ class _Graph:
         elif isinstance(operation, operations.AbstractConvolution):
             pads = [*operation.padding, *operation.padding]
             self.node("Conv", inputs, output, strides=operation.stride, pads=pads, group=operation.groups)
+        elif isinstance(operation, operations.Clip):
+            step = program.values[output].format.step
+            low, high = (
+                self.constant(f"{output}.low", np.float32(operation.low * step)),
+                self.constant(f"{output}.high", np.float32(operation.high * step)),
+            )
+            self.node("Clip", [*inputs, low, high], output)
         elif isinstance(operation, operations.Add):
             self.node("Add", inputs, output)
         elif isinstance(operation, operations.AveragePool):

@@ -204,6 +204,20 @@ class Requantise(Operation):
 
 
 @dataclass(frozen=True)
+class Clip(Operation):
+    """Integers below `low` become `low`, those above `high` become `high`: a ReLU6 behind its `Requantise`."""
+
+    low: int
+    high: int
+
+    def infer(self, *inputs: Value) -> Value:
+        (x,) = inputs
+        if not x.format.low <= self.low <= self.high <= x.format.high:
+            raise ValueError(f"limits {self.low} to {self.high} must lie inside {x.format.low} to {x.format.high}")
+        return Value(x.shape, x.format, min(max(x.low, self.low), self.high), max(min(x.high, self.high), self.low))
+
+
+@dataclass(frozen=True)
 class AbstractPool(Operation):
     """Over windows of `size`, without padding; a partial window at the end is dropped, as in torch."""
 
@@ -255,7 +269,17 @@ class Flatten(Operation):
         return Value((math.prod(inputs[0].shape),), *inputs[0][1:])
 
 
-OPERATIONS: tuple[type[Operation], ...] = (Linear, Conv1d, Conv2d, Add, Requantise, MaxPool, AveragePool, Flatten)
+OPERATIONS: tuple[type[Operation], ...] = (
+    Linear,
+    Conv1d,
+    Conv2d,
+    Add,
+    Requantise,
+    Clip,
+    MaxPool,
+    AveragePool,
+    Flatten,
+)
 """All that a program consists of: multiply by integer constants, add, shift, compare."""
 
 

@@ -1,10 +1,15 @@
 """The integer program: what a fixed-point net computes, as data that every implementation is compared with."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.integer.format import Format, Integers
+from shared.integer.names import is_reserved
 from shared.integer.operations import Operation, Value
+
+MOST = 1 << 26
+"""Elements of the largest value: what runs it needs some hundred megabytes for each sample then."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ def _infer(program: Program) -> dict[str, Value]:
         if not input.shape or min(input.shape) < 1:
             raise ValueError(f"input {input.name!r} needs a shape of positive sizes, got {input.shape}")
         values[input.name] = Value.full(input.shape, input.format)
+        _require_small(values[input.name], f"input {input.name!r}")
     for operation in program.operations:
         title = f"{type(operation).__name__} {operation.output!r}"
         _require_new(values, operation.output, type(operation).__name__)
@@ -88,6 +94,7 @@ def _infer(program: Program) -> dict[str, Value]:
             values[operation.output] = operation.infer(*(values[name] for name in operation.inputs))
         except ValueError as error:
             raise ValueError(f"{title}: {error}") from None
+        _require_small(values[operation.output], title)
     if not program.outputs:
         raise ValueError("a program needs an output")
     _require_defined(values, program.outputs, "the outputs")
@@ -98,8 +105,17 @@ def _require_new(values: Mapping[str, Value], name: str, what: str) -> None:
     # Names become signals, arrays and files elsewhere.
     if not (name.isascii() and name.isidentifier()):
         raise ValueError(f"{what} {name!r}: names are letters, digits and underscores, and do not begin with a digit")
+    if is_reserved(name):
+        raise ValueError(
+            f"{what} {name!r}: that is a word of C, C++ or Verilog, in which the net is written: rename it"
+        )
     if name in values:
         raise ValueError(f"{what} {name!r}: the name is taken")
+
+
+def _require_small(value: Value, what: str) -> None:
+    if math.prod(value.shape) > MOST:
+        raise ValueError(f"{what} has the shape {value.shape}: more than {MOST:,} elements of one sample cannot be run")
 
 
 def _require_defined(values: Mapping[str, Value], names: tuple[str, ...], what: str) -> None:

@@ -93,6 +93,12 @@ def _(operation: operations.Requantise, types: list[operations.Value], *inputs: 
 
 
 @_step.register
+def _(operation: operations.Clip, types: list[operations.Value], *inputs: Array) -> Array:
+    clipped: Array = np.clip(inputs[0], operation.low, operation.high)
+    return clipped
+
+
+@_step.register
 def _(operation: operations.MaxPool, types: list[operations.Value], *inputs: Array) -> Array:
     largest: Array = windows(inputs[0], operation.size, operation.stride).max(
         axis=tuple(range(-len(operation.size), 0))

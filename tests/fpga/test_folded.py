@@ -51,7 +51,9 @@ def test_any_program_with_any_folding_is_bit_exact_and_on_time(seed: int) -> Non
     agrees(plan, x[:2], rng)  # stalls change the clocks and nothing else
 
 
-@pytest.mark.parametrize(("name", "output"), [("dense", "y"), ("line", "y"), ("image", "y"), ("image", "e")])
+@pytest.mark.parametrize(
+    ("name", "output"), [("dense", "y"), ("line", "y"), ("image", "y"), ("image", "e"), ("clipped", "y")]
+)
 def test_the_programs_of_all_implementations(name: str, output: str) -> None:
     rng = np.random.default_rng(0)
     program = replace(PROGRAMS[name](), outputs=(output,))

@@ -5,6 +5,7 @@ import numpy as np
 from shared.integer import (
     Add,
     AveragePool,
+    Clip,
     Constant,
     Conv1d,
     Conv2d,
@@ -84,7 +85,24 @@ def image(seed=0):
     )
 
 
-PROGRAMS = {"dense": dense, "line": line, "image": image}
+def clipped(seed=0):
+    """A ReLU6 between two layers, and limits on both sides of zero."""
+    rng = np.random.default_rng(seed)
+    return Program(
+        (Input("x", (7,), S8),),
+        (
+            Linear(("x",), "a", constant(rng, (6, 7)), bias(rng, 6, 10)),
+            Requantise(("a",), "b", Format(8, 3, signed=False)),
+            Clip(("b",), "c", 0, 48),
+            Linear(("c",), "d", constant(rng, (5, 6)), bias(rng, 5, 8)),
+            Requantise(("d",), "e", Format(8, 0)),
+            Clip(("e",), "y", -100, 20),
+        ),
+        ("y",),
+    )
+
+
+PROGRAMS = {"dense": dense, "line": line, "image": image, "clipped": clipped}
 
 
 def samples(program, count, seed=0):

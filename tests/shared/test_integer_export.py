@@ -158,9 +158,8 @@ def test_the_header_holds_no_float(program):
 
 
 def test_a_word_of_c_is_no_name():
-    program = Program((Input("int", (2,), S8),), (), ("int",))
     with pytest.raises(ValueError, match="'int' cannot be a name in C: rename it"):
-        c_header(program)
+        c_header(dense(), "int")
     with pytest.raises(ValueError, match="'a b' cannot be a name in C"):
         c_header(dense(), "a b")
 

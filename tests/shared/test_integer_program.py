@@ -17,6 +17,7 @@ from shared.integer import (
     AbstractWeighted,
     Add,
     AveragePool,
+    Clip,
     Constant,
     Conv1d,
     Conv2d,
@@ -33,6 +34,7 @@ from shared.integer import (
     run,
 )
 from shared.integer.format import Format
+from shared.integer.names import value_name
 
 MODULES = ["", ".operations", ".program", ".run", ".audit"]
 
@@ -52,6 +54,8 @@ def by_torch(operation, program, *inputs):
     if isinstance(operation, Requantise):
         ratio = 2.0 ** (operation.format.fraction - program.values[operation.inputs[0]].format.fraction)
         return torch.round(inputs[0].double() * ratio).clamp(operation.format.low, operation.format.high).long()
+    if isinstance(operation, Clip):
+        return inputs[0].clamp(operation.low, operation.high)
     if isinstance(operation, Add):
         fractions = [program.values[name].format.fraction for name in operation.inputs]
         return sum(x * 2 ** (max(fractions) - f) for x, f in zip(inputs, fractions, strict=True))
@@ -268,3 +272,24 @@ def test_every_public_name_is_re_exported():
         if getattr(noun, "__module__", "") == home.__name__ and not name.startswith("_")
     }
     assert defined == set(integer.__all__)
+
+
+@pytest.mark.parametrize(
+    "name", ["int", "class", "co_await", "wire", "always_ff", "uint8_t", "INT64_C", "linux", "__x"]
+)
+def test_a_word_of_the_languages_that_a_net_is_written_in_is_no_name(name):
+    with pytest.raises(ValueError, match=f"^input '{name}': that is a word of C, C\\+\\+ or Verilog, .*: rename it$"):
+        Program((Input(name, (2,), Format(8, 0)),), (), (name,))
+    renamed = value_name(name)
+    assert Program((Input(renamed, (2,), Format(8, 0)),), (), (renamed,)).outputs == (f"v_{name}",)
+
+
+def test_values_that_no_machine_holds_are_refused_before_anything_is_allocated():
+    with pytest.raises(
+        ValueError, match=r"^input 'x' has the shape \(1099511627776, 4\): more than 67,108,864 elements"
+    ):
+        Program((Input("x", (1 << 40, 4), Format(8, 0)),), (), ("x",))
+    kernel = Constant(np.ones((1, 1, 1), int), Format(8, 0))
+    padded = Conv1d(("x",), "y", kernel, None, (1,), (1 << 40,))
+    with pytest.raises(ValueError, match=r"^Conv1d 'y' has the shape \(1, 2199023255560\): more than"):
+        Program((Input("x", (1, 8), Format(8, 0)),), (padded,), ("y",))

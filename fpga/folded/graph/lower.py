@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpga.design.stream import ends
-from shared.integer import Flatten, Operation, Program, Requantise, Value
+from shared.integer import Clip, Flatten, Operation, Program, Requantise, Value
 from shared.integer.geometry import from_channels_last
 
 
@@ -22,7 +22,7 @@ class Node:
     """The streams it reads, by the names of their values."""
     output: str
     """The stream it writes: the value behind the last step of the tail."""
-    tail: tuple[Requantise, ...] = ()
+    tail: tuple[Requantise | Clip, ...] = ()
     order: NDArray[np.int64] | None = None
     """Of a `Linear` or of a reordering: where in its input's stream each element of the value is."""
 
@@ -44,10 +44,10 @@ class Graph:
 def lower(program: Program) -> Graph:
     """The engines of a program.
 
-    A `Requantise` joins the engine in front of it if it is the only reader. A `Flatten` needs no hardware: the elements
-    keep streaming channels fastest, and the columns of the `Linear` behind it are permuted instead. Only where the
-    flattened order itself matters, at the output or in an addition, elements are reordered. Operations that the output
-    does not depend on are left out.
+    A `Requantise` or `Clip` joins the engine in front of it if it is the only reader. A `Flatten` needs no hardware:
+    the elements keep streaming channels fastest, and the columns of the `Linear` behind it are permuted instead. Only
+    where the flattened order itself matters, at the output or in an addition, elements are reordered. Operations that
+    the output does not depend on are left out.
 
     Raises `ValueError` unless the program has one input and one output.
     """
@@ -71,10 +71,12 @@ class _Lowering:
             if isinstance(operation, Flatten):
                 self.stream[y], self.layout[y] = self.stream[x], self.layout[x]
                 reads[self.stream[x]] += reads[y] - 1
-            elif isinstance(operation, Requantise) and self.stream[x] in self.nodes and reads[self.stream[x]] == 1:
+            elif (
+                isinstance(operation, Requantise | Clip) and self.stream[x] in self.nodes and reads[self.stream[x]] == 1
+            ):
                 node = self.nodes.pop(self.stream[x])
                 self._add(Node(node.name, node.operation, node.inputs, y, (*node.tail, operation), node.order), x)
-            elif isinstance(operation, Requantise):
+            elif isinstance(operation, Requantise | Clip):
                 self._add(Node(y, None, (self.stream[x],), y, (operation,)), x)
             else:
                 self._compute(operation)

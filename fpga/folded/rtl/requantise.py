@@ -9,11 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 from fpga.folded.rtl.frame import shape_of
 from shared.integer import Value, bits
-from shared.integer.format import Format
 
 
 class Requantiser(wiring.Component):
-    """Some `Requantise` steps on each element, `STAGES` clocks per step; never waits.
+    """Some `Requantise` and `Clip` steps on each element, `STAGES` clocks per step; never waits.
 
     `values` are what goes in and what each step gives.
     """
@@ -35,7 +34,11 @@ class Requantiser(wiring.Component):
         m = Module()
         valid, payload = self.in_valid, self.in_payload
         for x, y in zip(self.values[:-1], self.values[1:], strict=True):
-            payload = _saturated(m, _rounded(m, payload, x.format.fraction - y.format.fraction), y.format, wire(y))
+            rounded = _rounded(m, payload, x.format.fraction - y.format.fraction)
+            ends = (
+                (y.low, y.high) if x.format == y.format else (y.format.low, y.format.high)
+            )  # a `Clip`, else its format
+            payload = _saturated(m, rounded, *ends, wire(y))
             for _ in range(self.STAGES):
                 later = Signal()
                 m.d.sync += later.eq(valid)
@@ -63,7 +66,7 @@ def _rounded(m: Module, x: Any, drop: int) -> Signal:
     return rounded
 
 
-def _saturated(m: Module, x: Signal, to: Format, shape: Shape) -> Signal:
+def _saturated(m: Module, x: Signal, low: int, high: int, shape: Shape) -> Signal:
     y = Signal(shape)
-    m.d.sync += y.eq(Mux(x > to.high, to.high, Mux(x < to.low, to.low, x)))
+    m.d.sync += y.eq(Mux(x > high, high, Mux(x < low, low, x)))
     return y
