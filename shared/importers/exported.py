@@ -7,6 +7,7 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from shared.importers import layers
+from shared.importers.leading_norm import fold_norms
 from shared.integer.attributes import require
 
 SUPPORTED = (
@@ -17,7 +18,8 @@ SUPPORTED = (
 def from_exported(program: ExportedProgram) -> tuple[nn.Module, tuple[int, ...]]:
     """The module that an exported net computes, and the shape of its input without the batch.
 
-    Its operators are those of `SUPPORTED`. Raises `ValueError` naming the node that is something else, and the way out.
+    Its operators are those of `SUPPORTED`; the module is compared with the exported net before it is returned. Raises
+    `ValueError` naming the node that is something else, and the way out.
 
     >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU()).eval()
     >>> module, shape = from_exported(torch.export.export(net, (torch.zeros(1, 4),)))
@@ -46,7 +48,22 @@ def from_exported(program: ExportedProgram) -> tuple[nn.Module, tuple[int, ...]]
                 raise ValueError(f"exported {_operator(node)} {node.name!r}: {error}") from error
             nodes.append(layers.LayerNode(layer, reads, node.name))
     source, sink = (str(ends[0]) for ends in (signature.user_inputs, signature.user_outputs))
-    return layers.LayerNet(source, nodes, sink).eval(), shapes[source]
+    module = layers.LayerNet(source, fold_norms(nodes, sink), sink).eval()
+    _require_alike(program, module, shapes[source])
+    return module, shapes[source]
+
+
+def _require_alike(program: ExportedProgram, module: nn.Module, shape: tuple[int, ...]) -> None:
+    """Raises `ValueError` if a module computes otherwise than the exported net that it was read from."""
+    (example,) = program.example_inputs[0] if program.example_inputs else (torch.zeros(1, *shape),)
+    x = torch.randn(example.shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, actual = program.module()(x), module(x)
+    error = float((actual - expected).abs().max())
+    if not error <= 1e-3 * max(float(expected.abs().max()), 1e-6):  # NaN too
+        raise ValueError(
+            f"the module read from this export computes otherwise: it differs by {error:.3g}: do not use it"
+        )
 
 
 def _operator(node: fx.Node) -> str:

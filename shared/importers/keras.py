@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.importers import layers
+from shared.importers.leading_norm import fold_norms
 from shared.integer.attributes import require
 from shared.integer.geometry import from_channels_last
 
@@ -44,7 +45,7 @@ def keras_to_torch(model: Any) -> tuple[nn.Module, tuple[int, ...]]:
         raise ValueError(
             "a Keras model that ends flattened is not supported: end with a Dense, or leave the Flatten out"
         )
-    return layers.LayerNet(first, reader.nodes, last).eval(), plane
+    return layers.LayerNet(first, fold_norms(reader.nodes, last), last).eval(), plane
 
 
 def require_alike(model: Any, module: nn.Module, x: NDArray[Any]) -> None:

@@ -13,3 +13,13 @@ def require(attributes: Mapping[str, Any], **values: Any) -> None:
         actual = attributes.get(name, value)
         if any(entry != value for entry in (actual if isinstance(actual, list | tuple) else [actual])):
             raise ValueError(f"{name}={actual} is not supported: it must be {value}")
+
+
+def allow(attributes: Mapping[str, Any], *names: str) -> None:
+    """Raises `ValueError` for an attribute that is none of `names`: what is not read must not be ignored.
+
+    >>> allow({"axis": 1}, "axis", "saturate")
+    """
+    for name, value in attributes.items():
+        if name not in names:
+            raise ValueError(f"{name}={value} is not supported: leave it out")

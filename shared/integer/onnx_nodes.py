@@ -1,4 +1,4 @@
-"""Attributes and constants of ONNX nodes, as both readers of ONNX need them."""
+"""Attributes, constants and types of ONNX nodes, as both readers of ONNX need them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,39 @@ def constant_array(tensor: "onnx.TensorProto", title: str) -> NDArray[Any]:
         return np.asarray(numpy_helper.to_array(tensor))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"ONNX {title} cannot be read: {first_line(error)}") from error
+
+
+def node_constant(node: "onnx.NodeProto") -> NDArray[Any]:
+    """The numbers of a `Constant` node, however it stores them. Needs onnx."""
+    fields = attributes(node)
+    if "value" in fields:
+        return constant_array(fields["value"], f"constant {node.output[0]!r}")
+    kinds = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+    name = next((name for name in kinds if name in fields), "")
+    if not name:
+        raise ValueError(f"a constant with {', '.join(fields) or 'no value'} is not supported: store a tensor")
+    return np.asarray(fields[name], kinds[name])
+
+
+def type_name(data_type: int) -> str:
+    """ONNX's name of a type of numbers, such as `INT8`. Needs onnx."""
+    from onnx import TensorProto
+
+    try:
+        return str(TensorProto.DataType.Name(data_type))
+    except ValueError:
+        return f"type {data_type}"
+
+
+def require_float(value: "onnx.ValueInfoProto") -> tuple[int, ...]:
+    """The shape of a model's input without its batch. Raises `ValueError` unless it is fixed and of float32."""
+    shape = tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)[1:]
+    if not shape or min(shape) < 1:
+        raise ValueError(f"the ONNX input {value.name!r} needs a fixed shape behind its batch, got {shape}")
+    kind = type_name(value.type.tensor_type.elem_type)
+    if kind != "FLOAT":
+        raise ValueError(f"the ONNX input {value.name!r} is of type {kind}: FLOAT is needed")
+    return shape
 
 
 def symmetric_pads(fields: dict[str, Any], axes: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from integer_programs import PROGRAMS, bias, constant, dense, line, samples
 from shared.integer import AveragePool, Input, Linear, Program, Requantise, run
 from shared.integer.format import Format
 from shared.integer.onnx_qdq import to_onnx
-from shared.integer.onnx_reader import from_onnx, load_onnx
+from shared.integer.onnx_reader import external_weights, from_onnx, load_onnx
 
 onnx = pytest.importorskip("onnx", reason="pip install 'qwedge[fpga]'")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -59,6 +59,9 @@ CONSTANTS = {
     "scales": np.float32([0.5, 0.25]),
     "w": np.int8([[1, -2], [3, -4], [5, 6]]),
     "kernel": np.int8([[[1, 2, 3]]]),
+    "zu": np.uint8(0),
+    "half": np.float16(0.5),
+    "scale2": np.float32(2),
     "low": np.float32(-3),
     "high": np.float32(3),
 }
@@ -101,7 +104,7 @@ def test_an_average_over_a_power_of_two_is_read():
         ),
         ([("DequantizeLinear", ["w", "scales"], "y", {})], "it has 2 scales: use one for the whole tensor"),
         ([("DequantizeLinear", ["w", "s", "one"], "y", {})], "the zero point is not 0: quantise symmetrically"),
-        ([("DequantizeLinear", ["s", "s"], "y", {})], "weights and biases must be int8, uint8 or int32, got float32"),
+        ([("DequantizeLinear", ["s", "s"], "y", {})], "integers of type FLOAT are not supported: use INT4, "),
         ([("DequantizeLinear", ["q", "low"], "y", {})], "the scale -3.0 is not a power of two"),
         (
             [("AveragePool", ["x"], "y", {"kernel_shape": [3]})],
@@ -117,15 +120,30 @@ def test_an_average_over_a_power_of_two_is_read():
             "ONNX Conv 'y': pads (1, 0) differ between the sides: pad alike",
         ),
         ([("Flatten", ["x"], "y", {"axis": 0})], "axis=0 is not supported: it must be 1"),
-        ([("Identity", ["x"], "z2", {})], "ONNX Identity 'z2'"),
+        ([("Identity", ["w"], "z2", {})], "ONNX Identity 'z2': this operator is not supported"),
+        ([("DequantizeLinear", ["w", "s", "zu"], "y", {})], "its zero point is UINT8 but its integers are INT8"),
+        ([("DequantizeLinear", ["w", "half"], "y", {})], "its scale is of float16: float32 is needed"),
+        ([WEIGHT, ("MatMul", ["x", "W"], "m", {}), ("Add", ["m", "K3"], "y", {})], "it reads 'K3', which is not a"),
+        ([WEIGHT, ("Add", ["x", "W"], "y", {})], "a constant can be added to a Gemm, MatMul or Conv alone"),
+        ([("Clip", ["x", "high", "low"], "c", {}), ("Flatten", ["c"], "y", {})], "a Clip to 3.0 .. -3.0 is empty"),
         (
-            [
-                ("Clip", ["x", "low", "high"], "c", {}),
-                ("QuantizeLinear", ["c", "s", "z"], "q2", {}),
-                ("DequantizeLinear", ["q2", "s", "z"], "y", {}),
-            ],
-            "a Clip to -3.0 .. 3.0 is not a word of fewer bits at the scale 0.25",
+            [("Clip", ["x", "third", "high"], "c", {}), ("Flatten", ["c"], "y", {})],
+            "a Clip to 0.30000001192092896 .. 3.0 has no integers at the scale 0.25: quantise it",
         ),
+        (
+            [("Conv", ["x", "kernel"], "y", {})],
+            "ONNX Conv 'y': its weight 'kernel' is not a quantised constant",
+        ),
+        ([("Relu", ["x"], "r", {}), ("Flatten", ["r"], "y", {})], "it reads 'r', which is not a dequantised value"),
+        (
+            [("MaxPool", ["x"], "y", {"kernel_shape": [2], "ceil_mode": 1})],
+            "ceil_mode=1 is not supported: it must be 0",
+        ),
+        (
+            [("QuantizeLinear", ["x.real", "scale2", "z"], "q2", {}), ("DequantizeLinear", ["q2", "scale2"], "y", {})],
+            "the input 'x.real' is quantised in two ways: use one scale and type for it",
+        ),
+        ([("Softmax", ["x"], "y", {"axis": 0})], "ONNX Softmax 'y': axis=0 is not that of the classes"),
         ([("Relu", ["x"], "y", {})], "ONNX output 'y' is not a dequantised value or sum"),
     ],
 )
@@ -147,11 +165,53 @@ def test_a_file_reads_back(tmp_path):
         load_onnx(tmp_path / "none.onnx")
 
 
-def test_weights_in_other_files_are_not_fetched(tmp_path):
-    net = to_onnx(dense())
-    onnx.external_data_helper.set_external_data(net.graph.initializer[0], "../elsewhere")
+def beside(net, folder, location="weights/net.bin"):
+    """The model in a file, its weights at `location`; the second file holds other bytes before and behind them."""
+    tensors = [tensor for tensor in net.graph.initializer if tensor.name.endswith("weight.integers")]
+    (folder / "weights").mkdir()
+    data = b"before"
+    for tensor in tensors:
+        raw = tensor.raw_data
+        onnx.external_data_helper.set_external_data(tensor, location, offset=len(data), length=len(raw))
+        tensor.ClearField("raw_data")
+        data += raw
+    (folder / "weights" / "net.bin").write_bytes(data + b"behind")
+    (folder / "net.onnx").write_bytes(net.SerializeToString())
+    return folder / "net.onnx"
+
+
+def test_weights_beside_the_model_are_read_from_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    path = beside(to_onnx(dense()), tmp_path / "model")
+    monkeypatch.chdir(tmp_path)  # a runtime would look here
+    assert from_onnx(load_onnx(path)) == dense()
+    assert external_weights(path) == (tmp_path / "model" / "weights" / "net.bin",)
+    (tmp_path / "model" / "weights" / "net.bin").write_bytes(b"short")
+    with pytest.raises(ValueError, match=r"the weights '.*' need \d+ bytes at 6 of net.bin, which is another file"):
+        load_onnx(path)
+
+
+@pytest.mark.parametrize("location", ["../elsewhere", "/etc/hostname", "", "link/net.bin", "weights"])
+def test_weights_outside_the_folder_of_the_model_are_refused(location, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "elsewhere").write_bytes(b"0" * 999)
+    (tmp_path / "model" / "link").symlink_to(tmp_path)
+    path = beside(to_onnx(dense()), tmp_path / "model", location)
+    with pytest.raises(
+        ValueError, match=r"net.onnx: the weights '.*' are in (the file )?'.*', (outside the model's|which is)"
+    ):
+        load_onnx(path)
+
+
+def test_a_constant_node_keeps_its_numbers_to_the_same_rule(tmp_path):
+    tensor = onnx.numpy_helper.from_array(np.float32(0.5), "s")
+    onnx.external_data_helper.set_external_data(tensor, "../secret")
+    tensor.ClearField("raw_data")
+    node = helper.make_node("Constant", [], ["s"], value=tensor)
+    net = model(*INPUT, outputs=("x",), **CONSTANTS)
+    net.graph.node.insert(0, node)
     (tmp_path / "net.onnx").write_bytes(net.SerializeToString())
-    with pytest.raises(ValueError, match="keeps weights in other files: save them inside"):
+    with pytest.raises(ValueError, match="outside the model's folder"):
         load_onnx(tmp_path / "net.onnx")
 
 
