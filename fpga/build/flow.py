@@ -15,6 +15,7 @@ from fpga.pricing import estimate
 from fpga.synth import Built, build, map_design
 from fpga.synth.flow import Pins
 from fpga.unrolled import generate as unrolled
+from fpga.unrolled.generate import MOST
 from shared.integer import Program, audit
 from shared.integer.c_header import c_header
 from shared.integer.files import to_json
@@ -41,6 +42,8 @@ class DesignConstraints:
     interval: int | None = None
     pins: Pins = "bytes"
     seeds: tuple[int, ...] = (1, 2, 3)
+    unrolled_macs: int = MOST
+    """Most multiplications of an unrolled net."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,14 @@ def generate_design(program: Program, device: Device, constraints: DesignConstra
     if style == "folded":
         plan = folded.plan(program, device, latency=constraints.latency, interval=constraints.interval)
         return GeneratedDesign(folded.generate(program, plan), estimate.folded(plan, device))
-    design = unrolled.unroll(program, constraints.clock_mhz)
+    design = unrolled.unroll(program, constraints.clock_mhz, constraints.unrolled_macs)
     for name, limit, needed in (
         ("latency", constraints.latency, design.latency),
         ("interval", constraints.interval, design.interval),
     ):
         if limit is not None and needed > limit:
             raise ValueError(f"{name}={limit} clocks: unrolled it takes {needed} clocks to move bytes in and out")
-    return GeneratedDesign(design, estimate.unrolled(program))
+    return GeneratedDesign(design, estimate.unrolled(program, constraints.unrolled_macs))
 
 
 def choose_style(program: Program, device: Device, constraints: DesignConstraints) -> Style:

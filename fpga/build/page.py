@@ -22,9 +22,18 @@ def page(rows: Sequence[Row]) -> Page:
     blocks: list[Block] = []
     for row in rows:
         if "built" in row.result:
-            blocks += [_key(row), _resources(row), _layers(row), _checks(row), _timing(row), _cycles(row), _stages(row)]
+            blocks += [
+                _key(row),
+                *_answers(row),
+                _resources(row),
+                _layers(row),
+                _checks(row),
+                _timing(row),
+                _cycles(row),
+                _stages(row),
+            ]
         else:
-            blocks += [_precisions(row), _checks(row), *_vendor(row)]
+            blocks += [*_answers(row), _precisions(row), _checks(row), *_vendor(row)]
         blocks += [Download(name, row, note) for name, note in FILES.items() if name in row.artefacts]
     nets = ", ".join(dict.fromkeys(f"{row.result['net']} on {_target(row)}" for row in rows))
     return Page(f"FPGA: {nets}", "From an integer program to hardware, every step compared bit for bit.", blocks)
@@ -61,6 +70,30 @@ def _key(row: Row) -> KeyFigures:
             ("mismatches", cite(f"{wrong} of {compared:,} samples", row)),
         )
     )
+
+
+def _answers(row: Row) -> list[Block]:
+    """What was left out of the net, and how the integer net answers beside the float net, on the samples."""
+    compared, accuracy = row.result.get("agreement"), row.result.get("accuracy")
+    blocks: list[Block] = [Text(f"{note}.", title="Left out") for note in row.result.get("notes", ())]
+    if compared and compared["warning"]:
+        blocks.append(Text(compared["warning"], title="Warning: poor agreement with the float net"))
+    lines = []
+    if compared:
+        lines += [
+            ("samples", cite(compared["samples"], row)),
+            ("correlation", cite(compared["correlation"], row, form=".4f")),
+        ]
+        if compared["same_decision"] is not None:
+            share = compared["same_decision"] / compared["samples"]
+            lines.append(("same largest output", cite(share, row, form=".1%")))
+        lines.append(("inputs beyond the input's format", cite(compared["saturated"], row, form=".2%")))
+    if accuracy:
+        for name, net in (("float", "float net"), ("integer", "integer net")):
+            if accuracy[name] is not None:
+                lines.append((f"accuracy of the {net}", cite(accuracy[name] / accuracy["samples"], row, form=".2%")))
+    note = "Outputs for the samples: of the float net, and of the integer net that every check below is compared with."
+    return [*blocks, Table("Integer net beside float net", ("quantity", "value"), lines, note)] if lines else blocks
 
 
 def _resources(row: Row) -> Table:
@@ -118,7 +151,10 @@ def _checks(row: Row) -> Table:
         )
         for check in row.result["ladder"]
     ]
-    note = "Each check compares an implementation with the integer program, bit for bit. A check without samples fails."
+    note = (
+        "Each check compares an implementation with the integer program, bit for bit; the reader is what the file was "
+        "read as, beside the file's own runtime. A check without samples fails."
+    )
     return Table("Verification", ("check", "outcome", "samples", "mismatches", "time", "note"), lines, note)
 
 

@@ -4,6 +4,7 @@ import io
 import shutil
 import tarfile
 import zlib
+from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -29,18 +30,19 @@ def project(
     samples: int,
     context: Context,
     task_samples: Integers | None = None,
+    preceding: Sequence[Check] = (),
 ) -> dict[str, Any]:
     """Writes the project, runs its C++ here if it can be compiled, and the vendor's tool if it is on PATH.
 
-    The project is the artefact `project.tar.gz`. Raises `ValueError` for an operation that hls4ml cannot compute, and
-    naming the first value whose numbers differ from the program's.
+    The project is the artefact `project.tar.gz`; `preceding` are further checks to run first. Raises `ValueError` for
+    an operation that hls4ml cannot compute, and naming the first value whose numbers differ from the program's.
     """
     key = sha256(f"{backend} {clock_ns} {to_json(program)}".encode()).hexdigest()
     folder = cache_folder() / "projects" / key[:32]
     context.progress(0, 3, "writing the project")
     written = lower(program, folder, backend=backend, clock_ns=clock_ns)
     context.progress(1, 3, "compiling and comparing")
-    results = context.checkpoint("compared", partial(_compared, written, samples, context.rng, task_samples))
+    results = context.checkpoint("compared", partial(_compared, written, samples, context.rng, task_samples, preceding))
     context.progress(2, 3, "synthesis")
     reports = context.checkpoint("reports", partial(_synthesised, written))
     context.artefact(ARCHIVE, archive_of(folder))
@@ -72,10 +74,14 @@ def unpack(path: Path) -> None:
 
 
 def _compared(
-    written: Project, samples: int, rng: np.random.Generator, task_samples: Integers | None
+    written: Project,
+    samples: int,
+    rng: np.random.Generator,
+    task_samples: Integers | None,
+    preceding: Sequence[Check],
 ) -> list[dict[str, Any]]:
     """All values of the program on a few samples, then the output on all of them."""
-    checks = [Check("every layer", partial(_checked, written), 10), hls_check(written, samples)]
+    checks = [*preceding, Check("every layer", partial(_checked, written), 10), hls_check(written, samples)]
     return [result.to_json_data() for result in verify(written.program, checks, rng, task_samples).results]
 
 

@@ -16,7 +16,7 @@ from fpga.folded.planning.plan import Plan, blocks
 from fpga.folded.rtl.fifo import SHALLOW
 from fpga.folded.rtl.gather import queue_depth
 from fpga.folded.rtl.join import DEPTH
-from fpga.unrolled.generate import cost
+from fpga.unrolled.generate import MOST, cost
 from shared.integer import Program, bits
 
 ENDS: Final = "streams"
@@ -56,9 +56,9 @@ def folded(plan: Plan, device: Device) -> dict[str, Resources]:
     return parts | {ENDS: resources(Counter(ends=1)) + Resources(bram=plan.needs(device.family).bram)}
 
 
-def unrolled(program: Program) -> dict[str, Resources]:
-    """Resources of every operation of an unrolled program, by name."""
-    parts = {name: resources({"adders": lut}) for name, lut in cost(program).items()}
+def unrolled(program: Program, most: int = MOST) -> dict[str, Resources]:
+    """Resources of every operation of an unrolled program of `most` multiplications, by name."""
+    parts = {name: resources({"adders": lut}) for name, lut in cost(program, most).items()}
     return parts | {ENDS: resources(stream_features(program))}
 
 

@@ -18,7 +18,7 @@ from shared.integer.format import Format, Integers
 from shared.integer.operations import SUM
 
 MOST: Final = 4000
-"""Multiply-accumulates that da4ml searches shared terms among in seconds; its time grows faster than their number."""
+"""Multiply-accumulates that da4ml searches shared terms among in seconds, by default."""
 
 FLOAT32: Final = 24
 """Bits that da4ml keeps of a weight."""
@@ -46,7 +46,7 @@ class Core:
         return np.ascontiguousarray(np.moveaxis(results.reshape(len(rows), *shape[1:], shape[0]), -1, 1))
 
 
-def trace(program: Program) -> Core:
+def trace(program: Program, most: int = MOST) -> Core:
     """Every operation of a program on da4ml's symbols.
 
     Products with constants become shifts and additions, shared where they agree (da4ml, arXiv 2507.04535); a zero
@@ -55,7 +55,7 @@ def trace(program: Program) -> Core:
     Raises `ValueError` for a program that is too large, that has not one input and one output, or whose output does not
     depend on its input, and `ModuleNotFoundError` without da4ml.
     """
-    symbols = _symbols(program)
+    symbols = _symbols(program, most)
     from da4ml.trace import comb_trace
 
     names = program.inputs[0].name, program.outputs[0]
@@ -65,7 +65,7 @@ def trace(program: Program) -> Core:
     return Core(program, comb_trace(inputs, results, keep_dead_inputs=True))
 
 
-def cost(program: Program) -> dict[str, float]:
+def cost(program: Program, most: int = MOST) -> dict[str, float]:
     """da4ml's estimate of what each operation costs unrolled, by name, in tables of six inputs.
 
     The sum is the estimate of the whole program. On an ECP5, whose tables have four inputs, count about twice as many.
@@ -77,7 +77,7 @@ def cost(program: Program) -> dict[str, float]:
 
     Raises as `trace` does, but not for an output that is constant: that costs nothing.
     """
-    symbols = _symbols(program)
+    symbols = _symbols(program, most)
     alive = _reached(symbols[program.outputs[0]], {})
     counted = _reached(symbols[program.inputs[0].name], {})
     tables = {}
@@ -88,17 +88,18 @@ def cost(program: Program) -> dict[str, float]:
     return tables
 
 
-def unroll(program: Program, clock_mhz: float = 100.0) -> Design:
+def unroll(program: Program, clock_mhz: float = 100.0, most: int = MOST) -> Design:
     """A program as a pipeline without multipliers, between the byte streams of a `Design`.
 
     The pipeline itself takes a sample per clock; `interval` is what the streams allow, a byte per clock. `clock_mhz` is
     the target on an ECP5: a higher one cuts the graph into more stages. Place and route measures what is reached.
+    `most` are the multiplications that da4ml may be given: its time grows faster than their number.
 
     Raises as `trace` does.
     """
     from da4ml.trace.pipeline import to_pipeline
 
-    pipeline = to_pipeline(trace(program).logic, levels(clock_mhz), verbose=False).solutions
+    pipeline = to_pipeline(trace(program, most).logic, levels(clock_mhz), verbose=False).solutions
     source, sink = ends(program)
     names = [f"core_{i}" for i in range(len(pipeline))]
     stages = [
@@ -126,11 +127,11 @@ def levels(clock_mhz: float) -> int:
     return next((count for count, reached in ((4, 80), (2, 105)) if clock_mhz <= reached), 1)
 
 
-def _symbols(program: Program) -> dict[str, adders.Symbols]:
+def _symbols(program: Program, most: int) -> dict[str, adders.Symbols]:
     """Every value of a program in da4ml's symbols, by name."""
     if find_spec("da4ml") is None:
         raise ModuleNotFoundError("unrolling a program needs da4ml: pip install 'qwedge[fpga]'")
-    _check(program)
+    _check(program, most)
     values, first = program.values, program.inputs[0].name
     symbols = {first: adders.symbols(values[first])}
     for operation in program.operations:
@@ -140,13 +141,13 @@ def _symbols(program: Program) -> dict[str, adders.Symbols]:
     return symbols
 
 
-def _check(program: Program) -> None:
+def _check(program: Program, most: int) -> None:
     ends(program)
     total = sum(part.macs for part in _parts(program))
-    if total > MOST:
+    if total > most:
         raise ValueError(
-            f"unrolled, the program needs {total} multiply-accumulates at once, {total / MOST:.1f} times the {MOST} "
-            "that this generator takes: prune it, or fold it (fpga.folded)"
+            f"unrolled, the program needs {total} multiply-accumulates at once, {total / most:.1f} times the {most} "
+            f"that this generator takes: prune it, fold it (style=folded), or allow unrolled_macs={total}"
         )
     for operation in program.operations:
         if isinstance(operation, AbstractWeighted) and operation.weight.format.word > FLOAT32:
@@ -225,4 +226,5 @@ def _modules(names: list[str], pipeline: tuple[Any, ...]) -> Iterator[str]:
     yield from texts
     for file in sorted(Path(da4ml.__file__).parent.glob("codegen/rtl/verilog/source/*.v")):
         if any(f" {file.stem} #(" in text for text in texts):
-            yield file.read_text(encoding="utf-8").replace("`timescale 1ns / 1ps\n", "")
+            text = file.read_text(encoding="utf-8").replace("`timescale 1ns / 1ps\n", "")
+            yield text.replace("WIDTHTRUNC", "WIDTH")  # Debian's Verilator has not the narrower word

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option("--backend", default="vitis", show_default=True, help="Of hls4ml: vitis, vivado, quartus, oneapi ...")
 @click.option("--samples", type=click.Path(path_type=Path), metavar="FILE.npy", help="Inputs to calibrate and compare.")
+@click.option("--labels", type=click.Path(path_type=Path), metavar="FILE.npy", help="Their classes, for the accuracy.")
 @click.option(
     "--style",
     type=click.Choice(["auto", "folded", "unrolled"]),
@@ -47,6 +48,7 @@ def synth(
     flow: str,
     backend: str,
     samples: Path | None,
+    labels: Path | None,
     style: str,
     clock_mhz: float,
     latency: int | None,
@@ -73,6 +75,7 @@ def synth(
     chosen = {
         "model": str(model),
         "samples": str(samples or ""),
+        "labels": str(labels or ""),
         "device": device,
         "flow": flow,
         "backend": backend,

@@ -1,22 +1,43 @@
 """Integer programs from files of programs, of ONNX and of weights, and from modules of torch and Keras."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shared.f8net.agreement import Compute
 from shared.f8net.net import F8Net
 from shared.importers.formats import as_format
 from shared.importers.keras import keras_to_torch, require_alike
-from shared.importers.onnx import to_torch
+from shared.importers.onnx import read_float
+from shared.importers.onnx_runtime import Comparison, require_close, require_equal
 from shared.importers.read import FloatNet, errors_name, read_weights, real_samples, require_ending
-from shared.integer import Program
+from shared.integer import Program, audit
 from shared.integer.files import load
 from shared.integer.format import Format
-from shared.integer.onnx_reader import from_onnx, load_onnx
+from shared.integer.onnx_reader import load_onnx, read_qdq
+
+
+@dataclass(frozen=True, eq=False)
+class NetFile:
+    """What a file holds: the integer program, the float net that it stands for, and what was compared and left out."""
+
+    program: Program
+    comparison: Comparison | None = None
+    """With the runtime of an ONNX file; `None` for files that are read by their own library alone."""
+    fixed: F8Net | None = None
+    """The net in fixed point that the program comes from, if it was calibrated here."""
+    compute: Compute | None = None
+    """The float net that was calibrated: real inputs `(n, *shape)` to real outputs."""
+    samples: Tensor | None = None
+    """Inputs that calibrated it."""
+    notes: tuple[str, ...] = ()
+    """What was left out, in sentences."""
 
 
 def read(path: str | Path, *, samples: NDArray[Any] | Tensor | None = None) -> Program:
@@ -24,20 +45,26 @@ def read(path: str | Path, *, samples: NDArray[Any] | Tensor | None = None) -> P
 
     - `.json`: a program as `shared.integer.files` writes it.
     - `.onnx`: a QDQ model with powers of two as scales, as `shared.integer.onnx_qdq` writes it; or a float model, which
-      is calibrated on `samples` and whose input is rounded to 8 bits that hold them.
+      is calibrated on `samples` and whose input is rounded to 8 bits that hold them. Either is compared with ONNX
+      Runtime, if that is installed.
     - `.safetensors`: weights, with the layers beside them in `NAME.json` or in the file's metadata, as
       `shared.importers.read.write` writes them; calibrated on `samples`, or on those in the file.
 
     `samples` are real inputs `(n, *shape)`, channels first. No file is unpickled.
 
     Raises `OSError` if a file cannot be read and `ValueError`, one line that names the file, if its content is not one
-    of these.
+    of these, or was read otherwise than its runtime computes it.
     """
+    return read_file(path, samples=samples).program
+
+
+def read_file(path: str | Path, *, samples: NDArray[Any] | Tensor | None = None) -> NetFile:
+    """As `read`, with what the program was compared with and the float net that it stands for."""
     path = Path(path)
     ending = require_ending(path, ".json", ".onnx", ".safetensors")
     with errors_name(path):
         if ending == ".json":
-            return _program(path)
+            return NetFile(_program(path))
         return _onnx(path, samples) if ending == ".onnx" else _calibrated(read_weights(path), samples)
 
 
@@ -52,8 +79,7 @@ def from_torch(
 
     Raises `ValueError` naming the layer that has no integers, and the way out; see `shared.f8net.F8Net`.
     """
-    net = F8Net(module, shape=tuple(shape), input=as_format(input_format), word=word)
-    return net.calibrate(real_samples(samples, tuple(shape))).eval().program()
+    return _fixed(module, tuple(shape), as_format(input_format), real_samples(samples, tuple(shape)), word).program()
 
 
 def from_keras(model: Any, input_format: Format | str, samples: NDArray[Any], word: int = 8) -> Program:
@@ -81,24 +107,42 @@ def _program(path: Path) -> Program:
         raise
 
 
-def _onnx(path: Path, samples: NDArray[Any] | Tensor | None) -> Program:
+def _onnx(path: Path, samples: NDArray[Any] | Tensor | None) -> NetFile:
     model = load_onnx(path)
     kinds = {node.op_type for node in model.graph.node}
     if kinds & {"Quant", "IntQuant", "BipolarQuant"}:
         raise ValueError("it is QONNX: lower it by fpga.hls.from_qonnx, or export QDQ")
     if kinds & {"QuantizeLinear", "DequantizeLinear"}:
-        return from_onnx(model)
-    return _calibrated(FloatNet(*to_torch(model)), samples)
+        qdq = read_qdq(model)
+        return NetFile(qdq.program, require_equal(model, qdq.program, qdq.tensors), notes=qdq.notes)
+    net = read_float(model)
+    read = _calibrated(FloatNet(net.module, net.shape), samples)
+    assert read.samples is not None
+
+    assert read.compute is not None
+    compared = require_close(model, read.compute, net.tensor, read.samples.numpy(), audit(read.program).macs)
+    return replace(read, comparison=compared, notes=net.notes)
 
 
-def _calibrated(net: FloatNet, samples: NDArray[Any] | Tensor | None) -> Program:
+def _calibrated(net: FloatNet, samples: NDArray[Any] | Tensor | None) -> NetFile:
     chosen = net.samples if samples is None else samples
     if chosen is None:
         needed = f"give samples (n, {', '.join(map(str, net.shape))}) to calibrate"
         way_out = ", or write them into it" if net.input_format else ""  # a .safetensors file may hold samples
         raise ValueError(f"it holds floating-point weights: {needed}{way_out}")
     reals = real_samples(chosen, net.shape)
-    return from_torch(net.module, net.shape, net.input_format or _format_for(reals), reals, net.word)
+    fixed = _fixed(net.module, net.shape, net.input_format or _format_for(reals), reals, net.word)
+
+    def compute(x: NDArray[Any]) -> NDArray[Any]:
+        with torch.no_grad():
+            computed: NDArray[Any] = net.module(torch.from_numpy(np.asarray(x, np.float32))).numpy()
+            return computed
+
+    return NetFile(fixed.program(), fixed=fixed, compute=compute, samples=reals)
+
+
+def _fixed(module: nn.Module, shape: tuple[int, ...], input: Format, samples: Tensor, word: int) -> F8Net:
+    return F8Net(module, shape=shape, input=input, word=word).calibrate(samples).eval()
 
 
 def _format_for(samples: Tensor) -> Format:

@@ -98,12 +98,20 @@ def read_weights(path: Path) -> FloatNet:
 
 
 def real_samples(samples: NDArray[Any] | Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Samples as float32 `(n, *shape)`. Raises `ValueError` for another shape, none of them, or NaN and infinity."""
-    tensor = torch.as_tensor(samples).to(torch.float32)
+    """Samples as float32 `(n, *shape)`.
+
+    Raises `ValueError` for another shape, none of them, NaN and infinity, complex numbers, or zeros alone.
+    """
+    raw = torch.as_tensor(samples)
+    if raw.is_complex():
+        raise ValueError(f"samples must be real numbers, got {raw.dtype}: give real and imaginary parts as channels")
+    tensor = raw.to(torch.float32)
     if tensor.shape[1:] != shape or not len(tensor):
         raise ValueError(f"samples must be (n, {', '.join(map(str, shape))}), got {tuple(tensor.shape)}")
     if not torch.isfinite(tensor).all():
         raise ValueError("samples must be finite numbers, got NaN or infinite ones")
+    if not tensor.any():
+        raise ValueError(f"samples must say how large inputs are, but all {len(tensor)} are 0: give inputs of the task")
     return tensor
 
 
