@@ -20,6 +20,7 @@ from shared.integer import Program, audit
 from shared.integer.c_header import c_header
 from shared.integer.files import to_json
 from shared.integer.format import Integers
+from shared.integer.names import require_names
 from shared.lab import Context, cache_folder
 
 Style = Literal["auto", "folded", "unrolled"]
@@ -121,6 +122,7 @@ class _Build:
 
     def __init__(self, program: Program, device: Device, constraints: DesignConstraints, context: Context) -> None:
         self.program, self.device, self.constraints, self.context = program, device, constraints, context
+        require_names(program.values)
         context.progress(0, 1, "generating the design")
         self.generated = generate_design(program, device, constraints)
         self.design = self.generated.design

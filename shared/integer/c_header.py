@@ -7,7 +7,7 @@ from functools import singledispatch
 from shared.integer import operations
 from shared.integer.audit import audit
 from shared.integer.geometry import plane
-from shared.integer.names import is_reserved
+from shared.integer.names import is_word_of_c
 from shared.integer.program import Program
 
 
@@ -18,7 +18,7 @@ def c_header(program: Program, name: str = "net") -> str:
     readable, so that a difference can be located; nothing is allocated, and there is no other state. Integers only,
     without undefined behaviour: no sum overflows, since `Program` has proven its range.
 
-    Raises `ValueError` if `name` is not a C identifier; `Program` holds its values to that.
+    Raises `ValueError` if `name` or the name of a value is not a C identifier.
 
     >>> from shared.integer.format import Format
     >>> from shared.integer import Input, Requantise
@@ -29,8 +29,9 @@ def c_header(program: Program, name: str = "net") -> str:
         int8_t y[2]; /* output, / 2^6 */
     <BLANKLINE>
     """
-    if is_reserved(name) or not (name.isascii() and name.isidentifier()):
-        raise ValueError(f"{name!r} cannot be a name in C: rename it")
+    for word in (name, *program.values):
+        if is_word_of_c(word) or not (word.isascii() and word.isidentifier()):
+            raise ValueError(f"{word!r} cannot be a name in C: rename it")
     counts = audit(program)
     lines = [
         f"/* {name}: {counts.macs} multiplications per sample, {counts.bytes} bytes of weights and biases. */",

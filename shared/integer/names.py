@@ -1,7 +1,7 @@
 """Names of values that can be names everywhere they go: in C and C++, and as signals of Verilog and SystemVerilog."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Final
 
 # C23 and C++23, with their alternative tokens, and what compilers and common headers define.
@@ -35,7 +35,8 @@ trior trireg type typedef union unique unique0 unsigned until until_with untyped
 wait wait_order wand weak weak0 weak1 while wildcard wire with within wor xnor xor
 """
 
-RESERVED: Final = frozenset((_C + _VERILOG).split())
+C_WORDS: Final = frozenset(_C.split())
+VERILOG_WORDS: Final = frozenset(_VERILOG.split())
 _STANDARD = re.compile(
     r"u?int(_least|_fast)?\d+_t|u?int(ptr|max)_t|U?INT\w*_(MIN|MAX|C)|(SIZE|PTRDIFF|WCHAR|WINT|SIG_ATOMIC)_(MIN|MAX)|__\w*",
     re.ASCII,
@@ -43,13 +44,29 @@ _STANDARD = re.compile(
 """Types and macros of `stdint.h`, and the beginning of what compilers define by themselves."""
 
 
-def is_reserved(name: str) -> bool:
-    """Whether a name is a word of C, C++, Verilog or SystemVerilog, or of what C's header `stdint.h` defines.
+def is_word_of_c(name: str) -> bool:
+    """Whether a name is a word of C or C++, or of what the header `stdint.h` defines.
 
-    >>> is_reserved("int"), is_reserved("always_ff"), is_reserved("int8_t"), is_reserved("sum")
+    >>> is_word_of_c("int"), is_word_of_c("class"), is_word_of_c("int8_t"), is_word_of_c("wire")
     (True, True, True, False)
     """
-    return name in RESERVED or bool(_STANDARD.fullmatch(name))
+    return name in C_WORDS or bool(_STANDARD.fullmatch(name))
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a name is a word of C, C++, Verilog or SystemVerilog.
+
+    >>> is_reserved("int"), is_reserved("always_ff"), is_reserved("sum")
+    (True, True, False)
+    """
+    return name in VERILOG_WORDS or is_word_of_c(name)
+
+
+def require_names(names: Iterable[str]) -> None:
+    """Raises `ValueError` for the first name that cannot be one everywhere a net is written."""
+    for name in names:
+        if is_reserved(name):
+            raise ValueError(f"the value {name!r} has a word of C, C++ or Verilog as its name: rename it")
 
 
 def value_name(text: str, taken: Container[str] = ()) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.integer.format import Format, Integers
-from shared.integer.names import is_reserved
 from shared.integer.operations import Operation, Value
 
 MOST = 1 << 26
@@ -105,10 +104,6 @@ def _require_new(values: Mapping[str, Value], name: str, what: str) -> None:
     # Names become signals, arrays and files elsewhere.
     if not (name.isascii() and name.isidentifier()):
         raise ValueError(f"{what} {name!r}: names are letters, digits and underscores, and do not begin with a digit")
-    if is_reserved(name):
-        raise ValueError(
-            f"{what} {name!r}: that is a word of C, C++ or Verilog, in which the net is written: rename it"
-        )
     if name in values:
         raise ValueError(f"{what} {name!r}: the name is taken")
 

@@ -158,8 +158,10 @@ def test_the_header_holds_no_float(program):
 
 
 def test_a_word_of_c_is_no_name():
-    with pytest.raises(ValueError, match="'int' cannot be a name in C: rename it"):
-        c_header(dense(), "int")
+    for word in ("int", "class", "INT64_MAX", "linux"):
+        program = Program((Input(word, (2,), S8),), (), (word,))
+        with pytest.raises(ValueError, match=f"'{word}' cannot be a name in C: rename it"):
+            c_header(program)
     with pytest.raises(ValueError, match="'a b' cannot be a name in C"):
         c_header(dense(), "a b")
 

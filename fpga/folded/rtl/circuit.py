@@ -47,7 +47,7 @@ class Circuit(wiring.Component):
         readers: dict[str, list[Any]] = {name: [] for name in graph.streams}
         for engine in self.engines:
             node = engine.node
-            m.submodules[node.name] = unit = _hardware(engine)
+            m.submodules[_module_name(m, node.name)] = unit = _hardware(engine)
             writers[node.output] = unit.output
             for i, name in enumerate(node.inputs):
                 port = unit.input if engine.taps is not None else getattr(unit, f"input{i}")
@@ -72,9 +72,16 @@ class Circuit(wiring.Component):
         if depth is None:
             return port
         queue = Queue(wire(engine.inputs[i]), depth)
-        m.submodules[f"{engine.node.name}_queue{i}"] = queue
+        m.submodules[_module_name(m, f"{engine.node.name}_queue{i}")] = queue
         wiring.connect(m, queue.output, port)
         return queue.input
+
+
+def _module_name(m: Module, name: str) -> str:
+    """A value may be called as a part of the circuit."""
+    while hasattr(m.submodules, name):
+        name += "_"
+    return name
 
 
 def _hardware(engine: Engine) -> Gather | Join:
