@@ -164,8 +164,60 @@ def test_newer_formats_are_named(rng):
     coded[-20:] ^= 1
     very_low = (coded_field(coded[:48], 1, 1.0), coded_field(coded[48:], 2, 1j))
     assert error_of(legacy, *very_low, rng=rng).error == "FCS wrong"
-    again = field(signal_bits(RATES[6], 42), first=1)
-    assert error_of(legacy, again, field(signal_bits(RATES[9], 77), 2), rng=rng).error == "HE frames are not decoded"
+    for length, name in ((43, "HE"), (44, "HE"), (42, "EHT")):
+        bits = signal_bits(RATES[6], length)
+        repeated = (field(bits), field(bits, first=1), field(signal_bits(RATES[9], 77), 2))
+        frame = error_of(*repeated, rng=rng)
+        assert (frame.format, frame.error) == (name, f"{name} frames are not decoded")
+
+
+def test_greenfield_is_named(rng):
+    """HT-SIG, a quarter turn ahead, follows the training at once."""
+    coded = encode(ht_signal_bits(HTSignal(3, 138))[None])[0]
+    fields = (coded_field(coded[:48], 0, 1j), coded_field(coded[48:], 1, 1j))
+    frame = error_of(*fields, rng=rng)
+    assert (frame.format, frame.error) == ("HT greenfield", "HT greenfield frames are not decoded")
+
+
+def test_the_reserved_bit_is_ignored(rng):
+    """17.3.4.1: transmitted as 0, ignored on receive. Parity includes it."""
+    data = psdu(100, rng)
+    samples = transmit(data, RATES[24])
+    bits = signal_bits(RATES[24], 100)
+    bits[[4, 17]] ^= 1
+    samples[320:400] = field(bits)
+    [frame] = decode(on_air([samples], rng=rng, snr_db=30))
+    assert (frame.psdu, frame.rate) == (data, RATES[24])
+
+
+@pytest.mark.parametrize("cfo_hz", [-2.1e5, -3e4, 1.7e5, 4e5])
+@pytest.mark.parametrize("cut", [1, 40, 90, 130, 150, 160])
+def test_frames_whose_first_samples_are_cut(cut, cfo_hz, rng):
+    data, samples = sent(RATES[48], 138, rng, gap=300, snr_db=30, cfo_hz=cfo_hz)
+    second = sent(RATES[12], 60, rng, gap=300, snr_db=30, cfo_hz=cfo_hz)
+    first, after = decode(np.concatenate([samples[300 + cut :], second[1]]))
+    assert (first.psdu, first.fcs_ok, after.psdu) == (data, True, second[0])
+    assert abs(first.start + cut) <= 1
+
+
+def test_a_constant_that_changes_does_not_matter(rng):
+    frames = [psdu(100, rng) for _ in range(3)]
+    samples = on_air([transmit(data, RATES[24]) for data in frames], 400, 2e4, 30, rng)
+    for place in (700, 2000, len(samples) // 2):
+        step = np.where(np.arange(len(samples)) < place, 1.5 + 1j, -2 + 0.5j)
+        decoded = [frame.psdu for frame in decode((samples + step).astype(np.complex64))]
+        assert [data in decoded for data in frames].count(True) >= 2, place
+    assert len(decoded) == 3
+
+
+@pytest.mark.parametrize("size", [1e3, 1e6, 1e30])
+def test_one_wild_sample_hides_nothing(size, rng):
+    data, samples = sent(RATES[24], 100, rng, gap=400, snr_db=30)
+    for at in (100, 700, len(samples) - 3):
+        wild = samples.copy()
+        wild[at] = size * 1j
+        [frame] = decode(wild)
+        assert frame.psdu == data
 
 
 def test_a_wrong_frame_check_sequence_has_a_word(rng):

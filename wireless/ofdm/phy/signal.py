@@ -66,15 +66,16 @@ def signal_bits(rate: Rate, length: int) -> NDArray[np.uint8]:
 
 
 def read_signal(bits: NDArray[np.uint8]) -> Signal:
-    """Inverts `signal_bits`; ValueError with the reason where the bits (24,) are not a valid SIGNAL field."""
+    """Inverts `signal_bits`; ValueError with the reason where the bits (24,) are not a valid SIGNAL field.
+
+    The reserved bit is ignored, as 17.3.4.1 asks of receivers.
+    """
     if bits[:18].sum() % 2:
         raise ValueError("SIGNAL parity is wrong")
     code = "".join(map(str, bits[:4]))
     mbps = next((mbps for mbps, rate_bits in _CODES.items() if rate_bits == code), None)
     if mbps is None:
         raise ValueError(f"SIGNAL announces the illegal rate {code}")
-    if bits[4]:
-        raise ValueError("SIGNAL has its reserved bit set")
     length = _number(bits[5:17])
     if length == 0:
         raise ValueError("SIGNAL announces length 0")

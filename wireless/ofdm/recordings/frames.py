@@ -14,6 +14,7 @@ from wireless.ofdm.phy.scrambler import descramble
 from wireless.ofdm.phy.signal import crc_ok, read_ht_signal, read_signal
 from wireless.ofdm.receiver.chain import AbstractReceiver, Receiver
 from wireless.ofdm.receiver.estimators import DFT, Observation
+from wireless.ofdm.recordings.cleaning import wild_samples, without_constant
 from wireless.ofdm.recordings.interference import Residuals, in_data, in_preamble
 from wireless.ofdm.recordings.synchronisation import FLOOR, Preamble, derotated, find
 from wireless.ofdm.recordings.tracking import track
@@ -29,7 +30,7 @@ class Frame:
     """One received frame: measurements on its preamble, the contents of its header, and its payload."""
 
     start: int
-    """Sample at which the short training field begins."""
+    """Sample at which the short training field begins; negative where the recording begins after that."""
     stop: int
     """Sample after the last of the frame, or of what could be read where the header does not state its length."""
     snr_db: float
@@ -37,7 +38,7 @@ class Frame:
     cfo_hz: float
     """Carrier frequency offset."""
     format: str = ""
-    """non-HT (clause 17), HT, VHT or HE; empty where SIGNAL could not be read."""
+    """non-HT (clause 17), HT, HT greenfield, VHT, HE or EHT; empty where SIGNAL could not be read."""
     rate: Rate | None = None
     length: int | None = None
     """Bytes of the PSDU."""
@@ -95,7 +96,7 @@ def decode(samples: NDArray[np.complex64], receiver: Receiver | None = None) -> 
 
 def frames(samples: NDArray[np.complex64], receiver: Receiver | None = None) -> Iterator[Frame]:
     """The frames of `decode`, one at a time, for progress while a long recording is decoded."""
-    resume = 0
+    resume = -len(grid.preamble())
     for result in bursts(samples):
         header = result.frame if isinstance(result, Burst) else result
         if header.start < resume:
@@ -137,7 +138,7 @@ def _normalised(observation: Observation, y: NDArray[np.complex64]) -> tuple[Obs
 
 
 def _prepared(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
-    """Samples scaled to a largest part of 1, without the DC offset that leakage of the local oscillator adds."""
+    """Samples scaled to a largest part of 1, without wild samples and without a DC offset."""
     samples = np.asarray(samples)
     if samples.ndim != 1:
         raise ValueError(f"samples have the shape {samples.shape}: a recording of one antenna has (N,)")
@@ -148,13 +149,12 @@ def _prepared(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
     if not parts.any():
         return samples.astype(np.complex64)
     # In double precision: squares of the largest float32 overflow, and of the smallest vanish.
-    scaled: NDArray[np.complex64] = (
-        (parts / np.abs(parts).max().astype(np.float64)).astype(np.float32).view(np.complex64)
-    )
-    dc_offset = scaled.mean(dtype=np.complex128)
-    if abs(dc_offset) ** 2 > 25 * np.mean(np.abs(scaled) ** 2, dtype=np.float64) / len(scaled):
-        scaled -= np.complex64(dc_offset)
-    return scaled
+    largest = np.abs(parts).reshape(-1, 2).max(1)
+    wild = wild_samples(largest)
+    largest[wild] = 0
+    scaled: NDArray[np.complex64] = (parts / largest.max().astype(np.float64)).astype(np.float32).view(np.complex64)
+    scaled[wild] = 0
+    return without_constant(scaled)
 
 
 class _Training(NamedTuple):
@@ -191,6 +191,9 @@ class _Reader:
         frame = Frame(self.preamble.start, self._after(_SIGNAL), training.snr_db, hz)
         if self._at(_NEXT) > len(self.samples):
             return replace(frame, stop=len(self.samples), error="the recording ends before SIGNAL")
+        if self._greenfield(observation):
+            stop, error = self._after(_NEXT + SYMBOL), "HT greenfield frames are not decoded"
+            return replace(frame, stop=stop, format="HT greenfield", error=error)
         try:
             # The symbol after SIGNAL is tracked with it, as its pilots improve the phase of SIGNAL.
             signal = read_signal(self._bits(observation, self._header(observation, 2)[:1]))
@@ -201,7 +204,7 @@ class _Reader:
         frame = replace(frame, stop=stop, format="non-HT", rate=signal.rate, length=signal.length)
         header = self._header(observation, 3)
         if signal.rate is RATES[6] and symbols >= 2 and len(header) == 3:
-            frame = replace(frame, format=self._format(observation, header))
+            frame = replace(frame, format=self._format(observation, header, signal.length))
         if frame.format == "HT":
             return self._read_ht(frame, training, header[1:])
         if frame.format != "non-HT":
@@ -262,11 +265,18 @@ class _Reader:
     def _beyond(self, frame: Frame) -> Frame:
         return replace(frame, error=f"the frame extends {frame.stop - len(self.samples)} samples beyond the recording")
 
-    def _format(self, observation: Observation, header: NDArray[np.complex64]) -> str:
+    def _greenfield(self, observation: Observation) -> bool:
+        """Whether HT-SIG follows the training at once, both of its symbols rotated by 90 degrees (19.3.9.5.4)."""
+        header = self._header(observation, 2)
+        symbols = (header * observation.ls[0].conj())[:, grid.data_positions()]
+        turned = np.sum(symbols.imag**2, axis=1) > 2 * np.sum(symbols.real**2, axis=1)
+        return len(header) == 2 and bool(turned.all()) and crc_ok(self._bits(observation, header * np.complex64(-1j)))
+
+    def _format(self, observation: Observation, header: NDArray[np.complex64], length: int) -> str:
         """The frame format, from SIGNAL and the two symbols after it, (3, 52) (19.3.9.4.3, 21.3.8.3.3, 27.3.11.6).
 
-        HT rotates the first of the two by 90 degrees, VHT the second, and both protect them by the same CRC; HE repeats
-        SIGNAL.
+        HT rotates the first of the two by 90 degrees, VHT the second, and both protect them by the same CRC; HE and EHT
+        repeat SIGNAL, with a length that three divides in EHT (36.3.12.5) and does not divide in HE (27.3.11.5.2).
         """
         signal, one, two = (header * observation.ls[0].conj())[:, grid.data_positions()]
         # A factor of two: in noise alone, the two parts have nearly equal energy.
@@ -276,7 +286,9 @@ class _Reader:
             derotated = header[1:] * np.array([[1], [-1j]], np.complex64)
             return "VHT" if crc_ok(self._bits(observation, derotated)) else "non-HT"
         repeated = np.vdot(signal, one).real > 0.8 * np.linalg.norm(signal) * np.linalg.norm(one)
-        return "HE" if repeated else "non-HT"
+        if repeated:
+            return "HE" if length % 3 else "EHT"
+        return "non-HT"
 
     def _header(self, observation: Observation, count: int) -> NDArray[np.complex64]:
         """Symbols from SIGNAL on, `count` or as many as the recording has."""

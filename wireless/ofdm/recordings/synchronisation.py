@@ -24,6 +24,8 @@ EARLY = 3
 """Timing advance before the first path, in samples: a path at a fractional delay has precursors."""
 # Thresholds for two equal symbols, and for their match with the long training symbol. Noise has 0.1 and 0.25.
 _COHERENT, _MATCHED = 0.3, 0.45
+_MATCHED_ALONE = 0.6
+"""The match that is asked of a long training field without a short one."""
 FLOOR = 1e-12
 """Power of a sample 120 dB below full scale: less than that is rounding error of sums over strong samples."""
 _SUBCARRIERS = 8.0
@@ -50,7 +52,7 @@ def find(samples: NDArray[np.complex64]) -> Iterator[Preamble]:
     Reliable above about 3 dB SNR, for carrier offsets up to +-500 kHz. A DC offset (leakage of the local oscillator)
     must be removed before: it repeats every 16 samples too.
     """
-    best: _Candidate | None = None
+    best = _cut(samples)
     for begin, end, coarse in _plateaus(samples):
         # The plateau ends 80 samples or more before the long training symbols do, even if its beginning was missed.
         candidate = _align(samples, max(begin + 96, end - 16, 0), end + 176, coarse)
@@ -63,6 +65,24 @@ def find(samples: NDArray[np.complex64]) -> Iterator[Preamble]:
         yield from _preamble(samples, best)
         best = candidate
     yield from _preamble(samples, best)
+
+
+def _cut(samples: NDArray[np.complex64]) -> "_Candidate | None":
+    """A preamble whose short training field begins before the recording, from the long training field alone.
+
+    Of the carrier offset the two symbols tell only the remainder to 312.5 kHz: the best match of three tells the rest.
+    """
+    head = samples[: 192 + 3 * grid.FFT]
+    if len(head) < 2 * grid.FFT + CHANNEL:
+        return None
+    beat = np.cumsum(np.concatenate([[0], head[: -grid.FFT].conj() * head[grid.FFT :]]), dtype=np.complex128)
+    over = beat[grid.FFT :] - beat[: -grid.FFT]
+    power = np.cumsum(np.concatenate([[0], np.abs(head) ** 2]), dtype=np.float64)
+    level = np.abs(over) / np.maximum(power[2 * grid.FFT :] - power[: -2 * grid.FFT], 2 * grid.FFT * FLOOR)
+    coarse = float(np.angle(over[np.argmax(level)])) / (2 * np.pi * grid.FFT)
+    aligned = [_align(samples, 0, 192 + CHANNEL, coarse + turns / grid.FFT) for turns in (0, -1, 1)]
+    best = max(filter(None, aligned), key=lambda it: it.matched, default=None)
+    return best if best is not None and best.place < 192 and best.matched > _MATCHED_ALONE else None
 
 
 class _Candidate(NamedTuple):

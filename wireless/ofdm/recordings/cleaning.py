@@ -1,0 +1,69 @@
+"""What a receiver adds to its recording: a constant that may change, and single wild samples."""
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+_WILD = 100.0
+"""A sample this many times larger than all near it is wild: 40 dB, where OFDM varies by 15 dB."""
+_NEAR, _TOUCHED = 64, 2
+"""Samples on both sides that count as near, and those of them that the same disturbance may have changed."""
+_MOST = 64
+"""Wild samples that are looked for: more of them are no exception."""
+_CHANGES = 4
+"""Levels of bisection: the constant may change at 15 places."""
+_SHORTEST = 160
+"""Least samples between two changes of the constant: one short training field."""
+
+
+def wild_samples(size: NDArray[np.floating]) -> list[int]:
+    """Isolated samples far larger than all near them, in order of time, from the magnitudes (N,) of all samples.
+
+    One of them would set the scale of the recording, beside which frames vanish. A frame is not isolated.
+    """
+    rest, wild = size.copy(), []
+    for _ in range(_MOST):
+        at = int(np.argmax(rest)) if len(rest) else 0
+        near = np.concatenate([rest[max(at - _NEAR, 0) : max(at - _TOUCHED, 0)], rest[at + _TOUCHED + 1 : at + _NEAR]])
+        if not len(near) or not near.any() or rest[at] <= _WILD * near.max():
+            return sorted(wild)
+        touched = np.arange(max(at - _TOUCHED, 0), min(at + _TOUCHED + 1, len(rest)))
+        touched = touched[rest[touched] > _WILD * near.max()]
+        wild += touched.tolist()
+        rest[touched] = 0
+    return sorted(wild)
+
+
+def without_constant(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """The samples (N,) without the DC offset that leakage of the local oscillator adds, and that may change at times.
+
+    Frames have no power at zero frequency, so a sum over many samples shows a constant of far less power. The places of
+    changes are bisected: each is where the means before and after it differ most.
+    """
+    sums = np.concatenate([[0], np.cumsum(samples, dtype=np.complex128)])
+    power = float(np.mean(np.abs(samples) ** 2, dtype=np.float64))
+    places = sorted({0, len(samples), *_changes(sums, 0, len(samples), power, _CHANGES)})
+    result = samples
+    for begin, end in pairwise(places):
+        mean = (sums[end] - sums[begin]) / (end - begin)
+        if abs(mean) ** 2 > 25 * power / (end - begin):
+            result = samples.copy() if result is samples else result
+            result[begin:end] -= np.complex64(mean)
+    return result
+
+
+def _changes(sums: NDArray[np.complex128], begin: int, end: int, power: float, levels: int) -> list[int]:
+    """Places in (begin, end) where the mean changes: the likeliest one, then further ones on both sides of it."""
+    size = end - begin
+    if levels == 0 or size < 2 * _SHORTEST:
+        return []
+    n = np.arange(_SHORTEST, size - _SHORTEST + 1)
+    mean = (sums[end] - sums[begin]) / size
+    # The gain in likelihood of two means instead of one: noise alone has the mean `power`, a frame has less.
+    gain = np.abs(sums[begin + n] - sums[begin] - n * mean) ** 2 / (n * (1 - n / size))
+    best = int(np.argmax(gain))
+    if gain[best] < 100 * power:
+        return []
+    at = begin + int(n[best])
+    return [*_changes(sums, begin, at, power, levels - 1), at, *_changes(sums, at, end, power, levels - 1)]
