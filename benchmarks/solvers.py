@@ -14,7 +14,7 @@ from shared.lab.running.benchmark import Metric, main, over_seeds
 SEEDS = 5
 HELD_OUT = 100
 """Seeds below this one are for development."""
-UNITS: Mapping[Domain, str] = {"circuits": "nats", "receiver": "error variance / N0", "fpga": "nats"}
+UNITS: Mapping[Domain, str] = {"circuits": "nats", "receiver": "error variance / N0", "f8net": "nats", "fpga": "nats"}
 
 
 def cells(quick: bool, seed: int) -> Sequence[SolversSettings]:

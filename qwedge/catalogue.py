@@ -50,7 +50,7 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
     ),
     "solvers": Entry(
         "qwedge.experiments.solvers:Solvers",
-        "Compare ADMM, the relaxation and projecting once in three domains, at equal prices and gradient steps.",
+        "Compare ADMM, the relaxation and projecting once in four domains, at equal prices and gradient steps.",
         "quantum,wireless",
     ),
     "synth": Entry(

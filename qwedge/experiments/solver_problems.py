@@ -4,13 +4,13 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from shared import ADMM, Grouping, Menu, Price, Relaxation, Solver, Sparsity, penalty
+from shared import ADMM, Grouping, Menu, NonzeroPrice, Price, Relaxation, Solver, Sparsity, penalty
 from shared.lab import JSON
 from shared.training.loop import Schedule, descend, seeded
 from shared.weights.task import ParameterTask
@@ -171,50 +171,110 @@ def receiver(seed: int, generator: torch.Generator) -> Problem:
 
 def fpga(seed: int, generator: torch.Generator) -> Problem:
     """Blocks of eight weights of a classifier of noisy digits, priced in clocks of a folded engine with eight lanes."""
-    from sklearn.datasets import load_digits
-
     from fpga.pricing.menus import lane_blocks
     from fpga.pricing.prices import clocks
 
-    images, labels = (torch.from_numpy(part) for part in load_digits(return_X_y=True))
-    order = torch.randperm(len(labels), generator=generator)
-    images, labels = images[order].float() / 16, labels[order]
-    train, val = slice(len(labels) // 2), slice(len(labels) // 2, None)
-
-    def loss(forward: Callable[..., Tensor], part: slice, noise: torch.Generator) -> Tensor:
-        clean = images[part]
-        return cross_entropy(forward(clean + NOISE * torch.randn(clean.shape, generator=noise)), labels[part])
-
-    def grouping(shape: tuple[int, ...]) -> Grouping:
-        return lane_blocks(shape, 8) if shape in hidden else Grouping.element(shape)
-
-    hidden = ((32, 64), (32, 32))
-    net = seeded(_classifier, generator)
-    descend(list(net.parameters()), lambda: loss(net, train, generator), Schedule(steps=400, rate=1e-2))
-    select = {"0.weight", "2.weight"}
-    task = ParameterTask(
-        net, lambda forward, g: loss(forward, train, g), generator, select=select, grouping=grouping, seed=1
-    )
-    other = replace(task, batch_loss=lambda forward, g: loss(forward, val, g), seed=2)
-    count = sum(math.prod(shape) // 8 for shape in hidden)
-    return Problem(
-        x=task.x,
-        menu=task.menu(Sparsity()),
-        price=task.price(clocks((8 * count, 1), 8)),
-        objective=task.objective,
-        loss=task.loss,
-        held_out=other.loss,
-        rate=3e-3,
-        rho={"admm": 0.1, "relaxation": 1e-3},
-    )
+    digits = _Digits.shuffled(generator)
+    net = digits.classifier(generator)
+    count = sum(math.prod(shape) // 8 for shape in HIDDEN)
+    return digits.pruned(net, generator, lambda shape: lane_blocks(shape, 8), clocks((8 * count, 1), 8))
 
 
-def _classifier() -> nn.Module:
-    return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10))
+def f8net(seed: int, generator: torch.Generator) -> Problem:
+    """Blocks of four weights of the same classifier, all of it in 8 bits, priced in multiplications."""
+    from shared.f8net import F8Net
+    from shared.integer.format import Format
+
+    digits = _Digits.shuffled(generator)
+    net = F8Net(digits.classifier(generator), shape=(64,), input=Format(8, 6, signed=True))
+    net.calibrate(digits.noisy(digits.train, generator))
+    digits.fit(net, generator, Schedule(steps=200))
+    price = NonzeroPrice(each=4.0, unit="multiplications")
+    return digits.pruned(net, generator, lambda shape: Grouping(shape, (4, 1)), price)
+
+
+HIDDEN: Final = ((32, 64), (32, 32))
+"""The weights of the classifier's hidden layers."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Digits:
+    """Scikit-learn's digits, half of them to train on and half held out; every batch is new noise on all of a half."""
+
+    images: Tensor
+    labels: Tensor
+
+    @classmethod
+    def shuffled(cls, generator: torch.Generator) -> Self:
+        from sklearn.datasets import load_digits
+
+        images, labels = (torch.from_numpy(part) for part in load_digits(return_X_y=True))
+        order = torch.randperm(len(labels), generator=generator)
+        return cls(images[order].float() / 16, labels[order])
+
+    @property
+    def train(self) -> slice:
+        return slice(len(self.labels) // 2)
+
+    @property
+    def val(self) -> slice:
+        return slice(len(self.labels) // 2, None)
+
+    def noisy(self, part: slice, noise: torch.Generator) -> Tensor:
+        clean = self.images[part]
+        return clean + NOISE * torch.randn(clean.shape, generator=noise)
+
+    def loss(self, forward: Callable[..., Tensor], part: slice, noise: torch.Generator) -> Tensor:
+        return cross_entropy(forward(self.noisy(part, noise)), self.labels[part])
+
+    def fit(self, net: nn.Module, generator: torch.Generator, schedule: Schedule) -> None:
+        descend(list(net.parameters()), lambda: self.loss(net, self.train, generator), schedule)
+
+    def classifier(self, generator: torch.Generator) -> nn.Module:
+        def build() -> nn.Module:
+            return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10))
+
+        net = seeded(build, generator)
+        self.fit(net, generator, Schedule(steps=400, rate=1e-2))
+        return net
+
+    def pruned(
+        self,
+        net: nn.Module,
+        generator: torch.Generator,
+        blocks: Callable[[tuple[int, ...]], Grouping],
+        price: NonzeroPrice,
+    ) -> Problem:
+        """Each block of the hidden layers' weights kept or dropped; all other parameters are trained along."""
+
+        def grouping(shape: tuple[int, ...]) -> Grouping:
+            return blocks(shape) if shape in HIDDEN else Grouping.element(shape)
+
+        select = {name for name, weight in net.named_parameters() if tuple(weight.shape) in HIDDEN}
+        task = ParameterTask(
+            net,
+            lambda forward, g: self.loss(forward, self.train, g),
+            generator,
+            select=select,
+            grouping=grouping,
+            seed=1,
+        )
+        other = replace(task, batch_loss=lambda forward, g: self.loss(forward, self.val, g), seed=2)
+        return Problem(
+            x=task.x,
+            menu=task.menu(Sparsity()),
+            price=task.price(price),
+            objective=task.objective,
+            loss=task.loss,
+            held_out=other.loss,
+            rate=3e-3,
+            rho={"admm": 0.1, "relaxation": 1e-3},
+        )
 
 
 PROBLEMS: Final[Mapping[str, Callable[[int, torch.Generator], Problem]]] = {
     "circuits": circuits,
     "receiver": receiver,
+    "f8net": f8net,
     "fpga": fpga,
 }

@@ -12,7 +12,7 @@ from pydantic import Field
 from qwedge.experiments.solver_problems import PROBLEMS
 from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, Table, cite
 
-Domain = Literal["circuits", "receiver", "fpga"]
+Domain = Literal["circuits", "receiver", "f8net", "fpga"]
 
 METHODS: Final = {
     "once": "projected once",
@@ -30,7 +30,7 @@ class SolversSettings(Seeded):
 
 
 class Solvers(Experiment[SolversSettings]):
-    """Compare ADMM, the relaxation and projecting once in three domains, at equal prices and gradient steps.
+    """Compare ADMM, the relaxation and projecting once in four domains, at equal prices and gradient steps.
 
     One cell is one seed of one problem, compressed by every method.
     """
