@@ -22,7 +22,7 @@ def wild_samples(size: NDArray[np.floating]) -> list[int]:
 
     One of them would set the scale of the recording, beside which frames vanish. A frame is not isolated.
     """
-    rest, wild = size.copy(), []
+    rest, wild = size.copy(), list[int]()
     for _ in range(_MOST):
         at = int(np.argmax(rest)) if len(rest) else 0
         near = np.concatenate([rest[max(at - _NEAR, 0) : max(at - _TOUCHED, 0)], rest[at + _TOUCHED + 1 : at + _NEAR]])
