@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -74,6 +74,20 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Directive:
+    """A `barrier` or a `delay` before the gate of that index: nothing to compute, but something for a compiler to keep.
+
+    A delay lasts `duration` in `unit`, which is one of Qiskit's: `dt`, `ns`, `us` ...
+    """
+
+    name: str
+    wires: tuple[int, ...]
+    before: int
+    duration: float = 0.0
+    unit: str = "s"
+
+
+@dataclass(frozen=True)
 class Circuit:
     """Gates on `wires` qubits, applied left to right to |0...0> (or to an amplitude-encoded state).
 
@@ -83,6 +97,8 @@ class Circuit:
 
     wires: int
     gates: tuple[Gate, ...]
+    directives: tuple[Directive, ...] = field(default=(), compare=False)
+    """In order; circuits that differ in them alone compute the same, and rewriting drops them."""
 
     def __hash__(self) -> int:
         return self._hash
@@ -120,7 +136,8 @@ class Circuit:
         """This circuit followed by `other`; both index the same weights and features."""
         if other.wires != self.wires:
             raise ValueError(f"circuits of {self.wires} and {other.wires} wires cannot be joined: use the same wires")
-        return Circuit(self.wires, self.gates + other.gates)
+        later = (replace(item, before=item.before + len(self.gates)) for item in other.directives)
+        return Circuit(self.wires, self.gates + other.gates, (*self.directives, *later))
 
     def bind(self, weights: Sequence[float]) -> "Circuit":
         """The circuit with its weights turned into fixed angles; features stay symbolic."""
@@ -134,6 +151,7 @@ class Circuit:
                 else replace(gate, value=gate.value + gate.scale * float(weights[gate.weight]), weight=None, scale=1.0)
                 for gate in self.gates
             ),
+            self.directives,
         )
 
     def untie(self, weights: Sequence[float]) -> tuple["Circuit", list[float]]:
@@ -150,7 +168,7 @@ class Circuit:
                 angles.append(gate.value)
             else:
                 gates.append(gate)
-        return Circuit(self.wires, tuple(gates)), angles
+        return Circuit(self.wires, tuple(gates), self.directives), angles
 
     def freeze(self, weights: Sequence[float], free: Sequence[bool]) -> "Circuit":
         """The circuit with the weights that are not `free` bound, and the free weights renumbered from 0 in order."""

@@ -5,12 +5,13 @@ same kind. A framework is imported only when an object of its kind is read or wr
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from quantum.circuits.circuit import Circuit
+from quantum.interop.limits import MOST_BYTES
 
 __all__ = ["KINDS", "Model", "read", "write"]
 
@@ -34,13 +35,15 @@ def read(
     *example: Any,
     weights: Sequence[float] | Mapping[str, float] | None = None,
     features: str | Sequence[str] | None = None,
+    unbound: Callable[[], float] | None = None,
     **named: Any,
 ) -> Model:
     """The model in a file (OpenQASM 2 or 3, QPY), OpenQASM text, QPY bytes, or an object of Qiskit, PennyLane or torch.
 
-    `weights` are the values of unbound parameters, `features` names the parameters that are data (see
-    `quantum.interop.qiskit.from_qiskit`). A QNode is followed by the arguments of an example call, `read(qnode, x, w)`,
-    where `features` is the name of the argument with the data; a PennyLane layer by one row of data, `read(layer, x)`.
+    `weights` are the values of unbound parameters, `features` names the parameters that are data, and `unbound` gives
+    values to parameters without one (see `quantum.interop.qiskit.from_qiskit`). A QNode is followed by the arguments of
+    an example call, `read(qnode, x, w)`, where `features` is the name of the argument with the data; a PennyLane layer
+    by one row of data, `read(layer, x)`.
 
     Raises `ValueError` with one line that states the problem and its solution.
 
@@ -48,15 +51,15 @@ def read(
     (0.5,)
     """
     if isinstance(source, Path) or (isinstance(source, str) and "\n" not in source and "OPENQASM" not in source):
-        return _read_file(Path(source), weights, features)
+        return _read_file(Path(source), weights, features, unbound)
     if isinstance(source, str | bytes):
-        return _read_text(source, weights, features)
+        return _read_text(source, weights, features, unbound)
     if _is(source, "qiskit", "QuantumCircuit"):
         from quantum.interop.qiskit import feature_columns, from_qiskit
 
         columns = feature_columns(source.parameters, _names(features))
         symbols = {column: parameter for parameter, column in columns.items()}
-        return _model(from_qiskit(source, weights, _names(features)), "qiskit", symbols)
+        return _model(from_qiskit(source, weights, _names(features), unbound=unbound), "qiskit", symbols)
     if _is(source, "torch", "Module"):
         from quantum.interop.torch import from_torch
 
@@ -107,26 +110,33 @@ def write(circuit: Circuit, values: Sequence[float], like: "Model | str") -> Any
     return to_pennylane(circuit, values, function, *example, features=features, **named)
 
 
-def _read_file(path: Path, weights: Any, features: str | Sequence[str] | None) -> Model:
+def _read_file(path: Path, *how: Any) -> Model:
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"the circuit file {path} has {path.stat().st_size} bytes: at most {MOST_BYTES} are read")
         data = path.read_bytes()
     except OSError as error:
         raise ValueError(f"the circuit file {path} cannot be read: {error.strerror}") from error
     try:
         binary = path.suffix == ".qpy" or data.startswith(b"QISKIT")
-        return _read_text(data if binary else data.decode("utf-8-sig"), weights, features)
+        return _read_text(data if binary else data.decode("utf-8-sig"), *how)
     except UnicodeDecodeError as error:
         raise ValueError(f"the circuit file {path} is neither QPY nor text: {error}") from error
     except ValueError as error:
         raise ValueError(f"the circuit file {path}: {error}") from error
 
 
-def _read_text(source: str | bytes, weights: Any, features: str | Sequence[str] | None) -> Model:
+def _read_text(
+    source: str | bytes,
+    weights: Any,
+    features: str | Sequence[str] | None,
+    unbound: Callable[[], float] | None,
+) -> Model:
     from quantum.interop import openqasm, qpy
 
     if isinstance(source, bytes):
-        return _model(qpy.loads(source, weights, _names(features)), "qpy")
-    return _model(openqasm.loads(source, weights, _names(features)), f"qasm{openqasm.version_of(source)}")
+        return _model(qpy.loads(source, weights, _names(features), unbound), "qpy")
+    return _model(openqasm.loads(source, weights, _names(features), unbound), f"qasm{openqasm.version_of(source)}")
 
 
 def _read_function(function: Any, example: tuple[Any, ...], features: str | None, named: Mapping[str, Any]) -> Model:

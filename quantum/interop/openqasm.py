@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from quantum.circuits.circuit import ROTATIONS, Circuit, Gate
-from quantum.interop.limits import MOST_CONTROLS, MOST_GATES, MOST_WIRES
+from quantum.interop.expansion import check_expansion
+from quantum.interop.limits import MOST_BYTES, MOST_CONTROLS, MOST_POWER_QUBITS, MOST_WIRES
 
 if TYPE_CHECKING:
     from openqasm3 import ast
@@ -31,6 +32,9 @@ _DEFINITIONS = {
 _LACKS = {2: ("ryy", "iswap", "ecr"), 3: tuple(_DEFINITIONS)}
 _NAMES = {2: {"p": "u1", "cp": "cu1"}, 3: dict[str, str]()}
 
+MOST_BISECTED = 500
+"""Lines among which one without a position is looked for, by parsing the text again and again."""
+
 # Exceptions that the parsers raise for some malformed texts, besides their own errors.
 _FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -50,11 +54,12 @@ def dumps(circuit: Circuit, weights: Sequence[float] = (), version: int = 3) -> 
     if version not in _HEADERS:
         raise ValueError(f"OpenQASM {version} cannot be written: use version 2 or 3")
     circuit = circuit.bind(weights)
-    features = sorted({gate.feature for gate in circuit.gates if gate.feature is not None})
-    if features and version == 2:
-        raise ValueError(f"OpenQASM 2 has no inputs, but the circuit reads feature {features[0]}: use version 3")
+    if circuit.features and version == 2:
+        raise ValueError(
+            f"OpenQASM 2 has no inputs, but the circuit reads feature {circuit.features - 1}: use version 3"
+        )
     used = {gate.name for gate in circuit.gates}
-    lines = [f"input float[64] x{k};" for k in features]
+    lines = [f"input float[64] x{k};" for k in range(circuit.features)]  # all, so that x0 says where counting starts
     lines += [text for name, text in _DEFINITIONS.items() if name in used and name in _LACKS[version]]
     lines.append(f"qreg q[{circuit.wires}];" if version == 2 else f"qubit[{circuit.wires}] q;")
     lines += [_line(gate, _NAMES[version].get(gate.name, gate.name)) for gate in circuit.gates]
@@ -79,28 +84,52 @@ def _real(value: float) -> str:
     return f"{digits}{'' if '.' in digits else '.0'}{e}{exponent}"
 
 
-def loads(text: str, weights: "Weights" = None, features: Sequence[str] | None = None) -> tuple[Circuit, list[float]]:
-    """The circuit and the values of its weights from OpenQASM text; `weights` and `features` as in `from_qiskit`.
+def loads(
+    text: str,
+    weights: "Weights" = None,
+    features: Sequence[str] | None = None,
+    unbound: Callable[[], float] | None = None,
+) -> tuple[Circuit, list[float]]:
+    """The circuit and the values of its weights from OpenQASM text; the other arguments as in `from_qiskit`.
+
+    Weights in a sequence are those of the inputs in the order of their declarations, which is Qiskit's order in a file
+    that Qiskit wrote.
 
     Raises `ValueError` with the line number for text that is not OpenQASM 2 or 3, and the `ValueError` of `from_qiskit`
     for a program that is not a circuit of gates with measurements at its end. Only the standard libraries are included.
     """
     from quantum.interop.qiskit import from_qiskit
 
+    circuit, inputs, physical = parse(text)
+    return from_qiskit(circuit, weights, features, inputs=inputs, physical=physical, unbound=unbound)
+
+
+def parse(text: str) -> tuple["QuantumCircuit", list[str], bool]:
+    """The text as a Qiskit circuit, the names of its inputs in order, and whether it addresses physical qubits."""
     if not text.strip():
         _fail(1, "the text is empty")
+    if len(text) > MOST_BYTES:
+        _fail(1, f"the text has {len(text)} characters: at most {MOST_BYTES} are read")
     version = version_of(text)
-    code = re.sub(r"//[^\n]*|/\*.*?\*/", lambda comment: re.sub(r"[^\n]", " ", comment[0]), text, flags=re.DOTALL)
+    code = re.sub(r"//[^\n]*|/\*.*?(?:\*/|\Z)", lambda comment: _blank(text, comment), text, flags=re.DOTALL)
     _check_sizes(code)
-    circuit = _parse_2(text, code) if version == 2 else _parse_3(text)
-    return from_qiskit(circuit, weights, features)
+    check_expansion(code)
+    if version == 2:
+        return _parse_2(text, code), [], False
+    return (*_parse_3(text), re.search(r"\$\d", code) is not None)
+
+
+def _blank(text: str, comment: re.Match[str]) -> str:
+    if comment[0].startswith("/*") and not re.fullmatch(r"/\*.*\*/", comment[0], flags=re.DOTALL):
+        _fail(text.count("\n", 0, comment.start()) + 1, "a comment has no end")
+    return re.sub(r"[^\n]", " ", comment[0])
 
 
 def version_of(text: str) -> int:
     """2 or 3, from the header or, without one, from the register declarations."""
     header = re.search(r"^[^\S\n]*OPENQASM\s+([^\s;]*)", text, flags=re.MULTILINE)
     if header is None:
-        return 2 if re.search(r"^\s*[qc]reg\b", text, flags=re.MULTILINE) else 3
+        return 2 if re.search(r"^[^\S\n]*[qc]reg\b", text, flags=re.MULTILINE) else 3
     if header[1] not in ("2", "2.0", "3", "3.0", "3.1"):
         _fail(text.count("\n", 0, header.start(1)) + 1, f"OPENQASM {header[1]!r:.20} is unknown: write 2.0 or 3.0")
     return int(header[1][0])
@@ -132,8 +161,10 @@ def _parse_2(text: str, code: str) -> "QuantumCircuit":
         _fail(_first_line(text, parse, qasm2.QASM2ParseError), str(error))
 
 
-def _parse_3(text: str) -> "QuantumCircuit":
+def _parse_3(text: str) -> tuple["QuantumCircuit", list[str]]:
+    """The circuit, and the names of the inputs in the order of their declarations."""
     import openqasm3
+    from openqasm3 import ast
     from openqasm3.parser import QASM3ParsingError
     from qiskit_qasm3_import import ConversionError
 
@@ -148,7 +179,9 @@ def _parse_3(text: str) -> "QuantumCircuit":
         with warnings.catch_warnings():  # the converter controls gates in a way that Qiskit is about to change
             warnings.simplefilter("ignore", DeprecationWarning)
             _check_program(program)
-            return _converter().convert(program).circuit
+            _divide_exactly(program)
+            circuit = _converter().convert(program).circuit
+            return circuit, [s.identifier.name for s in program.statements if isinstance(s, ast.IODeclaration)]
     except ConversionError as error:
         where = re.match(r"(\d+),\d+: (.*)", error.message, flags=re.DOTALL)
         _fail(int(where[1]) if where else _lines(text), where[2] if where else error.message)
@@ -162,39 +195,71 @@ def _check_program(program: "ast.Program") -> None:
     plain = (
         *(ast.Include, ast.QubitDeclaration, ast.ClassicalDeclaration, ast.IODeclaration, ast.AliasStatement),
         *(ast.QuantumGateDefinition, ast.QuantumGate, ast.QuantumPhase, ast.QuantumMeasurementStatement),
-        *(ast.QuantumBarrier, ast.DelayInstruction),
+        *(ast.QuantumBarrier, ast.QuantumReset, ast.DelayInstruction),
     )
-    sizes: dict[str, int] = {}
-    total = 0
+    controls: dict[str, int] = {}  # of every definition
     for statement in program.statements:
         inner = statement.body if isinstance(statement, ast.QuantumGateDefinition) else [statement]
         for node in (statement, *inner):
             if not isinstance(node, plain):
                 kind = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).lower()
                 raise ConversionError(f"a {kind} is not a gate: only circuits of gates are supported", node)
-            _check_controls(node)
+        deepest = max((_check_modifiers(node, controls) for node in inner), default=0)
+        if isinstance(statement, ast.QuantumGateDefinition):
+            controls[statement.name.name] = deepest
         for size in (getattr(statement, "size", None), getattr(getattr(statement, "type", None), "size", None)):
             if size is not None and not isinstance(size, ast.IntegerLiteral):
                 raise ConversionError("the size of a register must be a number", statement)
-        expanded = sum(sizes.get(node.name.name, 1) if isinstance(node, ast.QuantumGate) else 1 for node in inner)
-        if isinstance(statement, ast.QuantumGateDefinition):
-            sizes[statement.name.name] = expanded
-        total += expanded
-        if total > MOST_GATES:
-            raise ConversionError(
-                f"there are more than {MOST_GATES} gates after all definitions are expanded", statement
-            )
 
 
-def _check_controls(node: "ast.Statement") -> None:
+def _check_modifiers(node: "ast.Statement | ast.Pragma", controls: dict[str, int]) -> int:
+    """The number of controls of a gate, those of its definition included."""
     from openqasm3 import ast
     from qiskit_qasm3_import import ConversionError
 
-    for modifier in getattr(node, "modifiers", ()):
-        if modifier.modifier is ast.GateModifierName.pow or modifier.argument is None:
-            continue
-        if not isinstance(modifier.argument, ast.IntegerLiteral) or modifier.argument.value > MOST_CONTROLS:
+    if not isinstance(node, ast.QuantumGate | ast.QuantumPhase):
+        return 0
+    total = controls.get(node.name.name, 0) if isinstance(node, ast.QuantumGate) else 0
+    for modifier in node.modifiers:
+        if modifier.modifier is ast.GateModifierName.pow and len(node.qubits) > MOST_POWER_QUBITS:
+            raise ConversionError(f"a power is taken of gates on at most {MOST_POWER_QUBITS} qubits", node)
+        if modifier.modifier in (ast.GateModifierName.ctrl, ast.GateModifierName.negctrl):
+            count = 1 if modifier.argument is None else getattr(modifier.argument, "value", MOST_CONTROLS + 1)
+            total += count if isinstance(modifier.argument, ast.IntegerLiteral | None) else MOST_CONTROLS + 1
+        if total > MOST_CONTROLS:
             raise ConversionError(f"a gate takes at most {MOST_CONTROLS} controls, as a literal number", node)
+    return total
+
+
+def _divide_exactly(program: "ast.Program") -> None:
+    """Makes `3/4` in an angle or a power the number 0.75, which the converter would divide as integers."""
+    from openqasm3 import ast
+    from openqasm3.visitor import QASMVisitor
+
+    class Floats(QASMVisitor[None]):
+        """Turns the integers of sums, products and quotients into floats."""
+
+        def visit_BinaryExpression(self, node: ast.BinaryExpression) -> None:
+            self.generic_visit(node)
+            node.lhs, node.rhs = _as_float(node.lhs), _as_float(node.rhs)
+
+        def visit_UnaryExpression(self, node: ast.UnaryExpression) -> None:
+            self.generic_visit(node)
+            node.expression = _as_float(node.expression)
+
+    def _as_float(node: ast.Expression) -> ast.Expression:
+        if not isinstance(node, ast.IntegerLiteral) or abs(node.value) > 2**53:
+            return node
+        literal = ast.FloatLiteral(float(node.value))
+        literal.span = node.span
+        return literal
+
+    for statement in program.statements:
+        for node in statement.body if isinstance(statement, ast.QuantumGateDefinition) else [statement]:
+            if isinstance(node, ast.QuantumGate | ast.QuantumPhase):
+                for expression in (*getattr(node, "arguments", ()), getattr(node, "argument", None), *node.modifiers):
+                    if expression is not None:
+                        Floats().visit(expression)
 
 
 def _converter() -> "ConvertVisitor":
@@ -226,6 +291,8 @@ def _place(error: Exception, text: str) -> tuple[int, str]:
 def _first_line(text: str, parse: Callable[[str], object], syntax_error: type[Exception]) -> int:
     """The first line at which `parse` fails with an exception other than `syntax_error`, which has no position."""
     lines = text.split("\n")
+    if len(lines) > MOST_BISECTED:
+        return 1
 
     def fails(count: int) -> bool:
         try:

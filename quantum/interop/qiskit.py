@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, cast
 
@@ -13,6 +14,7 @@ from qiskit.circuit import (
     CircuitError,
     ControlFlowOp,
     ControlModifier,
+    Delay,
     Instruction,
     Parameter,
     ParameterExpression,
@@ -23,8 +25,9 @@ from qiskit.circuit import Gate as QiskitGate
 from qiskit.circuit.library import CPhaseGate, PhaseGate, get_standard_gate_name_mapping
 from qiskit.quantum_info import Operator
 
-from quantum.circuits.circuit import FIXED, ROTATIONS, Circuit, Gate
-from quantum.interop.limits import MOST_GATES
+from quantum import Note
+from quantum.circuits.circuit import FIXED, ROTATIONS, Circuit, Directive, Gate
+from quantum.interop.limits import MOST_GATES, MOST_IDLE_WIRES
 
 _GATES: dict[str, QiskitGate] = get_standard_gate_name_mapping()
 _OLD_NAMES = {"u1": PhaseGate, "cu1": CPhaseGate}
@@ -37,7 +40,7 @@ Weights: TypeAlias = Sequence[float] | Mapping[str, float] | None
 def to_qiskit(
     circuit: Circuit, weights: Sequence[float] | None = None, features: Mapping[int, Parameter] | None = None
 ) -> QuantumCircuit:
-    """The circuit as a `QuantumCircuit` with the same gates.
+    """The circuit as a `QuantumCircuit` with the same gates, barriers and delays.
 
     Features become the parameters `x[k]`, or those in `features` by column. Weights are bound to `weights`, or become
     the parameters `theta[k]` without them.
@@ -47,14 +50,27 @@ def to_qiskit(
     x = dict(enumerate(ParameterVector("x", circuit.features))) | dict(features or {})
     theta = ParameterVector("theta", circuit.weights)
     out = QuantumCircuit(circuit.wires)
-    for gate in circuit.gates:
+    directives = list(circuit.directives[::-1])
+    for k, gate in enumerate(circuit.gates):
+        while directives and directives[-1].before <= k:
+            _direct(out, directives.pop())
         angle: float | ParameterExpression = gate.value
         if gate.weight is not None:
             angle = _affine(gate, theta[gate.weight])
         elif gate.feature is not None:
             angle = _affine(gate, x[gate.feature])
         out.append(_GATES[gate.name].base_class(*((angle,) if gate.name in ROTATIONS else ())), gate.wires)
+    for directive in directives[::-1]:
+        _direct(out, directive)
     return out
+
+
+def _direct(out: QuantumCircuit, directive: Directive) -> None:
+    if directive.name == "barrier":
+        out.barrier(directive.wires)
+    else:
+        duration = int(directive.duration) if directive.unit == "dt" else directive.duration
+        out.delay(duration, directive.wires[0], directive.unit)
 
 
 def _affine(gate: Gate, symbol: Parameter) -> ParameterExpression:
@@ -64,40 +80,115 @@ def _affine(gate: Gate, symbol: Parameter) -> ParameterExpression:
 
 
 def from_qiskit(
-    circuit: QuantumCircuit, weights: Weights = None, features: Sequence[str] | None = None
+    circuit: QuantumCircuit,
+    weights: Weights = None,
+    features: Sequence[str] | None = None,
+    *,
+    inputs: Sequence[str] = (),
+    physical: bool = False,
+    unbound: Callable[[], float] | None = None,
 ) -> tuple[Circuit, list[float]]:
     """The circuit with one weight per rotation that reads no feature, and the values of those weights.
 
     Features are the parameters named in `features`, one per data column in that order; by default those whose name
     starts with `x`, `feature` or `input`, where the number in the name is the column (`x[3]`, `x3`, `input_3` and
-    Qiskit's OpenQASM name `_x_3_` are column 3). They stay symbolic, in angles that are affine in them. Every other
-    parameter needs a value, bound or in `weights`. Gates outside `ROTATIONS` and `FIXED` are expanded by their
-    definitions, exactly up to a global phase. Barriers, delays and final measurements are removed.
+    Qiskit's OpenQASM name `_x_3_` are column 3). Plain names that count from 1 without a gap, `x1` to `x4`, are the
+    first columns, which a `Note` says. Features stay symbolic, in angles that are affine in them.
+
+    Every other parameter needs a value: bound, in `weights`, or from a call of `unbound`. Gates outside `ROTATIONS` and
+    `FIXED` are expanded by their definitions, exactly up to a global phase. Barriers and delays become directives;
+    final measurements, and resets of qubits that nothing has touched, are left out.
+
+    A file with inputs names them in `inputs`, in the order of their declarations. Qiskit's layout of a compiled circuit
+    is undone: its idle qubits are left out, and wire k is the qubit that held wire k. The same holds, in the order of
+    the classical bits, for `physical` qubits and for more wires than can be simulated.
 
     Raises `ValueError` for measurement or reset before the end, control flow, a gate without a definition, an angle
     that is not affine in the features, or a parameter without a value.
     """
     if circuit.num_qubits == 0:
         raise ValueError("the circuit has no qubits")
-    columns = feature_columns(circuit.parameters, features)
-    values = _weight_values(circuit, columns, weights)
+    named = _columns_of([parameter.name for parameter in circuit.parameters], features, inputs)
+    columns = {parameter: named[parameter.name] for parameter in circuit.parameters if parameter.name in named}
+    values = _weight_values(circuit, named, weights, inputs, unbound)
     gates: list[Gate] = []
-    for operation, wires in _flat(circuit):
+    directives: list[Directive] = []
+    wire_of = {qubit: wire for wire, qubit in enumerate(_kept_qubits(circuit, physical))}
+    for operation, qubits in _flat(circuit):
+        wires = tuple(wire_of[qubit] for qubit in qubits if qubit in wire_of)
+        if operation.name in ("barrier", "delay"):
+            directives += _directive(operation, wires, len(gates))
+            continue
         angles = [_bound(angle, values) for angle in operation.params] if operation.name in ("u", *ROTATIONS) else []
         gates += _gates(operation.name, wires, angles, columns)
-    return Circuit(circuit.num_qubits, tuple(gates)).untie(())
+    inside = tuple(item for item in directives if item.before < len(gates))  # at the end there is nothing to hold apart
+    return Circuit(len(wire_of), tuple(gates), inside).untie(())
+
+
+def _directive(operation: Instruction, wires: tuple[int, ...], before: int) -> list[Directive]:
+    if not wires:
+        return []
+    if operation.name == "barrier":
+        return [Directive("barrier", wires, before)]
+    if isinstance(operation.duration, ParameterExpression) or not isinstance(operation, Delay):
+        raise ValueError(f"the delay on qubits {list(wires)} lasts {operation.duration}: give it a number")
+    return [Directive("delay", wires, before, float(operation.duration), operation.unit)]
+
+
+def _kept_qubits(circuit: QuantumCircuit, physical: bool) -> list[int]:
+    """The qubits that become wires, in the order of the wires."""
+    layout = circuit.layout
+    everything = list(range(circuit.num_qubits))
+    if layout is None and not physical and len(everything) <= MOST_IDLE_WIRES:
+        return everything
+    index = {bit: k for k, bit in enumerate(circuit.qubits)}
+    used = {index[bit] for item in circuit.data if item.name not in ("barrier", "delay") for bit in item.qubits}
+    if (
+        layout is not None and not physical
+    ):  # Qiskit's reader of OpenQASM 3 gives physical qubits a layout without wires
+        first = layout.final_index_layout(filter_ancillas=True)
+    else:
+        measured = [item for item in circuit.data if item.name == "measure"]
+        measured.sort(key=lambda item: circuit.find_bit(item.clbits[0]).index)
+        first = [index[item.qubits[0]] for item in measured]
+    kept = list(dict.fromkeys([*first, *sorted(used)])) or everything[:1]
+    if kept != everything:
+        names = ", ".join(map(str, kept[:8])) + (" ..." if len(kept) > 8 else "")
+        idle = len(everything) - len(kept)
+        warnings.warn(
+            f"the circuit is on a device's qubits: wires 0 to {len(kept) - 1} are its qubits {names}; {idle} idle "
+            f"qubits were left out",
+            Note,
+            stacklevel=3,
+        )
+    return kept
 
 
 def feature_columns(parameters: Iterable[Parameter], features: Sequence[str] | None = None) -> dict[Parameter, int]:
     """The parameters that are features, with their data columns; see `from_qiskit`."""
-    by_name = {parameter.name: parameter for parameter in parameters}
+    parameters = list(parameters)
+    columns = _columns_of([parameter.name for parameter in parameters], features, ())
+    return {parameter: columns[parameter.name] for parameter in parameters if parameter.name in columns}
+
+
+def _columns_of(parameters: Iterable[str], features: Sequence[str] | None, inputs: Sequence[str]) -> dict[str, int]:
+    """The names that are features, with their data columns; an input that no gate reads has one too."""
     if features is not None:
-        return {by_name[name]: column for column, name in enumerate(features) if name in by_name}
-    names = sorted((name for name in by_name if re.match("_*(x|feature|input)", name)), key=_natural)
+        return {name: column for column, name in enumerate(features)}
+    names = sorted((name for name in {*parameters, *inputs} if re.match("_*(x|feature|input)", name)), key=_natural)
     numbers = [int(match[1]) for name in names if (match := re.search(r"(\d{1,9})[\]_]*$", name))]
     if len(set(numbers)) < len(names):
         numbers = list(range(len(names)))
-    return {by_name[name]: column for name, column in zip(names, numbers, strict=True)}
+    elif names and numbers == list(range(1, len(names) + 1)) and all(re.search(r"\d$", name) for name in names):
+        # x[1] and its spelling _x_1_ are the second entry of a vector; names of people's own count from 1
+        numbers = list(range(len(names)))
+        warnings.warn(
+            f"features count from 1: {names[0]} reads the first column of the data"
+            + (f", {names[-1]} column {len(names)}" if names[1:] else ""),
+            Note,
+            stacklevel=3,
+        )
+    return dict(zip(names, numbers, strict=True))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -106,37 +197,49 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _weight_values(
-    circuit: QuantumCircuit, columns: Mapping[Parameter, int], weights: Weights
+    circuit: QuantumCircuit,
+    columns: Mapping[str, int],
+    weights: Weights,
+    inputs: Sequence[str],
+    unbound: Callable[[], float] | None,
 ) -> dict[Parameter, float]:
-    free = [parameter for parameter in circuit.parameters if parameter not in columns]
-    if weights is None:
-        return {}
+    parameters = {parameter.name: parameter for parameter in circuit.parameters}
+    free = [name for name in inputs or parameters if name not in columns]
+    values: dict[str, float] = {}
     if isinstance(weights, Mapping):
-        by_name = {getattr(key, "name", key): value for key, value in weights.items()}
-        values = {parameter: float(by_name[parameter.name]) for parameter in free if parameter.name in by_name}
-    elif len(weights) != len(free):
-        names = ", ".join(parameter.name for parameter in free[:8]) + (" ..." if len(free) > 8 else "")
-        raise ValueError(
-            f"the circuit has {len(free)} parameters ({names}), not {len(weights)}: pass one value for each"
-        )
-    else:
-        values = {parameter: float(value) for parameter, value in zip(free, weights, strict=True)}
-    for parameter, value in values.items():
-        if not math.isfinite(value):
-            raise ValueError(f"weight {parameter.name!r} is {value}: weights are finite")
-    return values
+        values = {getattr(key, "name", key): float(value) for key, value in weights.items()}
+    elif weights is not None:
+        if len(weights) != len(free):
+            names = ", ".join(free[:8]) + (" ..." if len(free) > 8 else "")
+            raise ValueError(
+                f"the circuit has {len(free)} parameters ({names}), not {len(weights)}: pass one value for each"
+            )
+        values = dict(zip(free, map(float, weights), strict=True))
+    missing = [name for name in free if name in parameters and name not in values]
+    if missing and unbound is not None:
+        names = ", ".join(missing[:6]) + (" ..." if len(missing) > 6 else "")
+        warnings.warn(f"parameters without a value start at random angles: {names}", Note, stacklevel=3)
+        values |= {name: unbound() for name in missing}
+    for name in free:
+        if not math.isfinite(values.get(name, 0.0)):
+            raise ValueError(f"weight {name!r} is {values[name]}: weights are finite")
+    return {parameters[name]: values[name] for name in free if name in values and name in parameters}
 
 
 def _flat(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ...]]]:
-    """The operations with their wires, expanded depth first to gates of `ROTATIONS`, `FIXED` and `u`."""
+    """The operations with their qubits, expanded depth first to gates of `ROTATIONS`, `FIXED`, `u`, and directives."""
     index = {bit: k for k, bit in enumerate(circuit.qubits)}
     todo = [(item.operation, tuple(index[bit] for bit in item.qubits)) for item in reversed(circuit.data)]
     measured: set[int] = set()
+    touched: set[int] = set()
     count = 0
     while todo:
         operation, wires = todo.pop()
         if operation.name in ("barrier", "delay"):
+            yield operation, wires
             continue
+        if operation.name == "reset" and not {*touched, *measured}.intersection(wires):
+            continue  # a qubit begins in |0>
         if operation.name == "measure":
             measured.update(wires)
             continue
@@ -147,6 +250,7 @@ def _flat(circuit: QuantumCircuit) -> Iterator[tuple[Instruction, tuple[int, ...
             )
         if _is_ours(operation):
             count += 1
+            touched.update(wires)
             yield operation, wires
         else:
             todo += reversed([(inner, tuple(wires[k] for k in on)) for inner, on in _definition(operation, wires)])
@@ -258,8 +362,8 @@ def _read_angle(angle: Angle, where: str, columns: Mapping[Parameter, int]) -> t
     free = sorted(p.name for p in angle.parameters if p not in columns)
     if free:
         raise ValueError(
-            f"parameter {free[0]!r} in {where} has no value: bind it, pass it in weights={{{free[0]!r}: ...}}, or name "
-            f"it in features=[...] if it is a data column"
+            f"parameter {free[0]!r} in {where} has no value: bind it, pass it in weights={{{free[0]!r}: ...}}, name it "
+            f"in features=[...] if it is a data column, or train it with `qwedge run compvqc`"
         )
     symbols = list(angle.parameters)
     try:

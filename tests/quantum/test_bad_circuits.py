@@ -1,8 +1,10 @@
 """Bad circuits end in one clear line: the input, what is needed, the way out. Never in a traceback or a crash."""
 
+import io
 import random
 import re
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pennylane as qml
 import pytest
 import torch
 from qiskit import QuantumCircuit
+from qiskit import qpy as qiskit_qpy
 from qiskit.circuit import Gate as QiskitGate
 from qiskit.circuit import Parameter, ParameterVector
 
@@ -169,7 +172,7 @@ BAD_TEXT = {
     HEAD_2 + "qreg r[100000000];": "OpenQASM line 5: 100000000 is above the limit of 999 qubits or bits",
     HEAD_2 + 'include "/etc/passwd";': "OpenQASM line 5: unable to find '/etc/passwd'",
     HEAD_2 + "if (c == 1) x q[0];": "'if_else' on qubits [0] is classical control: only circuits of gates",
-    HEAD_2 + "reset q[1];": "qubit 1 is reset: a circuit starts in |0...0> and has no reset, so remove it",
+    HEAD_2 + "x q[1];\nreset q[1];": "qubit 1 is reset: a circuit starts in |0...0> and has no reset, so remove it",
     HEAD_2 + "measure q[1] -> c[1];\nx q[1];": "qubit 1 is measured and then used by 'x': only measurements at the end",
     HEAD_2 + "opaque mystery a;\nmystery q[0];": "gate 'mystery' on qubits [0] is unknown and has no definition",
     HEAD_2 + "rx(1e999) q[0];": "gate 'rx' on (0,) has the angle inf: angles are finite",
@@ -182,7 +185,15 @@ BAD_TEXT = {
     HEAD_3 + "qubit[100000000] r;": "OpenQASM line 5: 100000000 is above the limit of 999",
     HEAD_3 + "x $100000000;": "OpenQASM line 5: 100000000 is above the limit of 999",
     HEAD_3 + "ctrl(30) @ x q[0], q[1];": "OpenQASM line 5: a gate takes at most 4 controls, as a literal number",
-    HEAD_3 + "reset q[0];": "OpenQASM line 5: a quantum reset is not a gate: only circuits of gates are supported",
+    HEAD_3 + "x q[0];\nreset q;": "qubit 0 is reset: a circuit starts in |0...0> and has no reset, so remove it",
+    HEAD_3 + "c[0] = measure q[0];\nreset q[0];": "qubit 0 is measured and then used by 'reset'",
+    HEAD_3 + "ctrl(2) @ ctrl @ negctrl(2) @ x q[0], q[1];": "OpenQASM line 5: a gate takes at most 4 controls",
+    HEAD_3
+    + "gate g a, b { ctrl @ x a, b; }\nctrl(4) @ g q[0], q[1];": "OpenQASM line 6: a gate takes at most 4 controls",
+    HEAD_3 + "qubit[6] r;\ngate g a, b, c, d, e { h a; }\npow(0.5) @ g r[0], r[1], r[2], r[3], r[4];": (
+        "OpenQASM line 7: a power is taken of gates on at most 4 qubits"
+    ),
+    HEAD_3 + "input float w;\ndelay[w] q[0];\nx q[0];": "OpenQASM line 6: ",
     HEAD_3 + "if (c[0]) { x q[0]; }": "OpenQASM line 5: a branching statement is not a gate",
     HEAD_3 + "for int i in [0:1000000000] { x q[0]; }": "OpenQASM line 5: a for in loop is not a gate",
     HEAD_3 + "c[0] = measure q[0];\nx q[0];": "qubit 0 is measured and then used by 'x'",
@@ -192,6 +203,40 @@ BAD_TEXT = {
     HEAD_3 + "input float x0;\nrx(sin(x0)) q[0];": "OpenQASM line 6: 'FunctionCall' cannot be resolved",
     HEAD_3 + "input float x0;\nrx(1/x0) q[0];": "is not affine in its features",
 }
+
+
+MANY = "rx(0.3) q;\n" * 2000
+"""Two million gates in 22 kilobytes."""
+COSTLY = {
+    "blank lines": "\n" * 100_000,
+    "comments that never end": "/*" * 100_000,
+    "a comment in each line": HEAD_2 + "// x\n" * 50_000 + "foo q[0];",
+    "broadcasts of OpenQASM 2": 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[999];\n' + MANY,
+    "broadcasts of OpenQASM 3": 'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[999] q;\n' + MANY,
+    "broadcasts of an alias": 'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[999] r;\nlet q = r[0:998];\n' + MANY,
+    "broadcasts of a range": 'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[999] q;\n'
+    + MANY.replace("q;", "q[0:998];"),
+    "measurements of a register": 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[999];\ncreg c[999];\n'
+    + "measure q -> c;\n" * 2000,
+    "definitions that double": HEAD_2
+    + "gate g0 a { x a; }\n"
+    + "".join(f"gate g{k} a {{ g{k - 1} a; g{k - 1} a; }}\n" for k in range(1, 40))
+    + "g39 q[0];",
+    "controls in a chain": 'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[40] q;\n'
+    + "ctrl(4) @ " * 4
+    + f"ry(0.3) {', '.join(f'q[{k}]' for k in range(17))};",
+    "many gates under controls": HEAD_3.replace("[2] q", "[9] q")
+    + "ctrl(4) @ ry(0.3) q[0], q[1], q[2], q[3], q[4];\n" * 3000,
+    "many powers": HEAD_3.replace("[2] q", "[9] q") + "pow(0.3) @ cswap q[0], q[1], q[2];\n" * 1000,
+}
+
+
+@pytest.mark.parametrize("case", COSTLY)
+def test_a_small_file_that_would_be_a_large_circuit_is_refused_at_once(case: str) -> None:
+    began = time.process_time()
+    with pytest.raises(ValueError, match=r"^OpenQASM line \d+: "):
+        openqasm.loads(COSTLY[case])
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("text", BAD_TEXT, ids=range(len(BAD_TEXT)))
@@ -301,12 +346,12 @@ X, THETA = ParameterVector("x", 2), Parameter("theta")
 BAD_CIRCUITS = {
     "the circuit has no qubits": QuantumCircuit(),
     "qubit 0 is measured and then used by 'cx'": circuit_of(lambda c: (c.measure(0, 0), c.cx(0, 1))),
-    "qubit 1 is reset: a circuit starts in |0...0>": circuit_of(lambda c: c.reset(1)),
+    "qubit 1 is reset: a circuit starts in |0...0>": circuit_of(lambda c: (c.x(1), c.reset(1))),
     "'if_else' on qubits [0] is classical control": circuit_of(lambda c: c.if_test((0, 1), QuantumCircuit(1), [0], [])),
     "'for_loop' on qubits [0] is classical control": circuit_of(
         lambda c: c.for_loop(range(3), None, QuantumCircuit(1), [0], [])
     ),
-    "qubit 0 is reset": circuit_of(lambda c: c.initialize([0, 1], 0)),
+    "qubit 0 is reset": circuit_of(lambda c: (c.x(0), c.initialize([0, 1], 0))),
     "gate 'mystery' on qubits [1, 0] is unknown and has no definition: decompose it into rx, ry": circuit_of(
         lambda c: c.append(QiskitGate("mystery", 2, []), [1, 0])
     ),
@@ -455,3 +500,12 @@ def test_a_byte_order_mark_and_foreign_line_ends_are_no_error(tmp_path: Path) ->
     (tmp_path / "windows.qasm").write_bytes(b"\xef\xbb\xbf" + V3.replace("\n", "\r\n").encode())
     assert read(tmp_path / "windows.qasm") == read(V3)
     assert write(Circuit(1, (Gate("x", (0,)),)), (), "qasm2").endswith("x q[0];\n")
+
+
+def test_a_qpy_file_of_more_qubits_than_a_circuit_has_is_refused() -> None:
+    file = io.BytesIO()
+    qiskit_qpy.dump(QuantumCircuit(1200), file)
+    with pytest.raises(
+        ValueError, match="the QPY file cannot be read: it holds a circuit of more than 999 qubits or bits"
+    ):
+        read(file.getvalue())

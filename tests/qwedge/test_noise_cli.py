@@ -263,7 +263,7 @@ BAD_CIRCUITS = {
         'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; measure q[0] -> c[0]; x q[0];',
         "qubit 0 is measured and then used by 'x': only measurements at the end are supported",
     ),
-    "reset": ('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; reset q[0];', "qubit 0 is reset"),
+    "reset": ('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; x q[0]; reset q[0];', "qubit 0 is reset"),
     "unknown gate": ('OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; foo q[0];', "'foo' is not defined"),
     "too wide": (
         'OPENQASM 2.0; include "qelib1.inc"; qreg q[8]; h q;',
