@@ -117,6 +117,27 @@ def test_sigmf_needs_no_words_and_warnings_are_told(decode):
     assert err.splitlines()[0] == "qwedge: b.sigmf-data is truncated: its last 2 bytes are not a complete sample"
 
 
+def test_a_recording_without_right_frames_gets_a_hint(decode):
+    record(transmit(DATA, RATES[24]), tail=1000)
+    values = np.fromfile("a.cs16", "<i2")
+    values.reshape(-1, 2)[:, ::-1].tofile("swapped.cs16")
+    (values / np.abs(values).max() * 127).astype("i1").tofile("bytes.cs16")
+    assert "with I and Q exchanged 1 frames are right: --swap-iq" in decode("swapped.cs16")[2]
+    assert "--format cs8" in decode("bytes.cs16")[2]
+    for words in (("swapped.cs16", "--swap-iq"), ("bytes.cs16", "--format", "cs8")):
+        assert decode(*words, "--quiet")[1].split()[-1] == "ok"
+    assert "--centre HZ picks another" in decode("a.cs16", "--rate", "40e6")[2]
+
+
+def test_a_narrow_channel_has_its_own_rates(decode):
+    record(transmit(DATA, RATES[24]))
+    code, out, _ = decode("a.cs16", "--width", "10e6", "--json")
+    [frame] = json.loads(out)["frames"]
+    assert (code, frame["rate"], frame["mbps"], frame["fcs_ok"]) == (0, "12 Mb/s", 12.0, True)
+    assert frame["time_s"] == frame["start"] / 10e6
+    assert abs(frame["cfo_hz"] + 17.5e3) < 500
+
+
 def test_bad_input_is_one_line(decode):
     Path("empty.cs16").touch()
     np.zeros(100, "<i2").tofile("zero.cs16")
@@ -124,12 +145,12 @@ def test_bad_input_is_one_line(decode):
     Path("bad.sigmf-meta").write_text("{}")
     record(transmit(DATA, RATES[9]))
     for words, message in (
-        (("none.cs16",), "No such file or directory: 'none.cs16'"),
+        (("none.cs16",), "none.cs16: no such file"),
         (("empty.cs16",), "empty.cs16 is empty: it has 0 bytes"),
         (("zero.cs16",), "all 50 samples are zero"),
         (("nan.cf32",), "nan.cf32: sample 0 is nan; 100 values are not finite"),
         (("a.cs16", "--format", "cf32"), "try --format cs16"),
-        (("a.cs16", "--format", "mp3"), "format 'mp3' is unknown; it must be one of cs16, cf32, sigmf"),
+        (("a.cs16", "--format", "mp3"), "format 'mp3' is unknown; it must be one of cs8, cu8, cs16, cf32, wav, sigmf"),
         (("a.cs16", "--rate", "10e6"), "rate=1e+07: must be between 2e+07"),
         (("a.cs16", "--rate", "fast"), "Invalid value for '--rate': 'fast' is not a valid float"),
         (("a.cs16", "--passes", "-1"), "Invalid value for '--passes'"),

@@ -1,6 +1,9 @@
 """Recordings are read from files of several kinds; whatever is wrong with one is a ValueError that says it."""
 
+import io
 import json
+import struct
+import tarfile
 
 import numpy as np
 import pytest
@@ -63,6 +66,160 @@ def stretched(samples, up, down):
     half = size // 2
     wide[: size - half], wide[-half:] = spectrum[: size - half], spectrum[-half:]
     return (np.fft.ifft(wide) * len(wide) / size).astype(np.complex64)
+
+
+def tar(path, **files):
+    """An uncompressed archive of files in a folder."""
+    with tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"a/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def meta_text(captures=(), **fields):
+    return json.dumps({"global": {"core:datatype": "ci16_le", **fields}, "captures": list(captures)}).encode()
+
+
+def laid_out(form, samples, path):
+    """Writes the samples in one of the forms of SigMF that need more than their type; the path to read."""
+    content, meta, data = integers(samples).tobytes(), path / "a.sigmf-meta", path / "a.sigmf-data"
+    half = 4 * (len(samples) // 2)
+    header = {"core:sample_start": 0, "core:header_bytes": 514}
+    if form == "header":
+        meta.write_bytes(meta_text([header]))
+        data.write_bytes(b"h" * 514 + content)
+    elif form == "trailing":
+        meta.write_bytes(meta_text([header], **{"core:trailing_bytes": 37}))
+        data.write_bytes(b"h" * 514 + content + b"t" * 37)
+    elif form == "dataset":
+        meta.write_bytes(meta_text([header], **{"core:dataset": "other.bin"}))
+        (path / "other.bin").write_bytes(b"h" * 514 + content)
+    elif form == "captures":
+        second = {"core:sample_start": 1000 + half // 4, "core:header_bytes": 31}
+        meta.write_bytes(meta_text([header | {"core:sample_start": 1000}, second], **{"core:offset": 1000}))
+        data.write_bytes(b"h" * 514 + content[:half] + b"i" * 31 + content[half:])
+    elif form == "archive":
+        return tar(path / "a.sigmf", **{"a.sigmf-meta": meta_text([header]), "a.sigmf-data": b"h" * 514 + content})
+    return meta
+
+
+@pytest.mark.parametrize("form", ["header", "trailing", "dataset", "captures", "archive"])
+def test_sigmf_says_where_its_samples_are(form, frame, tmp_path):
+    data, samples = frame
+    recording = read(laid_out(form, samples, tmp_path))
+    assert np.abs(recording.samples / 32767 - samples).max() < 1 / 32767
+    assert decode(recording.samples)[0].psdu == data
+    assert len(recording.warnings) == (form == "captures")
+    assert all("has 2 captures: they are joined" in warning for warning in recording.warnings)
+
+
+@pytest.mark.parametrize(
+    ("captures", "fields", "message"),
+    [
+        ([{"core:header_bytes": -1}], {}, "core:header_bytes -1 must be a whole number, 0 or more"),
+        ([{"core:header_bytes": 10**9}], {}, "a capture begins at sample 0, beyond the end of"),
+        ([{"core:sample_start": 5}, {"core:sample_start": 4}], {}, "captures must be in order of core:sample_start"),
+        ([], {"core:trailing_bytes": 10**9}, "core:trailing_bytes is 1000000000, but"),
+        ([], {"core:dataset": "../other.bin"}, "must be the name of a file in the same folder"),
+        ([], {"core:metadata_only": True}, "is metadata only"),
+        ([3], {}, "is not valid SigMF metadata"),
+    ],
+)
+def test_a_layout_that_cannot_be_is_refused(captures, fields, message, frame, tmp_path):
+    (tmp_path / "a.sigmf-meta").write_bytes(meta_text(captures, **fields))
+    integers(frame[1]).tofile(tmp_path / "a.sigmf-data")
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / "a.sigmf-meta")
+
+
+def test_archives_are_read_with_care(frame, tmp_path):
+    content = integers(frame[1]).tobytes()
+    for files, message in (
+        ({}, r"must hold one recording, but has 0 \(none\)"),
+        ({"a.sigmf-meta": meta_text(), "b.sigmf-meta": meta_text()}, "but has 2"),
+        ({"a.sigmf-meta": meta_text()}, "has no file 'a/a.sigmf-data'"),
+        ({"a.sigmf-meta": b"[" * 100_000, "a.sigmf-data": content}, "is not valid SigMF metadata"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read(tar(tmp_path / "b.sigmf", **files))
+    (tmp_path / "c.sigmf").write_bytes(content)
+    with pytest.raises(ValueError, match="is not a SigMF archive"):
+        read(tmp_path / "c.sigmf")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.sigmf", "c.sigmf"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "zero"), [("a.cs8", "i1", 0), ("a.cu8", "u1", 128), ("a.wav", "<i2", 0), ("b.wav", "<f4", 0)]
+)
+def test_bytes_and_wav(name, kind, zero, frame, tmp_path):
+    data, samples = frame
+    size = np.dtype(kind).itemsize
+    parts = samples.view(np.float32) / np.abs(samples.view(np.float32)).max() * {1: 100, 2: 10_000, 4: 1}[size]
+    content = ((parts if kind == "<f4" else parts.round()) + zero).astype(kind).tobytes()
+    if name.endswith("wav"):
+        form = struct.pack("<HHIIHH", 3 if kind == "<f4" else 1, 2, 20_000_000, 40_000_000 * size, 2 * size, 8 * size)
+        chunks = b"WAVEfmt " + struct.pack("<I", 16) + form + b"LIST\3\0\0\0abc\0data" + struct.pack("<I", len(content))
+        content = b"RIFF" + struct.pack("<I", len(chunks) + len(content)) + chunks + content
+    (tmp_path / name).write_bytes(content)
+    assert decode(read(tmp_path / name).samples)[0].psdu == data
+
+
+@pytest.mark.parametrize("channel", [0, 2])
+def test_one_of_several_channels(channel, frame, rng, tmp_path):
+    data, samples = frame
+    every = 0.01 * rng.normal(size=(len(samples), 3, 2)).view(np.complex128)[..., 0]
+    every[:, channel] = samples
+    meta = sigmf(tmp_path, every.astype(np.complex64).reshape(-1), "cf32_le", **{"core:num_channels": 3})
+    assert decode(read(meta, channel=channel).samples)[0].psdu == data
+    with pytest.raises(ValueError, match=r"channel=3: .* has the channels 0 to 2"):
+        read(meta, channel=3)
+
+
+@pytest.mark.parametrize(("width", "times"), [(10e6, 1), (5e6, 1), (5e6, 2)])
+def test_narrow_channels(width, times, frame, tmp_path):
+    """A channel of half the width: all times twice as long, all frequencies half as high."""
+    data, samples = frame
+    meta = sigmf(tmp_path, stretched(samples, times, 1), "cf32_le", times * width)
+    with pytest.raises(ValueError, match=f"--width {times * width:g}".replace("+", r"\+")):
+        read(meta)
+    recording = read(meta, width=width)
+    [decoded] = decode(recording.samples, width_hz=recording.width)
+    assert (decoded.psdu, decoded.rate_name) == (data, f"{24 * width / 20e6:g} Mb/s")
+    assert decoded.time_s == pytest.approx(200 / width, abs=2 / width)
+    assert decoded.cfo_hz == pytest.approx(2e4 * width / 20e6, rel=0.1)
+
+
+@pytest.mark.parametrize("centre", [-10e6, 10e6, 3e6])
+def test_a_channel_beside_the_centre(centre, frame, tmp_path):
+    data, samples = frame
+    wide = stretched(samples, 2, 1)
+    wide = (wide * np.exp(2j * np.pi * centre / 40e6 * np.arange(len(wide)))).astype(np.complex64)
+    meta = sigmf(tmp_path, wide, "cf32_le", 40e6)
+    assert decode(read(meta, centre=centre).samples)[0].psdu == data
+    with pytest.raises(ValueError, match=r"centre=1.1e.07: a channel 2e.07 wide there is not within 4e.07"):
+        read(meta, centre=11e6)
+
+
+def test_i_and_q_can_be_exchanged(frame, tmp_path):
+    data, samples = frame
+    (samples.imag + 1j * samples.real).astype("<c8").tofile(tmp_path / "a.cf32")
+    assert decode(read(tmp_path / "a.cf32", swap_iq=True).samples)[0].psdu == data
+
+
+@pytest.mark.parametrize(("datatype", "size"), [("cf32_le", 1e6), ("cf64_le", 1e300)])
+def test_a_wild_sample_is_named(datatype, size, frame, tmp_path):
+    data, samples = frame
+    wild = stretched(samples, 2, 1).astype(np.complex128)
+    wild[100] = size
+    meta = sigmf(tmp_path, samples, datatype, 40e6)
+    wild.astype(f"<c{16 if '64' in datatype else 8}").tofile(tmp_path / "a.sigmf-data")
+    recording = read(meta)
+    [warning] = recording.warnings
+    assert "sample 100 (" in warning
+    assert "is more than 100 times larger than all near: set to zero" in warning
+    assert decode(recording.samples)[0].psdu == data
 
 
 @pytest.mark.parametrize(("up", "down", "rate"), [(5, 4, 25e6), (2, 1, 40e6), (192, 125, 30.72e6)])
@@ -138,11 +295,12 @@ def test_bad_files_have_a_word(form, content, message, tmp_path):
 def test_format_and_rate_must_be_known(tmp_path):
     path = tmp_path / "a.dat"
     with pytest.raises(
-        ValueError, match=r"a\.dat: format does not follow from its name; it must be one of cs16, cf32, sigmf"
+        ValueError,
+        match=r"a\.dat: format does not follow from its name; it must be one of cs8, cu8, cs16, cf32, wav, sigmf",
     ):
         read(path)
-    with pytest.raises(ValueError, match="format 'wav' is unknown; it must be one of"):
-        read(path, "wav")
+    with pytest.raises(ValueError, match="format 'mp3' is unknown; it must be one of"):
+        read(path, "mp3")
     for rate in (0.0, -1.0, 1e6, float("nan"), float("inf")):
         with pytest.raises(
             ValueError, match=r"rate=\S+: must be between 2e\+07, the bandwidth of a channel, and 1e\+09"
@@ -157,9 +315,9 @@ def test_format_and_rate_must_be_known(tmp_path):
     [
         ({"core:datatype": "rf32_le"}, "core:datatype 'rf32_le' is not supported; it must be one of ci8, cu8, ci16_le"),
         ({"core:datatype": 5}, "core:datatype 5 is not supported"),
-        ({"core:sample_rate": 1e6}, r"core:sample_rate 1000000.0 must be between 2e\+07 and 1e\+09"),
-        ({"core:sample_rate": "fast"}, "core:sample_rate 'fast' must be between"),
-        ({"core:num_channels": 2}, "core:num_channels is 2; only recordings of one channel are supported"),
+        ({"core:sample_rate": 1e6}, r"sample rate 1000000.0 must be between 2e\+07 and 1e\+09"),
+        ({"core:sample_rate": "fast"}, "core:sample_rate 'fast' must be a number"),
+        ({"core:num_channels": 2}, "has 2 channels; choose one by --channel 0 to 1"),
     ],
 )
 def test_bad_metadata_has_a_word(fields, message, frame, tmp_path):
@@ -177,7 +335,7 @@ def test_metadata_that_is_none_has_a_word(text, tmp_path):
 
 def test_metadata_and_words_must_agree(frame, tmp_path):
     with pytest.raises(
-        ValueError, match=r"--rate 2\.5e\+07 contradicts .*a\.sigmf-meta, which states 2e\+07; omit --rate"
+        ValueError, match=r"--rate 2\.5e\+07 contradicts .*a\.sigmf-data, which states 2e\+07; omit --rate"
     ):
         read(sigmf(tmp_path, frame[1]), rate=25e6)
 

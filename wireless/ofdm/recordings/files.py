@@ -1,6 +1,5 @@
-"""Radio recordings from files: raw 16-bit or float samples, or SigMF, resampled to 20 MHz."""
+"""Radio recordings from files: raw samples, WAV or SigMF, resampled to the width of a channel."""
 
-import json
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,62 +9,99 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wireless.ofdm.phy.grid import SAMPLE_RATE
+from wireless.ofdm.recordings.cleaning import wild_samples
+from wireless.ofdm.recordings.containers import RAW, Stored, raw, wav
+from wireless.ofdm.recordings.sigmf import sigmf
 
-FORMATS = ("cs16", "cf32", "sigmf")
-_RAW = {"cs16": "<i2", "cf32": "<f4"}
-# core:datatype of SigMF without its leading c (complex): NumPy's type, and the value that represents zero.
-_SIGMF = {
-    "i8": ("i1", 0), "u8": ("u1", 128), "i16_le": ("<i2", 0), "i16_be": (">i2", 0), "u16_le": ("<u2", 1 << 15),
-    "u16_be": (">u2", 1 << 15), "i32_le": ("<i4", 0), "i32_be": (">i4", 0), "f32_le": ("<f4", 0),
-    "f32_be": (">f4", 0), "f64_le": ("<f8", 0), "f64_be": (">f8", 0),
-}  # fmt: skip
+FORMATS = (*RAW, "wav", "sigmf")
+WIDTHS = (SAMPLE_RATE, SAMPLE_RATE / 2, SAMPLE_RATE / 4)
+"""Widths of a channel in Hz: 20 MHz; in 10 and 5 MHz everything takes two and four times as long (17.3.2.3)."""
 _SUFFIXES = {
-    ".cs16": "cs16", ".sc16": "cs16", ".cf32": "cf32", ".fc32": "cf32", ".cfile": "cf32",
-    ".sigmf-meta": "sigmf", ".sigmf-data": "sigmf", ".sigmf": "sigmf",
+    ".cs8": "cs8", ".sc8": "cs8", ".cu8": "cu8", ".cs16": "cs16", ".sc16": "cs16", ".cf32": "cf32", ".fc32": "cf32",
+    ".cfile": "cf32", ".wav": "wav", ".sigmf-meta": "sigmf", ".sigmf-data": "sigmf", ".sigmf": "sigmf",
 }  # fmt: skip
 _CLIPPED = 0.001  # a larger share of samples at full scale is reported as saturation
 _FASTEST = 1e9
+_LARGEST = 1e30  # squares of the largest float32 overflow
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Samples at 20 MHz, with warnings about their quality."""
+    """Samples at the width of a channel, with warnings about their quality."""
 
     samples: NDArray[np.complex64]
     rate: float
     """Sampling rate of the file, in samples per second."""
     warnings: tuple[str, ...] = ()
+    width: float = SAMPLE_RATE
+    """Sampling rate of `samples`."""
 
 
-def read(path: Path, format: str | None = None, rate: float | None = None) -> Recording:
-    """The recording in a file, resampled to 20 MHz if its rate is higher.
+def read(
+    path: Path,
+    format: str | None = None,
+    rate: float | None = None,
+    *,
+    channel: int | None = None,
+    width: float = SAMPLE_RATE,
+    centre: float = 0.0,
+    swap_iq: bool = False,
+) -> Recording:
+    """The recording in a file, resampled to the width of the channel if its rate is higher.
 
-    `format` is cs16 (interleaved I, Q of 16-bit little-endian integers), cf32 (of 32-bit little-endian floats) or
-    sigmf (either of its two files); by default the suffix of the file name decides. `rate` in samples per second is
-    20e6 unless SigMF's metadata state another. Raises ValueError, with the file name and a way out, for a file that is
-    not such a recording: empty, constant, mostly saturated, with NaN, or of another format.
+    `format` is cs8, cu8, cs16 or cf32 (I and Q alternate, as signed or unsigned bytes, 16-bit little-endian integers or
+    32-bit little-endian floats), wav, or sigmf (either of its two files, or an archive); by default the suffix of the
+    file name decides. `rate` in samples per second is `width` unless the file states another. `channel` picks one of
+    several from 0 on, `width` in Hz is one of `WIDTHS`, and `centre` in Hz is the centre of the channel relative to
+    that of the recording. `swap_iq` exchanges I and Q, which mirrors the spectrum.
+
+    Raises ValueError, with the file name and a way out, for a file that is not such a recording: empty, constant,
+    mostly saturated, with NaN, or of another format.
     """
-    format = format or _SUFFIXES.get(path.suffix)
+    format = format or _SUFFIXES.get(path.suffix.lower())
     if format not in FORMATS:
         problem = "does not follow from its name" if format is None else f"{format!r} is unknown"
         raise ValueError(f"{path}: format {problem}; it must be one of {', '.join(FORMATS)}")
-    if rate is not None and not SAMPLE_RATE <= rate <= _FASTEST:
+    if width not in WIDTHS:
+        raise ValueError(f"width={width:g}: a channel is {', '.join(f'{it:g}' for it in WIDTHS)} Hz wide")
+    if rate is not None and not width <= rate <= _FASTEST:
+        raise ValueError(f"rate={rate:g}: must be between {width:g}, the bandwidth of a channel, and {_FASTEST:g}")
+    stored = sigmf(path) if format == "sigmf" else wav(path) if format == "wav" else raw(path, format)
+    rate = _rate(stored, rate, width)
+    if not abs(centre) + width / 2 <= rate / 2 * (1 + 1e-9) and centre:
+        raise ValueError(f"centre={centre:g}: a channel {width:g} wide there is not within {rate:g} samples per second")
+    values, warnings = _values(stored, channel)
+    samples = values.view(np.complex64)
+    samples = samples.imag + 1j * samples.real if swap_iq else samples
+    return Recording(resample(samples, rate, width, centre), rate, (*stored.warnings, *warnings), width)
+
+
+def _rate(stored: Stored, rate: float | None, width: float) -> float:
+    """The one that the file states, or else `rate`, or else the width of a channel."""
+    stated = stored.rate
+    if stated is not None and not width <= stated <= _FASTEST:
+        narrower = [it for it in WIDTHS if it <= stated < width]
+        way_out = f"; a channel {narrower[0]:g} wide: --width {narrower[0]:g}" if narrower else ""
         raise ValueError(
-            f"rate={rate:g}: must be between {SAMPLE_RATE:g}, the bandwidth of a channel, and {_FASTEST:g}"
+            f"{stored.path}: its sample rate {stated!r} must be between {width:g} and {_FASTEST:g}{way_out}"
         )
-    data, dtype, zero, rate = _sigmf(path, rate) if format == "sigmf" else (path, _RAW[format], 0, rate or SAMPLE_RATE)
-    values, warnings = _values(data, np.dtype(dtype), zero)
-    samples = resample(values.view(np.complex64), rate)
-    return Recording(samples, rate, warnings)
+    if rate is not None and stated is not None and rate != stated:
+        raise ValueError(f"--rate {rate:g} contradicts {stored.path}, which states {stated:g}; omit --rate")
+    return float(rate or stated or width)
 
 
-def resample(samples: NDArray[np.complex64], rate: float) -> NDArray[np.complex64]:
-    """`samples` (N,) at `rate` >= 20e6, brought to 20 MHz: their spectrum within +-10 MHz.
+def resample(
+    samples: NDArray[np.complex64], rate: float, width: float = SAMPLE_RATE, centre: float = 0.0
+) -> NDArray[np.complex64]:
+    """`samples` (N,) at `rate` >= `width`, brought to `width` samples per second: their spectrum around `centre`.
 
     The FFT treats the recording as periodic, so its first and last microsecond mix. Zeros are appended until its length
     is a whole number of samples at both rates.
     """
-    ratio = Fraction(SAMPLE_RATE / rate).limit_denominator(10_000)
+    if centre:
+        turns = np.arange(len(samples)) * (centre / rate) % 1.0
+        samples = (samples * np.exp(-2j * np.pi * turns)).astype(np.complex64)
+    ratio = Fraction(width / rate).limit_denominator(10_000)
     if ratio == 1:
         return samples
     periods = -(-len(samples) // ratio.denominator)
@@ -79,35 +115,55 @@ def resample(samples: NDArray[np.complex64], rate: float) -> NDArray[np.complex6
     return slow
 
 
-def _values(path: Path, dtype: np.dtype[Any], zero: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """I and Q of a file, alternating, float32, and warnings; ValueError where they cannot be a recording."""
-    raw = path.read_bytes()
-    samples = len(raw) // (2 * dtype.itemsize)
+def _values(stored: Stored, channel: int | None) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """I and Q of one channel, alternating, float32, and warnings; ValueError where they cannot be a recording."""
+    path, content, dtype, zero = stored.path, stored.data, np.dtype(stored.dtype), stored.zero
+    if channel is None and stored.channels > 1:
+        raise ValueError(f"{path} has {stored.channels} channels; choose one by --channel 0 to {stored.channels - 1}")
+    if channel is not None and not 0 <= channel < stored.channels:
+        raise ValueError(f"channel={channel}: {path} has the channels 0 to {stored.channels - 1}")
+    size = 2 * dtype.itemsize * stored.channels
+    samples = len(content) // size
     if samples == 0:
-        raise ValueError(f"{path} is empty: it has {len(raw)} bytes, one sample takes {2 * dtype.itemsize}")
-    values = np.frombuffer(raw, dtype, 2 * samples)
+        raise ValueError(f"{path} is empty: it has {len(content)} bytes, one sample takes {size}")
+    every = np.frombuffer(content, dtype, samples * size // dtype.itemsize).reshape(samples, stored.channels, 2)
+    values: NDArray[Any] = np.ascontiguousarray(every[:, channel or 0]).reshape(-1)
     warnings = []
-    if len(raw) % (2 * dtype.itemsize):
-        warnings.append(
-            f"{path} is truncated: its last {len(raw) % (2 * dtype.itemsize)} bytes are not a complete sample"
-        )
+    if len(content) % size:
+        warnings.append(f"{path} is truncated: its last {len(content) % size} bytes are not a complete sample")
     if (values.reshape(-1, 2) == values[:2]).all():
         constant = "zero" if (values == zero).all() else "the same"
         raise ValueError(f"{path}: all {samples} samples are {constant}: was the receiver on?")
     if dtype.kind == "f":
         _refuse_bad_floats(path, values)
-    elif dtype.itemsize == 2 and _plausible(np.frombuffer(raw, "<f4", len(raw) // 4)):
+        values, wild = _without_wild(path, values)
+        return values.astype(np.float32), (*warnings, *wild)
+    if dtype.itemsize == 2 and _plausible(np.frombuffer(content, "<f4", len(content) // 4)):
         raise ValueError(
             f"{path} does not hold 16-bit integers: its bytes read as floats of plausible size, try --format cf32"
         )
-    if dtype.kind != "f":
-        limits = np.iinfo(dtype)
-        clipped = float(np.mean((values == limits.max) | (values == limits.min)))
-        if clipped > 0.5:
-            raise ValueError(f"{path} is saturated: {clipped:.0%} of its values are at full scale; lower the gain")
-        if clipped > _CLIPPED:
-            warnings.append(f"{path} is saturated in places: {clipped:.1%} of its values are at full scale")
-    return (values.astype(np.float32) - np.float32(zero)), tuple(warnings)
+    limits = np.iinfo(dtype)
+    clipped = float(np.mean((values == limits.max) | (values == limits.min)))
+    if clipped > 0.5:
+        raise ValueError(f"{path} is saturated: {clipped:.0%} of its values are at full scale; lower the gain")
+    if clipped > _CLIPPED:
+        warnings.append(f"{path} is saturated in places: {clipped:.1%} of its values are at full scale")
+    values, wild = _without_wild(path, values.astype(np.float32) - np.float32(zero))
+    return values, (*warnings, *wild)
+
+
+def _without_wild(path: Path, values: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """I and Q with wild samples as zeros and a warning; they would spread to others when the rate is changed."""
+    values = np.clip(values, -_LARGEST, _LARGEST)
+    wild = wild_samples(np.abs(values).reshape(-1, 2).max(1))
+    if not wild:
+        return values, ()
+    first = complex(*values[2 * wild[0] : 2 * wild[0] + 2].tolist())
+    values.reshape(-1, 2)[wild] = 0
+    many = f"{len(wild)} samples, the first of them {wild[0]} ({first:.3g})," if len(wild) > 1 else ""
+    one = f"sample {wild[0]} ({first:.3g})"
+    verb = "are" if many else "is"
+    return values, (f"{path}: {many or one} {verb} more than 100 times larger than all near: set to zero",)
 
 
 def _refuse_bad_floats(path: Path, values: NDArray[Any]) -> None:
@@ -126,28 +182,3 @@ def _plausible(values: NDArray[Any]) -> bool:
         size = np.abs(values)
         typical = (size == 0) | ((size > 1e-12) & (size < 1e9))
     return bool(len(values)) and bool(np.mean(typical) > 0.95) and bool((size != 0).any())
-
-
-def _sigmf(path: Path, rate: float | None) -> tuple[Path, str, int, float]:
-    """The data file, its type, its zero and sampling rate, from the metadata (SigMF 1.2, section "Global Object")."""
-    stem = path.with_suffix("") if path.suffix in (".sigmf-meta", ".sigmf-data", ".sigmf") else path
-    meta, data = (stem.with_name(stem.name + suffix) for suffix in (".sigmf-meta", ".sigmf-data"))
-    try:
-        fields = json.loads(meta.read_text())["global"]
-        name, stated, channels = (
-            fields["core:datatype"],
-            fields.get("core:sample_rate"),
-            fields.get("core:num_channels", 1),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{meta} is not valid SigMF metadata: {type(error).__name__} {error}") from None
-    if not isinstance(name, str) or name[:1] != "c" or name[1:] not in _SIGMF:
-        types = ", ".join(f"c{suffix}" for suffix in _SIGMF)
-        raise ValueError(f"{meta}: core:datatype {name!r} is not supported; it must be one of {types}")
-    if channels != 1:
-        raise ValueError(f"{meta}: core:num_channels is {channels!r}; only recordings of one channel are supported")
-    if stated is not None and not (isinstance(stated, int | float) and SAMPLE_RATE <= stated <= _FASTEST):
-        raise ValueError(f"{meta}: core:sample_rate {stated!r} must be between {SAMPLE_RATE:g} and {_FASTEST:g}")
-    if rate is not None and stated is not None and rate != stated:
-        raise ValueError(f"--rate {rate:g} contradicts {meta}, which states {stated:g}; omit --rate")
-    return data, *_SIGMF[name[1:]], float(rate or stated or SAMPLE_RATE)

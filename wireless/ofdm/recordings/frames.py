@@ -47,11 +47,25 @@ class Frame:
     """The MAC frame in the PSDU, or the frames of an aggregate."""
     error: str = ""
     """The reason where decoding stopped; empty where every frame check sequence is right."""
+    width_hz: float = grid.SAMPLE_RATE
+    """Width of the channel, which is the rate of the samples."""
 
     @property
     def time_s(self) -> float:
         """Seconds from the beginning of the recording to that of the frame."""
-        return self.start / grid.SAMPLE_RATE
+        return self.start / self.width_hz
+
+    @property
+    def mbps(self) -> float | None:
+        """Data bits per microsecond; in a channel of half the width half as many."""
+        return self.rate.mbps * self.width_hz / grid.SAMPLE_RATE if self.rate else None
+
+    @property
+    def rate_name(self) -> str:
+        """The name of the rate in a channel of this width, or nothing where it could not be read."""
+        if self.rate is None or self.width_hz == grid.SAMPLE_RATE or self.rate.ht:
+            return self.rate.name if self.rate else ""
+        return f"{self.mbps:g} Mb/s"
 
     @property
     def fcs_ok(self) -> bool:
@@ -78,8 +92,10 @@ class Burst(NamedTuple):
         return bits
 
 
-def decode(samples: NDArray[np.complex64], receiver: Receiver | None = None) -> list[Frame]:
-    """The frames in `samples` (N,), complex at 20 MHz of any scale, in order of time.
+def decode(
+    samples: NDArray[np.complex64], receiver: Receiver | None = None, width_hz: float = grid.SAMPLE_RATE
+) -> list[Frame]:
+    """The frames in `samples` (N,), complex at the rate `width_hz` and of any scale, in order of time.
 
     DATA goes through `receiver`, by default LS, max-log and soft Viterbi; SIGNAL and HT-SIG always through these.
     Raises ValueError for samples of another shape or with values that are not finite.
@@ -91,13 +107,15 @@ def decode(samples: NDArray[np.complex64], receiver: Receiver | None = None) -> 
     >>> [(frame.rate.name, frame.length, frame.fcs_ok) for frame in decode(np.pad(sent, 100))]
     [('54 Mb/s', 40, True)]
     """
-    return list(frames(samples, receiver))
+    return list(frames(samples, receiver, width_hz))
 
 
-def frames(samples: NDArray[np.complex64], receiver: Receiver | None = None) -> Iterator[Frame]:
+def frames(
+    samples: NDArray[np.complex64], receiver: Receiver | None = None, width_hz: float = grid.SAMPLE_RATE
+) -> Iterator[Frame]:
     """The frames of `decode`, one at a time, for progress while a long recording is decoded."""
     resume = -len(grid.preamble())
-    for result in bursts(samples):
+    for result in bursts(samples, width_hz):
         header = result.frame if isinstance(result, Burst) else result
         if header.start < resume:
             continue
@@ -108,11 +126,11 @@ def frames(samples: NDArray[np.complex64], receiver: Receiver | None = None) -> 
         resume = frame.stop if frame.fcs_ok or frame.format not in ("", "non-HT") else frame.start + 320
 
 
-def bursts(samples: NDArray[np.complex64]) -> Iterator[Burst | Frame]:
+def bursts(samples: NDArray[np.complex64], width_hz: float = grid.SAMPLE_RATE) -> Iterator[Burst | Frame]:
     """Every frame up to its DATA field: a `Burst` for one or several receivers, or a `Frame` if that fails."""
     samples = _prepared(samples)
     for preamble in find(samples):
-        yield _Reader(samples, preamble).read()
+        yield _Reader(samples, preamble, width_hz).read()
 
 
 def decode_burst(burst: Burst, receiver: AbstractReceiver) -> Frame:
@@ -173,6 +191,7 @@ class _Reader:
 
     samples: NDArray[np.complex64]
     preamble: Preamble
+    width_hz: float
 
     def read(self) -> Burst | Frame:
         training = self._train()
@@ -187,8 +206,8 @@ class _Reader:
 
     def _read(self, training: "_Training") -> Burst | Frame:
         observation = training.observation
-        hz = self.preamble.cfo * grid.SAMPLE_RATE
-        frame = Frame(self.preamble.start, self._after(_SIGNAL), training.snr_db, hz)
+        hz = self.preamble.cfo * self.width_hz
+        frame = Frame(self.preamble.start, self._after(_SIGNAL), training.snr_db, hz, width_hz=self.width_hz)
         if self._at(_NEXT) > len(self.samples):
             return replace(frame, stop=len(self.samples), error="the recording ends before SIGNAL")
         if self._greenfield(observation):
