@@ -363,6 +363,27 @@ def test_an_agreement_ends_the_search():
     assert found.loss < 1e-12
 
 
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_the_point_of_the_last_step_may_be_the_best(steps):
+    @dataclass
+    class Falling:
+        """Every fit moves on by one, and the loss falls with it."""
+
+        fits: int = 0
+
+        def loss(self, x):
+            return -float(x.sum())
+
+        def fit(self, x, anchor, rho, free=None):
+            self.fits += 1
+            return torch.full_like(x, float(self.fits))
+
+    task = Falling()
+    solution = ADMM(steps=steps, fine_tune=0).solve(task, on=Sparsity(), price=NonzeroPrice(), x=torch.zeros(2, 1))
+    assert (task.fits, solution.steps) == (steps, steps)
+    assert solution.z.flatten().tolist() == [steps, steps]
+
+
 def test_zero_steps_project_and_fine_tune():
     task = quadratic(9, 6)
     found = ADMM(steps=0).solve(task, on=Sparsity(), price=NonzeroPrice(), budget=3, x=task.optimum)
