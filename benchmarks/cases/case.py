@@ -35,7 +35,7 @@ class Outcome(NamedTuple):
 def qwedge(*arguments: str | Path, folder: Path, seconds: float = SECONDS) -> Outcome:
     """Run `qwedge ARGUMENTS` in `folder`, as a user would. Raises Wrong where it takes longer than `seconds`."""
     here = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "qwedge.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "qwedge", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(here), "COLUMNS": "200"}
     try:
         ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds)
