@@ -70,7 +70,7 @@ class JsonLog:
             record = json.loads(line, parse_constant=_refuse)
         except (ValueError, RecursionError):
             record = None
-        if not isinstance(record, dict) or not isinstance(record.get(self.key), str):
+        if not isinstance(record, dict) or not isinstance(record.get(self.key), str | int):
             shown = line[:40].decode(errors="replace")
             raise ValueError(
                 f"{self.path} has a line that is not a record with `{self.key}`: {shown!r}; restore or delete that line"
