@@ -97,6 +97,31 @@ def test_interleaver_is_a_permutation_that_parts_neighbours(rate, rng):
     assert (deinterleave(interleave(bits, rate), rate) == bits).all()
 
 
+@each_rate
+def test_interleaver_is_that_of_the_standard(rate):
+    """The receiver's permutations undo it, as 17.3.5.7 and 19.3.11.8 write them out; no code is shared."""
+    columns, s, n = 13 if rate.ht else 16, max(rate.bits // 2, 1), rate.coded
+    for k, j in enumerate(permutation(rate).tolist()):
+        i = s * (j // s) + (j + columns * j // n) % s
+        assert columns * i - (n - 1) * (columns * i // n) == k
+
+
+def test_second_permutation_of_64_qam():
+    """By hand: in column c of three bits, position r goes to (r - c) modulo 3."""
+    assert permutation(RATES[54])[[0, 1, 2, 3, 16, 17, 18, 32, 33, 287]].tolist() == [
+        0,
+        20,
+        37,
+        54,
+        1,
+        18,
+        38,
+        2,
+        19,
+        287,
+    ]
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 6])
 def test_constellation_is_gray_with_unit_power(bits):
     table = points(bits)

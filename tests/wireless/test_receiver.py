@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from wireless.ofdm.channel.models import ExponentialFading
-from wireless.ofdm.link.simulation import Link
+from wireless.ofdm.channel.models import AWGN, ExponentialFading
+from wireless.ofdm.link.simulation import Link, compare
 from wireless.ofdm.phy import grid
 from wireless.ofdm.phy.rates import MCS, RATES
 from wireless.ofdm.receiver import fused
@@ -202,3 +202,66 @@ def test_blocks_are_listed_under_their_own_names(known):
     legacy = [name for name, make in known.items() if isinstance(make, type)]
     assert legacy
     assert all(known[name]().name == name for name in legacy)
+
+
+class Own:
+    """A block of one's own: what a legacy one returns, changed."""
+
+    name = "mine"
+
+    def __init__(self, method, change):
+        setattr(self, method, lambda *inputs: change(getattr(LEGACY[method], method)(*inputs)))
+
+
+LEGACY = {"estimate": LS(), "demap": MaxLog(), "decode": SoftViterbi()}
+WRONG = {
+    "h_hat of 48": (
+        "estimate",
+        lambda it: it._replace(h_hat=it.h_hat[:, :48]),
+        "complex64 of shape (8, 48)",
+        "(8, 52)",
+    ),
+    "one h_hat": ("estimate", lambda it: it._replace(h_hat=it.h_hat[:1]), "shape (1, 52)", "(8, 52) or (8, 10, 52)"),
+    "64 bins": ("estimate", lambda it: it._replace(h_hat=np.pad(it.h_hat, ((0, 0), (6, 6)))), "(8, 64)", "(8, 52)"),
+    "err_var of a packet": ("estimate", lambda it: it._replace(err_var=it.err_var[:, 0]), "shape (8,)", "(8, 52)"),
+    "a scalar err_var": ("estimate", lambda it: it._replace(err_var=np.float32(0.1)), "a float32", "(8, 52)"),
+    "negative err_var": ("estimate", lambda it: it._replace(err_var=-it.err_var), "err_var has -", "negative"),
+    "h_hat alone": ("estimate", lambda it: it.h_hat, "complex64 of shape (8, 52)", "a ChannelEstimate"),
+    "real h_hat": ("estimate", lambda it: it._replace(h_hat=it.h_hat.real), "float32 of shape", "complex64"),
+    "NaN h_hat": ("estimate", lambda it: it._replace(h_hat=it.h_hat * np.nan), "nan", "at (0, 0); all must be finite"),
+    "half the LLRs": ("demap", lambda it: it[..., :96], "shape (8, 10, 96)", "(8, 10, 192)"),
+    "flat LLRs": ("demap", lambda it: it.reshape(len(it), -1), "shape (8, 1920)", "(8, 10, 192)"),
+    "integer LLRs": ("demap", lambda it: it.astype(int), "int64 of shape", "float32"),
+    "NaN LLRs": ("demap", lambda it: it * np.nan, "nan", "all must be finite"),
+    "infinite LLRs": ("demap", lambda it: np.sign(it) * np.inf, "inf", "all must be finite"),
+    "short bits": ("decode", lambda it: it[:, :-3], "shape (8, 957)", "(8, 960)"),
+    "one packet": ("decode", lambda it: it[:1], "shape (1, 960)", "(8, 960)"),
+    "float bits": ("decode", lambda it: it.astype(float), "float64 of shape", "uint8"),
+    "bits of 2": ("decode", lambda it: 2 * it, "bits have 2", "0 or 1"),
+}
+
+
+@pytest.mark.parametrize("passes", [0, 1])
+@pytest.mark.parametrize(("method", "change", "came", "needed"), WRONG.values(), ids=WRONG)
+def test_blocks_of_the_wrong_shape_are_named(method, change, came, needed, passes, rng):
+    place = {"estimate": "estimator", "demap": "demapper", "decode": "decoder"}[method]
+    with pytest.raises(ValueError, match=f"{place} 'mine'") as caught:
+        Link(AWGN(), Receiver(**{place: Own(method, change)}, passes=passes)).simulate(5.0, 8, rng)
+    assert came in str(caught.value)
+    assert needed in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        ("estimate", lambda it: type(it)(it.h_hat.astype(complex), it.err_var.astype(float))),
+        ("demap", lambda it: it.astype(float)),
+        ("decode", lambda it: it.astype(bool)),
+    ],
+)
+def test_other_precisions_are_converted(method, change, rng):
+    place = {"estimate": "estimator", "demap": "demapper", "decode": "decoder"}[method]
+    receivers = [Receiver(), Receiver(**{place: Own(method, change)})]
+    one, other = compare(Link(AWGN()), receivers, 3.0, 16, rng)
+    assert one.errors == other.errors

@@ -15,6 +15,7 @@ from wireless.ofdm.phy.coding import depuncture
 from wireless.ofdm.phy.interleaver import deinterleave
 from wireless.ofdm.phy.rates import Rate
 from wireless.ofdm.receiver import fused
+from wireless.ofdm.receiver.borders import checked_bits, checked_channel, checked_llr
 from wireless.ofdm.receiver.decoders import Decoder, HardViterbi, SoftViterbi
 from wireless.ofdm.receiver.demappers import Demapper, Exact, Hard, MaxLog
 from wireless.ofdm.receiver.estimators import (
@@ -79,9 +80,9 @@ class Receiver:
         """
         blocks, end = self.blocks(), y.shape[1] * rate.info if end is None else end
         observation = self._refine(blocks, observation, y, rate, end)
-        channel = blocks.estimator.estimate(observation)
+        channel = blocks.channel(observation, y)
         llr = _soft(blocks, observation, channel, y, rate)
-        bits = blocks.decoder.decode(llr[:, : 2 * end], end)
+        bits = blocks.decide(llr, end)
         return Received(bits[:, :n], llr, channel)
 
     def decide(self, observation: Observation, y: NDArray[np.complex64], rate: Rate, n: int) -> NDArray[np.uint8]:
@@ -115,6 +116,14 @@ class Blocks(NamedTuple):
     demapper: Demapper
     decoder: Decoder
 
+    def channel(self, observation: Observation, y: NDArray[np.complex64]) -> ChannelEstimate:
+        """The channel, in the shapes and types that the other blocks expect."""
+        return checked_channel(self.estimator, self.estimator.estimate(observation), *y.shape)
+
+    def decide(self, llr: NDArray[np.float32], end: int) -> NDArray[np.uint8]:
+        """The bits up to `end`, from LLRs of the whole packet."""
+        return checked_bits(self.decoder, self.decoder.decode(llr[:, : 2 * end], end), (len(llr), end))
+
 
 def _soft(
     blocks: Blocks, observation: Observation, channel: ChannelEstimate, y: NDArray[np.complex64], rate: Rate
@@ -122,17 +131,18 @@ def _soft(
     data = grid.data_positions(rate.ht)
     noise_var = (observation.total_noise_var + channel.err_var)[:, data]
     llr = blocks.demapper.demap(y[..., data], channel.h_hat[..., data], noise_var, rate.bits)
+    llr = checked_llr(blocks.demapper, llr, (*y.shape[:2], rate.coded))
     return depuncture(deinterleave(llr, rate).reshape(len(llr), -1), rate.code)
 
 
 def _decide(
     blocks: Blocks, observation: Observation, y: NDArray[np.complex64], rate: Rate, end: int
 ) -> NDArray[np.uint8]:
-    channel = blocks.estimator.estimate(observation)
+    channel = blocks.channel(observation, y)
     decoder = blocks.decoder
     if isinstance(blocks.demapper, MaxLog) and isinstance(decoder, SoftViterbi) and channel.h_hat.ndim == 2:
         return fused.decide(y, channel.h_hat, observation.total_noise_var + channel.err_var, rate, end, decoder.threads)
-    return decoder.decode(_soft(blocks, observation, channel, y, rate)[:, : 2 * end], end)
+    return blocks.decide(_soft(blocks, observation, channel, y, rate), end)
 
 
 def block(registry: dict[str, Callable[[], Any]], choice: Any, kind: str) -> Any:
