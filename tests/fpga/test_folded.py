@@ -225,14 +225,9 @@ def test_utilisation_is_that_of_the_simulated_clocks() -> None:
 
 def test_values_may_be_called_as_parts_of_the_circuit() -> None:
     one = Constant(np.eye(3, dtype=int), Format(2, 0))
-    names = ("from_bytes", "to_bytes", "in_turn", "y_queue0", "y_queue1")
-    steps = [Linear((x,), f"s{n}", one) for n, x in enumerate(("x", "from_bytes", "to_bytes", "x", "y_queue0"))]
-    program = Program(
-        (Input("x", (3,), S8),),
-        (
-            *(step for n, name in enumerate(names) for step in (steps[n], Requantise((f"s{n}",), name, S8))),
-            Add(("in_turn", "y_queue1"), "y"),
-        ),
-        ("y",),
-    )
+    names = ("from_bytes", "to_bytes", "in_turn", "sum_queue0", "sum_queue1")
+    steps = []
+    for source, name in zip(("x", "r0", "r1", "x", "r3"), names, strict=True):
+        steps += [Linear((source,), name, one), Requantise((name,), f"r{len(steps) // 2}", S8)]
+    program = Program((Input("x", (3,), S8),), (*steps, Add(("r2", "r4"), "sum")), ("sum",))
     agrees(Plan(program, {}), samples(program, 3, np.random.default_rng(0)))

@@ -62,6 +62,56 @@ def test_the_fastest_that_fits_is_found_where_block_rams_are_few(block_rams: int
     assert all(other.needs("ecp5").bram > block_rams for other in faster)
 
 
+def test_a_net_is_refused_only_if_no_folding_fits() -> None:
+    """Lanes share a program, so that one lane per layer needs the most block RAMs of all."""
+    rng = np.random.default_rng(0)
+    wide = Format(16, 8)
+    weights = [Constant(rng.integers(-999, 1000, shape), wide) for shape in ((48, 64), (16, 48))]
+    steps = (
+        Linear(("x",), "a", weights[0]),
+        Requantise(("a",), "h", wide),
+        Linear(("h",), "b", weights[1]),
+        Requantise(("b",), "y", wide),
+    )
+    program = Program((Input("x", (64,), wide),), steps, ("y",))
+    layers = [(e.node.name, choices(e)) for e in engines(program, {})[1]]
+    every = [
+        Plan(program, {name: choice.fold for (name, _), choice in zip(layers, pair, strict=True)})
+        for pair in product(*(options[:5] for _, options in layers))
+    ]
+    outcomes = set()
+    for block_rams in (5, 7, 8, 10):
+        few = replace(SMALL, capacity=replace(SMALL.capacity, bram=block_rams, dsp=12))
+        fits = [
+            p
+            for p in every
+            if not p.needs("ecp5").deficit(few.capacity).bram + p.needs("ecp5").deficit(few.capacity).dsp
+        ]
+        outcomes.add(bool(fits))
+        for interval in (None, 10**6):
+            if fits:
+                actual = plan(program, few, interval=interval)
+                assert (actual.needs("ecp5").bram <= block_rams, actual.needs("ecp5").dsp <= 12) == (True, True)
+            else:
+                with pytest.raises(ValueError, match=r"^(ecp5-25k lacks|interval=1000000 .*) \d+ block RAMs"):
+                    plan(program, few, interval=interval)
+    assert outcomes == {True, False}
+    assert Plan(program, {}).needs("ecp5").bram > min(p.needs("ecp5").bram for p in every)
+
+
+@pytest.mark.slow
+def test_a_dense_layer_of_512_by_128_fits_at_every_interval() -> None:
+    weight = Constant(np.random.default_rng(0).integers(-127, 128, (128, 512)), Format(8, 7))
+    steps = (Linear(("x",), "h", weight), Requantise(("h",), "y", Format(8, 4)))
+    program = Program((Input("x", (512,), Format(8, 4)),), steps, ("y",))
+    for interval in (None, 70000, 20000, 4096):
+        actual = plan(program, SMALL, interval=interval)
+        assert actual.interval <= (interval or 4096)
+        assert not actual.needs("ecp5").deficit(SMALL.capacity).bram
+    with pytest.raises(ValueError, match=r"^interval=3000 clocks .* 4 multipliers too many; .* interval=4096 "):
+        plan(program, SMALL, interval=3000)
+
+
 def test_choices_are_larger_and_faster_one_after_the_other() -> None:
     for seed in range(20):
         for engine in engines(draw(np.random.default_rng(seed)), {})[1]:

@@ -8,7 +8,9 @@ from typing import Final
 from fpga.design.devices import Device, Resources
 from fpga.design.stream import ends
 from fpga.folded.graph.engines import Fold, engines
-from fpga.folded.planning.choices import Choice, choices, fold_for_reuse
+from fpga.folded.graph.taps import taps
+from fpga.folded.planning.choices import Choice, choices, fold_for_reuse, size
+from fpga.folded.planning.memories import memories
 from fpga.folded.planning.plan import Plan
 from shared.integer import Program
 
@@ -32,7 +34,8 @@ def plan(
     position, as in hls4ml; the others are chosen.
 
     All layers are folded alike, to the fewest multipliers with at most so many clocks: at full rate all multipliers are
-    then fully utilised.
+    then fully utilised. Lanes share the program of a layer, so more multipliers may need fewer block RAMs: where those
+    are short, layers get more than the clocks ask for.
 
     Raises `ValueError` if nothing fits, or a name or factor of `reuse` does not exist.
     """
@@ -60,7 +63,9 @@ class _Search:
         for name in reuse:
             if name not in gathering:
                 raise ValueError(f"reuse of {name!r}: no such layer; there are {', '.join(gathering) or 'none'}")
+        self.block_rams: dict[tuple[str, Fold], int] = {}
         self.fixed = {name: fold_for_reuse(gathering[name], factor) for name, factor in reuse.items()}
+        self.engines = gathering
         self.layers = [_Layer(name, choices(e)) for name, e in gathering.items() if name not in reuse]
         paces = {choice.clocks for layer in self.layers for choice in layer.choices}
         floor = max((layer.choices[-1].clocks for layer in self.layers), default=0)
@@ -71,15 +76,18 @@ class _Search:
         return Plan(self.program, {**self.fixed, **{layer.name: layer.at(pace) for layer in self.layers}})
 
     def fastest(self) -> Plan:
-        """The shortest interval that fits."""
+        """The shortest interval that fits, with all layers folded alike if that fits at all."""
         slowest = self.at(self.paces[-1])
-        if deficit := self._deficit(slowest):
-            raise ValueError(
-                f"{self.device.name} lacks {deficit} even for one lane per layer: compress the net further"
-            )
+        deficit = self._deficit(slowest)
+        if deficit and (self._multiplier_deficit(self.paces[-1]) or not self._may_hold_weights(slowest)):
+            raise ValueError(self._too_small(deficit))
         # A slower pace needs no more multipliers, but maybe more block RAMs, and those need the clocks of all elements.
         index = _first(len(self.paces), lambda i: not self._multiplier_deficit(self.paces[i]))
-        return next(plan for pace in self.paces[index:] if not self._deficit(plan := self.at(pace)))
+        alike = next((plan for pace in self.paces[index:] if not self._deficit(plan := self.at(pace))), None)
+        fits = alike or self._saving(slowest)
+        if fits is None:
+            raise ValueError(self._too_small(deficit))
+        return fits
 
     def smallest(self, interval: int | None, latency: int | None) -> Plan:
         """Few multipliers within the limits; the fewest there are if only the interval is limited."""
@@ -99,9 +107,54 @@ class _Search:
             raise ValueError(self._too_slow(best, interval, latency))
         index = _first(len(self.paces), lambda i: not meets(self.at(self.paces[i])))
         plan = self._shrunk(self.at(self.paces[max(index - 1, 0)]), meets)
-        if deficit := self._deficit(plan):
+        if not (deficit := self._deficit(plan)):
+            return plan
+        for pace in reversed(self.paces[: max(index - 1, 0)]):
+            faster = self.at(pace)
+            if self._in_words(faster.multiplying(self.device.family)):
+                break
+            if not self._deficit(faster) and meets(faster):
+                return faster
+        saving = self._saving(plan)
+        if saving is None or not meets(saving):
             raise ValueError(self._too_large(deficit, interval, latency))
+        return saving
+
+    def _saving(self, plan: Plan) -> Plan | None:
+        """A plan whose layers are as fast or faster, and that fits; `None` if none is reached.
+
+        Step by step, the layer that saves most block RAMs for each multiplier gets more of these.
+        """
+        while self._deficit(plan):
+            steps = []
+            for layer in self.layers:
+                fold = plan.folds[layer.name]
+                sizes = [choice.fold for choice in layer.choices if size(choice.fold) > size(fold)]
+                saved = [(self._block_rams(layer.name, fold) - self._block_rams(layer.name, to), to) for to in sizes]
+                steps += [(n / (size(to) - size(fold)), layer.name, to) for n, to in saved if n > 0]
+            plans = (Plan(self.program, {**plan.folds, name: to}) for _, name, to in sorted(steps, key=_gain))
+            more = next((p for p in plans if not self._in_words(p.multiplying(self.device.family))), None)
+            if more is None:
+                return None
+            plan = more
         return plan
+
+    def _block_rams(self, layer: str, fold: Fold) -> int:
+        """Block RAMs of an engine, without the queues in front of additions."""
+        if (layer, fold) not in self.block_rams:
+            engine = self.engines[layer]
+            folded = replace(engine, taps=taps(engine.node, engine.inputs[0], fold.lanes, fold.width))
+            needed = sum(memory.block_rams(self.device.family) for memory in memories((folded,), {}))
+            self.block_rams[layer, fold] = needed
+        return self.block_rams[layer, fold]
+
+    def _may_hold_weights(self, slowest: Plan) -> bool:
+        """Whether the weights that are not zero fit at all, in block RAMs and tables of 16 bits."""
+        used = (e.taps.weights.size * e.word for e in slowest.graph_and_engines[1] if e.taps and e.taps.multipliers)
+        return sum(used) <= self.device.capacity.bram * self.device.bram_bits + 16 * self.device.capacity.lut
+
+    def _too_small(self, deficit: str) -> str:
+        return f"{self.device.name} lacks {deficit} even for one lane per layer: compress the net further"
 
     def _shrunk(self, plan: Plan, meets: Callable[[Plan], bool]) -> Plan:
         """Layers that need not be as fast as the others, as in front of a latency, get fewer multipliers."""
@@ -148,6 +201,10 @@ class _Search:
 def _limits(interval: int | None, latency: int | None) -> str:
     limits = (("interval", interval), ("latency", latency))
     return " and ".join(f"{name}={clocks}" for name, clocks in limits if clocks is not None)
+
+
+def _gain(step: tuple[float, str, Fold]) -> float:
+    return -step[0]
 
 
 def _first(count: int, holds: Callable[[int], bool]) -> int:
