@@ -1,9 +1,9 @@
 """The page of a synthesised net: its resources, its speed, and the checks of every step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from shared.lab import COLORS, Block, Download, KeyFigures, Page, Row, Table, Text, cite, plot
+from shared.lab import COLORS, Block, Download, KeyFigures, Number, Page, Row, Table, Text, cite, plot
 
 KINDS = {"lut": "logic cells", "ff": "flip-flops", "dsp": "multipliers", "bram": "block RAMs"}
 
@@ -36,7 +36,46 @@ def page(rows: Sequence[Row]) -> Page:
             blocks += [*_answers(row), _precisions(row), _checks(row), *_vendor(row)]
         blocks += [Download(name, row, note) for name, note in FILES.items() if name in row.artefacts]
     nets = ", ".join(dict.fromkeys(f"{row.result['net']} on {_target(row)}" for row in rows))
-    return Page(f"FPGA: {nets}", "From an integer program to hardware, every step compared bit for bit.", blocks)
+    summary = "From an integer program to hardware, every step compared bit for bit."
+    return Page(f"FPGA: {nets}", summary, blocks, Text(*(part for group in _groups(rows) for part in _verdict(group))))
+
+
+def _groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each net on each device."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.result["net"], _target(row)), []).append(row)
+    return list(groups.values())
+
+
+def _verdict(rows: Sequence[Row]) -> Iterator[str | Number]:
+    """Whether a net fits and is fast enough, in the worst of its rows, and whether every step agrees."""
+    worst = f" (the worst of {len(rows)})" if len(rows) > 1 else ""
+    if all("built" in row.result for row in rows):
+        row, kind, share = max((it for row in rows for it in _shares(row)), key=lambda it: it[2])
+        yield f"{row.result['net']} takes "
+        yield cite(share, row, form=".1%")
+        yield f" of the {KINDS[kind]} of {_target(row)}, its fullest resource{worst}. "
+        slowest = min(rows, key=lambda row: fmax(row) / row.result["built"]["frequency_mhz"])
+        required = slowest.result["built"]["frequency_mhz"]
+        yield "It reaches " if fmax(slowest) >= required else "It misses its clock: "
+        yield cite(fmax(slowest), slowest, form=".1f", unit="MHz")
+        yield f" of {required:g} MHz required{worst}. "
+    else:
+        yield f"{rows[0].result['net']} is a project for {_target(rows[0])}. "
+    checks = [(row, check) for row in rows for check in row.result["ladder"]]
+    open_ = [f"{check['name']} ({check['outcome']})" for _, check in checks if check["outcome"] != "passed"]
+    samples = cite(sum(check["samples"] for _, check in checks), *rows)
+    if open_:
+        yield f"{len(checks) - len(open_)} of {len(checks)} checks passed; {', '.join(dict.fromkeys(open_))} did not. "
+    else:
+        yield from (f"All {len(checks)} checks agree with the integer program, on ", samples, " samples. ")
+
+
+def _shares(row: Row) -> list[tuple[Row, str, float]]:
+    """The share of each resource of the device that is used."""
+    used, have = row.result["built"]["used"], row.result["built"]["available"]
+    return [(row, kind, used[kind] / have[kind]) for kind in KINDS if have[kind]]
 
 
 def _target(row: Row) -> str:
@@ -64,10 +103,13 @@ def _key(row: Row) -> KeyFigures:
     wrong = sum(check["mismatches"] for check in row.result["ladder"])
     return KeyFigures(
         (
-            ("clock", cite(fmax(row), row, form=".1f", unit="MHz")),
-            ("latency", cite(microseconds(row), row, form=".3g", unit="us")),
+            (
+                f"clock, of {row.result['built']['frequency_mhz']:g} MHz required",
+                cite(fmax(row), row, form=".1f", unit="MHz"),
+            ),
+            ("latency, first byte in to last byte out", cite(microseconds(row), row, form=".3g", unit="us")),
             ("samples per second", cite(per_second(row), row, form=",.0f")),
-            ("mismatches", cite(f"{wrong} of {compared:,} samples", row)),
+            ("mismatches with the integer program", cite(f"{wrong} of {compared:,} samples", row)),
         )
     )
 

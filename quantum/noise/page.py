@@ -27,9 +27,9 @@ from shared.lab import (
     Row,
     Text,
     cite,
+    cite_mean,
     compared,
     legend_below,
-    mean,
     plot,
     standing,
     verdict,
@@ -180,8 +180,7 @@ def _choice_verdict(row: Row) -> Sequence[str | Number]:
     comparisons = []
     for name, scores in result["scores"].items():
         gains = [(ours - theirs) / total for ours, theirs in zip(picked, scores, strict=True)]
-        it = mean(gains) if len(gains) > 1 else (gains[0], None, None)
-        difference = cite(it[0], row, form=form, low=it[1], high=it[2])
+        difference = cite_mean(gains, row, form=form)
         comparisons.append(compared(f"always {name}", difference, less_is_better=result["less_is_better"]))
     return verdict("On later days, the circuit chosen by calibration", comparisons).parts
 

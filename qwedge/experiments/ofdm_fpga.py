@@ -1,6 +1,7 @@
 """The receiver's channel estimator on an FPGA: compressed for the price that the flow sets, built, and counted."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -19,7 +20,21 @@ from fpga.unrolled.generate import cost
 from shared import Sparsity
 from shared.integer import Program, audit
 from shared.integer.files import from_json, to_json
-from shared.lab import JSON, Context, Experiment, Number, Page, Row, Seeded, Table, cite
+from shared.lab import (
+    JSON,
+    Context,
+    Experiment,
+    Number,
+    Page,
+    Row,
+    Seeded,
+    Table,
+    Text,
+    cite,
+    cite_mean,
+    compared,
+    verdict,
+)
 from shared.training.loop import Schedule
 from shared.weights.files import from_tensors
 from shared.weights.packing import SOLVER
@@ -78,7 +93,12 @@ class OFDMFPGA(Experiment[OFDMFPGASettings]):
 
     def page(self, rows: Sequence[Row]) -> Page:
         page = fpga.build.page.page(rows)
-        return replace(page, title="The OFDM estimator on an FPGA", blocks=[_errors(rows), _sizes(rows), *page.blocks])
+        return replace(
+            page,
+            title="The OFDM estimator on an FPGA",
+            blocks=[_errors(rows), _sizes(rows), *page.blocks],
+            verdict=Text(*_verdict(rows), *(page.verdict.parts if page.verdict else ())),
+        )
 
 
 class _Cell:
@@ -192,19 +212,67 @@ def tables(gate: DelayGate, z: Tensor) -> float:
     return sum(cost(net.program()).values())
 
 
+SMALLEST = "small, unrolled"
+"""The design that compression is for."""
+
+LEVEL = 0.02
+"""Relative difference of bit error rates up to which two estimators are level."""
+
+
+def _verdict(rows: Sequence[Row]) -> Iterator[str | Number]:
+    """The pruned design beside the others in logic cells, and its estimates beside those of the float network."""
+    sizes = [
+        compared(
+            _design(f"{name}, {style}"),
+            cite_mean(
+                [_cells(row, SMALLEST) / _cells(row, f"{name}, {style}") - 1 for row in rows], *rows, form="+.0%"
+            ),
+            less_is_better=True,
+        )
+        for name, style in SIZES
+        if f"{name}, {style}" != SMALLEST
+    ]
+    words = ("needs fewer logic cells than", "needs as many as", "needs more than")
+    yield from verdict(f"The estimator ({_design(SMALLEST)})", sizes, *words).parts
+    points = pooled(rows, lambda row: row.result["errors"])
+    for name in ("small", "fixed", "wide"):
+        it = over_packets(ratio(name, "float"), points)
+        if not math.isnan(it.value):
+            rise = cite(it.value - 1, *rows, form="+.1%", low=it.low - 1, high=it.high - 1)
+            errors = compared(NAMES["float"], rise, less_is_better=True, margin=LEVEL)
+            words = ("has fewer bit errors than", "is level with", "has more bit errors than")
+            yield " "
+            yield from verdict(f"The estimator ({NAMES[name]})", [errors], *words).parts
+    yield " "
+
+
+def _cells(row: Row, design: str) -> float:
+    return float(row.result["sizes"][design]["used"]["lut"])
+
+
+def _design(name: str) -> str:
+    network, _, style = name.partition(", ")
+    return f"{NAMES[network]}, {style}"
+
+
 def _errors(rows: Sequence[Row]) -> Table:
     points = pooled(rows, lambda row: row.result["errors"])
     lines: list[Sequence[str | Number]] = []
     for name, words in NAMES.items():
         it = over_packets(ratio(name, "float"), points)
         lines.append((words, cite(it.value, *rows, form=".3f", unit="x", low=it.low, high=it.high)))
-    return Table("Bit errors against the estimator as it was trained", ("estimator", "bit error rate"), lines)
+    return Table(
+        "Bit errors against the estimator as it was trained",
+        ("estimator", f"bit error rate over that {NAMES['float']}"),
+        lines,
+        note="Above 1 the estimator has more errors. Intervals are 95 %, over packets.",
+    )
 
 
 def _sizes(rows: Sequence[Row]) -> Table:
     lines: list[Sequence[str | Number]] = [
         (
-            f"{NAMES[name.partition(',')[0]]},{name.partition(',')[2]}",
+            _design(name),
             cite(size["weights"], row),
             *(cite(size["used"][kind], row) for kind in ("lut", "ff", "dsp", "bram")),
             cite(size["estimate"]["lut"], row, form=",.0f"),

@@ -10,7 +10,21 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from qwedge.experiments.solver_problems import PROBLEMS
-from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, Table, cite
+from shared.lab import (
+    JSON,
+    Context,
+    Experiment,
+    Number,
+    Page,
+    Row,
+    Seeded,
+    Table,
+    Text,
+    cite,
+    cite_mean,
+    compared,
+    verdict,
+)
 
 Domain = Literal["circuits", "receiver", "f8net", "fpga"]
 
@@ -53,13 +67,55 @@ class Solvers(Experiment[SolversSettings]):
         return result
 
     def page(self, rows: Sequence[Row]) -> Page:
-        lines = [
+        domains = list(dict.fromkeys(row.settings["domain"] for row in rows))
+        groups = [[row for row in rows if row.settings["domain"] == domain] for domain in domains]
+        lines: list[Sequence[str | Number]] = [
             (row.settings["domain"], cite(row.seed, row), METHODS[name], *(_cited(row, name, key) for key in COLUMNS))
             for row in rows
             for name in METHODS
         ]
-        table = Table("Every seed", ("domain", "seed", "method", *COLUMNS.values()), lines)
-        return Page("Which solver", self.summary, (table,))
+        return Page(
+            "Which solver",
+            f"{self.summary} Level: the interval of the difference, paired by seed, holds 0.",
+            [
+                *(_means(group) for group in groups),
+                Table("Every seed", ("domain", "seed", "method", *COLUMNS.values()), lines),
+            ],
+            Text(*(part for group in groups for part in _verdict(group))),
+        )
+
+
+def _verdict(rows: Sequence[Row]) -> list[str | Number]:
+    """The method with the least held-out loss of one domain beside the others, paired by seed."""
+    best = min(METHODS, key=lambda name: sum(row.result[name]["loss"] for row in rows))
+    comparisons = [
+        compared(
+            METHODS[name],
+            cite_mean(
+                [row.result[best]["loss"] - row.result[name]["loss"] for row in rows], *rows, form="+.3g", unit="loss"
+            ),
+            less_is_better=True,
+        )
+        for name in METHODS
+        if name != best
+    ]
+    ours = f"In {rows[0].settings['domain']}, {METHODS[best]}"
+    return [*verdict(ours, comparisons, "has a lower held-out loss than").parts, " "]
+
+
+def _means(rows: Sequence[Row]) -> Table:
+    """The means over seeds of one domain."""
+    lines: list[Sequence[str | Number]] = [
+        (METHODS[name], *(cite_mean([row.result[name][key] for row in rows], *rows, form=".3g") for key in COLUMNS))
+        for name in METHODS
+    ]
+    budget = sum(row.result["budget"] for row in rows) / len(rows)
+    dense = sum(row.result["dense"]["loss"] for row in rows) / len(rows)
+    note = (
+        f"Means over {len(rows)} seeds with 95 % intervals; lower is better. The budget is {budget:.4g} "
+        f"{rows[0].result['unit']}; the dense point has a loss of {dense:.4g}."
+    )
+    return Table(f"{rows[0].settings['domain']}: means over seeds", ("method", *COLUMNS.values()), lines, note=note)
 
 
 COLUMNS: Final = {"loss": "held-out loss", "price": "measured price", "gradients": "gradient steps", "cpu_s": "CPU s"}

@@ -12,6 +12,7 @@ from shared.lab.pages.page import (
     Table,
     Text,
     cite,
+    cite_mean,
     downloads,
     equal_settings,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "canonical",
     "cell_id",
     "cite",
+    "cite_mean",
     "command_line",
     "compare",
     "compared",

@@ -8,7 +8,7 @@ import torch
 from qwedge.experiments import solver_problems, solvers
 from shared import NonzeroPrice, Sparsity
 from shared.core.testing import Quadratic
-from shared.lab import Store, run
+from shared.lab import Row, Store, run
 
 
 def toy(seed, generator):
@@ -54,8 +54,27 @@ def test_methods_are_compared_on_what_solvers_did_not_evaluate(row):
 
 
 def test_the_page_shows_every_seed_and_method(row):
-    [table] = solvers.Solvers().page([row]).blocks
-    assert [line[2] for line in table.lines] == list(solvers.METHODS.values())
+    means, table = solvers.Solvers().page([row]).blocks
+    assert [line[2] for line in table.lines] == [line[0] for line in means.lines] == list(solvers.METHODS.values())
+
+
+def test_the_verdict_names_the_better_method_of_each_domain():
+    def row(domain, seed, **losses):
+        result = {name: {"loss": loss, "price": 1, "gradients": 9, "cpu_s": 1.0} for name, loss in losses.items()}
+        result |= {"unit": "gates", "budget": 2.0, "dense": {"loss": 0.1, "price": 9}}
+        return Row(f"{domain}{seed}", "solvers", 1, {"domain": domain}, seed, result, {}, {})
+
+    rows = [
+        row("fpga", 0, once=0.1, admm=0.2, relaxation=0.3, straight_through=0.05),
+        row("fpga", 1, once=0.1, admm=0.2, relaxation=0.3, straight_through=0.16),
+        row("circuits", 0, once=0.4, admm=0.2, relaxation=0.3, straight_through=0.2),
+    ]
+    assert "".join(map(str, solvers.Solvers().page(rows).verdict.parts)) == (
+        "In fpga, projected once has a lower held-out loss than ADMM (-0.1 loss) and relaxation (-0.2 loss). "
+        "It is level with relaxation, straight-through (-0.005 loss). "
+        "In circuits, ADMM has a lower held-out loss than projected once (-0.2 loss) and relaxation (-0.1 loss). "
+        "It is level with relaxation, straight-through (+0 loss). "
+    )
 
 
 def test_rounding_keeps_the_zeros_of_the_choice():

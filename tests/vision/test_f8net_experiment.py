@@ -10,12 +10,12 @@ from pictures import write_archive
 from safetensors.torch import load
 
 from shared.integer.files import from_json
-from shared.lab import Store, run
+from shared.lab import Row, Store, run
 from shared.training.epochs import Trainer
 from vision.data.cifar10 import ARCHIVE
 from vision.f8net.experiment import F8NetGap, F8NetSettings
 from vision.f8net.figures import accuracy, gap, reference
-from vision.f8net.page import page, widest
+from vision.f8net.page import _verdict, page, widest
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +91,29 @@ def test_the_part_that_is_counted_is_a_setting(tiny, tmp_path):
 def test_the_page_shows_every_net_and_every_file(whole):
     shown = F8NetGap().page([whole[0]])
     titles = [getattr(block, "title", "") for block in shown.blocks]
-    assert titles[1:5] == ["Counts", "Training", "Integer program", "Published, not measured here"]
+    assert titles[1:5] == ["Counts", "Integer program", "Training", "Published, not measured here"]
     assert [block.name for block in shown.blocks[5:]] == ["resnet8.json", "resnet8.safetensors"]
     assert "JPEG copy" in shown.summary
-    assert "no folder of images" in str(page([]).blocks)
+    assert "no folder of images" in str(page([]).verdict)
+
+
+def counted(seed, **correct):
+    """A row with these counts of 1000 images."""
+    result = {"correct": correct, "scored": 1000}
+    return Row(f"id{seed}", "f8net", 1, {"seed": seed}, seed, result, {}, {})
+
+
+def test_the_verdict_says_which_nets_are_better_also_where_that_is_not_ours():
+    rows = [
+        counted(0, float=800, control=900, calibrated=700, F8Net=850),
+        counted(1, float=803, control=904, calibrated=910, F8Net=852),
+    ]
+    text = "".join(map(str, _verdict(rows).parts))
+    assert text == (
+        "F8Net (integer program) has a higher accuracy than float (+4.95 points). "
+        "It is level with fixed point, calibrated only (+4.60 points). "
+        "It has a lower accuracy than float, trained further (equal epochs) (-5.10 points)."
+    )
 
 
 def test_every_seed_is_a_cell_of_its_own(tiny):

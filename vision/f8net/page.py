@@ -2,7 +2,21 @@
 
 from collections.abc import Sequence
 
-from shared.lab import Block, Download, KeyFigures, Number, Page, Row, Table, Text, cite, equal_settings
+from shared.lab import (
+    Block,
+    Download,
+    KeyFigures,
+    Number,
+    Page,
+    Row,
+    Table,
+    Text,
+    cite,
+    cite_mean,
+    compared,
+    equal_settings,
+    verdict,
+)
 from vision.f8net.figures import accuracy, gap, reference
 
 NETS = {
@@ -25,11 +39,27 @@ def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows: seeds are pooled, their files stay apart."""
     title, summary = "F8Net: 8-bit multiplications only", "ResNet-8 in fixed point beside its float net."
     if not rows:
-        return Page(title, summary, (Text("Not run: no folder of images was set."),))
+        return Page(title, summary, (), Text("Not run: no folder of images was set."))
     same = equal_settings(rows)
-    blocks: list[Block] = [_key(same), _counts(same), _training(same), _program(same), _published()]
+    blocks: list[Block] = [_key(same), _counts(same), _program(same), _training(same), _published()]
     blocks += [Download(name, row, f"seed {row.seed}") for row in rows for name in row.artefacts]
-    return Page(title, f"{summary} {rows[0].result['data']['name']}. Intervals are 95 %, over seeds.", blocks)
+    return Page(
+        title, f"{summary} {rows[0].result['data']['name']}. Intervals are 95 %, over seeds.", blocks, _verdict(same)
+    )
+
+
+def _verdict(rows: Sequence[Row]) -> Text:
+    """The integer program beside every other net, paired by seed."""
+    comparisons = []
+    for net, name in NETS.items():
+        if net != "F8Net":
+            points = [100 * (_correct(row, "F8Net") - _correct(row, net)) / row.result["scored"] for row in rows]
+            comparisons.append(compared(name, cite_mean(points, *rows, form="+.2f", unit="points")))
+    return verdict(NETS["F8Net"], comparisons, "has a higher accuracy than", behind="has a lower accuracy than")
+
+
+def _correct(row: Row, net: str) -> int:
+    return int(row.result["correct"][net])
 
 
 def _key(rows: Sequence[Row]) -> KeyFigures:
@@ -37,10 +67,13 @@ def _key(rows: Sequence[Row]) -> KeyFigures:
     return KeyFigures(
         (
             (
-                "below the better float net",
+                f"accuracy of {NETS['F8Net']} below that of: {NETS[reference(rows)]}",
                 cite(lost.value, *rows, form=".2f", unit="points", low=lost.low, high=lost.high),
             ),
-            ("accuracy, integers only", cite(ours.value, *rows, form=".2f", unit="%", low=ours.low, high=ours.high)),
+            (
+                f"accuracy of {NETS['F8Net']}",
+                cite(ours.value, *rows, form=".2f", unit="%", low=ours.low, high=ours.high),
+            ),
             ("widest multiplier", cite(bits, *rows, unit="bits")),
         )
     )
