@@ -63,6 +63,9 @@ def _verdict(rows: Sequence[Row]) -> Iterator[str | Number]:
         yield f" of {required:g} MHz required{worst}. "
     else:
         yield f"{rows[0].result['net']} is a project for {_target(rows[0])}. "
+    for row in rows:
+        if (agreement := row.result.get("agreement")) and agreement["warning"]:
+            yield f"{agreement['warning']} "
     checks = [(row, check) for row in rows for check in row.result["ladder"]]
     open_ = [f"{check['name']} ({check['outcome']})" for _, check in checks if check["outcome"] != "passed"]
     samples = cite(sum(check["samples"] for _, check in checks), *rows)
