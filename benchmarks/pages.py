@@ -46,12 +46,13 @@ class PagesSettings(Settings):
 
 
 class Pages(Experiment[PagesSettings]):
-    """One cell is one page at one width."""
+    """Render every page in headless Chromium and count what overflows or overlaps.
+
+    One cell is one page at one width.
+    """
 
     name = "pages"
     version = 1
-    summary = "Render every page in headless Chromium and count what overflows or overlaps."
-    settings = PagesSettings
 
     def data(self, cell: PagesSettings) -> Mapping[str, str]:
         return {"page": hash_bytes(html(cell.page).encode())}
