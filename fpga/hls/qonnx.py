@@ -88,7 +88,7 @@ def from_qonnx(
         from hls4ml.converters import convert_from_onnx_model
         from hls4ml.utils import config_from_onnx_model
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("from_qonnx needs hls4ml: pip install 'qwedge[fpga]'") from error
+        raise ModuleNotFoundError("from_qonnx needs hls4ml: pip install -e '.[fpga]'") from error
     folder = Path(folder).absolute()
     with quiet(f"hls4ml cannot read this QONNX model into {folder}"):
         cleaned = _cleaned(proto)

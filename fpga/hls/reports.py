@@ -26,7 +26,7 @@ def read_reports(folder: str | Path, backend: str) -> dict[str, Any]:
     try:
         from hls4ml import report
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("read_reports needs hls4ml: pip install 'qwedge[fpga]'") from error
+        raise ModuleNotFoundError("read_reports needs hls4ml: pip install -e '.[fpga]'") from error
     parse = getattr(report, _READERS[backend])
     missing = OSError(f"no report of {backend} in {folder}: synthesise it by build(), where the tool is installed")
     try:

@@ -130,7 +130,7 @@ def levels(clock_mhz: float) -> int:
 def _symbols(program: Program, most: int) -> dict[str, adders.Symbols]:
     """Every value of a program in da4ml's symbols, by name."""
     if find_spec("da4ml") is None:
-        raise ModuleNotFoundError("unrolling a program needs da4ml: pip install 'qwedge[fpga]'")
+        raise ModuleNotFoundError("unrolling a program needs da4ml: pip install -e '.[fpga]'")
     _check(program, most)
     values, first = program.values, program.inputs[0].name
     symbols = {first: adders.symbols(values[first])}

@@ -91,7 +91,7 @@ def _simplified(circuit: QuantumCircuit, cx_fidelity: float) -> QuantumCircuit:
         from pytket.extensions.qiskit.qiskit_convert import qiskit_to_tk, tk_to_qiskit
         from pytket.passes import FullPeepholeOptimise, KAKDecomposition
     except ImportError as error:
-        raise ImportError("the pytket control needs pytket: pip install 'qwedge[quantum]'") from error
+        raise ImportError("the pytket control needs pytket: pip install -e '.[quantum]'") from error
     simplified = qiskit_to_tk(circuit)
     FullPeepholeOptimise().apply(simplified)
     if cx_fidelity < 1:

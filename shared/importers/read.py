@@ -83,7 +83,7 @@ def read_weights(path: Path) -> FloatNet:
     try:
         from safetensors import SafetensorError, safe_open
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("weights need safetensors: pip install 'qwedge[fpga]'") from error
+        raise ModuleNotFoundError("weights need safetensors: pip install -e '.[fpga]'") from error
     os.stat(path)  # a missing file is an OSError of its own
     try:
         with safe_open(path, framework="pt") as file:

@@ -32,7 +32,7 @@ def to_onnx(program: Program) -> "onnx.ModelProto":
     try:
         from onnx import TensorProto, checker, helper
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("to_onnx needs onnx: pip install 'qwedge[fpga]'") from error
+        raise ModuleNotFoundError("to_onnx needs onnx: pip install -e '.[fpga]'") from error
     graph = _Graph()
     for input in program.inputs:
         graph.quantise(f"{input.name}.real", input.name, input.format)

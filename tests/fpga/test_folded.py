@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-pytest.importorskip("amaranth", reason="needs Amaranth: pip install 'qwedge[fpga]'")
+pytest.importorskip("amaranth", reason="needs Amaranth: pip install -e '.[fpga]'")
 
 from folded_bench import run_rtl
 from folded_programs import draw, folding, samples

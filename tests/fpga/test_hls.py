@@ -28,7 +28,7 @@ from shared.integer import (
 from shared.integer.format import Format
 
 S8, U8 = Format(8, 5), Format(8, 6, signed=False)
-hls4ml = pytest.mark.skipif(importlib.util.find_spec("hls4ml") is None, reason="pip install 'qwedge[fpga]'")
+hls4ml = pytest.mark.skipif(importlib.util.find_spec("hls4ml") is None, reason="pip install -e '.[fpga]'")
 compiled = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler: g++")
 
 
@@ -352,5 +352,5 @@ def test_without_a_report_there_is_a_hint(backend, tmp_path):
 def test_without_hls4ml_there_is_a_hint(call, verb, tmp_path, monkeypatch):
     for name in ("hls4ml", "hls4ml.model", "hls4ml.report", "hls4ml.utils.config"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ModuleNotFoundError, match=re.escape(f"{verb} needs hls4ml: pip install 'qwedge[fpga]'")):
+    with pytest.raises(ModuleNotFoundError, match=re.escape(f"{verb} needs hls4ml: pip install -e '.[fpga]'")):
         call(tiny(), tmp_path) if call is lower else call(tmp_path, "vitis")

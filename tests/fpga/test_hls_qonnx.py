@@ -11,7 +11,7 @@ import pytest
 from fpga.hls import from_qonnx
 
 if any(importlib.util.find_spec(name) is None for name in ("onnx", "qonnx", "hls4ml")):
-    pytest.skip("QONNX needs qonnx and hls4ml: pip install 'qwedge[fpga]'", allow_module_level=True)
+    pytest.skip("QONNX needs qonnx and hls4ml: pip install -e '.[fpga]'", allow_module_level=True)
 from onnx import TensorProto, helper, numpy_helper
 
 
@@ -96,5 +96,5 @@ def test_options_are_checked_first(tmp_path):
 
 def test_without_hls4ml_there_is_a_hint(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "hls4ml.converters", None)
-    with pytest.raises(ModuleNotFoundError, match=re.escape("from_qonnx needs hls4ml: pip install 'qwedge[fpga]'")):
+    with pytest.raises(ModuleNotFoundError, match=re.escape("from_qonnx needs hls4ml: pip install -e '.[fpga]'")):
         from_qonnx(model(), tmp_path)

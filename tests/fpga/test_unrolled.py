@@ -247,7 +247,7 @@ def test_what_cannot_be_unrolled_is_refused(program, message):
 
 def test_without_da4ml_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(unrolled, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'qwedge\[fpga\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install -e '\.\[fpga\]'"):
         unroll(line())
 
 

@@ -8,7 +8,7 @@ from shared.lab import Local, Ray, Store, run
 try:
     from ray.cluster_utils import Cluster
 except ModuleNotFoundError:
-    pytestmark = pytest.mark.skip(reason="ray is not installed: pip install 'qwedge[ray]'")
+    pytestmark = pytest.mark.skip(reason="ray is not installed: pip install -e '.[ray]'")
 else:
     pytestmark = pytest.mark.slow
 

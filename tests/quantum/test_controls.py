@@ -143,5 +143,5 @@ def test_open_weights_are_refused():
 
 def test_missing_pytket_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pytket.extensions.qiskit.qiskit_convert", None)
-    with pytest.raises(ImportError, match=r"^the pytket control needs pytket: pip install 'qwedge\[quantum\]'$"):
+    with pytest.raises(ImportError, match=r"^the pytket control needs pytket: pip install -e '\.\[quantum\]'$"):
         controls.pytket(Circuit(1, (Gate("x", (0,)),)), device("nairobi"))

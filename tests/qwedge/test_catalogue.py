@@ -35,7 +35,7 @@ def test_a_missing_extra_says_what_to_install(monkeypatch):
         raise ModuleNotFoundError("No module named 'qiskit.circuit'", name="qiskit.circuit")
 
     monkeypatch.setattr("shared.lab.load_experiment", without_qiskit)
-    with pytest.raises(ModuleNotFoundError, match=r"^`quantum` needs qiskit: pip install 'qwedge\[quantum\]'$"):
+    with pytest.raises(ModuleNotFoundError, match=r"^`quantum` needs qiskit: pip install -e '\.\[quantum\]'$"):
         load("compvqc")
 
 

@@ -170,8 +170,8 @@ def test_a_word_of_c_is_no_name():
 
 
 def by_onnx(program, *inputs):
-    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is the oracle: pip install 'qwedge[mobile]'")
-    pytest.importorskip("onnx", reason="pip install 'qwedge[fpga]'")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is the oracle: pip install -e '.[mobile]'")
+    pytest.importorskip("onnx", reason="pip install -e '.[fpga]'")
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
@@ -225,12 +225,12 @@ def test_onnx_saturates_words_of_less_than_eight_bits():
     ],
 )
 def test_what_float32_cannot_hold_is_refused(program, message):
-    pytest.importorskip("onnx", reason="pip install 'qwedge[fpga]'")
+    pytest.importorskip("onnx", reason="pip install -e '.[fpga]'")
     with pytest.raises(ValueError, match=message):
         to_onnx(program)
 
 
 def test_without_onnx_there_is_a_hint(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ModuleNotFoundError, match=re.escape("to_onnx needs onnx: pip install 'qwedge[fpga]'")):
+    with pytest.raises(ModuleNotFoundError, match=re.escape("to_onnx needs onnx: pip install -e '.[fpga]'")):
         to_onnx(dense())

@@ -12,7 +12,7 @@ from shared.integer.format import Format
 from shared.integer.onnx_qdq import to_onnx
 from shared.integer.onnx_reader import external_weights, from_onnx, load_onnx
 
-onnx = pytest.importorskip("onnx", reason="pip install 'qwedge[fpga]'")
+onnx = pytest.importorskip("onnx", reason="pip install -e '.[fpga]'")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 
@@ -240,5 +240,5 @@ def test_a_damaged_file_gives_a_program_or_one_line(program, tmp_path):
 
 def test_without_onnx_there_is_a_hint(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ModuleNotFoundError, match=re.escape("load_onnx needs onnx: pip install 'qwedge[fpga]'")):
+    with pytest.raises(ModuleNotFoundError, match=re.escape("load_onnx needs onnx: pip install -e '.[fpga]'")):
         load_onnx(tmp_path)

@@ -11,8 +11,8 @@ from shared.integer import onnx_reader
 from shared.integer.format import Format
 from shared.integer.onnx_reader import read_qdq
 
-onnx = pytest.importorskip("onnx", reason="pip install 'qwedge[fpga]'")
-pytest.importorskip("onnxruntime", reason="ONNX Runtime is the oracle: pip install 'qwedge[mobile]'")
+onnx = pytest.importorskip("onnx", reason="pip install -e '.[fpga]'")
+pytest.importorskip("onnxruntime", reason="ONNX Runtime is the oracle: pip install -e '.[mobile]'")
 from onnx import TensorProto, helper  # noqa: E402
 
 KINDS = {name: getattr(TensorProto, name) for name in ("INT4", "UINT4", "INT8", "UINT8", "INT16", "UINT16")}

@@ -102,5 +102,5 @@ def test_what_is_no_such_archive_is_named(tmp_path, make, words):
 
 def test_a_missing_pillow_says_what_to_install(archive, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ModuleNotFoundError, match=r"^`vision` needs pillow: pip install 'qwedge\[vision\]'$"):
+    with pytest.raises(ModuleNotFoundError, match=r"^`vision` needs pillow: pip install -e '\.\[vision\]'$"):
         load(archive)

@@ -95,4 +95,4 @@ def test_without_sionna_it_says_what_to_install(python):
         "from wireless.ofdm.channel.cdl import CDL\n"
         "CDL().sample(1, np.random.default_rng(0))"
     )
-    assert "CDL channels need Sionna: pip install 'qwedge[wireless]'" in python("-c", code).stderr
+    assert "CDL channels need Sionna: pip install -e '.[wireless]'" in python("-c", code).stderr

@@ -135,4 +135,4 @@ def test_tdl_without_sionna_says_what_to_install(python):
         "from wireless.ofdm.channel.models import TDL\n"
         "TDL().sample(1, np.random.default_rng(0))"
     )
-    assert "TDL channels need Sionna: pip install 'qwedge[wireless]'" in python("-c", code).stderr
+    assert "TDL channels need Sionna: pip install -e '.[wireless]'" in python("-c", code).stderr

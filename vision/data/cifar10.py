@@ -121,5 +121,5 @@ def _import_pillow() -> Any:
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("`vision` needs pillow: pip install 'qwedge[vision]'", name=error.name) from None
+        raise ModuleNotFoundError("`vision` needs pillow: pip install -e '.[vision]'", name=error.name) from None
     return Image

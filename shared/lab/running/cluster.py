@@ -89,5 +89,5 @@ def _import_ray() -> Any:
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("`--engine ray` needs ray: pip install 'qwedge[ray]'", name=error.name) from None
+        raise ModuleNotFoundError("`--engine ray` needs ray: pip install -e '.[ray]'", name=error.name) from None
     return ray

@@ -65,7 +65,7 @@ def _rays(model: str) -> _Rays:
     try:
         from sionna.phy.channel import tr38901
     except ImportError as error:
-        raise ImportError("CDL channels need Sionna: pip install 'qwedge[wireless]'") from error
+        raise ImportError("CDL channels need Sionna: pip install -e '.[wireless]'") from error
     omni = tr38901.Antenna("single", "V", "omni", 5e9)
     table = tr38901.CDL(model, 1.0, 5e9, omni, omni)
     delay, cluster, azimuth, zenith = (

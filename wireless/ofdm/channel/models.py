@@ -244,7 +244,7 @@ def _tdl(model: str, rms_ns: float) -> tuple[tuple[float, ...], tuple[float, ...
     try:
         from sionna.phy.channel import tr38901
     except ImportError as error:
-        raise ImportError("TDL channels need Sionna: pip install 'qwedge[wireless]'") from error
+        raise ImportError("TDL channels need Sionna: pip install -e '.[wireless]'") from error
     table = tr38901.TDL(model, rms_ns * 1e-9, 5e9)
     power = np.asarray(table.mean_powers, np.float64)
     return tuple(1e9 * np.asarray(table.delays, np.float64)), tuple(10 * np.log10(power))
