@@ -19,12 +19,13 @@ from qwedge.commands.execution import (
     write_page,
 )
 from qwedge.commands.interrupts import exit_code, signals_interrupt
+from qwedge.commands.listing import described
 from qwedge.commands.noise import noise
 from qwedge.commands.synth import synth
 from qwedge.shadowing import refuse_shadows
 
 if TYPE_CHECKING:
-    from shared.lab import Experiment, Row
+    from shared.lab import Row
 
 
 class _Commands(click.Group):
@@ -65,7 +66,7 @@ def list_(name: str | None, as_json: bool) -> None:
              qwedge list compvqc
     """
     if name is not None:
-        return _list_settings(load(name), as_json)
+        return _list_settings(name, as_json)
     if as_json:
         return print_json([{"name": name, **entry._asdict()} for name, entry in EXPERIMENTS.items()])
     width = max(map(len, EXPERIMENTS))
@@ -281,12 +282,13 @@ def _default_folder(name: str) -> Path:
     return Path("runs") / name
 
 
-def _list_settings(experiment: "Experiment[Any]", as_json: bool) -> None:
+def _list_settings(name: str, as_json: bool) -> None:
     from shared.lab import print_table, settings_table
 
+    settings = described(name)
     if as_json:
-        return print_json(experiment.settings.model_json_schema())
-    print_table(settings_table(experiment))
+        return print_json(settings["schema"])
+    print_table(settings_table(settings["title"], settings["schema"]))
 
 
 def _rows(folder: Path, id: str | None = None) -> "list[Row]":

@@ -77,21 +77,25 @@ def decode(
              qwedge decode wide.cs16 --rate 40e6 --centre 10e6
              qwedge decode capture.cf32 --estimator neural --demapper neural
     """
+    from shared.lab.records.printable import printable
+
     with extra_named("ofdm"):
         from wireless.ofdm.catalogue import receiver
         from wireless.ofdm.recordings.files import read
         from wireless.ofdm.recordings.frames import frames
 
+    if not capture.exists():
+        raise FileNotFoundError(f"{capture}: no such file")
     recording = read(capture, form, rate, channel=channel, width=width, centre=centre, swap_iq=swap_iq)
     if not quiet:
         for warning in recording.warnings:
-            click.echo(f"qwedge: {warning}", err=True)
+            click.echo(printable(f"qwedge: {warning}"), err=True)
     decoded = frames(recording.samples, receiver(estimator, demapper, decoder, passes), width)
     received = list(decoded if quiet else _with_progress(decoded, len(recording.samples)))
     if not quiet and not any(frame.fcs_ok for frame in received):
         hint = _hint(capture, form, recording, centre)
         if hint:
-            click.echo(f"qwedge: {hint}", err=True)
+            click.echo(printable(f"qwedge: {hint}"), err=True)
     if as_json:
         return click.echo(json.dumps(_to_json_data(capture, recording, received), indent=2))
     _print(received)
@@ -167,6 +171,8 @@ def _frame(frame: "Frame") -> dict[str, Any]:
 
 def _print(received: "list[Frame]") -> None:
     """A table as wide as its entries: one line per frame, and one for every further part of an aggregate."""
+    from shared.lab.records.printable import printable
+
     lines = [line for frame in received for line in _lines(frame)]
     widths = [max(len(line[k]) for line in (_COLUMNS, *lines)) for k in range(len(_COLUMNS))]
     for line in (_COLUMNS, *lines):
@@ -174,7 +180,7 @@ def _print(received: "list[Frame]") -> None:
             entry.rjust(width) if name in _RIGHT else entry.ljust(width)
             for name, entry, width in zip(_COLUMNS, line, widths, strict=True)
         )
-        click.echo("  ".join(entries).rstrip())
+        click.echo(printable("  ".join(entries).rstrip()))
 
 
 def _lines(frame: "Frame") -> Iterator[tuple[str, ...]]:

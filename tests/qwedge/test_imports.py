@@ -51,3 +51,21 @@ def test_help_answers_in_half_a_second(python):
         assert python("-m", "qwedge", "--help").returncode == 0
         spent.append(time.perf_counter() - began)
     assert min(spent) < 0.5
+
+
+def test_settings_are_looked_up_without_the_experiment(call, monkeypatch, tmp_path):
+    from lab_toys import Coin
+
+    monkeypatch.setenv("QWEDGE_CACHE", str(tmp_path / "cache"))
+    loaded = []
+    monkeypatch.setattr("qwedge.commands.listing.load", lambda name: loaded.append(name) or Coin())
+    first, second = call("list", "compvqc"), call("list", "compvqc")
+    assert first == second
+    assert "chance of heads" in first[1].replace("\n", " ")
+    assert loaded == ["compvqc"]
+    monkeypatch.setattr("qwedge.commands.listing._code", lambda: "changed")
+    call("list", "compvqc")
+    assert loaded == ["compvqc"] * 2
+    for path in (tmp_path / "cache" / "settings").iterdir():
+        path.write_text("torn")
+    assert call("list", "compvqc") == first

@@ -104,7 +104,7 @@ def test_interrupted_outside_an_experiment(call, monkeypatch):
     def stopped(*words):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qwedge.cli.load", stopped)
+    monkeypatch.setattr("qwedge.cli.described", stopped)
     assert call("list", "compvqc") == (130, "", "qwedge: interrupted\n")
 
 

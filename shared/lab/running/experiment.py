@@ -64,14 +64,13 @@ def cell_id(experiment: Experiment[S], cell: S) -> str:
     return fingerprint(experiment.name, experiment.version, cell.to_json_data(), experiment.data(cell))
 
 
-def settings_table(experiment: Experiment[Any]) -> Table:
-    """The settings of an experiment: name, default, kind and what each one means."""
-    fields = experiment.settings.model_json_schema()["properties"]
+def settings_table(title: str, schema: Mapping[str, Any]) -> Table:
+    """The settings of an experiment, from their JSON schema: name, default, kind and what each one means."""
     lines = [
         (name, str(field.get("default", "required")), _kind(field), field.get("description", ""))
-        for name, field in fields.items()
+        for name, field in schema["properties"].items()
     ]
-    return Table(f"{experiment.name}: {experiment.summary}", ("setting", "default", "kind", "meaning"), lines)
+    return Table(title, ("setting", "default", "kind", "meaning"), lines)
 
 
 def _kind(field: Mapping[str, Any]) -> str:

@@ -1,0 +1,53 @@
+"""The settings of an experiment for `qwedge list NAME`, kept so that looking them up loads no framework."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from qwedge.catalogue import EXPERIMENTS, ROOTS, load
+
+_HERE = Path(__file__).resolve().parents[2]
+
+
+def described(name: str) -> dict[str, Any]:
+    """`title` and JSON `schema` of the settings of experiment `name`.
+
+    An experiment of the catalogue is imported once for each state of the code; then both stand in the cache.
+    """
+    if name not in EXPERIMENTS:
+        return _described(name)
+    from shared.lab.records.cache import cache_folder
+    from shared.lab.records.json_log import write_atomic
+
+    path = cache_folder() / "settings" / f"{name}-{_code()}.json"
+    with suppress(OSError, ValueError):
+        kept: dict[str, Any] = json.loads(path.read_bytes())
+        return kept
+    data = _described(name)
+    with suppress(OSError):  # without a cache it only takes longer
+        write_atomic(path, json.dumps(data).encode())
+    return data
+
+
+def _described(name: str) -> dict[str, Any]:
+    experiment = load(name)
+    return {
+        "title": f"{experiment.name}: {experiment.summary}",
+        "schema": experiment.settings.model_json_schema(),
+    }
+
+
+def _code() -> str:
+    """Changes whenever a source file of ours does, or Python."""
+    state = [sys.version, *sorted(f"{path} {stat.st_mtime_ns} {stat.st_size}" for path, stat in _sources())]
+    return sha256("\n".join(state).encode()).hexdigest()[:16]
+
+
+def _sources() -> Iterator[tuple[Path, Any]]:
+    for root in ROOTS:
+        for path in (_HERE / root).rglob("*.py"):
+            yield path, path.stat()
