@@ -1,15 +1,20 @@
 """Frames in narrowband interference: how many the default receiver decodes, and that nothing is lost without any.
 
-Part of `python -m benchmarks.ofdm`; alone: `python -m benchmarks.interference`.
+`python -m benchmarks.interference [--seed N] [--json FILE]`, in a few seconds.
 """
 
+import argparse
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from shared.lab.pages.terminal import print_table
+from shared.lab.records.json_log import write_atomic
+from shared.lab.records.provenance import provenance
 from shared.lab.running.benchmark import Metric, figures_table
 from wireless.ofdm.phy.mac import fcs
 from wireless.ofdm.phy.rates import RATES
@@ -32,8 +37,8 @@ def interference(seed: int = 0) -> Mapping[str, Metric]:
     metrics = {}
     for relative_db in RELATIVE_DB:
         counts = [right(relative_db, hz, np.random.default_rng(seed)) for hz in CARRIERS_HZ]
-        metrics[f"interference_frames_{-relative_db}db"] = Metric(min(counts), min(counts), max(counts), "", ">= 19")
-    metrics["interference_free_ber_ratio"] = Metric(free_ratio(np.random.default_rng(seed)), goal="<= 1.01")
+        metrics[f"frames_{-relative_db}db"] = Metric(min(counts), min(counts), max(counts), "", ">= 19")
+    metrics["free_ber_ratio"] = Metric(free_ratio(np.random.default_rng(seed)), goal="<= 1.01")
     return metrics
 
 
@@ -71,5 +76,20 @@ def _air(count: int, snr_db: float, rng: Generator) -> tuple[list[bytes], NDArra
     return sent, x + np.sqrt(0.5 * 10 ** (-snr_db / 10)) * noise
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Frames in narrowband interference.")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of frames and noise (default: 0)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and provenance to FILE")
+    options = parser.parse_args()
+    measured = interference(options.seed)
+    if options.json is not None:
+        contents = {
+            "figures": {name: measure._asdict() for name, measure in measured.items()},
+            "provenance": provenance(f"python -m benchmarks.interference --seed {options.seed}"),
+        }
+        write_atomic(options.json, json.dumps(contents, indent=1, ensure_ascii=False).encode())
+    print_table(figures_table(measured))
+
+
 if __name__ == "__main__":
-    print_table(figures_table(interference()))
+    main()

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.interference import interference
 from shared.lab import Interval, Row
 from shared.lab.running.benchmark import Metric, main
 from wireless.ofdm.experiment.run import CHANNELS, OFDM, RADIOS, OFDMSettings
@@ -80,7 +79,7 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     metrics |= _outside(rows)
     metrics["recording_per_cut"] = _recorded(rows, "hard", ">= 0.10")
     metrics["recording_per_cut_vs_soft"] = _recorded(rows, "ls", "")
-    return metrics | interference()
+    return metrics
 
 
 def _blocks(rows: Sequence[Row]) -> Mapping[str, Metric]:
