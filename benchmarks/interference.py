@@ -37,7 +37,7 @@ def interference(seed: int = 0) -> Mapping[str, Metric]:
     metrics = {}
     for relative_db in RELATIVE_DB:
         counts = [right(relative_db, hz, np.random.default_rng(seed)) for hz in CARRIERS_HZ]
-        metrics[f"frames_{-relative_db}db"] = Metric(min(counts), min(counts), max(counts), "", ">= 19")
+        metrics[f"frames_{-relative_db}db"] = Metric(min(counts), goal=">= 19")
     metrics["free_ber_ratio"] = Metric(free_ratio(np.random.default_rng(seed)), goal="<= 1.01")
     return metrics
 
