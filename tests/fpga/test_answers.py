@@ -121,3 +121,24 @@ def test_an_array_of_something_else_is_refused(array, tmp_path):
     np.savez(tmp_path / "x.npz", x=np.ones(3))
     with pytest.raises(ValueError, match=r"x.npz is an archive of arrays: write one array of numbers by numpy.save"):
         load_array(tmp_path / "x.npz")
+
+
+def test_weights_beside_a_model_belong_to_the_row(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="pip install 'qwedge[fpga]'")
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = numpy_helper.from_array(np.ones((4, 2), np.float32), "w")
+    ends = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", size])] for n, size in (("x", 4), ("y", 2))]
+    model = helper.make_model(
+        helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "net", *ends, [weight])
+    )
+    onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, location="net.bin", size_threshold=0)
+    cell = SynthSettings(model=str(tmp_path / "net.onnx"))
+    before = Synth().data(cell)
+    (tmp_path / "net.bin").write_bytes(np.zeros((4, 2), np.float32).tobytes())
+    after = Synth().data(cell)
+    assert before.keys() == {"model", "weights 0"}
+    assert (before["model"], before["weights 0"] == after["weights 0"]) == (after["model"], False)
+    (tmp_path / "net.bin").unlink()
+    with pytest.raises(FileNotFoundError, match=r"net\.bin"):
+        read_file(cell.model, samples=np.ones((3, 4)))

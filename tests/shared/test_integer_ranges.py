@@ -44,7 +44,7 @@ def reached(program):
         lambda: [Requantise(("x",), "y", Format(8, 0, signed=False))],
         lambda: [Clip(("x",), "y", 0, 1)],
         lambda: [Requantise(("x",), "h", Format(8, 4)), Clip(("h",), "y", 3, 5)],
-        lambda: [Requantise(("x",), "h", Format(8, 1)), Add(("x", "h"), "y")],
+        lambda: [Requantise(("x",), "h", Format(2, 1)), Add(("x", "h"), "y")],
         lambda: [MaxPool(("x",), "y", (3,))],
         lambda: [AveragePool(("x",), "y", (3,))],
         lambda: [Flatten(("x",), "y")],
