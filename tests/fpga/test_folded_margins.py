@@ -29,7 +29,7 @@ def fork():
     return Program((Input("x", (4,), S8),), steps, ("y",))
 
 
-@pytest.mark.parametrize("waiting", [0, 2, 13, 14, 15, 30, 31, 62, 63, 64, 1000])
+@pytest.mark.parametrize("waiting", [0, 2, 3, 13, 14, 15, 30, 31, 62, 63, 64, 1000])
 def test_a_queue_is_a_power_of_two_with_room_beyond_what_waits(waiting, monkeypatch):
     """One place more than elements wait, and one for the element that leaves as the next arrives."""
     monkeypatch.setattr(planning, "timing", lambda *_: Timing(1, 1, {("y", 0): waiting, ("y", 1): waiting}))
