@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -256,13 +256,9 @@ def counted(row: Row) -> list[int]:
 def cells(quick: bool, seed: int) -> list[KillsSettings]:
     if quick:
         return [KillsSettings(seed=seed, processes=2, kills=4)]
-    commands: Iterable[tuple[Literal["run", "synth"], int, int]] = (
-        ("run", 1, 90),
-        ("run", 2, 90),
-        ("run", 3, 90),
-        ("synth", 1, 30),
-    )
-    return [KillsSettings(seed=seed, command=name, processes=count, kills=kills) for name, count, kills in commands]
+    runs = [KillsSettings(seed=seed, processes=count, kills=90) for count in (1, 2, 3)]
+    more = KillsSettings(seed=seed + 1, processes=3, kills=30)
+    return [*runs, more, KillsSettings(seed=seed, command="synth", kills=30)]
 
 
 def figures(rows: Sequence[Row]) -> dict[str, Metric]:
