@@ -69,6 +69,31 @@ def compile_circuit(
     return min(results, key=lambda compiled: (compiled.twoq, compiled.depth))
 
 
+def compile_as_given(circuit: QuantumCircuit, device: Device, seeds: Iterable[int] = (0,)) -> Compiled:
+    """The circuit translated and routed with every gate kept: none is cancelled, merged or moved over a barrier.
+
+    Wires stay on the qubits of their numbers if no gate then needs a swap; else the layout of `seeds` with the fewest
+    two-qubit gates is taken. Raises `ValueError` when the circuit does not fit the device.
+    """
+    if circuit.num_qubits > device.target.num_qubits:
+        raise ValueError(
+            f"a circuit of {circuit.num_qubits} qubits does not fit {device.name}, which has {device.target.num_qubits}"
+        )
+    ways = [("trivial", 0), *(("sabre", seed) for seed in seeds)]
+    managers = (
+        generate_preset_pass_manager(
+            optimization_level=0,
+            target=device.target,
+            layout_method=layout,
+            routing_method="sabre",
+            seed_transpiler=seed,
+        )
+        for layout, seed in ways
+    )
+    results = (count(manager.run(circuit), device, seed) for manager, (_, seed) in zip(managers, ways, strict=True))
+    return min(results, key=lambda compiled: (compiled.twoq, compiled.depth))
+
+
 def deploy(circuit: Circuit, readout: Readout, device: Device, seeds: Iterable[int] = (0,)) -> tuple[Compiled, Readout]:
     """A bound circuit, losslessly rewritten for its readout and then compiled; and the rewritten readout."""
     short, parities = lossless(circuit, readout)

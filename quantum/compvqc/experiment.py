@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -121,10 +122,14 @@ class _Model:
 
 
 def _circuit(cell: CompVQCSettings) -> tuple[Circuit, Tensor | None]:
-    """The circuit with one weight per angle, and the values of the weights if it comes from a file."""
+    """The circuit with one weight per angle, and the values of the weights if it comes from a file.
+
+    Parameters without a value start at random angles.
+    """
     if not Path(cell.circuit).suffix:
         return ansatz(cell.circuit, cell.wires, cell.layers), None
-    model = read(Path(cell.circuit))
+    rng = np.random.default_rng(cell.seed)
+    model = read(Path(cell.circuit), unbound=lambda: float(rng.uniform(-np.pi, np.pi)))
     circuit, angles = model.circuit.untie(model.values)
     if not angles:
         raise ValueError(f"{cell.circuit} has no rotation to compress: use a circuit whose gates have angles")

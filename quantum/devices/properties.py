@@ -1,9 +1,12 @@
 """Backend properties in the JSON form that IBM publishes, converted to the plain data of a snapshot."""
 
+import math
+import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from quantum import Note
 from quantum.devices.snapshot import number, require_gate
 
 _NOT_GATES = frozenset({"measure", "measure_2", "reset", "reset_2", "delay"})
@@ -37,7 +40,8 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
     """`{"qubits": [[{name, unit, value}]], "gates": [{gate, qubits, parameters}]}` as `quantum.devices.snapshot`.
 
     The basis consists of all gates in the list. IBM's fractional RZZ takes angles in [0, pi/2] only, so angles are
-    folded into that range.
+    folded into that range. A T2 above 2 T1, which no qubit has, comes from separate fits: it is cut to 2 T1 as in Aer's
+    noise model and for the backends by name, with a `Note`.
     """
     qubits, gates = [], []
     for k, entries in enumerate(data["qubits"]):
@@ -54,8 +58,21 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
         values = _values(entry.get("parameters", []), f"gates[{k}].parameters")
         gates.append({"name": entry["gate"], "qubits": entry.get("qubits"), **_renamed(values, _GATE)})
     basis = sorted({gate["name"] for gate in gates})
-    header = {ours: data[key] for key, ours in (("backend_name", "name"), ("cut_t2", "cut_t2")) if key in data}
-    return header | {"qubits": qubits, "gates": gates, "basis": basis, "fold_rzz": "rzz" in basis and "x" in basis}
+    _note_cut([k for k, qubit in enumerate(qubits) if qubit.get("t2_us", 0.0) > 2 * qubit.get("t1_us", math.inf) > 0])
+    header = {"name": data["backend_name"]} if "backend_name" in data else {}
+    return header | {
+        "qubits": qubits,
+        "gates": gates,
+        "basis": basis,
+        "fold_rzz": "rzz" in basis and "x" in basis,
+        "cut_t2": True,
+    }
+
+
+def _note_cut(cut: list[int]) -> None:
+    if cut:
+        names = ", ".join(map(str, cut[:8])) + (" ..." if len(cut) > 8 else "")
+        warnings.warn(f"T2 is above 2 T1 on qubits {names}: cut to 2 T1, as no qubit has more", Note, stacklevel=4)
 
 
 def _renamed(values: Mapping[str, float], names: Mapping[str, tuple[str, float]]) -> dict[str, Any]:

@@ -86,25 +86,27 @@ class Snapshot:
             raise ValueError("qubits is empty: a device has at least one")
         if self.dt_ns is not None:
             number("dt_ns", self.dt_ns, low=0.0)
+        for k, name in enumerate(self.basis):
+            require_gate(f"basis[{k}]", name)
         for k, qubit in enumerate(self.qubits):
             _check_qubit(f"qubits[{k}]", qubit)
         for k, gate in enumerate(self.gates):
             require_gate(f"gates[{k}].name", gate.name)
-            self._check_gate(f"gates[{gate.name} {'-'.join(map(str, gate.qubits))}]", gate)
+            self._check_gate(f"gates[{gate.name} {'-'.join(map(str, gate.qubits)):.60}]", gate)
         self._check_basis()
 
     def _check_gate(self, where: str, gate: GateOn) -> None:
         arity = GATES[gate.name].num_qubits
         if gate.name not in self.basis:
             raise ValueError(f"{where} is not in basis={','.join(self.basis)}: add {gate.name!r} there")
-        if len(gate.qubits) != arity or len(set(gate.qubits)) != arity:
-            raise ValueError(f"{where}.qubits={list(gate.qubits)}: {gate.name!r} takes {arity} distinct qubits")
         for qubit in gate.qubits:
             if isinstance(qubit, bool) or not isinstance(qubit, int) or not 0 <= qubit < len(self.qubits):
                 raise ValueError(
-                    f"{where}.qubits={list(gate.qubits)}: qubit {qubit!r} is missing, "
+                    f"{where}.qubits={list(gate.qubits)!r:.60}: qubit {qubit!r:.60} is missing, "
                     f"the device has 0 to {len(self.qubits) - 1}"
                 )
+        if len(gate.qubits) != arity or len(set(gate.qubits)) != arity:
+            raise ValueError(f"{where}.qubits={list(gate.qubits)}: {gate.name!r} takes {arity} distinct qubits")
         if gate.error is not None:
             number(f"{where}.error", gate.error, low=0.0, high=1.0)
         if gate.duration_ns is not None:
@@ -112,8 +114,6 @@ class Snapshot:
 
     def _check_basis(self) -> None:
         """Checks that every gate is on its qubits, none is listed twice, and the basis is universal."""
-        for k, name in enumerate(self.basis):
-            require_gate(f"basis[{k}]", name)
         places = [(gate.name, gate.qubits) for gate in self.gates]
         if len(set(places)) < len(places):
             name, qubits = next(place for k, place in enumerate(places) if place in places[:k])

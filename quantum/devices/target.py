@@ -77,6 +77,8 @@ def _read_file(path: Path) -> Snapshot:
         raise ValueError(f"the device file {path} is not JSON: {error}") from error
     try:
         return from_plain(properties.plain(data) if properties.is_properties(data) else data, path.stem)
+    except RecursionError:
+        raise ValueError(f"the device file {path} is nested too deeply: it holds lists of qubits and gates") from None
     except ValueError as error:
         raise ValueError(f"the device file {path}: {error}") from error
 

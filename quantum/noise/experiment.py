@@ -1,6 +1,7 @@
 """The noise experiment: how robust circuits are against device noise and finite shots, and their error attribution."""
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from quantum import Note, notes_kept
 from quantum.circuits.ansatz import ANSAETZE
+from quantum.circuits.circuit import Circuit, Directive
 from quantum.circuits.readout_text import class_readout, in_words
 from quantum.compilation.controls import CONTROLS
 from quantum.devices.target import Device, device
@@ -21,7 +23,7 @@ from quantum.noise.page import page
 from quantum.noise.repository import kept_days, repository
 from quantum.noise.robustness import REPEATS, SCALES, SHOTS, robustness
 from quantum.noise.tuning import NoiseAware, Tunable, set_angles
-from quantum.noise.workload import ENCODINGS, O3, SEEDS, Workload, classifier, on_part, state_workload
+from quantum.noise.workload import AS_GIVEN, ENCODINGS, O3, SEEDS, Workload, classifier, on_part, state_workload
 from quantum.noise.zne import ZNE
 from quantum.tasks.data import SETS, load, resolved
 from quantum.tasks.energy import HAMILTONIANS, hamiltonian
@@ -65,9 +67,11 @@ class NoiseSettings(Settings):
     )
     simplify: bool = Field(default=True, description="rewrite exactly for the measured parities first")
     compilers: tuple[str, ...] = Field(
-        default=(), description=f"{', '.join(CONTROLS)}; none: {O3}, and the approximate ones for a row's dense circuit"
+        default=(),
+        description=f"{', '.join(CONTROLS)}, {AS_GIVEN} (every gate kept); none: {O3}, and the approximate ones for a "
+        "row's dense circuit",
     )
-    zne: bool = Field(default=False, description="zero-noise extrapolation at equal total shots; needs mitiq")
+    zne: bool = Field(default=False, description="zero-noise extrapolation at equal total shots")
     days: int = Field(default=0, ge=0, description="days of synthetic drift, if the target is not a folder")
     tune: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         default=(0.0,), min_length=1, description="noise scales at which compiled angles are trained; 0: no training"
@@ -86,8 +90,8 @@ class Noise(Experiment[NoiseSettings]):
     version = 3
 
     def cells(self, settings: NoiseSettings) -> Sequence[NoiseSettings]:
-        if unknown := set(settings.compilers) - set(CONTROLS):
-            raise ValueError(f"compiler {min(unknown)!r} is unknown: use one of {', '.join(CONTROLS)}")
+        if unknown := set(settings.compilers) - {*CONTROLS, AS_GIVEN}:
+            raise ValueError(f"compiler {min(unknown)!r} is unknown: use one of {', '.join(CONTROLS)}, {AS_GIVEN}")
         untuned = [cell for name in dict.fromkeys(settings.circuits) for cell in _expanded(name, settings)]
         if not untuned:
             raise ValueError("circuits is empty: name at least one circuit file")
@@ -97,8 +101,6 @@ class Noise(Experiment[NoiseSettings]):
                 compiled = workload(cell, days[0], seeds=(0,))
                 if any(cell.tune):
                     _ = _parts(cell, compiled)
-        if settings.zne:
-            _ = ZNE().weights
         cells = [cell.model_copy(update={"tune": (scale,)}) for cell in untuned for scale in dict.fromkeys(cell.tune)]
         selection = _selection(untuned, days)
         if not settings.each and not selection:
@@ -259,9 +261,37 @@ def workload(cell: NoiseSettings, target: Device, seeds: Sequence[int] | None = 
     circuit = source.circuit()
     how: dict[str, Any] = {
         "seeds": range(cell.transpiler_seeds) if seeds is None else seeds,
-        "simplify": cell.simplify,
+        "simplify": cell.simplify and compiler != AS_GIVEN,
         "compiler": compiler,
     }
+    if circuit.directives and how["simplify"]:
+        warnings.warn(
+            f"{name} has {_counts(circuit.directives)}, which the exact rewriting does not keep: --as-given keeps them "
+            f"and every gate",
+            Note,
+            stacklevel=2,
+        )
+    case = _workload(cell, source, name, circuit, target, how)
+    written = sum(len(gate.wires) == 2 for gate in circuit.gates)
+    compiled = max(setting.compiled.twoq for setting in case.settings)
+    if compiler == O3 and not cell.simplify and compiled < written:
+        warnings.warn(
+            f"the transpiler made {compiled} two-qubit gates of the {written} of {name}: --as-given keeps every gate",
+            Note,
+            stacklevel=2,
+        )
+    return case
+
+
+def _counts(directives: Sequence[Directive]) -> str:
+    """`8 barriers and 2 delays`."""
+    counts = Counter(directive.name for directive in directives)
+    return " and ".join(f"{number} {name}{'s' * (number > 1)}" for name, number in counts.items())
+
+
+def _workload(
+    cell: NoiseSettings, source: CircuitSource, name: str, circuit: Circuit, target: Device, how: Mapping[str, Any]
+) -> Workload:
     if cell.data == NO_DATA or cell.data in HAMILTONIANS:
         if cell.readout != "auto":
             raise ValueError(f"readout={cell.readout}: a readout decides between classes: name data with labels")

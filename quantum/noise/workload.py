@@ -12,7 +12,7 @@ from quantum.circuits.circuit import Circuit
 from quantum.circuits.encode import amplitude, angle
 from quantum.circuits.lossless import lossless
 from quantum.circuits.readout import Readout, per_class
-from quantum.compilation.compile import Compiled, compile_circuit
+from quantum.compilation.compile import Compiled, compile_as_given, compile_circuit
 from quantum.compilation.controls import CONTROLS
 from quantum.devices.target import Device
 from quantum.interop.qiskit import to_qiskit
@@ -25,6 +25,8 @@ SEEDS = tuple(range(8))
 """Transpiler seeds tried for a circuit; the cheapest result is reported."""
 
 O3 = "o3"
+AS_GIVEN = "as_given"
+"""The compiler that keeps every gate, barrier and delay of a circuit that is not simplified."""
 
 
 class Score(Protocol):
@@ -170,8 +172,8 @@ def classifier(
     The features stay symbolic in the compiled circuit, so one compiled circuit serves all inputs. `encoding` is `angle`
     or `amplitude` before the circuit, or `own` if the circuit reads its features itself; `auto` is `own` if it does and
     `angle` if not. Amplitudes are prepared without noise. With `simplify` the circuit is first rewritten exactly for
-    the measured parities (`quantum.circuits.lossless`). `compiler` is `o3` with the best of `seeds`, or a compile-only
-    control of `quantum.compilation.controls`.
+    the measured parities (`quantum.circuits.lossless`). `compiler` is `o3` with the best of `seeds`, `as_given`, or a
+    compile-only control of `quantum.compilation.controls`.
 
     Raises `ValueError` for a circuit that does not fit the data or the device.
     """
@@ -196,7 +198,9 @@ def classifier(
 
 
 def by_compiler(circuit: Circuit, device: Device, seeds: Sequence[int], compiler: str) -> Compiled:
-    """Compiles by Qiskit's O3 with the best of `seeds`, or by a compile-only control, which has its own seeds."""
+    """Compiles by Qiskit's O3 or as given with the best of `seeds`, or by a compile-only control with its own seeds."""
+    if compiler == AS_GIVEN:
+        return compile_as_given(to_qiskit(circuit), device, seeds)
     if compiler == O3:
         return compile_circuit(to_qiskit(circuit), device, seeds)
     return CONTROLS[compiler].compile(circuit, device)

@@ -1,16 +1,15 @@
 """Zero-noise extrapolation (ZNE) of a dense circuit, the usual error mitigation, as a control for compression.
 
 The circuit is folded to U (U^-1 U)^k, which scales its noise by a chosen factor, and each expectation is extrapolated
-to factor 0 (Temme, Bravyi, Gambetta 2017; Giurgica-Tiron et al. 2020, *Digital zero noise extrapolation*). mitiq
-computes the folding and the extrapolation; the gates stay basis gates of the device, and features stay symbolic.
+to factor 0 (Temme, Bravyi, Gambetta 2017; Giurgica-Tiron et al. 2020, *Digital zero noise extrapolation*, sections
+II.A and III). Both are as in mitiq (`fold_global`, `RichardsonFactory`, `LinearFactory`), whose pins exclude the NumPy
+used here; the gates stay basis gates of the device, and features stay symbolic.
 
 The shots are divided evenly among the factors, so a comparison at equal shots is one at equal cost.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,16 +27,20 @@ INFERENCE = ("richardson", "linear")
 class ZNE:
     """Global folding by odd or fractional `factors`, then `richardson` (a fit through all points) or `linear`.
 
-    Raises `ValueError` for fewer than two factors or one below 1, `ModuleNotFoundError` without mitiq.
+    Raises `ValueError` for fewer than two factors or one below 1.
+
+    >>> ZNE((1.0, 3.0)).weights
+    tensor([ 1.5000, -0.5000], dtype=torch.float64)
     """
 
     factors: tuple[float, ...] = (1.0, 3.0, 5.0)
     inference: str = "richardson"
 
     def __post_init__(self) -> None:
-        if len(set(self.factors)) < 2 or min(self.factors) < 1:
+        if len(set(self.factors)) < max(2, len(self.factors)) or min(self.factors) < 1:
             raise ValueError(
-                f"factors={self.factors}: an extrapolation needs at least two different factors, each at least 1"
+                f"factors={self.factors}: an extrapolation needs at least two different factors, none twice, each at "
+                f"least 1"
             )
         if self.inference not in INFERENCE:
             raise ValueError(f"inference {self.inference!r} is unknown: use one of {', '.join(INFERENCE)}")
@@ -45,14 +48,11 @@ class ZNE:
     @cached_property
     def weights(self) -> Tensor:
         """The weight of each factor's expectation in the extrapolated one, `(factors,)`; the weights add up to 1."""
-        _require_mitiq()
-        from mitiq.zne.inference import LinearFactory, RichardsonFactory
-
-        method = {"richardson": RichardsonFactory, "linear": LinearFactory}[self.inference]
-        unit = np.eye(len(self.factors))
-        # Both fits are linear in the expectations, so their values on the unit vectors are the weights.
-        values = [method.extrapolate(list(self.factors), list(row)) for row in unit]
-        return torch.tensor(np.array(values, dtype=np.float64))
+        factors = np.array(self.factors)
+        if self.inference == "linear":  # the intercept of a least-squares line
+            return torch.tensor(np.linalg.pinv(np.stack([np.ones_like(factors), factors], axis=1))[0])
+        others = [np.delete(factors, k) for k in range(len(factors))]  # Lagrange's polynomials at 0
+        return torch.tensor([np.prod(rest / (rest - own)) for own, rest in zip(factors, others, strict=True)])
 
     def folded(self, workload: Workload) -> list[Workload]:
         """The workload once for each factor."""
@@ -82,15 +82,6 @@ class ZNE:
         ]
 
 
-def _require_mitiq() -> None:
-    try:
-        import mitiq  # noqa: F401
-    except ModuleNotFoundError as error:
-        # No extra installs it: it works with our NumPy but pins an older one, and its licence is the GPL.
-        message = "zne needs mitiq: pip install --no-deps mitiq==1.1.0 && pip install 'cirq-core==1.6.*' tabulate"
-        raise ModuleNotFoundError(message, name="mitiq") from error
-
-
 def _folded(setting: MeasurementSetting, device: Device, factor: float) -> MeasurementSetting:
     """The setting with its circuit folded; the counts are still those of the unfolded circuit."""
     circuit = setting.compiled.circuit
@@ -98,34 +89,26 @@ def _folded(setting: MeasurementSetting, device: Device, factor: float) -> Measu
     index = {bit: k for k, bit in enumerate(circuit.qubits)}
     places = [tuple(index[bit] for bit in item.qubits) for item in gates]
     out = circuit.copy_empty_like()
-    for k, inverted in fold(places, factor):
+    for k, inverted in fold(len(places), factor):
         operations = _inverse(gates[k].operation, device) if inverted else [(gates[k].operation, None)]
         for operation, wire in operations:
             out.append(operation, places[k] if wire is None else [places[k][wire]])
     return replace(setting, compiled=replace(setting.compiled, circuit=out))
 
 
-def fold(places: Sequence[tuple[int, ...]], factor: float) -> list[tuple[int, bool]]:
-    """The gates of the folded circuit in order, each as an index into `places` and whether it is inverted.
+def fold(gates: int, factor: float) -> list[tuple[int, bool]]:
+    """The gates of the folded circuit in order, each as an index below `gates` and whether it is inverted.
 
-    mitiq folds opaque gates on the qubits `places`, so that it can neither convert nor simplify them.
+    U (U^-1 U)^k L^-1 L, where L are the last gates of U: as many as bring the length nearest to `factor` times.
+
+    >>> fold(2, 3.0)
+    [(0, False), (1, False), (1, True), (0, True), (0, False), (1, False)]
     """
-    _require_mitiq()
-    import cirq
-    from mitiq.zne.scaling import fold_global
-
-    class Token(cirq.Gate):
-        def __init__(self, index: int, inverted: bool = False) -> None:
-            self.index, self.inverted = index, inverted
-
-        def _num_qubits_(self) -> int:
-            return len(places[self.index])
-
-        def __pow__(self, power: int) -> Any:
-            return Token(self.index, not self.inverted) if power == -1 else NotImplemented
-
-    circuit = cirq.Circuit(Token(k)(*map(cirq.LineQubit, place)) for k, place in enumerate(places))
-    return [(op.gate.index, op.gate.inverted) for op in fold_global(circuit, factor).all_operations()]
+    whole, rest = divmod(factor - 1, 2)
+    last = round(gates * rest / 2)
+    once = [(k, False) for k in range(gates)]
+    back = [(k, True) for k in reversed(range(gates))]
+    return once + (back + once) * int(whole) + back[:last] + once[gates - last :]
 
 
 def _inverse(operation: Instruction, device: Device) -> list[tuple[Instruction, int | None]]:

@@ -1,7 +1,6 @@
 """The command `qwedge noise`: a noise robustness report of circuits, without settings files."""
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,10 @@ if TYPE_CHECKING:
     help="Score of each class: Z0 (its sign), parity, Z0,Z1,Z2, or bit strings 00+11,01+10; auto: the wires in turn.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the data split and of the shots.")
-@click.option("--zne/--no-zne", default=None, help="Zero-noise extrapolation.  [default: if mitiq is installed]")
+@click.option(
+    "--zne/--no-zne", default=False, show_default=True, help="Zero-noise extrapolation too, at equal total shots."
+)
+@click.option("--as-given", is_flag=True, help="Keep every gate, barrier and delay, such as the folds of a mitigation.")
 @click.option("--days", type=int, default=0, show_default=True, help="Days of synthetic drift.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list noise`.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows, page and plots.  [default: runs/noise]")
@@ -53,7 +55,8 @@ def noise(
     columns: str,
     readout: str,
     seed: int,
-    zne: bool | None,
+    zne: bool,
+    as_given: bool,
     days: int,
     assignments: Sequence[str],
     out: Path | None,
@@ -74,8 +77,9 @@ def noise(
              qwedge noise runs/compvqc/3fa9
     """
     chosen = {"circuits": list(circuits), "target": target, "data": data, "encoding": encoding, "days": days}
-    chosen |= {"columns": columns, "readout": readout}
-    chosen["zne"] = find_spec("mitiq") is not None if zne is None else zne
+    chosen |= {"columns": columns, "readout": readout, "zne": zne}
+    if as_given:
+        chosen["compilers"] = ["as_given"]
     words = [*(assignment(key, value) for key, value in chosen.items()), *assignments]
     execute("noise", words, seed=seed, out=out, workers=workers, files=_figures, quiet=quiet, as_json=as_json)
 

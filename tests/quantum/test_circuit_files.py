@@ -7,6 +7,7 @@ import io
 import math
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from qiskit_ibm_runtime.fake_provider import FakeNairobiV2
 
 from quantum import Note
 from quantum.circuits.circuit import Circuit, Directive, Gate
+from quantum.compvqc.experiment import CompVQCSettings, _Model
 from quantum.interop import openqasm, qpy, read
 from quantum.interop.qiskit import from_qiskit, to_qiskit
 from quantum.simulation.simulate import evolve, zero_state
@@ -193,6 +195,23 @@ def test_files_that_people_write(case: str) -> None:
     circuit, values = openqasm.loads(text)
     state = ours(circuit, values).reshape(-1, 2**WIRES)[0]  # a register that nothing touches stays in |0>
     assert fidelity(expected, state) == pytest.approx(1, abs=1e-9)
+
+
+def test_parameters_without_a_value_can_start_anywhere(tmp_path: Path) -> None:
+    """As the compressor reads an ansatz; values that the file binds stay, and one parameter has one value."""
+    text = "input float t; input float unused; input float s;\nqubit[2] q; rx(t) q[0]; ry(s) q[1];"
+    text += "rz(t/2) q[0]; rz(0.5) q[1];"
+    values = iter((1.0, 2.0))
+    with pytest.warns(Note, match="parameters without a value start at random angles: t, s"):
+        model = read(f"OPENQASM 3.0;\n{_std(text)}", unbound=lambda: next(values))
+    assert model.values == (1.0, 2.0, 0.5, 0.5)
+    (tmp_path / "ansatz.qasm").write_text(f"OPENQASM 3.0;\n{_std(text)}")
+    settings = CompVQCSettings(circuit=str(tmp_path / "ansatz.qasm"), task="iris", readout="Z0,Z1,Z0Z1")
+    first, again = (_Model.of(settings) for _ in range(2))
+    assert first.stored_weights.tolist() == again.stored_weights.tolist()
+    assert first.stored_weights[3] == 0.5
+    assert "parameters without a value start at random angles: t, s" in first.notes
+    assert first.task.readout.strings == ((0,), (1,), (0, 1))
 
 
 # Features ---------------------------------------------------------------------------------------------------------

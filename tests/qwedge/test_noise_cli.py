@@ -3,7 +3,6 @@
 import json
 import random
 import re
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from quantum.circuits.readout import per_class
 from quantum.devices.target import device, to_json
 from quantum.interop import openqasm, qpy
 from quantum.noise.drift import Drift
+from quantum.noise.engine.channels import Noise
 from quantum.noise.repository import Repository
 from quantum.tasks.energy import energy_task, hamiltonian
 from qwedge.cli import main
@@ -97,14 +97,62 @@ def test_days_of_drift_and_a_folder_of_snapshots(noise, tmp_path):
     assert (code, err) == (2, "qwedge: days=2: days is a folder of days: set days=0, or name one device as target\n")
 
 
-def test_extrapolation_needs_mitiq_or_shows_its_scores(noise):
-    code, out, err = noise("small.qasm", "--data", "digits4", *QUICK, "--zne")
-    if find_spec("mitiq") is None:
-        assert code == 2
-        assert err.startswith("qwedge: zne needs mitiq: pip install --no-deps mitiq==1.1.0")
-    else:
-        assert "small, extrapolated" in out
-        assert [p["shots"] for p in Store("runs/noise").rows()[0].result["zne"]["shots"]] == [100, 1000, 4000]
+def test_extrapolation_shows_its_scores(noise):
+    code, out, _ = noise("small.qasm", "--data", "iris", *QUICK, "--zne")
+    assert code == 0
+    assert "small, extrapolated" in out
+    assert [p["shots"] for p in Store("runs/noise").rows()[0].result["zne"]["shots"]] == [100, 1000, 4000]
+
+
+FOLDED = (
+    """OPENQASM 3.0;
+include "stdgates.inc";
+qubit[3] q;
+gate u3q a, b, c { h a; cx a, b; cx b, c; rz(0.3) c; ry(0.4) a; }
+u3q q[0], q[1], q[2];
+"""
+    + "BARRIER inv @ u3q q[0], q[1], q[2]; BARRIER u3q q[0], q[1], q[2];\n" * 4
+)
+"""Folded to nine times its length, with or without barriers between."""
+
+
+def twoq_and_notes(circuit: str, *words: str) -> tuple[int, list[str]]:
+    from quantum.noise.experiment import Noise, NoiseSettings, workload
+    from shared.lab import read_settings
+
+    [cell] = Noise().cells(read_settings(NoiseSettings, None, [f'circuits=["{circuit}"]', *words]))
+    with notes_kept() as notes:
+        case = workload(cell, device(cell.target), seeds=(0,))
+    return case.settings[0].compiled.twoq, notes
+
+
+def test_a_folded_circuit_keeps_its_folds_as_given(noise):
+    for name, barrier in (("barriers", "barrier q;"), ("plain", "")):
+        Path(f"{name}.qasm").write_text(FOLDED.replace("BARRIER", barrier))
+        assert twoq_and_notes(f"{name}.qasm", 'compilers=["as_given"]') == (18, [])
+    assert twoq_and_notes("barriers.qasm", "simplify=false") == (18, [])
+    twoq, [note] = twoq_and_notes("plain.qasm", "simplify=false")
+    assert twoq < 18
+    assert note == f"the transpiler made {twoq} two-qubit gates of the 18 of plain: --as-given keeps every gate"
+    _, [note] = twoq_and_notes("barriers.qasm")
+    assert note.startswith("barriers has 8 barriers, which the exact rewriting does not keep: --as-given keeps them")
+    words = ("--as-given", "--set", "scales=[1]", "--set", "shots=[]", "--json", "--out", "r")
+    [row] = json.loads(noise("barriers.qasm", *words, *QUICK)[1])["rows"]
+    assert row["result"]["report"]["counts"]["twoq"] == 18
+
+
+def test_a_delay_of_the_circuits_own_is_waited_for_as_given(noise):
+    """T1 from a file: X, a delay, and <Z> in closed form."""
+    t1 = device("nairobi").target.qubit_properties[0].t1
+    wait = f"delay[{t1 * 1e6:.6f}us] q;"
+    Path("wait.qasm").write_text(f'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit q;\nx q;\n{wait}\nid q;\n')
+    from quantum.noise.experiment import NoiseSettings, workload
+
+    cell = NoiseSettings(circuits=("wait.qasm",), compilers=("as_given",))
+    [value] = workload(cell, device("nairobi"), seeds=(0,)).expectations()[0].tolist()
+    up, down = Noise(device("nairobi")).flips(0)
+    expected = (1 - up - down) * (1 - 2 * np.exp(-1)) + down - up
+    assert value == pytest.approx(expected, abs=0.005)  # less the errors of two gates
 
 
 def test_again_adds_nothing_and_the_command_of_a_row_makes_it(noise, capsys):
