@@ -72,6 +72,18 @@ def test_jumps_raise_errors_by_their_factor():
     assert ratios == {1.0, 5.0}
 
 
+def test_what_failed_is_repaired_in_two_days_on_average():
+    """Each failure lasts one day, two with probability 1/2, and so on; unrepaired, every gate would fail in the end."""
+    still = {"spread": 0.0, "memory": 0.0, "jump": 0.05, "factor": 5.0}
+    start = device("nairobi").target
+    days = synthetic(1, 120, **still)
+    edges = [(0, 1), (1, 2), (1, 3), (3, 5), (4, 5), (5, 6)]
+    failed = np.array([[day.target["cx"][e].error / start["cx"][e].error > 2 for e in edges] for day in days])
+    lasts = [len(run) for edge in failed.T for run in "".join("01"[int(f)] for f in edge).split("0") if run]
+    assert np.mean(lasts) == pytest.approx(2, abs=0.5)
+    assert failed.mean() == pytest.approx(0.05 / (0.05 + 0.5 * 0.95), abs=0.04)
+
+
 def test_no_drift_is_the_calibration_itself():
     [day] = synthetic(0, 1, spread=0.0, jump=0.0)
     assert calibration(day) == pytest.approx(calibration(device("nairobi")))

@@ -16,7 +16,7 @@ from qiskit_aer.noise.device import basic_device_gate_errors, basic_device_reado
 from qiskit_ibm_runtime.fake_provider import FakeNairobiV2, FakeTorino
 
 from quantum.devices.target import Device, device
-from quantum.noise.engine.channels import Noise, depolarization, relaxation
+from quantum.noise.engine.channels import Noise, depolarization, relaxation, scaled
 from quantum.noise.engine.pauli import basis, choi, transfer
 from quantum.noise.engine.trajectories import part_of
 
@@ -153,6 +153,45 @@ def test_scaled_relaxation_is_relaxation_for_longer():
     noise, triple = Noise(device("torino")), Noise(device("torino"), 3.0)
     qubit, seconds = torch.tensor([7]), torch.tensor([2e-6]).double()
     torch.testing.assert_close(triple.wait(qubit, seconds), noise.wait(qubit, 3 * seconds))
+
+
+def test_a_t2_above_2_t1_counts_as_2_t1():
+    """A target of the user's own can report what no qubit has; the channel would not be one."""
+    reported, possible = (Noise(two_qubits(1e-4, t2, 1e-6, 0.01, 0.0), 2.0) for t2 in (9e-4, 2e-4))
+    seconds = torch.tensor([1e-5]).double()
+    for qubit in (torch.tensor([0]), torch.tensor([1])):
+        torch.testing.assert_close(
+            reported.wait(qubit, seconds)[0, 1, 1], torch.exp(-seconds / reported.times[qubit, 1])[0]
+        )
+        assert_channel(reported.wait(qubit, seconds)[0])
+    torch.testing.assert_close(reported.times[0], possible.times[0])
+    assert reported.times[0].tolist() == pytest.approx([0.5e-4, 1e-4])
+    assert reported.times[1].tolist() == pytest.approx([0.25e-4, 0.5e-4])
+
+
+@pytest.mark.parametrize(
+    ("error", "scale", "worst", "expected"),
+    [
+        (0.01, 4.0, 0.5, 0.04),
+        (0.3, 4.0, 0.5, 0.5),  # no information is left: more noise cannot bring it back
+        (0.7, 2.0, 0.5, 0.7),  # an error beyond the worst case is reported so, and stays
+        (0.7, 0.5, 0.5, 0.35),
+        (0.7, 0.0, 0.5, 0.0),
+    ],
+)
+def test_an_error_grows_to_its_worst_case_and_no_further(error, scale, worst, expected):
+    assert scaled(error, scale, worst) == pytest.approx(expected)
+
+
+def test_the_worst_case_of_a_device():
+    """At a large scale a gate depolarizes completely and a bit is read at random, neither is inverted."""
+    noise = Noise(two_qubits(1.0, 1.0, 0.0, 0.4, 0.4), 100.0)
+    torch.testing.assert_close(
+        noise.gate("sx", (0,)), torch.diag(torch.tensor([1.0, 0, 0, 0]).double()), atol=1e-9, rtol=0
+    )
+    assert noise.flips(0) == (0.5, 0.5)
+    wrong = Noise(two_qubits(1.0, 1.0, 0.0, 0.4, 0.8), 2.0)
+    assert wrong.flips(0) == (0.8, 0.8)
 
 
 @pytest.mark.parametrize("scale", [-1.0, math.nan, math.inf])

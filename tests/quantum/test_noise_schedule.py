@@ -73,6 +73,17 @@ def test_data_waits_from_the_start():
     assert [(i.name, i.qubits) for i in items] == [("delay", (1,)), ("x", (0,))]
 
 
+def test_data_waits_from_the_start_until_its_first_gate():
+    """A wire that holds data waits as long as the others work before it joins them, not for the whole circuit."""
+    circuit = QuantumCircuit(7)
+    circuit.x(0)
+    circuit.cx(0, 1)
+    items = schedule(circuit, device("nairobi"), prepared=(0, 1))
+    x = FakeNairobiV2().target["x"][(0,)].duration
+    assert [(i.name, i.qubits) for i in items] == [("delay", (1,)), ("x", (0,)), ("cx", (0, 1))]
+    assert items[0].seconds == pytest.approx(x)
+
+
 def test_a_barrier_holds_qubits_back():
     circuit = QuantumCircuit(7)
     circuit.x(0)
