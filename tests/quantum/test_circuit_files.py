@@ -199,10 +199,10 @@ def test_files_that_people_write(case: str) -> None:
 
 def test_parameters_without_a_value_can_start_anywhere(tmp_path: Path) -> None:
     """As the compressor reads an ansatz; values that the file binds stay, and one parameter has one value."""
-    text = "input float t; input float unused; input float s;\nqubit[2] q; rx(t) q[0]; ry(s) q[1];"
-    text += "rz(t/2) q[0]; rz(0.5) q[1];"
-    values = iter((1.0, 2.0))
-    with pytest.warns(Note, match="parameters without a value start at random angles: t, s"):
+    text = "input float b; input float unused; input float a;\nqubit[2] q; rx(b) q[0]; ry(a) q[1];"
+    text += "rz(b/2) q[0]; rz(0.5) q[1];"
+    values = iter((1.0, 9.0, 2.0))
+    with pytest.warns(Note, match="parameters without a value start at random angles: b, unused, a"):
         model = read(f"OPENQASM 3.0;\n{_std(text)}", unbound=lambda: next(values))
     assert model.values == (1.0, 2.0, 0.5, 0.5)
     (tmp_path / "ansatz.qasm").write_text(f"OPENQASM 3.0;\n{_std(text)}")
@@ -210,7 +210,7 @@ def test_parameters_without_a_value_can_start_anywhere(tmp_path: Path) -> None:
     first, again = (_Model.of(settings) for _ in range(2))
     assert first.stored_weights.tolist() == again.stored_weights.tolist()
     assert first.stored_weights[3] == 0.5
-    assert "parameters without a value start at random angles: t, s" in first.notes
+    assert "parameters without a value start at random angles: b, unused, a" in first.notes
     assert first.task.readout.strings == ((0,), (1,), (0, 1))
 
 
