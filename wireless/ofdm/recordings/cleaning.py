@@ -13,6 +13,8 @@ _MOST = 64
 """Wild samples that are looked for: more of them are no exception."""
 _CHANGES = 4
 """Levels of bisection: the constant may change at 15 places."""
+_STRIDE = 16
+"""Samples between the places that are compared first."""
 _SHORTEST = 160
 """Least samples between two changes of the constant: one short training field."""
 
@@ -58,12 +60,18 @@ def _changes(sums: NDArray[np.complex128], begin: int, end: int, power: float, l
     size = end - begin
     if levels == 0 or size < 2 * _SHORTEST:
         return []
-    n = np.arange(_SHORTEST, size - _SHORTEST + 1)
-    mean = (sums[end] - sums[begin]) / size
-    # The gain in likelihood of two means instead of one: noise alone has the mean `power`, a frame has less.
-    gain = np.abs(sums[begin + n] - sums[begin] - n * mean) ** 2 / (n * (1 - n / size))
-    best = int(np.argmax(gain))
-    if gain[best] < 100 * power:
+    mean, first, last = (sums[end] - sums[begin]) / size, _SHORTEST, size - _SHORTEST + 1
+
+    def best(n: NDArray[np.int64]) -> tuple[int, float]:
+        # The gain in likelihood of two means instead of one: noise alone has the mean `power`, a frame has less.
+        excess = sums[begin + n] - sums[begin] - n * mean
+        gain = (excess.real**2 + excess.imag**2) / (n * (1 - n / size))
+        at = int(np.argmax(gain))
+        return int(n[at]), float(gain[at])
+
+    place, gain = best(np.arange(first, last, _STRIDE))
+    if gain < 100 * power:
         return []
-    at = begin + int(n[best])
+    place, _ = best(np.arange(max(place - _STRIDE, first), min(place + _STRIDE + 1, last)))
+    at = begin + place
     return [*_changes(sums, begin, at, power, levels - 1), at, *_changes(sums, at, end, power, levels - 1)]

@@ -167,7 +167,8 @@ def _prepared(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
     if not parts.any():
         return samples.astype(np.complex64)
     # In double precision: squares of the largest float32 overflow, and of the smallest vanish.
-    largest = np.abs(parts).reshape(-1, 2).max(1)
+    sizes = np.abs(parts)
+    largest = np.maximum(sizes[0::2], sizes[1::2])
     wild = wild_samples(largest)
     largest[wild] = 0
     scaled: NDArray[np.complex64] = (parts / largest.max().astype(np.float64)).astype(np.float32).view(np.complex64)
@@ -210,12 +211,13 @@ class _Reader:
         frame = Frame(self.preamble.start, self._after(_SIGNAL), training.snr_db, hz, width_hz=self.width_hz)
         if self._at(_NEXT) > len(self.samples):
             return replace(frame, stop=len(self.samples), error="the recording ends before SIGNAL")
-        if self._greenfield(observation):
+        # The symbol after SIGNAL is tracked with it, as its pilots improve the phase of SIGNAL.
+        header = self._header(observation, 2)
+        if self._greenfield(observation, header):
             stop, error = self._after(_NEXT + SYMBOL), "HT greenfield frames are not decoded"
             return replace(frame, stop=stop, format="HT greenfield", error=error)
         try:
-            # The symbol after SIGNAL is tracked with it, as its pilots improve the phase of SIGNAL.
-            signal = read_signal(self._bits(observation, self._header(observation, 2)[:1]))
+            signal = read_signal(self._bits(observation, header[:1]))
         except ValueError as wrong:
             return replace(frame, stop=self._after(_NEXT), error=str(wrong))
         symbols = signal.rate.symbols(signal.length)
@@ -284,9 +286,8 @@ class _Reader:
     def _beyond(self, frame: Frame) -> Frame:
         return replace(frame, error=f"the frame extends {frame.stop - len(self.samples)} samples beyond the recording")
 
-    def _greenfield(self, observation: Observation) -> bool:
+    def _greenfield(self, observation: Observation, header: NDArray[np.complex64]) -> bool:
         """Whether HT-SIG follows the training at once, both of its symbols rotated by 90 degrees (19.3.9.5.4)."""
-        header = self._header(observation, 2)
         symbols = (header * observation.ls[0].conj())[:, grid.data_positions()]
         turned = np.sum(symbols.imag**2, axis=1) > 2 * np.sum(symbols.real**2, axis=1)
         return len(header) == 2 and bool(turned.all()) and crc_ok(self._bits(observation, header * np.complex64(-1j)))

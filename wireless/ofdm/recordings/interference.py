@@ -43,9 +43,11 @@ class Residuals(NamedTuple):
 
     def around(self) -> NDArray[np.float64]:
         """Mean variance of each subcarrier and half of its two neighbours."""
-        padded = np.pad([self.power, self.observations], ((0, 0), (1, 1)), mode="edge")
-        power, observations = padded[:, 1:-1] + 0.5 * (padded[:, :-2] + padded[:, 2:])
-        variance: NDArray[np.float64] = power / observations
+        both = np.array([self.power, self.observations])
+        around = both.copy()
+        around[:, 1:] += 0.5 * both[:, :-1]
+        around[:, :-1] += 0.5 * both[:, 1:]
+        variance: NDArray[np.float64] = around[0] / around[1]
         return variance
 
     def narrowband(self, signal: float) -> bool:
@@ -82,7 +84,8 @@ def in_data(preamble: Residuals, observation: Observation, y: NDArray[np.complex
     """
     ht = y.shape[1] > len(grid.used())
     edge = (y.shape[1] - len(preamble.power)) // 2
-    preamble = Residuals(*(np.pad(values, edge, mode="edge") for values in preamble))
+    if edge:
+        preamble = Residuals(*(np.pad(values, edge, mode="edge") for values in preamble))
     h, signal = observation.ls[0], float(np.mean(np.abs(observation.ls) ** 2))
     total = np.ascontiguousarray(np.broadcast_to(observation.total_noise_var, observation.ls.shape)[0])
     for _ in range(_ROUNDS):
@@ -102,7 +105,7 @@ def in_data(preamble: Residuals, observation: Observation, y: NDArray[np.complex
 def _add_expected(y: Any, h: Any, noise_var: Any, positions: Any, level: Any, bits: int, power: Any) -> None:
     """Adds E|y - h x|^2 of all symbols y (S, K), over equally likely points x in noise of `noise_var` (K,)."""
     for k in positions:
-        g = abs(h[k]) ** 2
+        g, negligible = abs(h[k]) ** 2, 12 * noise_var[k]
         for n in range(y.shape[0]):
             matched = y[n, k] * np.conj(h[k])
             residual = abs(y[n, k]) ** 2
@@ -114,8 +117,9 @@ def _add_expected(y: Any, h: Any, noise_var: Any, positions: Any, level: Any, bi
                 weights, mean = 0.0, 0.0
                 for x in level:
                     distance = x * (g * x - 2 * a)
-                    weight = np.exp((nearest - distance) / noise_var[k])
-                    weights += weight
-                    mean += weight * distance
+                    if distance - nearest < negligible:
+                        weight = np.exp((nearest - distance) / noise_var[k])
+                        weights += weight
+                        mean += weight * distance
                 residual += mean / weights
             power[k] += max(residual, 0.0)
