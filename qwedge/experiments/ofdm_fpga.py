@@ -270,16 +270,19 @@ def _errors(rows: Sequence[Row]) -> Table:
 
 
 def _sizes(rows: Sequence[Row]) -> Table:
-    lines: list[Sequence[str | Number]] = [
-        (
-            _design(name),
-            cite(size["weights"], row),
-            *(cite(size["used"][kind], row) for kind in ("lut", "ff", "dsp", "bram")),
-            cite(size["estimate"]["lut"], row, form=",.0f"),
-        )
-        for row in rows
-        for name, size in row.result["sizes"].items()
-    ]
+    """What each design takes, averaged over seeds."""
+
+    def average(values: list[float]) -> Number:
+        return cite(sum(values) / len(values), *rows, form=",.0f")
+
+    lines: list[Sequence[str | Number]] = []
+    for design in rows[0].result["sizes"]:
+        sizes = [row.result["sizes"][design] for row in rows]
+        counts = [average([size["used"][kind] for size in sizes]) for kind in ("lut", "ff", "dsp", "bram")]
+        estimated = average([size["estimate"]["lut"] for size in sizes])
+        lines.append((_design(design), average([size["weights"] for size in sizes]), *counts, estimated))
     columns = ("network", "weights", "logic cells", "flip-flops", "multipliers", "block RAMs", "cells estimated")
     note = "Harness included. Folded: as few multipliers as the latency allows. Unrolled: a sample at every clock."
+    if len(rows) > 1:
+        note = f"Means over {len(rows)} seeds. {note}"
     return Table("What compression saves", columns, lines, note)

@@ -2,12 +2,16 @@
 
 import pytest
 
-from qwedge.experiments.ofdm_fpga import NAMES, SIZES, _verdict
+from qwedge.experiments.ofdm_fpga import NAMES, SIZES, _sizes, _verdict
 from shared.lab import Row
 
 
 def row(cells: dict[str, int], **bit_errors: int) -> Row:
-    sizes = {f"{name}, {style}": {"used": {"lut": cells.get(f"{name}, {style}", 1000)}} for name, style in SIZES}
+    used = {f"{name}, {style}": cells.get(f"{name}, {style}", 1000) for name, style in SIZES}
+    sizes = {
+        design: {"used": {"lut": count, "ff": 10, "dsp": 2, "bram": 1}, "estimate": {"lut": count + 5}, "weights": 70}
+        for design, count in used.items()
+    }
     errors = {name: [bit_errors.get(name, 100)] * 2 for name in NAMES}
     point = {"packets": 40, "bits": 10_000, "bit_errors": errors, "packet_errors": dict.fromkeys(NAMES, 1)}
     return Row("id", "ofdm_fpga", 3, {}, 0, {"sizes": sizes, "errors": [point]}, {}, {})
@@ -30,3 +34,11 @@ def test_the_verdict_compares_bit_errors_with_the_float_network(errors, says):
     text = "".join(map(str, _verdict([row({}, small=errors)])))
     assert f"The estimator ({NAMES['small']}) {says} {NAMES['float']}" in text
     assert f"The estimator ({NAMES['fixed']}) is level with {NAMES['float']}" in text
+
+
+def test_a_design_has_one_line_of_means_over_seeds():
+    table = _sizes([row({"small, unrolled": 500}), row({"small, unrolled": 700})])
+    assert len(table.lines) == len(SIZES)
+    [line] = [line for line in table.lines if line[0] == f"{NAMES['small']}, unrolled"]
+    assert [str(entry) for entry in line[1:]] == ["70", "600", "10", "2", "1", "605"]
+    assert table.note.startswith("Means over 2 seeds. ")
