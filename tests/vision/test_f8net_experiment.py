@@ -94,6 +94,11 @@ def test_the_page_shows_every_net_and_every_file(whole):
     assert titles[1:5] == ["Counts", "Integer program", "Training", "Published, not measured here"]
     assert [block.name for block in shown.blocks[5:]] == ["resnet8.json", "resnet8.safetensors"]
     assert "JPEG copy" in shown.summary
+    assert [line[0] for line in shown.blocks[3].lines] == [
+        *["float"] * 2,
+        "float, trained further (equal epochs)",
+        "F8Net (integer program)",
+    ]
     assert "no folder of images" in str(page([]).verdict)
 
 

@@ -108,22 +108,23 @@ def _counts(rows: Sequence[Row]) -> Table:
 
 
 def _training(rows: Sequence[Row]) -> Table:
-    lines: list[Sequence[str | Number]] = [
-        (
-            cite(row.seed, row),
-            name,
-            cite(number, row),
-            cite(about["loss"], row, form=".3f"),
-            cite(about["validation_correct"], row),
-            cite(about["validation_of"], row),
-            cite(about["cpu_s"], row, form=".0f", unit="s"),
-        )
-        for row in rows
-        for name, epochs in row.result["epochs"].items()
-        for number, about in enumerate(epochs, start=1)
-    ]
-    columns = ("seed", "net", "epoch", "loss", "correct in validation", "of", "CPU time")
-    return Table("Training", columns, lines, note="The loss is the mean over the epoch, on augmented images.")
+    lines: list[Sequence[str | Number]] = []
+    for net, epochs in rows[0].result["epochs"].items():
+        for number in range(len(epochs)):
+            same = [row.result["epochs"][net][number] for row in rows]
+            right = [100 * about["validation_correct"] / about["validation_of"] for about in same]
+            lines.append(
+                (
+                    NETS[net],
+                    cite(number + 1, *rows),
+                    cite_mean([about["loss"] for about in same], *rows, form=".3f"),
+                    cite_mean(right, *rows, form=".2f", unit="%"),
+                    cite(sum(about["cpu_s"] for about in same) / len(same), *rows, form=".0f", unit="s"),
+                )
+            )
+    columns = ("net", "epoch", "loss", "validation accuracy", "CPU time")
+    note = "Means over seeds with 95 % intervals. The loss is the mean over the epoch, on augmented images."
+    return Table("Training", columns, lines, note=note)
 
 
 def _program(rows: Sequence[Row]) -> Table:
