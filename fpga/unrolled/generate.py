@@ -93,7 +93,7 @@ def unroll(program: Program, clock_mhz: float = 100.0, most: int = MOST) -> Desi
 
     The pipeline itself takes a sample per clock; `interval` is what the streams allow, a byte per clock. `clock_mhz` is
     the target on an ECP5: a higher one cuts the graph into more stages. Place and route measures what is reached.
-    `most` are the multiplications that da4ml may be given: its time grows faster than their number.
+    `most` are the multiplications that da4ml may get: its time grows faster than their number.
 
     Raises as `trace` does.
     """

@@ -52,7 +52,7 @@ def test_credits_count_the_free_places(depth, taken):
     """Against a count in Python: `room` only if all that are taken at once are free, whatever comes back meanwhile."""
     from amaranth.sim import Simulator
 
-    credits, rng, seen = Credits(depth, taken), np.random.default_rng(depth), set()
+    credits, rng, outcomes = Credits(depth, taken), np.random.default_rng(depth), set()
 
     async def bench(ctx):
         free = depth
@@ -60,7 +60,7 @@ def test_credits_count_the_free_places(depth, taken):
             assert bool(ctx.get(credits.room)) == (free >= taken), clock
             take = free >= taken and rng.random() < (0.9 if clock % 100 < 50 else 0.2)
             give = free < depth and rng.random() < 0.5
-            seen.add((free >= taken, take, give))
+            outcomes.add((free >= taken, take, give))
             ctx.set(credits.take, take)
             ctx.set(credits.give, give)
             await ctx.tick()
@@ -70,7 +70,7 @@ def test_credits_count_the_free_places(depth, taken):
     simulator.add_clock(1e-8)
     simulator.add_testbench(bench)
     simulator.run()
-    assert {(True, True, True), (False, False, True)} <= seen or depth == taken
+    assert {(True, True, True), (False, False, True)} <= outcomes or depth == taken
 
 
 @pytest.mark.parametrize("fold", [Fold(1), Fold(4), Fold(2, 3), Fold(12)])

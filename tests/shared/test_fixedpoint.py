@@ -106,3 +106,11 @@ def test_spreads_without_a_format():
             fraction_for(sigma)
     with pytest.raises(ValueError, match="words of 2 to 16 bits, got 1"):
         fraction_for(1.0, 1)
+
+
+@pytest.mark.parametrize("word", [2, 8, 16])
+@pytest.mark.parametrize("signed", [True, False])
+def test_fraction_bits_end_where_a_shift_would_leave_the_machine(word, signed):
+    """A spread of almost nothing, or of almost everything, keeps shifts within `-word .. 2 word`."""
+    assert fraction_for(1e-30, word, signed=signed) == 2 * word
+    assert fraction_for(1e30, word, signed=signed) == -word

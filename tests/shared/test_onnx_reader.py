@@ -60,6 +60,11 @@ CONSTANTS = {
     "w": np.int8([[1, -2], [3, -4], [5, 6]]),
     "kernel": np.int8([[[1, 2, 3]]]),
     "zu": np.uint8(0),
+    "b2": np.int32([7, -9]),
+    "b3": np.int32([7, -9, 5]),
+    "s16": np.float32(1 / 16),
+    "halves": np.float32([0.5, 0.5]),
+    "zeros": np.int8([0, 1]),
     "half": np.float16(0.5),
     "scale2": np.float32(2),
     "low": np.float32(-3),
@@ -67,6 +72,9 @@ CONSTANTS = {
 }
 INPUT = (("QuantizeLinear", ["x.real", "s", "z"], "q", {}), ("DequantizeLinear", ["q", "s", "z"], "x", {}))
 WEIGHT = ("DequantizeLinear", ["w", "s"], "W", {})
+KERNEL = ("DequantizeLinear", ["kernel", "s"], "K", {})
+BIAS = ("DequantizeLinear", ["b3", "s16"], "B", {})
+BIAS2 = ("DequantizeLinear", ["b2", "s16"], "B", {})
 
 
 def test_a_relu_before_a_signed_word_leaves_seven_bits():
@@ -142,6 +150,36 @@ def test_an_average_over_a_power_of_two_is_read():
         (
             [("QuantizeLinear", ["x.real", "scale2", "z"], "q2", {}), ("DequantizeLinear", ["q2", "scale2"], "y", {})],
             "the input 'x.real' is quantised in two ways: use one scale and type for it",
+        ),
+        ([WEIGHT, ("Gemm", ["x", "W"], "y", {"beta": 2.0})], "beta=2.0 is not supported: it must be 1.0"),
+        ([WEIGHT, ("Gemm", ["x", "W"], "y", {"transA": 1})], "transA=1 is not supported: it must be 0"),
+        ([WEIGHT, BIAS, ("Gemm", ["x", "W", "B"], "y", {})], "a bias of 2 numbers is needed, got (3,)"),
+        (
+            [WEIGHT, BIAS, ("MatMul", ["x", "W"], "m", {}), ("Add", ["m", "B"], "y", {})],
+            "a constant of shape (3,) cannot be",
+        ),
+        ([KERNEL, ("Conv", ["x", "K"], "y", {"auto_pad": "SAME_UPPER"})], "auto_pad=b'SAME_UPPER' is not supported"),
+        ([KERNEL, ("Conv", ["x", "K"], "y", {"dilations": [2]})], "dilations=[2] is not supported: it must be 1"),
+        ([KERNEL, ("Conv", ["x", "K"], "y", {"kernel_shape": [2]})], "its kernel_shape [2] is not that of its weight"),
+        ([("MaxPool", ["x"], "y", {"kernel_shape": [2], "auto_pad": "VALID"})], "auto_pad=b'VALID' is not supported"),
+        ([("MaxPool", ["x"], "y", {"kernel_shape": [2], "dilations": [2]})], "dilations=[2] is not supported"),
+        ([("MaxPool", ["x"], "y", {"kernel_shape": [2], "storage_order": 1})], "storage_order=1 is not supported"),
+        ([("DequantizeLinear", ["q", "scale2", "z"], "y", {})], "it undoes its QuantizeLinear with another scale"),
+        ([("DequantizeLinear", ["w", "halves", "zeros"], "y", {})], "the zero point is not 0: quantise symmetrically"),
+        ([("Relu", ["x"], "y", {"domain": "com.microsoft"})], "operators of the domain 'com.microsoft' are not read"),
+        (
+            [
+                WEIGHT,
+                BIAS2,
+                ("MatMul", ["x", "W"], "m", {}),
+                ("Add", ["m", "B"], "a", {}),
+                ("Add", ["a", "m"], "y", {}),
+            ],
+            "a constant can be added to a Gemm, MatMul or Conv alone, once",
+        ),
+        (
+            [WEIGHT, BIAS2, ("Gemm", ["x", "W", "B"], "m", {}), ("Add", ["m", "B"], "y", {})],
+            "a constant can be added to a Gemm, MatMul or Conv alone, once",
         ),
         ([("Softmax", ["x"], "y", {"axis": 0})], "ONNX Softmax 'y': axis=0 is not that of the classes"),
         ([("Relu", ["x"], "y", {})], "ONNX output 'y' is not a dequantised value or sum"),
