@@ -1,0 +1,74 @@
+"""A program becomes a library that was checked."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mobile.build.check import Check, check, stimuli
+from mobile.codegen.library import library
+from mobile.lowering.calls import Lowered
+from mobile.lowering.choice import NsPerMac
+from mobile.lowering.lower import lower
+from mobile.pricing.measured import measured_price
+from mobile.runtime.bench import Times, measure
+from mobile.runtime.compiler import build
+from mobile.runtime.net import CompiledNet
+from shared.integer import Program
+from shared.integer.format import Integers
+
+SAMPLES = 16
+"""Random samples of the check on every compile."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A library whose outputs equalled the program's."""
+
+    net: CompiledNet
+    lowered: Lowered
+    files: Mapping[str, bytes]
+    checks: tuple[Check, ...]
+    price: NsPerMac | None
+    times: Times | None = None
+
+
+def compile_program(
+    program: Program,
+    rng: np.random.Generator,
+    *,
+    price: NsPerMac | None = None,
+    format: str | None = None,
+    rounds: int = 0,
+    samples: Sequence[Integers] = (),
+    count: int = SAMPLES,
+) -> Compiled:
+    """The library of a program, compared with it on `count` random samples and on `samples`.
+
+    `price` is measured on this machine if it is not stated; with `format` (dense, 2x4, 1x4) every layer has that one.
+    `rounds` times every kernel call that often.
+
+    Raises `ValueError` for a program that has no kernels and `CompilerError` without a working compiler.
+
+    >>> from mobile.build.example import example
+    >>> rng = np.random.default_rng(0)
+    >>> compiled = compile_program(example(rng), rng, format="2x4")
+    >>> compiled.checks[0]
+    Check(instructions='plain', samples=16, mismatches=0)
+    """
+    if price is None and format is None:
+        price = measured_price()
+    lowered = lower(program, price, format)
+    files = library(lowered)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        net = CompiledNet(build(files, folder, "net.so", shared=True), program)
+        checks = check(net, stimuli(program, count, rng))
+        if len(samples):
+            checks += check(net, samples)
+        if any(each.mismatches for each in checks):
+            raise RuntimeError(f"the library does not compute the program: {checks}")  # a fault of ours
+        times = measure(files, folder, rounds) if rounds else None
+    return Compiled(net, lowered, files, checks, price, times)

@@ -1,0 +1,49 @@
+/* Times every kernel call of the net: `bench [rounds [instructions]]` prints a line for each, its median and its least CPU
+   time in microseconds, then those of the whole net. */
+#define _POSIX_C_SOURCE 200809L
+#include "net.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+int main(int count, char **words)
+{
+    const int rounds = count > 1 ? atoi(words[1]) : 31, calls = net_calls();
+    if (rounds < 1 || (count > 2 && !net_use(words[2]))) {
+        fprintf(stderr, "usage: bench [rounds [instructions]], of instructions that this machine has\n");
+        return 2;
+    }
+    double *times = calloc((size_t)(calls + 1) * (size_t)rounds, sizeof *times);
+    if (!times) return 1;
+    for (int round = -1; round < rounds; round++) { /* the first only fills the caches */
+        const double begin = now();
+        for (int call = 0; call < calls; call++) {
+            const double from = now();
+            net_call(call);
+            if (round >= 0) times[call * rounds + round] = now() - from;
+        }
+        if (round >= 0) times[calls * rounds + round] = now() - begin;
+    }
+    printf("instructions\t%s\n", net_instructions());
+    for (int call = 0; call <= calls; call++) {
+        double *of = times + (size_t)call * (size_t)rounds;
+        qsort(of, (size_t)rounds, sizeof *of, ascending);
+        printf("%s\t%.3f\t%.3f\n", call < calls ? net_call_name(call) : "net", of[rounds / 2], of[0]);
+    }
+    free(times);
+    return 0;
+}

@@ -1,0 +1,46 @@
+/* Eight pixels side by side. `vpmaddubsw` would saturate sums of two products, so bytes are widened to 16 bits first:
+   channels 0 and 2 of each pixel, then 1 and 3, each multiplied and added in pairs by `vpmaddwd`, which is exact. */
+typedef int32_t QW_(vec) __attribute__((vector_size(32)));
+typedef struct {
+    __m256i even, odd;
+} QW_(weight);
+#define LANES 8
+#define VECTORS_4 2
+#define VECTORS_2 4
+#define VECTORS_1 4
+#define VECTORS_D 2
+
+INLINE QW_(vec) QW_(splat)(int32_t n) { return (QW_(vec))_mm256_set1_epi32(n); }
+
+INLINE QW_(vec) QW_(read)(const uint8_t *x) { return (QW_(vec))_mm256_loadu_si256((const __m256i *)(const void *)x); }
+
+INLINE void QW_(write)(void *x, QW_(vec) v) { _mm256_storeu_si256((__m256i *)x, (__m256i)v); }
+
+INLINE QW_(vec) QW_(least)(QW_(vec) a, QW_(vec) b) { return (QW_(vec))_mm256_min_epi32((__m256i)a, (__m256i)b); }
+
+INLINE QW_(vec) QW_(most)(QW_(vec) a, QW_(vec) b) { return (QW_(vec))_mm256_max_epi32((__m256i)a, (__m256i)b); }
+
+INLINE QW_(weight) QW_(broadcast)(const int8_t *w)
+{
+    int32_t four;
+    memcpy(&four, w, sizeof four);
+    __m256i all = _mm256_set1_epi32(four);
+    return (QW_(weight)){_mm256_srai_epi16(_mm256_slli_epi16(all, 8), 8), _mm256_srai_epi16(all, 8)};
+}
+
+INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
+{
+    __m256i even = _mm256_and_si256((__m256i)x, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16((__m256i)x, 8);
+    __m256i both = _mm256_add_epi32(_mm256_madd_epi16(even, w.even), _mm256_madd_epi16(odd, w.odd));
+    return (QW_(vec))_mm256_add_epi32((__m256i)sum, both);
+}
+
+INLINE void QW_(each)(QW_(vec) *sums, QW_(vec) x, QW_(weight) w)
+{
+    __m256i even = _mm256_and_si256((__m256i)x, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16((__m256i)x, 8);
+    __m256i low = _mm256_set1_epi32(65535), high = _mm256_set1_epi32((int32_t)0xffff0000);
+    sums[0] += (QW_(vec))_mm256_madd_epi16(even, _mm256_and_si256(w.even, low));
+    sums[1] += (QW_(vec))_mm256_madd_epi16(odd, _mm256_and_si256(w.odd, low));
+    sums[2] += (QW_(vec))_mm256_madd_epi16(even, _mm256_and_si256(w.even, high));
+    sums[3] += (QW_(vec))_mm256_madd_epi16(odd, _mm256_and_si256(w.odd, high));
+}

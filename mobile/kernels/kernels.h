@@ -1,0 +1,90 @@
+/* What a generated net calls: kernels on values in one arena, described by constant structures.
+
+   A value (C, H, W) lies as [C / 4][pixel][4]: four channels of a pixel side by side, `stride` pixels from one plane of
+   four channels to the next, `pitch` pixels from one row to the next. Bytes hold the integer plus `zero`, so that signed
+   values are unsigned bytes too; sums are 32-bit integers. What lies between the end of a row and its pitch is read and
+   computed like pixels, and used by nobody. */
+#ifndef QWEDGE_KERNELS_H
+#define QWEDGE_KERNELS_H
+#include <stdint.h>
+
+struct qw_view {
+    int32_t at; /* bytes from the beginning of the arena */
+    int32_t channels, rows, columns, pitch, stride;
+    int32_t zero; /* what a byte holds for the integer 0 */
+    int32_t sums; /* 1: 32-bit integers, 0: bytes */
+};
+
+/* n * 2^left / 2^right to the nearest integer, ties to even, within low to high. */
+struct qw_requantise {
+    int32_t left, right, low, high;
+    int32_t wide; /* 1: computed with 64 bits, since 32 could overflow */
+};
+
+/* Each block of `rows` outputs has a list of the inputs that it multiplies: four neighbouring channels at a tap. */
+struct qw_convolve {
+    struct qw_view in, out;
+    int32_t pixels;         /* that are computed, ends of rows included */
+    int32_t rows;           /* outputs of a block: 1, 2 or 4 */
+    int32_t shared;         /* 1: all blocks have the same list */
+    const int32_t *first;   /* where each block's list begins; one more for the end of the last */
+    const int32_t *offsets; /* bytes from a pixel of `in` to the four inputs */
+    const int8_t *weights;  /* [entry][rows][4] */
+    const int32_t *bias;    /* of every output, with what `zero` of the inputs adds taken away */
+    struct qw_requantise to;
+};
+
+/* One output for each input channel; `offsets` are relative to the plane of four channels. */
+struct qw_depthwise {
+    struct qw_view in, out;
+    int32_t pixels, taps;
+    int32_t plane; /* bytes from the inputs of one plane of outputs to those of the next */
+    const int32_t *offsets;
+    const int8_t *weights; /* [plane][tap][4] */
+    const int32_t *bias;
+    struct qw_requantise to;
+};
+
+/* Pads, and takes the pixels of each stride apart: plane (a, b) holds those at i * stride + a, j * stride + b. */
+struct qw_spread {
+    struct qw_view in;
+    int32_t at, rows, columns; /* of each plane of the result */
+    int32_t padding[2], stride[2], phases[2];
+};
+
+struct qw_pool {
+    struct qw_view in, out;
+    int32_t size[2], stride[2];
+    int32_t largest; /* 1: the largest of each window, 0: the sum */
+    struct qw_requantise to;
+};
+
+/* a * 2^shift_a + b * 2^shift_b, then requantised; without b: `terms` is 1. */
+struct qw_add {
+    struct qw_view a, b, out;
+    int32_t terms, shift_a, shift_b;
+    struct qw_requantise to;
+};
+
+struct qw_flatten {
+    struct qw_view in, out;
+};
+
+struct qw_kernels {
+    const char *name;
+    void (*convolve)(const struct qw_convolve *, uint8_t *arena);
+    void (*depthwise)(const struct qw_depthwise *, uint8_t *arena);
+    void (*spread)(const struct qw_spread *, uint8_t *arena);
+    void (*pool)(const struct qw_pool *, uint8_t *arena);
+    void (*add)(const struct qw_add *, uint8_t *arena);
+    void (*flatten)(const struct qw_flatten *, uint8_t *arena);
+};
+
+/* The kernels for an instruction set, "plain", "avx2" or "vnni"; of the best that this machine has for NULL. NULL if this
+   machine has no such instructions. */
+const struct qw_kernels *qw_kernels_for(const char *name);
+
+/* Bytes, or integers for `sums`, channels first, into the arena and out of it. */
+void qw_load(const struct qw_view *to, const void *from, uint8_t *arena);
+void qw_store(const struct qw_view *from, void *to, const uint8_t *arena);
+#endif

@@ -1,0 +1,58 @@
+/* Four pixels side by side, in vectors that every machine has. */
+typedef int32_t QW_(vec) __attribute__((vector_size(16)));
+typedef QW_(vec) QW_(weight);
+#define LANES 4
+#define VECTORS_4 1
+#define VECTORS_2 2
+#define VECTORS_1 2
+#define VECTORS_D 1
+
+INLINE QW_(vec) QW_(splat)(int32_t n) { return (QW_(vec)){n, n, n, n}; }
+
+INLINE QW_(vec) QW_(read)(const uint8_t *x)
+{
+    QW_(vec) v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+INLINE void QW_(write)(void *x, QW_(vec) v) { memcpy(x, &v, sizeof v); }
+
+INLINE QW_(vec) QW_(least)(QW_(vec) a, QW_(vec) b)
+{
+    QW_(vec) smaller = a < b;
+    return (a & smaller) | (b & ~smaller);
+}
+
+INLINE QW_(vec) QW_(most)(QW_(vec) a, QW_(vec) b)
+{
+    QW_(vec) larger = a > b;
+    return (a & larger) | (b & ~larger);
+}
+
+INLINE QW_(weight) QW_(broadcast)(const int8_t *w)
+{
+    int32_t four;
+    memcpy(&four, w, sizeof four);
+    return QW_(splat)(four);
+}
+
+/* The channels of four bytes, apart: unsigned for pixels, signed for weights. */
+#define PIXEL(v, r) (((v) >> (8 * (r))) & 255)
+#define WEIGHT(v, r) ((((PIXEL(v, r)) ^ 128)) - 128)
+
+INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
+{
+    return sum + PIXEL(x, 0) * WEIGHT(w, 0) + PIXEL(x, 1) * WEIGHT(w, 1) + PIXEL(x, 2) * WEIGHT(w, 2) +
+           PIXEL(x, 3) * WEIGHT(w, 3);
+}
+
+INLINE void QW_(each)(QW_(vec) *sums, QW_(vec) x, QW_(weight) w)
+{
+    sums[0] += PIXEL(x, 0) * WEIGHT(w, 0);
+    sums[1] += PIXEL(x, 1) * WEIGHT(w, 1);
+    sums[2] += PIXEL(x, 2) * WEIGHT(w, 2);
+    sums[3] += PIXEL(x, 3) * WEIGHT(w, 3);
+}
+#undef PIXEL
+#undef WEIGHT

@@ -1,0 +1,38 @@
+/* Sixteen pixels side by side; `vpdpbusd` adds four products of an unsigned and a signed byte without saturation. */
+typedef int32_t QW_(vec) __attribute__((vector_size(64)));
+typedef __m512i QW_(weight);
+#define LANES 16
+#define VECTORS_4 3
+#define VECTORS_2 7
+#define VECTORS_1 7
+#define VECTORS_D 3
+
+INLINE QW_(vec) QW_(splat)(int32_t n) { return (QW_(vec))_mm512_set1_epi32(n); }
+
+INLINE QW_(vec) QW_(read)(const uint8_t *x) { return (QW_(vec))_mm512_loadu_si512(x); }
+
+INLINE void QW_(write)(void *x, QW_(vec) v) { _mm512_storeu_si512(x, (__m512i)v); }
+
+INLINE QW_(vec) QW_(least)(QW_(vec) a, QW_(vec) b) { return (QW_(vec))_mm512_min_epi32((__m512i)a, (__m512i)b); }
+
+INLINE QW_(vec) QW_(most)(QW_(vec) a, QW_(vec) b) { return (QW_(vec))_mm512_max_epi32((__m512i)a, (__m512i)b); }
+
+INLINE QW_(weight) QW_(broadcast)(const int8_t *w)
+{
+    int32_t four;
+    memcpy(&four, w, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
+{
+    return (QW_(vec))_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, w);
+}
+
+INLINE void QW_(each)(QW_(vec) *sums, QW_(vec) x, QW_(weight) w)
+{
+    for (int r = 0; r < 4; r++) {
+        __m512i one = _mm512_and_si512(w, _mm512_set1_epi32((int32_t)(255u << (8 * r))));
+        sums[r] = (QW_(vec))_mm512_dpbusd_epi32((__m512i)sums[r], (__m512i)x, one);
+    }
+}

@@ -1,0 +1,45 @@
+"""Where values lie in the arena: two that are needed at the same time do not overlap."""
+
+from collections.abc import Mapping, Sequence
+
+from mobile.lowering.calls import Call, Spread, View
+
+ALIGNMENT = 64
+"""Bytes of a cache line, and of the widest vector."""
+
+
+def plan(
+    inputs: Sequence[View], calls: Sequence[Call], outputs: Sequence[View]
+) -> tuple[dict[str, int], int]:
+    """The place of every value in bytes, and the size of the arena.
+
+    A value lives from the call that writes it (inputs: from the beginning) to the last that reads it (outputs: to the
+    end). The largest values are placed first, each at the lowest place where nothing that lives with it lies.
+    """
+    lives = _lives(inputs, calls, outputs)
+    values: Mapping[str, View | Spread] = {v.name: v for v in (*inputs, *(call.writes for call in calls))}
+    places: dict[str, int] = {}
+    for name in sorted(values, key=lambda name: (-values[name].bytes, name)):
+        begin, end = lives[name]
+        beside = sorted(
+            (places[other], values[other].bytes) for other in places if lives[other][0] <= end and begin <= lives[other][1]
+        )
+        at = 0
+        for place, size in beside:
+            if at + values[name].bytes <= place:
+                break
+            at = max(at, -(-(place + size) // ALIGNMENT) * ALIGNMENT)
+        places[name] = at
+    return places, max(places[name] + values[name].bytes for name in values)
+
+
+def _lives(inputs: Sequence[View], calls: Sequence[Call], outputs: Sequence[View]) -> dict[str, tuple[int, int]]:
+    """First and last call of every value; inputs begin before all, outputs end behind all."""
+    lives = {view.name: (-1, -1) for view in inputs}
+    for step, call in enumerate(calls):
+        lives[call.writes.name] = (step, step)
+        for read in call.reads:
+            lives[read.name] = (lives[read.name][0], step)
+    for view in outputs:
+        lives[view.name] = (lives[view.name][0], len(calls))
+    return lives

@@ -1,0 +1,247 @@
+"""Kernel calls, and the values that they read and write: what `kernels.h` describes, with arrays."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile.kernels import LANES
+from shared.integer.format import Format
+
+SIGNED_ZERO = 128
+"""What a byte holds for 0 where values are signed: bytes in the arena are unsigned, as the dot products want them."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A value `(channels, rows, columns)` in the arena, `[channels / 4][pixel][4]`; see `kernels.h`."""
+
+    name: str
+    channels: int
+    rows: int
+    columns: int
+    pitch: int
+    zero: int
+    sums: bool
+
+    @property
+    def pixels(self) -> int:
+        """From the first pixel to the last, ends of rows between them included."""
+        return (self.rows - 1) * self.pitch + self.columns
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a plane; a vector is stored densely, since its planes are written in order."""
+        return 1 if self.pixels == 1 else -(-self.pixels // LANES) * LANES
+
+    @property
+    def planes(self) -> int:
+        """Planes of four channels."""
+        return -(-self.channels // 4)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it needs, with a vector behind the end that may be read and overwritten."""
+        return (self.planes * self.stride + LANES) * 4 * (4 if self.sums else 1)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The padded planes of each stride's phases, tight: `(planes, phases, rows, columns, 4)` bytes."""
+
+    name: str
+    source: View
+    rows: int
+    columns: int
+    padding: tuple[int, int]
+    stride: tuple[int, int]
+    phases: tuple[int, int]
+
+    @property
+    def plane(self) -> int:
+        """Bytes of a plane of four channels, all phases."""
+        return self.phases[0] * self.phases[1] * self.rows * self.columns * 4
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it needs, with a vector behind the end that may be read."""
+        return self.source.planes * self.plane + LANES * 4
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How sums become a value: a shift, ties to even, within `low` to `high`."""
+
+    left: int
+    right: int
+    low: int
+    high: int
+    wide: bool
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing is shifted."""
+        return self.left == self.right == 0
+
+    def clipped(self, low: int, high: int) -> "Rounding":
+        """As this, then within `low` to `high`."""
+        return replace(self, low=max(self.low, low), high=min(self.high, high))
+
+
+UNCHANGED = Rounding(0, 0, -(2**31), 2**31 - 1, False)
+"""Sums as they are."""
+
+
+def rounding(fraction: int, format: Format) -> Rounding:
+    """From sums of `fraction` bits to `format`. With 32 bits where no step can overflow, else with 64."""
+    bits = fraction - format.fraction
+    wide = not (-16 <= bits <= 30) or (bits < 0 and format.word > 8)
+    return Rounding(max(-bits, 0), max(bits, 0), format.low, format.high, wide)
+
+
+@dataclass(frozen=True, eq=False)
+class Lists:
+    """Weights in blocks of `rows` outputs x 4 inputs, and which inputs each block multiplies."""
+
+    rows: int
+    shared: bool
+    first: NDArray[np.int32]
+    """`(blocks + 1,)`"""
+    offsets: NDArray[np.int32]
+    """Bytes from a pixel: `(entries,)`, or those of one block if `shared`."""
+    weights: NDArray[np.int8]
+    """`(entries, rows, 4)`"""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for a pixel, zeros in kept blocks included."""
+        return self.weights.size
+
+    @property
+    def bytes(self) -> int:
+        """Of weights and lists."""
+        return self.weights.nbytes + self.offsets.nbytes + self.first.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """How a layer with weights is computed, and why."""
+
+    name: str
+    kind: str
+    format: str
+    dense_macs: int
+    """Of the layer as the program states it, zeros and padding included."""
+    executed_macs: int
+    """That the kernel executes: zeros in kept blocks and pixels at the ends of rows included."""
+    bytes: int
+    predicted_ms: float | None
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a kernel."""
+
+    reads: tuple[View | Spread, ...]
+    writes: View | Spread
+
+    @property
+    def title(self) -> str:
+        """What it computes, for tables."""
+        return f"{type(self).__name__.lower()} {self.writes.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class SpreadCall(Call):
+    """Pads and takes strides apart."""
+
+    writes: Spread
+    title = property(lambda self: f"spread {self.writes.name}")
+
+
+@dataclass(frozen=True, eq=False)
+class Convolve(Call):
+    """A convolution or matrix product."""
+
+    writes: View
+    pixels: int
+    lists: Lists
+    bias: NDArray[np.int32]
+    to: Rounding
+    layer: Layer
+
+
+@dataclass(frozen=True, eq=False)
+class Depthwise(Call):
+    """One output for each input."""
+
+    writes: View
+    pixels: int
+    plane: int
+    offsets: NDArray[np.int32]
+    weights: NDArray[np.int8]
+    """`(planes, taps, 4)`"""
+    bias: NDArray[np.int32]
+    to: Rounding
+    layer: Layer
+
+
+@dataclass(frozen=True, eq=False)
+class Pool(Call):
+    """The largest or the sum of each window."""
+
+    reads: tuple[View]
+    writes: View
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    largest: bool
+    to: Rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Call):
+    """One value or the sum of two, shifted left, then rounded."""
+
+    reads: tuple[View, ...]
+    writes: View
+    shifts: tuple[int, int]
+    to: Rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Flatten(Call):
+    """Channels first, one after the other."""
+
+    reads: tuple[View]
+    writes: View
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A net as kernel calls, with the place of every value."""
+
+    inputs: tuple[View, ...]
+    outputs: tuple[View, ...]
+    calls: tuple[Call, ...]
+    places: dict[str, int] = field(default_factory=dict)
+    """Bytes from the beginning of the arena."""
+    arena: int = 0
+    """Bytes."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Those with weights, in order."""
+        return tuple(call.layer for call in self.calls if isinstance(call, Convolve | Depthwise))
+
+    @property
+    def executed_macs(self) -> int:
+        """Of all layers."""
+        return sum(layer.executed_macs for layer in self.layers)
+
+
+def c_fields(view: View) -> dict[str, Any]:
+    """The fields of `struct qw_view`, without its place."""
+    names = ("channels", "rows", "columns", "pitch", "stride", "zero")
+    return {name: getattr(view, name) for name in names} | {"sums": int(view.sums)}

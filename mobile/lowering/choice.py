@@ -1,0 +1,53 @@
+"""Which format a layer gets, and the sentence that says why."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile.lowering.calls import Lists
+from mobile.lowering.formats import FORMATS, lists, share
+
+NsPerMac = Mapping[str, float]
+"""Nanoseconds for a multiply-accumulate that is executed, by format, and for `depthwise`; see `mobile.pricing`."""
+
+
+class Choice(NamedTuple):
+    """A format with its lists, its predicted time, and why it was chosen."""
+
+    format: str
+    lists: Lists
+    predicted_ms: float | None
+    reason: str
+
+
+def choose(
+    blocks: NDArray[np.int8], offsets: NDArray[np.int32], pixels: int, price: NsPerMac | None, fixed: str | None
+) -> Choice:
+    """The format of the least predicted time; without a price, that of the fewest multiply-accumulates.
+
+    `fixed` names the format instead. Equal prices go to the denser format, which reads its weights in order.
+    """
+    every = {name: lists(name, blocks, offsets) for name in FORMATS}
+    if fixed is not None:
+        return Choice(fixed, every[fixed], _ms(every[fixed], fixed, pixels, price), "asked for")
+    cost = {name: each.macs * pixels * (price[name] if price else 1.0) for name, each in every.items()}
+    best = min(FORMATS, key=lambda name: cost[name])
+    chosen = Choice(best, every[best], _ms(every[best], best, pixels, price), "")
+    if not blocks.any():
+        return chosen._replace(reason="every weight is zero: only the bias is computed; check that the net was trained")
+    return chosen._replace(reason=_reason(best, cost, blocks, price))
+
+
+def _reason(best: str, cost: Mapping[str, float], blocks: NDArray[np.int8], price: NsPerMac | None) -> str:
+    shares = " and ".join(f"{share(blocks, name):.0%} of its {name} blocks" for name in ("2x4", "1x4"))
+    if best == "dense":
+        near = min(("2x4", "1x4"), key=lambda name: cost[name])
+        return f"{shares} hold weights: {near} would take {cost[near] / max(cost[best], 1e-12):.2f} x as long"
+    what = "predicted time" if price else "multiply-accumulates"
+    return f"{share(blocks, best):.0%} of its {best} blocks hold weights: {cost[best] / cost['dense']:.2f} of the dense {what}"
+
+
+def _ms(chosen: Lists, name: str, pixels: int, price: NsPerMac | None) -> float | None:
+    return None if price is None else chosen.macs * pixels * price[name] * 1e-6

@@ -1,0 +1,246 @@
+"""Lowers an integer program to kernel calls."""
+
+import math
+from collections import Counter
+from functools import singledispatchmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile.lowering.arena import plan
+from mobile.lowering.calls import (
+    SIGNED_ZERO,
+    UNCHANGED,
+    Add,
+    Call,
+    Convolve,
+    Depthwise,
+    Flatten,
+    Layer,
+    Lowered,
+    Pool,
+    Rounding,
+    Spread,
+    SpreadCall,
+    View,
+    rounding,
+)
+from mobile.lowering.choice import NsPerMac, choose
+from shared.integer import operations
+from shared.integer.geometry import plane
+from shared.integer.program import Program
+
+
+def lower(program: Program, price: NsPerMac | None = None, format: str | None = None) -> Lowered:
+    """The program as kernel calls: a sum is rounded where it is computed, if nothing else reads it.
+
+    `price` chooses the format of each layer; `format` (dense, 2x4, 1x4) fixes that of all. Operations that no output
+    depends on are left out.
+
+    Raises `ValueError` naming the operation that has no kernel, and the way out.
+    """
+    return _Lowering(program, price, format).lowered()
+
+
+class _Lowering:
+    def __init__(self, program: Program, price: NsPerMac | None, format: str | None) -> None:
+        self.program, self.price, self.format = program, price, format
+        self.calls: list[Call] = []
+        reads = Counter(name for operation in program.live for name in operation.inputs)
+        self.reads = reads + Counter(program.outputs)
+        self.readers = {name: operation for operation in program.live for name in operation.inputs}
+        self.views: dict[str, View] = {}
+        self.rounded: set[str] = set()
+
+    def lowered(self) -> Lowered:
+        for input in self.program.inputs:
+            if input.format.word > 8:
+                raise ValueError(f"input {input.name!r} has {input.format.word} bits: 8 are needed, requantise it outside")
+            self.views[input.name] = self._view(input.name)
+        inputs = tuple(self.views[input.name] for input in self.program.inputs)
+        for operation in self.program.live:
+            if operation.output not in self.rounded:
+                self._emit(operation)
+        outputs = tuple(self.views[name] for name in self.program.outputs)
+        places, arena = plan(inputs, self.calls, outputs)
+        if arena >= 2**31:
+            raise ValueError(f"the net needs an arena of {arena:,} bytes: at most 2 GiB can be addressed")
+        return Lowered(inputs, outputs, tuple(self.calls), places, arena)
+
+    def _view(self, name: str, pitch: int = 0) -> View:
+        """The value `name` in the arena; rows follow each other directly if no pitch is stated."""
+        value = self.program.values[name]
+        if not (-(2**31) <= value.low and value.high < 2**31):
+            raise ValueError(f"{name!r} may reach {value.low} to {value.high}, beyond 32 bits: use narrower words")
+        rows, columns = _image(value.shape[1:])
+        zero = SIGNED_ZERO if value.format.signed else 0
+        sums = value.format.word > 8
+        return View(name, value.shape[0], rows, columns, pitch or columns, 0 if sums else zero, sums)
+
+    def _chain(self, name: str) -> tuple[str, Rounding]:
+        """The value that `name` becomes by rounding and clipping alone, and how."""
+        to, rounds = UNCHANGED, True
+        while self.reads[name] == 1 and name in self.readers:
+            reader = self.readers[name]
+            if isinstance(reader, operations.Requantise) and rounds:
+                to = rounding(self.program.values[name].format.fraction, reader.format)
+            elif isinstance(reader, operations.Clip):
+                to = to.clipped(reader.low, reader.high)
+            else:
+                break
+            name, rounds = reader.output, False
+        return name, to
+
+    def _ends(self, name: str, pitch: int = 0, vectors: bool = False) -> tuple[View, Rounding]:
+        """Where a result goes: rounded at once, unless the kernels' `vectors` give bytes of 32-bit steps only."""
+        end, to = self._chain(name)
+        if vectors and (to.wide or self.program.values[end].format.word > 8):
+            end, to = name, UNCHANGED
+        self._round_on_the_way(name, end)
+        self.views[end] = self._view(end, pitch)
+        return self.views[end], to.clipped(-(2**31), 2**31 - 1)
+
+    def _round_on_the_way(self, name: str, end: str) -> None:
+        while name != end:
+            name = self.readers[name].output
+            self.rounded.add(name)
+
+    @singledispatchmethod
+    def _emit(self, operation: operations.Operation) -> None:
+        raise ValueError(f"{type(operation).__name__} {operation.output!r} has no kernel: leave it to the host")
+
+    @_emit.register
+    def _(self, operation: operations.AbstractWeighted) -> None:
+        x = self.views[operation.inputs[0]]
+        title = f"{type(operation).__name__} {operation.output!r}"
+        if x.sums:
+            raise ValueError(f"{title} multiplies {x.name!r}, which has more than 8 bits: requantise it to 8 first")
+        weight = operation.weight.integers.astype(np.int64)
+        if weight.min() < -128 or weight.max() > 127:
+            raise ValueError(f"{title} has weights beyond -128 to 127: a signed format of 8 bits is needed")
+        stride, padding, groups = (1, 1), (0, 0), 1
+        if isinstance(operation, operations.AbstractConvolution):
+            stride, padding = plane(operation.stride, 1), plane(operation.padding, 0)
+            groups = operation.groups
+        weight = weight.reshape(*weight.shape[:2], *_image(weight.shape[2:]))
+        bias = operation.bias_integers - x.zero * weight.sum((1, 2, 3))
+        value = self.program.values[operation.output]
+        rows, columns = _image(value.shape[1:])
+        source, at, pitch = self._taps(x, weight.shape[2:], stride, padding, (rows, columns), operation.output)
+        out, to = self._ends(operation.output, pitch, vectors=True)
+        pixels = (rows - 1) * pitch + columns
+        macs = weight.size * rows * columns
+        lanes = _fill(bias, 0).astype(np.int64).astype(np.uint32).view(np.int32)  # modulo 2**32, as the kernels add
+        plane_bytes = source.plane if isinstance(source, Spread) else source.stride * 4
+        if groups > 1 and groups == x.channels == len(weight):
+            taps = _fill(weight[:, 0].reshape(groups, -1), 0)
+            packed = np.ascontiguousarray(taps.reshape(-1, 4, at.size).swapaxes(1, 2).astype(np.int8))
+            cost = packed.size * pixels
+            ms = None if self.price is None else cost * self.price["depthwise"] * 1e-6
+            layer = Layer(
+                operation.output, "depthwise", "dense", macs, cost, packed.nbytes, ms, "one input for each output"
+            )
+            self.calls.append(
+                Depthwise((source,), out, pixels, plane_bytes, at.ravel(), packed, lanes, to, layer)
+            )
+            return
+        blocks = _blocks(_ungrouped(weight, groups))
+        offsets = (np.arange(x.planes)[:, None] * plane_bytes + at.ravel()).astype(np.int32).ravel()
+        choice = choose(blocks, offsets, pixels, self.price, self.format)
+        kind = "matrix product" if rows * columns == 1 else f"{weight.shape[2]}x{weight.shape[3]} convolution"
+        size = choice.lists.bytes + lanes.nbytes
+        layer = Layer(
+            operation.output, kind, choice.format, macs, choice.lists.macs * pixels, size, choice.predicted_ms, choice.reason
+        )
+        self.calls.append(Convolve((source,), out, pixels, choice.lists, lanes, to, layer))
+
+    def _taps(
+        self,
+        x: View,
+        kernel: tuple[int, ...],
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        size: tuple[int, int],
+        name: str,
+    ) -> tuple[View | Spread, NDArray[np.int32], int]:
+        """What the kernel reads, the byte offset `kernel` of every tap, and the pitch of its rows."""
+        dy, dx = np.indices(kernel)
+        if stride == (1, 1) and padding == (0, 0):
+            return x, ((dy * x.pitch + dx) * 4).astype(np.int32), x.pitch
+        phases = min(stride[0], kernel[0]), min(stride[1], kernel[1])
+        rows, columns = (n + (k - 1) // s for n, k, s in zip(size, kernel, stride, strict=True))
+        spread = Spread(f"{name} spread", x, rows, columns, padding, stride, phases)
+        self.calls.append(SpreadCall((x,), spread))
+        phase = (dy % stride[0]) * phases[1] + dx % stride[1]
+        at = (phase * rows + dy // stride[0]) * columns + dx // stride[1]
+        return spread, (at * 4).astype(np.int32), columns
+
+    @_emit.register
+    def _(self, operation: operations.AbstractPool) -> None:
+        x = self.views[operation.inputs[0]]
+        out, to = self._ends(operation.output)
+        largest = isinstance(operation, operations.MaxPool)
+        self.calls.append(Pool((x,), out, plane(operation.size, 1), plane(operation.stride, 1), largest, to))
+
+    @_emit.register
+    def _(self, operation: operations.Add) -> None:
+        terms = tuple(self.views[name] for name in operation.inputs)
+        fractions = [self.program.values[name].format.fraction for name in operation.inputs]
+        shifts = (max(fractions) - fractions[0], max(fractions) - fractions[1])
+        if max(shifts) > 31:
+            raise ValueError(f"Add {operation.output!r} shifts a term by {max(shifts)} bits: bring the formats closer")
+        out, to = self._ends(operation.output)
+        self.calls.append(Add(terms, out, shifts, to))
+
+    @_emit.register(operations.Requantise)
+    @_emit.register(operations.Clip)
+    def _(self, operation: operations.Requantise | operations.Clip) -> None:
+        x = self.views[operation.inputs[0]]
+        if isinstance(operation, operations.Requantise):
+            to = rounding(self.program.values[x.name].format.fraction, operation.format)
+        else:
+            to = UNCHANGED.clipped(operation.low, operation.high)
+        end, clip = operation.output, UNCHANGED
+        if not isinstance(self.readers.get(end), operations.Requantise):
+            end, clip = self._chain(end)
+        self._round_on_the_way(operation.output, end)
+        self.views[end] = self._view(end)
+        to = to.clipped(max(clip.low, -(2**31)), min(clip.high, 2**31 - 1))
+        self.calls.append(Add((x,), self.views[end], (0, 0), to))
+
+    @_emit.register
+    def _(self, operation: operations.Flatten) -> None:
+        x = self.views[operation.inputs[0]]
+        self.views[operation.output] = self._view(operation.output)
+        self.calls.append(Flatten((x,), self.views[operation.output]))
+
+
+def _image(sizes: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns: a vector is one pixel, a line an image of one row."""
+    return plane((1, *sizes), 1)
+
+
+def _fill(array: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
+    """Zeros behind, up to a multiple of four."""
+    widths = [(0, -array.shape[k] % 4 if k == axis else 0) for k in range(array.ndim)]
+    return np.pad(array, widths)
+
+
+def _ungrouped(weight: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
+    """The same layer without groups: zeros where an output does not read an input."""
+    if groups == 1:
+        return weight
+    out, each, *kernel = weight.shape
+    whole = np.zeros((out, each * groups, *kernel), weight.dtype)
+    for group in range(groups):
+        rows = slice(group * out // groups, (group + 1) * out // groups)
+        whole[rows, group * each : (group + 1) * each] = weight[rows]
+    return whole
+
+
+def _blocks(weight: NDArray[np.int64]) -> NDArray[np.int8]:
+    """`(out, in, rows, columns)` as `(outputs, entries, 4)`: entries go by four inputs, then by tap."""
+    filled = _fill(_fill(weight, 0), 1)
+    out, inputs, *kernel = filled.shape
+    apart = filled.reshape(out, inputs // 4, 4, math.prod(kernel)).swapaxes(2, 3)
+    return np.ascontiguousarray(apart.reshape(out, -1, 4).astype(np.int8))

@@ -1,0 +1,1 @@
+"""What a multiply-accumulate costs on this machine."""

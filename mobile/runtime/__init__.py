@@ -1,0 +1,1 @@
+"""Compilers of this machine, and compiled nets as Python callables."""

@@ -1,0 +1,80 @@
+"""A compiled net as a Python callable."""
+
+import ctypes
+import math
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile.kernels import INSTRUCTION_SETS
+from shared.integer.format import Integers
+from shared.integer.operations import Value
+from shared.integer.program import Program
+
+
+class CompiledNet:
+    """`net(x)` is `shared.integer.outputs(program, x)`, computed by a library of `mobile.codegen`.
+
+    The library has one arena: calls are not to overlap.
+    """
+
+    def __init__(self, library: str | Path, program: Program) -> None:
+        self.program = program
+        # A copy of its own: the system hands out the first library again for a path that it has loaded once.
+        with tempfile.TemporaryDirectory() as folder:
+            own = shutil.copy(library, Path(folder) / "net.so")
+            self._library = ctypes.CDLL(str(own))
+        self._library.net_run.restype = None
+        self._library.net_instructions.restype = ctypes.c_char_p
+        self._library.net_use.argtypes = [ctypes.c_char_p]
+
+    @property
+    def instructions(self) -> str:
+        """The instruction set in use; of those that this machine has, the best unless `use` chose another."""
+        name: bytes = self._library.net_instructions()
+        return name.decode()
+
+    def use(self, instructions: str) -> None:
+        """Raises `ValueError` if this machine has no such instructions."""
+        if not self._library.net_use(instructions.encode()):
+            raise ValueError(f"this machine cannot run {instructions!r}: it has {', '.join(self.available())}")
+
+    def available(self) -> tuple[str, ...]:
+        """The instruction sets that this machine has."""
+        used = self.instructions
+        names = tuple(name for name in INSTRUCTION_SETS if self._library.net_use(name.encode()))
+        self._library.net_use(used.encode())
+        return names
+
+    def __call__(self, *inputs: Integers) -> tuple[NDArray[np.int64], ...]:
+        """The outputs `(batch, *shape)` for a batch of each input, one sample after the other.
+
+        Raises as `shared.integer.run`.
+        """
+        if len(inputs) != len(self.program.inputs):
+            raise ValueError(f"the net has {len(self.program.inputs)} inputs, got {len(inputs)}")
+        arrays = []
+        for input, integers in zip(self.program.inputs, inputs, strict=True):
+            input.require(integers)
+            arrays.append(np.ascontiguousarray(integers, input.format.dtype))
+        batch = len(arrays[0])
+        if any(len(array) != batch for array in arrays):
+            raise ValueError("the inputs differ in batch size")
+        outputs = [np.empty((batch, math.prod(v.shape)), _dtype(v.format.word, v.format.dtype)) for v in self._values()]
+        for row in range(batch):
+            self._library.net_run(*(ctypes.c_void_p(a[row : row + 1].ctypes.data) for a in (*arrays, *outputs)))
+        return tuple(
+            array.astype(np.int64).reshape(batch, *v.shape) for array, v in zip(outputs, self._values(), strict=True)
+        )
+
+    def _values(self) -> list[Value]:
+        return [self.program.values[name] for name in self.program.outputs]
+
+
+def _dtype(word: int, narrow: np.dtype[Any]) -> np.dtype[Any]:
+    """Of a value outside the arena: 8 bits, or the 32 of sums."""
+    return narrow if word <= 8 else np.dtype(np.int32)
