@@ -53,6 +53,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Compare ADMM, the relaxation and projecting once in four domains, at equal prices and gradient steps.",
         "quantum,wireless",
     ),
+    "compile": Entry(
+        "mobile.build.experiment:Compile",
+        "Compile a net to a C library that computes the same integers, and measure every layer.",
+        "mobile",
+    ),
     "synth": Entry(
         "fpga.build.experiment:Synth",
         "Bring a net onto an FPGA with open tools, and compare every step bit for bit.",
@@ -60,7 +65,7 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
     ),
 }
 
-ROOTS: Final = ("shared", "quantum", "wireless", "vision", "fpga", "qwedge")
+ROOTS: Final = ("shared", "quantum", "wireless", "vision", "mobile", "fpga", "qwedge")
 """Top-level packages of ours."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwedge.catalogue import EXPERIMENTS, ROOTS, load
+from qwedge.commands.compile import compile_
 from qwedge.commands.decode import decode
 from qwedge.commands.execution import (
     as_json_option,
@@ -221,6 +222,7 @@ def report(name: str, out: Path | None, as_json: bool) -> None:
     click.echo(str(path))
 
 
+cli.add_command(compile_)
 cli.add_command(decode)
 cli.add_command(noise)
 cli.add_command(synth)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fpga.build.arrays import load_array
+from shared.importers.arrays import load_array
 from fpga.build.example import example
 from fpga.build.flow import DesignConstraints, Style, build_and_verify
 from fpga.build.page import page

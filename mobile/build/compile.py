@@ -32,6 +32,8 @@ class Compiled:
     files: Mapping[str, bytes]
     checks: tuple[Check, ...]
     price: NsPerMac | None
+    shared_library: bytes
+    """For `CompiledNet`, on machines such as this one."""
     times: Times | None = None
 
 
@@ -64,11 +66,13 @@ def compile_program(
     files = library(lowered)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        net = CompiledNet(build(files, folder, "net.so", shared=True), program)
+        library_file = build(files, folder, "net.so", shared=True)
+        net = CompiledNet(library_file, program)
         checks = check(net, stimuli(program, count, rng))
         if len(samples):
             checks += check(net, samples)
         if any(each.mismatches for each in checks):
             raise RuntimeError(f"the library does not compute the program: {checks}")  # a fault of ours
         times = measure(files, folder, rounds) if rounds else None
-    return Compiled(net, lowered, files, checks, price, times)
+        binary = library_file.read_bytes()
+    return Compiled(net, lowered, files, checks, price, binary, times)

@@ -219,4 +219,3 @@ def _(call: Add, net: Lowered, name: str) -> Iterator[str]:
 def _(call: Flatten, net: Lowered, name: str) -> Iterator[str]:
     fields = {"in": _view(call.reads[0], net), "out": _view(call.writes, net)}
     yield f"static const struct qw_flatten {name} = {_braces(fields)};"
-

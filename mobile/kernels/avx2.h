@@ -6,8 +6,8 @@ typedef struct {
 } QW_(weight);
 #define LANES 8
 #define VECTORS_4 2
-#define VECTORS_2 4
-#define VECTORS_1 4
+#define VECTORS_2 3
+#define VECTORS_1 6
 #define VECTORS_D 2
 
 INLINE QW_(vec) QW_(splat)(int32_t n) { return (QW_(vec))_mm256_set1_epi32(n); }

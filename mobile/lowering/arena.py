@@ -8,9 +8,7 @@ ALIGNMENT = 64
 """Bytes of a cache line, and of the widest vector."""
 
 
-def plan(
-    inputs: Sequence[View], calls: Sequence[Call], outputs: Sequence[View]
-) -> tuple[dict[str, int], int]:
+def plan(inputs: Sequence[View], calls: Sequence[Call], outputs: Sequence[View]) -> tuple[dict[str, int], int]:
     """The place of every value in bytes, and the size of the arena.
 
     A value lives from the call that writes it (inputs: from the beginning) to the last that reads it (outputs: to the
@@ -22,7 +20,9 @@ def plan(
     for name in sorted(values, key=lambda name: (-values[name].bytes, name)):
         begin, end = lives[name]
         beside = sorted(
-            (places[other], values[other].bytes) for other in places if lives[other][0] <= end and begin <= lives[other][1]
+            (places[other], values[other].bytes)
+            for other in places
+            if lives[other][0] <= end and begin <= lives[other][1]
         )
         at = 0
         for place, size in beside:

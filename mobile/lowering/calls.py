@@ -50,13 +50,18 @@ class View:
 class Spread:
     """The padded planes of each stride's phases, tight: `(planes, phases, rows, columns, 4)` bytes."""
 
-    name: str
+    layer: str
     source: View
     rows: int
     columns: int
     padding: tuple[int, int]
     stride: tuple[int, int]
     phases: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """No value has a name with a space in it."""
+        return f"{self.layer} spread"
 
     @property
     def plane(self) -> int:
@@ -138,6 +143,8 @@ class Layer:
     bytes: int
     predicted_ms: float | None
     reason: str
+    all_zero: bool
+    """Whether no weight is other than zero: a gain that training may not have earned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +165,10 @@ class SpreadCall(Call):
     """Pads and takes strides apart."""
 
     writes: Spread
-    title = property(lambda self: f"spread {self.writes.name}")
+
+    @property
+    def title(self) -> str:
+        return f"spread for {self.writes.layer}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,9 +241,18 @@ class Lowered:
     """Bytes."""
 
     @property
+    def layer_calls(self) -> tuple[tuple[Layer, tuple[Call, ...]], ...]:
+        """The layers with weights, in order, each with the calls that compute it: with the one that spreads its input."""
+        return tuple(
+            (call.layer, tuple(each for each in self.calls if each is call or each.writes is call.reads[0]))
+            for call in self.calls
+            if isinstance(call, Convolve | Depthwise)
+        )
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         """Those with weights, in order."""
-        return tuple(call.layer for call in self.calls if isinstance(call, Convolve | Depthwise))
+        return tuple(layer for layer, _ in self.layer_calls)
 
     @property
     def executed_macs(self) -> int:

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from functools import singledispatchmethod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,22 @@ def lower(program: Program, price: NsPerMac | None = None, format: str | None = 
     return _Lowering(program, price, format).lowered()
 
 
+class _Walk(NamedTuple):
+    """How a layer goes over its pixels, whatever the format of its weights."""
+
+    name: str
+    source: View | Spread
+    offsets: NDArray[np.int32]
+    """Bytes from a pixel to each tap: `(taps,)`."""
+    plane: int
+    """Bytes from four inputs to the next four."""
+    pixels: int
+    out: View
+    bias: NDArray[np.int32]
+    to: Rounding
+    dense_macs: int
+
+
 class _Lowering:
     def __init__(self, program: Program, price: NsPerMac | None, format: str | None) -> None:
         self.program, self.price, self.format = program, price, format
@@ -55,7 +72,9 @@ class _Lowering:
     def lowered(self) -> Lowered:
         for input in self.program.inputs:
             if input.format.word > 8:
-                raise ValueError(f"input {input.name!r} has {input.format.word} bits: 8 are needed, requantise it outside")
+                raise ValueError(
+                    f"input {input.name!r} has {input.format.word} bits: 8 are needed, requantise it outside"
+                )
             self.views[input.name] = self._view(input.name)
         inputs = tuple(self.views[input.name] for input in self.program.inputs)
         for operation in self.program.live:
@@ -132,27 +151,50 @@ class _Lowering:
         macs = weight.size * rows * columns
         lanes = _fill(bias, 0).astype(np.int64).astype(np.uint32).view(np.int32)  # modulo 2**32, as the kernels add
         plane_bytes = source.plane if isinstance(source, Spread) else source.stride * 4
+        walk = _Walk(operation.output, source, at.ravel(), plane_bytes, pixels, out, lanes, to, macs)
         if groups > 1 and groups == x.channels == len(weight):
-            taps = _fill(weight[:, 0].reshape(groups, -1), 0)
-            packed = np.ascontiguousarray(taps.reshape(-1, 4, at.size).swapaxes(1, 2).astype(np.int8))
-            cost = packed.size * pixels
-            ms = None if self.price is None else cost * self.price["depthwise"] * 1e-6
-            layer = Layer(
-                operation.output, "depthwise", "dense", macs, cost, packed.nbytes, ms, "one input for each output"
-            )
-            self.calls.append(
-                Depthwise((source,), out, pixels, plane_bytes, at.ravel(), packed, lanes, to, layer)
-            )
-            return
-        blocks = _blocks(_ungrouped(weight, groups))
-        offsets = (np.arange(x.planes)[:, None] * plane_bytes + at.ravel()).astype(np.int32).ravel()
-        choice = choose(blocks, offsets, pixels, self.price, self.format)
-        kind = "matrix product" if rows * columns == 1 else f"{weight.shape[2]}x{weight.shape[3]} convolution"
-        size = choice.lists.bytes + lanes.nbytes
+            self.calls.append(self._depthwise(walk, weight))
+        else:
+            self.calls.append(self._convolve(walk, _ungrouped(weight, groups)))
+
+    def _depthwise(self, walk: "_Walk", weight: NDArray[np.int64]) -> Depthwise:
+        taps = _fill(weight.reshape(len(weight), -1), 0)
+        packed = np.ascontiguousarray(taps.reshape(-1, 4, taps.shape[1]).swapaxes(1, 2).astype(np.int8))
+        macs = packed.size * walk.pixels
+        ms = None if self.price is None else macs * self.price["depthwise"] * 1e-6
+        size = packed.nbytes + walk.offsets.nbytes + walk.bias.nbytes
         layer = Layer(
-            operation.output, kind, choice.format, macs, choice.lists.macs * pixels, size, choice.predicted_ms, choice.reason
+            walk.name,
+            kind="depthwise",
+            format="dense",
+            dense_macs=walk.dense_macs,
+            executed_macs=macs,
+            bytes=size,
+            predicted_ms=ms,
+            reason="each output reads one input: there are no blocks",
+            all_zero=not weight.any(),
         )
-        self.calls.append(Convolve((source,), out, pixels, choice.lists, lanes, to, layer))
+        return Depthwise(
+            (walk.source,), walk.out, walk.pixels, walk.plane, walk.offsets, packed, walk.bias, walk.to, layer
+        )
+
+    def _convolve(self, walk: "_Walk", weight: NDArray[np.int64]) -> Convolve:
+        planes = np.arange(-(-weight.shape[1] // 4))
+        offsets = (planes[:, None] * walk.plane + walk.offsets).astype(np.int32).ravel()
+        choice = choose(_blocks(weight), offsets, walk.pixels, self.price, self.format)
+        rows, columns = weight.shape[2:]
+        layer = Layer(
+            walk.name,
+            kind="matrix product" if walk.pixels == 1 else f"{rows}x{columns} convolution",
+            format=choice.format,
+            dense_macs=walk.dense_macs,
+            executed_macs=choice.lists.macs * walk.pixels,
+            bytes=choice.lists.bytes + walk.bias.nbytes,
+            predicted_ms=choice.predicted_ms,
+            reason=choice.reason,
+            all_zero=not weight.any(),
+        )
+        return Convolve((walk.source,), walk.out, walk.pixels, choice.lists, walk.bias, walk.to, layer)
 
     def _taps(
         self,
@@ -169,7 +211,7 @@ class _Lowering:
             return x, ((dy * x.pitch + dx) * 4).astype(np.int32), x.pitch
         phases = min(stride[0], kernel[0]), min(stride[1], kernel[1])
         rows, columns = (n + (k - 1) // s for n, k, s in zip(size, kernel, stride, strict=True))
-        spread = Spread(f"{name} spread", x, rows, columns, padding, stride, phases)
+        spread = Spread(name, x, rows, columns, padding, stride, phases)
         self.calls.append(SpreadCall((x,), spread))
         phase = (dy % stride[0]) * phases[1] + dx % stride[1]
         at = (phase * rows + dy // stride[0]) * columns + dx // stride[1]

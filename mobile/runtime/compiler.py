@@ -52,9 +52,7 @@ def run(arguments: Sequence[str], folder: Path) -> None:
         raise CompilerError(f"{Path(find()).name} failed with exit status {done.returncode}: {reason}")
 
 
-def build(
-    files: Mapping[str, bytes], folder: Path, output: str, *, shared: bool, flags: Sequence[str] = ()
-) -> Path:
+def build(files: Mapping[str, bytes], folder: Path, output: str, *, shared: bool, flags: Sequence[str] = ()) -> Path:
     """A shared library, or a program with the main of `bench.c`, from the files of a library, which are written first."""
     for name, data in files.items():
         (folder / name).write_bytes(data)

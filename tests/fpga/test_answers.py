@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from fpga.build.arrays import load_array
+from shared.importers.arrays import load_array
 from fpga.build.experiment import Synth, SynthSettings, _answers
 from shared.f8net.agreement import accuracy, agreement
 from shared.f8net.convert import NetFile, from_torch, read_file

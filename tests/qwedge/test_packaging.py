@@ -18,7 +18,7 @@ from setuptools.discovery import PackageFinder
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FIND = PYPROJECT["tool"]["setuptools"]["packages"]["find"]
-ROOTS = ("shared", "quantum", "wireless", "vision", "fpga", "qwedge")
+ROOTS = ("shared", "quantum", "wireless", "vision", "mobile", "fpga", "qwedge")
 """The domains, what they share and the command line. Whoever adds one adds it here, and is told where else."""
 
 LISTED = PackageFinder.find(str(ROOT), include=FIND["include"])
@@ -74,7 +74,12 @@ def test_the_wheel_holds_every_file_of_the_roots(wheel):
         if path.is_file() and path.parent.name != "__pycache__"
     }
     assert {name for name in wheel if ".dist-info/" not in name} == files
-    for data in ("fpga/simulation/cells/driver.cc", "shared/lab/pages/templates/page.html"):
+    for data in (
+        "fpga/simulation/cells/driver.cc",
+        "mobile/kernels/kernels.c",
+        "mobile/codegen/bench.c",
+        "shared/lab/pages/templates/page.html",
+    ):
         assert data in wheel
     assert any(re.fullmatch(r"wireless/ofdm/neural/pretrained/.*\.safetensors", name) for name in wheel)
 

@@ -1,0 +1,114 @@
+"""Compile: one net, from its file to a checked C library and its page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mobile.build.compile import Compiled, compile_program
+from mobile.build.example import example
+from mobile.build.page import page
+from mobile.kernels import INSTRUCTION_SETS
+from mobile.runtime.compiler import FLAGS, find, version
+from shared.f8net.agreement import agreement
+from shared.f8net.convert import NetFile, read_file
+from shared.importers.arrays import load_array
+from shared.importers.read import real_samples
+from shared.integer.files import to_json
+from shared.integer.onnx_reader import external_weights
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
+
+
+class CompileSettings(Settings):
+    """Which net becomes a library, and how."""
+
+    model: str = Field(
+        default="", description="integer program (.json), ONNX, or safetensors with a spec; none: a tiny example"
+    )
+    samples: str = Field(default="", description="inputs as .npy: they calibrate float nets, and are compared too")
+    format: Literal["auto", "dense", "2x4", "1x4"] = Field(
+        default="auto", description="of every layer's weights; auto: the fastest by the measured price"
+    )
+    compared: int = Field(default=16, ge=2, le=10**6, description="random samples that library and program compute")
+    rounds: int = Field(default=31, ge=1, le=10**6, description="times that every kernel call is measured")
+
+
+class Compile(Experiment[CompileSettings]):
+    """Compile a net to a C library that computes the same integers, and measure every layer.
+
+    One cell is one net on this machine.
+    """
+
+    name = "compile"
+    version = 1
+
+    def cells(self, settings: CompileSettings) -> Sequence[CompileSettings]:
+        for path in filter(None, (settings.model, settings.samples)):
+            if not Path(path).is_file():
+                raise FileNotFoundError(f"{path}: no such file")
+        return (settings,)
+
+    def data(self, cell: CompileSettings) -> Mapping[str, str]:
+        model = Path(cell.model)
+        named = {"model": model, "samples": Path(cell.samples), "spec": model.parent / f"{model.stem}.json"}
+        if model.suffix.lower() == ".onnx" and model.is_file():  # their bytes are the net's as well
+            named |= {f"weights {place}": path for place, path in enumerate(external_weights(model))}
+        return {name: hash_file(path) for name, path in named.items() if path.is_file()}
+
+    def run(self, cell: CompileSettings, context: Context) -> Mapping[str, JSON]:
+        compiler = version(find())  # before anything that takes long
+        samples = load_array(cell.samples) if cell.samples else None
+        file = read_file(cell.model, samples=samples) if cell.model else NetFile(example(context.rng))
+        task_samples = []
+        if samples is not None:
+            real_samples(samples, file.program.inputs[0].shape)
+            task_samples = [file.program.inputs[0].format.to_integers(samples)]
+        compiled = compile_program(
+            file.program,
+            context.rng,
+            format=None if cell.format == "auto" else cell.format,
+            rounds=cell.rounds,
+            samples=task_samples,
+            count=cell.compared,
+        )
+        for name, data in compiled.files.items():
+            context.artefact(name, data)
+        context.artefact("net.so", compiled.shared_library)
+        context.artefact("program.json", to_json(file.program).encode())
+        net = Path(cell.model).stem or "example"
+        return {"net": net, "compiler": compiler, "flags": list(FLAGS), **_notes(file), **_result(compiled)}
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        return page(rows)
+
+
+def _notes(file: NetFile) -> dict[str, JSON]:
+    """What was left out of the net, and how the integer net answers beside the float net."""
+    compared: dict[str, Any] | None = None
+    if file.compute is not None and file.samples is not None:
+        agreed = agreement(file.compute, file.program, file.samples.numpy())
+        compared = asdict(agreed) | {"warning": agreed.warning}
+    return {"notes": list(file.notes), "agreement": compared}
+
+
+def _result(compiled: Compiled) -> dict[str, Any]:
+    times = compiled.times
+    assert times is not None
+    layers = [
+        asdict(layer) | {"measured_ms": sum(times.calls[each.title] for each in calls)}
+        for layer, calls in compiled.lowered.layer_calls
+    ]
+    return {
+        "layers": layers,
+        "calls_ms": dict(times.calls),
+        "net_ms": times.net,
+        "instructions": times.instructions,
+        "checks": [check._asdict() for check in compiled.checks],
+        "not_run": [name for name in INSTRUCTION_SETS if name not in {check.instructions for check in compiled.checks}],
+        "arena_bytes": compiled.lowered.arena,
+        "weight_bytes": sum(layer.bytes for layer in compiled.lowered.layers),
+        "library_bytes": len(compiled.shared_library),
+        "ns_per_mac": None if compiled.price is None else dict(compiled.price),
+    }

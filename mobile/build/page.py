@@ -1,0 +1,122 @@
+"""The page of a compiled net: the check, and for each layer its format, work and time, and why."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from shared.lab import Block, Download, KeyFigures, Number, Page, Row, Table, Text, cite
+
+FILES = {
+    "net.h": "how the net is called",
+    "net.c": "weights and kernel calls",
+    "kernels.c": "the kernels, with kernels.h, instructions.h, plain.h, avx2.h and vnni.h",
+    "bench.c": "a program that times every call",
+    "CMakeLists.txt": "builds library and benchmark",
+    "net.so": "the library for Python on this machine",
+    "program.json": "the integer program",
+}
+
+
+def page(rows: Sequence[Row]) -> Page:
+    """One section for each net, in the order of the rows."""
+    blocks: list[Block] = []
+    for row in rows:
+        blocks += [_key(row), *_answers(row), _layers(row), _choices(row), _calls(row), _checks(row)]
+        blocks += [Download(name, row, note) for name, note in FILES.items() if name in row.artefacts]
+    nets = ", ".join(dict.fromkeys(str(row.result["net"]) for row in rows))
+    summary = "An integer net as a C library, compared with the integer program bit for bit."
+    return Page(f"Compiled: {nets}", summary, blocks, Text(*(part for row in rows for part in _verdict(row))))
+
+
+def _verdict(row: Row) -> Iterator[str | Number]:
+    """Whether the library computes the program, and how much less than dense it executes."""
+    checks = row.result["checks"]
+    wrong = sum(check["mismatches"] for check in checks)
+    names = ", ".join(dict.fromkeys(check["instructions"] for check in checks))
+    yield f"{row.result['net']}: the library {'equals' if wrong == 0 else 'differs from'} the integer program on "
+    yield cite(sum(check["samples"] for check in checks), row)
+    yield f" samples, with the instructions {names}. It executes "
+    yield cite(_executed(row) / max(_dense(row), 1), row, form=".2f", unit="x")
+    yield " the dense multiply-accumulates and takes "
+    yield cite(row.result["net_ms"], row, form=".3g", unit="ms")
+    yield f" of one core with {row.result['instructions']}. "
+    if zero := [layer["name"] for layer in row.result["layers"] if layer["all_zero"]]:
+        yield f"All weights of {', '.join(zero)} are zero: untrained layers would explain that as well as pruning. "
+    if row.result["not_run"]:
+        yield f"Kernels for {', '.join(row.result['not_run'])} were compiled but cannot be run on this machine. "
+
+
+def _executed(row: Row) -> int:
+    return sum(layer["executed_macs"] for layer in row.result["layers"])
+
+
+def _dense(row: Row) -> int:
+    return sum(layer["dense_macs"] for layer in row.result["layers"])
+
+
+def _key(row: Row) -> KeyFigures:
+    return KeyFigures(
+        (
+            ("time of a sample", cite(row.result["net_ms"], row, form=".3g", unit="ms")),
+            ("executed multiply-accumulates", cite(_executed(row), row)),
+            ("weights and lists", cite(row.result["weight_bytes"], row, unit="bytes")),
+            ("arena", cite(row.result["arena_bytes"], row, unit="bytes")),
+        )
+    )
+
+
+def _answers(row: Row) -> list[Block]:
+    blocks: list[Block] = [Text(f"{note}.", title="Left out") for note in row.result["notes"]]
+    if (compared := row.result["agreement"]) is None:
+        return blocks
+    if compared["warning"]:
+        blocks.append(Text(compared["warning"], title="Warning: poor agreement with the float net"))
+    lines = [
+        ("samples", cite(compared["samples"], row)),
+        ("correlation", cite(compared["correlation"], row, form=".4f")),
+    ]
+    note = "Outputs for the samples: of the float net, and of the integer net that the library computes."
+    return [*blocks, Table("Integer net beside float net", ("quantity", "value"), lines, note)]
+
+
+def _layers(row: Row) -> Table:
+    lines = [
+        (
+            layer["name"],
+            layer["kind"],
+            layer["format"],
+            cite(layer["executed_macs"], row),
+            cite(layer["executed_macs"] / max(layer["dense_macs"], 1), row, form=".2f"),
+            cite(layer["bytes"], row),
+            cite(layer["predicted_ms"], row, form=".3g"),
+            cite(layer["measured_ms"], row, form=".3g"),
+        )
+        for layer in row.result["layers"]
+    ]
+    columns = ("layer", "kind", "format", "executed MACs", "of dense", "bytes", "predicted ms", "measured ms")
+    note = (
+        "Executed: zeros inside kept blocks, channels filled up to four and pixels at the ends of padded rows included, "
+        "so that small dense layers are above 1. Predicted: executed MACs at the measured price of the format, without "
+        f"what a call costs by itself. Measured: with its spread, median of CPU time on one core with {row.result['instructions']}."
+    )
+    return Table(f"Layers of {row.result['net']}", columns, lines, note)
+
+
+def _choices(row: Row) -> Table:
+    lines = [(layer["name"], layer["format"], layer["reason"]) for layer in row.result["layers"]]
+    return Table("Why sparse or dense", ("layer", "format", "reason"), lines)
+
+
+def _calls(row: Row) -> Table:
+    lines = [(name, cite(ms, row, form=".3g")) for name, ms in row.result["calls_ms"].items()]
+    note = "`spread` pads, and takes the pixels of each stride apart; `add` with one value rounds it."
+    return Table("Kernel calls in turn", ("call", "measured ms"), lines, note)
+
+
+def _checks(row: Row) -> Table:
+    lines: list[tuple[Any, ...]] = [
+        (check["instructions"], cite(check["samples"], row), cite(check["mismatches"], row))
+        for check in row.result["checks"]
+    ]
+    lines += [(name, "not run: this machine has no such instructions", "-") for name in row.result["not_run"]]
+    note = f"Samples of which every output equals the integer program's. Compiled by {row.result['compiler']}."
+    return Table("Library beside integer program", ("instructions", "samples", "mismatches"), lines, note)

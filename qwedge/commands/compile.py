@@ -1,0 +1,60 @@
+"""The verb `qwedge compile`: a net becomes a C library that computes the same integers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qwedge.commands.execution import as_json_option, assignment, execute, quiet_option
+
+if TYPE_CHECKING:
+    from shared.lab import Row, Store
+
+
+@click.command("compile")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--samples", type=click.Path(path_type=Path), metavar="FILE.npy", help="Inputs to calibrate and compare.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["auto", "dense", "2x4", "1x4"]),
+    default="auto",
+    show_default=True,
+    help="Blocks of weights; auto: for each layer the fastest on this machine.",
+)
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list compile`.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples that are compared.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of library, rows and page.  [default: build/MODEL]"
+)
+@quiet_option
+@as_json_option
+def compile_(
+    model: Path,
+    samples: Path | None,
+    form: str,
+    assignments: tuple[str, ...],
+    seed: int,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Compile a net to a C library and check it bit for bit.
+
+    MODEL is an integer program (.json), ONNX, or .safetensors with a spec beside it. Writes net.c, net.h, the kernels,
+    a benchmark, a CMakeLists.txt, net.so for Python, rows.jsonl and index.html to OUT. A page says for each layer
+    which format its weights have and why, and what it takes. Needs gcc or clang.
+
+    \b
+    Example: qwedge compile net.json --out lib
+             qwedge compile net.onnx --samples inputs.npy --format 2x4 --json
+    """
+    chosen = {"model": str(model), "samples": str(samples or ""), "format": form}
+    words = [*(assignment(key, value) for key, value in chosen.items()), *assignments]
+    folder = out or Path("build") / model.stem
+    execute("compile", words, seed=seed, out=folder, files=_files, quiet=quiet, as_json=as_json)
+
+
+def _files(rows: "Sequence[Row]", store: "Store") -> Mapping[str, Sequence[Path]]:
+    return {"files": [path for row in rows for path in store.write_out(row)]}
