@@ -8,7 +8,6 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shared.importers.arrays import load_array
 from fpga.build.example import example
 from fpga.build.flow import DesignConstraints, Style, build_and_verify
 from fpga.build.page import page
@@ -19,6 +18,7 @@ from fpga.hls import BACKENDS
 from fpga.unrolled.generate import MOST
 from shared.f8net.agreement import accuracy, agreement
 from shared.f8net.convert import NetFile, read_file
+from shared.importers.arrays import load_array
 from shared.importers.onnx_runtime import SAMPLES
 from shared.importers.read import real_samples
 from shared.integer import Program

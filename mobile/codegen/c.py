@@ -39,7 +39,7 @@ extern "C" {{
 /* Integers channels first, without a batch axis. */
 void net_run({_parameters(net)});
 
-/* The instruction set in use, and its change: {", ".join(INSTRUCTION_SETS)}; 0 if this machine has no such instructions. */
+/* The instruction set in use, and its change: {", ".join(INSTRUCTION_SETS)}; 0 if this machine has no such one. */
 const char *net_instructions(void);
 int net_use(const char *instructions);
 
@@ -129,7 +129,7 @@ def _parameters(net: Lowered) -> str:
 
 
 def _kernel(call: Call) -> str:
-    return {SpreadCall: "spread"}.get(type(call), type(call).__name__.lower())
+    return "spread" if isinstance(call, SpreadCall) else type(call).__name__.lower()
 
 
 def _view(view: View, net: Lowered) -> str:
@@ -169,7 +169,7 @@ def _(call: Convolve, net: Lowered, name: str) -> Iterator[str]:
     yield from _array("int32_t", f"{name}_offsets", call.lists.offsets)
     yield from _array("int8_t", f"{name}_weights", call.lists.weights)
     yield from _array("int32_t", f"{name}_bias", call.bias)
-    fields = {"in": _source(call, net), "out": _view(call.writes, net), "pixels": call.pixels}
+    fields: dict[str, Any] = {"in": _source(call, net), "out": _view(call.writes, net), "pixels": call.pixels}
     fields |= {"rows": call.lists.rows, "shared": int(call.lists.shared)}
     fields |= {field: f"{name}_{field}" for field in ("first", "offsets", "weights", "bias")}
     yield f"static const struct qw_convolve {name} = {_braces(fields | {'to': _to(call.to)})};"
@@ -180,7 +180,7 @@ def _(call: Depthwise, net: Lowered, name: str) -> Iterator[str]:
     yield from _array("int32_t", f"{name}_offsets", call.offsets)
     yield from _array("int8_t", f"{name}_weights", call.weights)
     yield from _array("int32_t", f"{name}_bias", call.bias)
-    fields = {"in": _source(call, net), "out": _view(call.writes, net), "pixels": call.pixels}
+    fields: dict[str, Any] = {"in": _source(call, net), "out": _view(call.writes, net), "pixels": call.pixels}
     fields |= {"taps": call.offsets.size, "plane": call.plane}
     fields |= {field: f"{name}_{field}" for field in ("offsets", "weights", "bias")}
     yield f"static const struct qw_depthwise {name} = {_braces(fields | {'to': _to(call.to)})};"
@@ -195,14 +195,19 @@ def _source(call: Call, net: Lowered) -> str:
 @_structure.register
 def _(call: SpreadCall, net: Lowered, name: str) -> Iterator[str]:
     to = call.writes
-    fields = {"in": _view(to.source, net), "at": net.places[to.name], "rows": to.rows, "columns": to.columns}
+    fields: dict[str, Any] = {
+        "in": _view(to.source, net),
+        "at": net.places[to.name],
+        "rows": to.rows,
+        "columns": to.columns,
+    }
     fields |= {"padding": _pair(to.padding), "stride": _pair(to.stride), "phases": _pair(to.phases)}
     yield f"static const struct qw_spread {name} = {_braces(fields)};"
 
 
 @_structure.register
 def _(call: Pool, net: Lowered, name: str) -> Iterator[str]:
-    fields = {"in": _view(call.reads[0], net), "out": _view(call.writes, net), "size": _pair(call.size)}
+    fields: dict[str, Any] = {"in": _view(call.reads[0], net), "out": _view(call.writes, net), "size": _pair(call.size)}
     fields |= {"stride": _pair(call.stride), "largest": int(call.largest), "to": _to(call.to)}
     yield f"static const struct qw_pool {name} = {_braces(fields)};"
 
@@ -210,7 +215,12 @@ def _(call: Pool, net: Lowered, name: str) -> Iterator[str]:
 @_structure.register
 def _(call: Add, net: Lowered, name: str) -> Iterator[str]:
     a, b = call.reads[0], call.reads[-1]
-    fields = {"a": _view(a, net), "b": _view(b, net), "out": _view(call.writes, net), "terms": len(call.reads)}
+    fields: dict[str, Any] = {
+        "a": _view(a, net),
+        "b": _view(b, net),
+        "out": _view(call.writes, net),
+        "terms": len(call.reads),
+    }
     fields |= {"shift_a": call.shifts[0], "shift_b": call.shifts[1], "to": _to(call.to)}
     yield f"static const struct qw_add {name} = {_braces(fields)};"
 

@@ -242,7 +242,7 @@ class Lowered:
 
     @property
     def layer_calls(self) -> tuple[tuple[Layer, tuple[Call, ...]], ...]:
-        """The layers with weights, in order, each with the calls that compute it: with the one that spreads its input."""
+        """The layers with weights, in order, each with its call and the one that spreads its input."""
         return tuple(
             (call.layer, tuple(each for each in self.calls if each is call or each.writes is call.reads[0]))
             for call in self.calls

@@ -46,7 +46,8 @@ def _reason(best: str, cost: Mapping[str, float], blocks: NDArray[np.int8], pric
         near = min(("2x4", "1x4"), key=lambda name: cost[name])
         return f"{shares} hold weights: {near} would take {cost[near] / max(cost[best], 1e-12):.2f} x as long"
     what = "predicted time" if price else "multiply-accumulates"
-    return f"{share(blocks, best):.0%} of its {best} blocks hold weights: {cost[best] / cost['dense']:.2f} of the dense {what}"
+    part = cost[best] / cost["dense"]
+    return f"{share(blocks, best):.0%} of its {best} blocks hold weights: {part:.2f} of the dense {what}"
 
 
 def _ms(chosen: Lists, name: str, pixels: int, price: NsPerMac | None) -> float | None:

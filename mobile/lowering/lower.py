@@ -89,7 +89,7 @@ class _Lowering:
     def _view(self, name: str, pitch: int = 0) -> View:
         """The value `name` in the arena; rows follow each other directly if no pitch is stated."""
         value = self.program.values[name]
-        if not (-(2**31) <= value.low and value.high < 2**31):
+        if not (value.low >= -(2**31) and value.high < 2**31):
             raise ValueError(f"{name!r} may reach {value.low} to {value.high}, beyond 32 bits: use narrower words")
         rows, columns = _image(value.shape[1:])
         zero = SIGNED_ZERO if value.format.signed else 0

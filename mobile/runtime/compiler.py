@@ -11,6 +11,7 @@ from typing import Final
 
 from mobile.kernels import sources
 from shared.lab import cache_folder, canonical, hash_bytes, write_atomic
+from shared.lab.running import guard
 
 FLAGS: Final = ("-std=c11", "-O3", "-fPIC", "-Wall", "-Wextra", "-Wconversion")
 """Everything is compiled without a warning; a test compiles with `-Werror`."""
@@ -45,15 +46,20 @@ def version(compiler: str) -> str:
 
 def run(arguments: Sequence[str], folder: Path) -> None:
     """Runs the compiler in a folder; raises `CompilerError` with its first error if it fails."""
-    done = subprocess.run([find(), *arguments], cwd=folder, capture_output=True, text=True, timeout=SECONDS)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it wrote nothing"]
-        reason = next((line for line in lines if "error" in line), lines[-1])
-        raise CompilerError(f"{Path(find()).name} failed with exit status {done.returncode}: {reason}")
+    path = folder / "compiler.log"
+    with open(path, "wb") as log, guard.start([find(), *arguments], folder, log) as process:
+        try:
+            code = process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            raise CompilerError(f"{Path(find()).name} was stopped after {SECONDS} s: the net is too large") from None
+    if code:
+        lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
+        reason = next((line for line in lines if "error" in line), (lines or ["it wrote nothing"])[-1])
+        raise CompilerError(f"{Path(find()).name} failed with exit status {code}: {reason}")
 
 
 def build(files: Mapping[str, bytes], folder: Path, output: str, *, shared: bool, flags: Sequence[str] = ()) -> Path:
-    """A shared library, or a program with the main of `bench.c`, from the files of a library, which are written first."""
+    """A shared library, or a program with the main of `bench.c`; writes the files of the library first."""
     for name, data in files.items():
         (folder / name).write_bytes(data)
     kernels = _kernels(tuple(flags))

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from shared.importers.arrays import load_array
 from fpga.build.experiment import Synth, SynthSettings, _answers
 from shared.f8net.agreement import accuracy, agreement
 from shared.f8net.convert import NetFile, from_torch, read_file
+from shared.importers.arrays import load_array
 from shared.importers.read import write
 from shared.integer import run
 

@@ -1,0 +1,107 @@
+"""`qwedge compile` writes a checked library, or says in one line why not and writes none."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mobile.build.check import stimuli
+from mobile.build.example import example
+from mobile.runtime.compiler import CompilerError, find
+from mobile.runtime.net import CompiledNet
+from shared.integer import Input, Program, Requantise, outputs
+from shared.integer.files import load, save
+from shared.integer.format import Format
+
+
+@pytest.fixture
+def compile_(call):
+    pytest.importorskip("torch")
+    try:
+        find()
+    except CompilerError as error:
+        pytest.skip(str(error))
+    return lambda *words: call("compile", *words)
+
+
+@pytest.fixture
+def model(tmp_path):
+    save(example(np.random.default_rng(0)), tmp_path / "net.json")
+    return "net.json"
+
+
+def test_help_has_an_example(compile_):
+    code, out, _ = compile_("--help")
+    assert code == 0
+    assert "Example: qwedge compile net.json --out lib" in out
+
+
+def test_a_net_becomes_a_library_and_a_page(compile_, model, tmp_path):
+    code, out, errors = compile_(model, "--out", "lib", "--format", "2x4", "--quiet", "--json", "--set", "rounds=3")
+    assert code == 0, errors
+    [row] = json.loads(out)["rows"]
+    result = row["result"]
+    assert all(check["mismatches"] == 0 for check in result["checks"])
+    assert [layer["name"] for layer in result["layers"]] == ["stem_sum", "depthwise_sum", "pointwise_sum", "y"]
+    assert all(layer["measured_ms"] > 0 and layer["reason"] for layer in result["layers"])
+    assert {"net.c", "net.h", "kernels.c", "bench.c", "CMakeLists.txt"} <= {
+        p.name for p in (tmp_path / "lib").iterdir()
+    }
+    page = (tmp_path / "lib" / "index.html").read_text()
+    assert "equals the integer program" in page
+    program = load(tmp_path / "lib" / "program.json")
+    x = stimuli(program, 5, np.random.default_rng(1))
+    assert (CompiledNet(tmp_path / "lib" / "net.so", program)(*x)[0] == outputs(program, *x)[0]).all()
+
+
+def wide():
+    return Program((Input("x", (2,), Format(16, 0)),), (Requantise(("x",), "y", Format(8, 0)),), ("y",))
+
+
+@pytest.mark.parametrize(
+    ("words", "changes", "message"),
+    [
+        (["net.json"], {"CC": "no-such-compiler"}, "a C compiler is needed, but CC=no-such-compiler is no program"),
+        (["net.json", "--format", "2x4"], {"CC": "false"}, "false failed with exit status 1"),
+        (["wide.json"], {}, "input 'x' has 16 bits: 8 are needed"),
+        (["half.json"], {}, "half.json"),
+        (["none.json"], {}, "none.json: no such file"),
+        (["net.pt"], {}, "may hold code"),
+        (["net.json", "--samples", "nan.npy"], {}, "finite numbers, got NaN"),
+        (["net.json", "--format", "3x4"], {}, "3x4"),
+        (["net.json", "--set", "compard=3"], {}, "did you mean `compared`?"),
+    ],
+)
+def test_what_cannot_be_compiled_is_one_line_and_no_library(
+    compile_, model, tmp_path, monkeypatch, words, changes, message
+):
+    save(wide(), tmp_path / "wide.json")
+    (tmp_path / "half.json").write_bytes((tmp_path / "net.json").read_bytes()[:500])
+    (tmp_path / "net.pt").write_bytes(b"")
+    np.save(tmp_path / "nan.npy", np.full((2, 3, 8, 8), np.nan))
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("QWEDGE_CACHE", str(tmp_path / "cache")) if changes else None
+    code, out, errors = compile_(*words, "--out", "lib", "--quiet")
+    assert (code, out) == (2, "")
+    assert message in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert not list((tmp_path / "lib").glob("*.[ch]"))
+
+
+def test_nan_weights_are_one_line(compile_, tmp_path):
+    torch = pytest.importorskip("torch")
+    from shared.importers.read import write
+
+    net = torch.nn.Sequential(torch.nn.Linear(4, 3))
+    write(net, tmp_path / "net.safetensors", shape=(4,), input_format="s8.4", samples=torch.rand(8, 4))
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(tmp_path / "net.safetensors")
+    for tensor in tensors.values():
+        tensor.view(-1)[0] = float("nan")
+    save_file(tensors, tmp_path / "net.safetensors")
+    code, out, errors = compile_("net.safetensors", "--out", "lib", "--quiet")
+    assert (code, out) == (2, "")
+    assert len(errors.strip().splitlines()) == 1
+    assert "NaN" in errors
