@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest.importorskip("amaranth", reason="pip install -e '.[fpga]'")
+
 from qwedge.experiments.ofdm_fpga import NAMES, SIZES, _sizes, _verdict
 from shared.lab import Row
 
