@@ -235,8 +235,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        refuse_shadows(ROOTS)
+    except ValueError as error:  # nothing of `shared` can be imported
+        click.echo(f"qwedge: {error}", err=True)
+        sys.exit(2)
+    try:
         with signals_interrupt():
-            refuse_shadows(ROOTS)
             cli.main(words, prog_name="qwedge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())

@@ -1,6 +1,7 @@
 """What every test may ask for: the command line in a process of its own; and what runs where there is no torch."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -73,6 +74,7 @@ def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Starts `qwedge WORDS` in an empty folder and does not wait for it."""
     started: list[subprocess.Popen[str]] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # children inherit that it is ignored, as under nohup
 
     def call(*words: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -87,6 +89,7 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         return process
 
     yield call
+    signal.signal(signal.SIGHUP, before)
     for process in started:
         process.kill()
         process.wait()

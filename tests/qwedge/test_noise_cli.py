@@ -501,6 +501,6 @@ def test_a_stored_circuit_is_judged_on_the_columns_of_its_row(noise):
         ("abc", {"task": "mine.csv", "encoding": "angle", "columns": "auto", "readout": "Z1"}),
         ("def", {"task": "mine.csv", "encoding": "own", "columns": "auto", "readout": "Z1"}),
     ):
-        store.append(Row(id, "compvqc", 3, settings, 0, {}, artefacts, {"command": "", "started": "", "commit": None}))
+        store.append(Row(id, "compvqc", 3, settings, 0, {}, artefacts, ORIGIN))
     assert exact_accuracy("runs/compvqc/abc:dense.qasm", compilers=("o3",)) < 0.7
     assert exact_accuracy("runs/compvqc/def:dense.qasm", compilers=("o3",)) == 1.0
