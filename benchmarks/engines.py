@@ -50,7 +50,7 @@ class WorkSettings(Seeded):
 class Work(Experiment[WorkSettings]):
     """Work of one core for a few seconds.
 
-    Draws and sorts in one array: fresh ones would time how fast the system clears pages, which the cores share.
+    Draws and sorts in one array, so that a core computes and the system allocates nothing.
     """
 
     name = "work"
