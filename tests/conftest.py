@@ -47,6 +47,13 @@ def _skip_for_torch(error: BaseException | None) -> None:
         pytest.skip(WITHOUT_TORCH)
 
 
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """What a test draws from torch's own generator does not depend on the tests before it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
 def environment(**changes: str) -> Mapping[str, str]:
     """This process's environment, in which the packages here and the toy experiments can be imported."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "lab")]), **changes}
