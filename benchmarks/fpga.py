@@ -54,7 +54,7 @@ from shared.lab import (
 )
 from shared.lab.running.benchmark import Metric, main
 from wireless.ofdm.link.rates import over_seeds, ratio
-from wireless.radar import network, training, waveforms
+from wireless.radar.five_class import network, training, waveforms
 
 Part = Literal["rule", "estimator", "radar", "sparse", "bits", "prices"]
 

@@ -21,7 +21,7 @@ from shared.integer import Program, audit, outputs
 from shared.lab import JSON, Context
 from shared.training.loop import Schedule
 from shared.weights.task import ParameterTask
-from wireless.radar import network, training, waveforms
+from wireless.radar.five_class import network, training, waveforms
 
 INTERVAL: Final = 80_000
 """Clocks for a recording, 1,250 a second at 100 MHz: the net as it is needs up to four multipliers in a layer."""

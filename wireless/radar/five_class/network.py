@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from wireless.radar.waveforms import WAVEFORMS
+from wireless.radar.five_class.waveforms import WAVEFORMS
 
 CHANNELS: Final = (12, 24, 32, 40)
 

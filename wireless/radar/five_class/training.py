@@ -9,7 +9,7 @@ from torch import nn
 
 from shared.training.data import Pairs, Shuffled
 from shared.training.epochs import OneCycle, Trainer
-from wireless.radar.waveforms import sample
+from wireless.radar.five_class.waveforms import sample
 
 BATCH: Final = 128
 

@@ -1,0 +1,1 @@
+"""What happens to pulses on their way: a second pulse, multipath, oscillators, noise."""

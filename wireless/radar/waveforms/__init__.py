@@ -1,0 +1,1 @@
+"""Pulses by their textbook laws: parameters, phases, and the catalogue of classes."""
