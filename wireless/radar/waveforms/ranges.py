@@ -68,7 +68,8 @@ class Integers(AbstractRange):
             return rng.integers(self.low, self.high + 1, count)
         edges = np.ceil(np.linspace(self.low, self.high + 1, STRIPS + 1)).astype(int)
         strip = _OF_PART[part][rng.integers(len(_OF_PART[part]), size=count)]
-        return rng.integers(edges[strip], edges[strip + 1])
+        values: Values = rng.integers(edges[strip], edges[strip + 1])
+        return values
 
 
 @dataclass(frozen=True)
