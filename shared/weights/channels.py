@@ -2,17 +2,19 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from shared.importers.graph import TracedGraph, TracedNode
 
-Weighted = nn.Linear | nn.Conv1d | nn.Conv2d
+Weighted = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _NONZERO_AT_ZERO = ("softplus", "sigmoid", "sigmoid_", "hardsigmoid")
 """Activations after which a channel of zeros is not zero, in lower case."""
+_RESIZING = ("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "interpolate")
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,23 @@ class ChannelGroup:
     writers: list[Slot] = field(default_factory=list)
     """Convolutions and linear layers whose outputs they are."""
     carriers: list[Slot] = field(default_factory=list)
-    """Batch norms and depthwise convolutions, which have numbers for each channel and keep channels apart."""
+    """Batch norms, depthwise convolutions and factors, which have numbers for each channel and keep channels apart."""
     readers: list[Slot] = field(default_factory=list)
     """Convolutions and linear layers whose inputs they are."""
     is_movable: bool = True
     """False if channels have a place that the net's users or an operation rely on."""
     is_removable: bool = True
     """False if a channel of zeros would not stay zero on its way to the readers."""
+
+
+@runtime_checkable
+class OwnChannels(Protocol):
+    """A module that says itself which channels inside of it exist together: those that its operations hide from a
+    traced graph, such as the heads of an attention.
+    """
+
+    def own_channel_groups(self) -> Sequence[ChannelGroup]:
+        """The groups, with the paths of their slots relative to the module."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,23 @@ def channel_groups(net: nn.Module, example: Tensor) -> list[ChannelGroup]:
         coupling.add(node)
     for name in graph.outputs:
         coupling.fix(name)
-    return list(coupling.groups())
+    own = [
+        _placed(group, path)
+        for path, module in net.named_modules()
+        if isinstance(module, OwnChannels)
+        for group in module.own_channel_groups()
+    ]
+    return [*coupling.groups(), *own]
+
+
+def _placed(group: ChannelGroup, path: str) -> ChannelGroup:
+    """A group of the module at `path`, named from the net."""
+    prefix = f"{path}." if path else ""
+    writers, carriers, readers = (
+        [replace(slot, path=prefix + slot.path) for slot in slots]
+        for slots in (group.writers, group.carriers, group.readers)
+    )
+    return replace(group, writers=writers, carriers=carriers, readers=readers)
 
 
 class _Coupling:
@@ -75,6 +103,9 @@ class _Coupling:
         self.values: dict[str, _Value] = {}
         self.united: dict[ChannelGroup, ChannelGroup] = {}
         self.paths: set[str] = set()
+        self.parameters: dict[str, str] = {}
+        """Parameters that the net's own code reads, by the name of the node."""
+        self.shapes: dict[str, tuple[int, ...]] = {}
 
     def groups(self) -> Iterator[ChannelGroup]:
         groups = {self.root(group): None for value in self.values.values() for group, _ in value.parts}
@@ -101,6 +132,9 @@ class _Coupling:
 
     def add(self, node: TracedNode) -> None:
         layer = node.layer
+        self.shapes[node.name] = node.shape
+        if node.kind == "parameter":
+            self.parameters[node.name] = str(node.call.target)
         reused = bool(node.path) and node.path in self.paths
         self.paths.add(node.path)
         if reused or not self._follow(node, layer):
@@ -114,7 +148,7 @@ class _Coupling:
 
     def _follow(self, node: TracedNode, layer: nn.Module | None) -> bool:
         """Whether the channels are known on the other side of an operation."""
-        if node.kind in ("linear", "convolution"):
+        if node.kind in ("linear", "convolution") or isinstance(layer, nn.ConvTranspose2d):
             return isinstance(layer, Weighted) and self._weighted(node, layer)
         if node.kind in ("activation", "dropout", "identity", "pool"):
             self.values[node.name] = self.values[node.inputs[0]]
@@ -141,7 +175,35 @@ class _Coupling:
             return True
         if node.kind == "flatten":
             return self._flatten(node)
-        return False
+        if node.operation in _RESIZING and not self.values[node.inputs[0]].is_last:
+            self.values[node.name] = self.values[node.inputs[0]]
+            return True
+        if node.operation == "mean" and self._averages_planes(node):
+            self.values[node.name] = replace(self.values[node.inputs[0]], is_last=len(node.shape) == 1)
+            return True
+        return node.operation == "mul" and len(node.inputs) == 2 and self._scaled(node)
+
+    def _averages_planes(self, node: TracedNode) -> bool:
+        """Whether a mean is over all axes behind the channels, which are first."""
+        axes = node.call.kwargs.get("dim", node.call.args[1] if len(node.call.args) > 1 else ())
+        axes = (axes,) if isinstance(axes, int) else axes
+        rank = len(self.shapes[node.inputs[0]]) + 1
+        behind = set(range(2, rank))
+        return not self.values[node.inputs[0]].is_last and {axis % rank for axis in axes} == behind  # type: ignore[operator, union-attr]
+
+    def _scaled(self, node: TracedNode) -> bool:
+        """A value times a parameter `weight` that has one number for each of its channels."""
+        name, factor = sorted(node.inputs, key=self.parameters.__contains__)
+        path, _, last = self.parameters.get(factor, "").rpartition(".")
+        value = self.values[name]
+        width = sum(group.size * repeat for group, repeat in self.parts(name))
+        apart = (width,) if value.is_last else (width, *(1,) * (len(node.shape) - 1))
+        if last != "weight" or path in self.paths or self.shapes[factor] != apart:
+            return False
+        self.paths.add(path)
+        self._place(name, path, "carriers")
+        self.values[node.name] = value
+        return True
 
     def _is_first(self, name: str, shape: tuple[int, ...]) -> bool:
         return not self.values[name].is_last or len(shape) == 1
@@ -211,10 +273,10 @@ def taken(net: nn.Module, choices: Sequence[tuple[ChannelGroup, Tensor]]) -> nn.
     A permutation computes the same function; so do fewer channels where the others are zero.
     """
     net = copy.deepcopy(net)
-    for role, axis, names in (
-        ("writers", 0, ("weight", "bias")),
-        ("carriers", 0, ("weight", "bias", "running_mean", "running_var")),
-        ("readers", 1, ("weight",)),
+    for role, names in (
+        ("writers", ("weight", "bias")),
+        ("carriers", ("weight", "bias", "running_mean", "running_var")),
+        ("readers", ("weight",)),
     ):
         by_layer: dict[str, list[tuple[Slot, int, Tensor]]] = {}
         for group, channels in choices:
@@ -222,8 +284,18 @@ def taken(net: nn.Module, choices: Sequence[tuple[ChannelGroup, Tensor]]) -> nn.
                 by_layer.setdefault(slot.path, []).append((slot, group.size, channels))
         for path, slots in by_layer.items():
             layer = net.get_submodule(path)
-            _take(layer, names, axis, _indices(slots, int(layer.get_parameter("weight").shape[axis])))
+            length = layer.get_parameter("weight").shape[channel_axis(layer, role)]
+            for name in names:
+                _take(layer, name, channel_axis(layer, role) if name == "weight" else 0, _indices(slots, length))
+            _state_sizes(layer)
     return net
+
+
+def channel_axis(layer: nn.Module, role: str) -> int:
+    """The axis of a layer's `weight` along which channels stand that the layer has as one of `writers`, `carriers` or
+    `readers`: torch gives a transposed convolution its inputs first.
+    """
+    return int((role == "readers") != (isinstance(layer, nn.ConvTranspose2d) and role != "carriers"))
 
 
 def _indices(slots: Sequence[tuple[Slot, int, Tensor]], length: int) -> Tensor:
@@ -236,20 +308,25 @@ def _indices(slots: Sequence[tuple[Slot, int, Tensor]], length: int) -> Tensor:
     return torch.cat((*parts, index[end:]))
 
 
-def _take(layer: nn.Module, names: Sequence[str], axis: int, index: Tensor) -> None:
-    for name in names:
-        tensor = getattr(layer, name, None)
-        if tensor is None:
-            continue
-        picked = tensor.detach().index_select(axis, index.to(tensor.device)).clone()
-        if isinstance(tensor, nn.Parameter):
-            setattr(layer, name, nn.Parameter(picked, requires_grad=tensor.requires_grad))
-        else:
-            setattr(layer, name, picked)
+def _take(layer: nn.Module, name: str, axis: int, index: Tensor) -> None:
+    tensor = getattr(layer, name, None)
+    if tensor is None:
+        return
+    picked = tensor.detach().index_select(axis, index.to(tensor.device)).clone()
+    if isinstance(tensor, nn.Parameter):
+        setattr(layer, name, nn.Parameter(picked, requires_grad=tensor.requires_grad))
+    else:
+        setattr(layer, name, picked)
+
+
+def _state_sizes(layer: nn.Module) -> None:
+    """A layer's own numbers of channels, after the shape of its weight."""
     weight = layer.weight
     assert isinstance(weight, Tensor)
     if isinstance(layer, nn.Linear):
         layer.out_features, layer.in_features = weight.shape
+    elif isinstance(layer, nn.ConvTranspose2d):
+        layer.in_channels, layer.out_channels = weight.shape[:2]
     elif isinstance(layer, nn.Conv1d | nn.Conv2d):
         layer.out_channels = len(weight)
         if layer.groups == 1:
@@ -273,9 +350,14 @@ def numbers_of(net: nn.Module, group: ChannelGroup) -> Tensor:
     for slot in (*group.writers, *group.carriers):
         for name in ("weight", "bias"):
             if (place := places.get(f"{slot.path}.{name}")) is not None:
-                inside = place[slot.start : slot.start + group.size * slot.repeat]
+                inside = _channels_first(net, slot, "writers", place)[slot.start :][: group.size * slot.repeat]
                 rows.append(inside.reshape(group.size, -1))
     return torch.cat(rows, 1)
+
+
+def _channels_first(net: nn.Module, slot: Slot, role: str, numbers: Tensor) -> Tensor:
+    """A view of `numbers`, of a weight or a bias, whose first axis is that of the channels."""
+    return numbers.movedim(channel_axis(net.get_submodule(slot.path), role) if numbers.ndim > 1 else 0, 0)
 
 
 def sides_of(net: nn.Module, groups: Sequence[ChannelGroup]) -> tuple[Tensor, Tensor]:
@@ -292,11 +374,13 @@ def sides_of(net: nn.Module, groups: Sequence[ChannelGroup]) -> tuple[Tensor, Te
         for slot in (*group.writers, *group.carriers):
             for name in ("weight", "bias"):
                 if (place := written.get(f"{slot.path}.{name}")) is not None:
-                    index = channels.repeat_interleave(slot.repeat)
-                    place[slot.start : slot.start + len(index)] = index.reshape(-1, *(1,) * (place.ndim - 1))
+                    _mark(_channels_first(net, slot, "writers", place), slot, channels)
         for slot in group.readers:
-            place = read[f"{slot.path}.weight"]
-            index = channels.repeat_interleave(slot.repeat)
-            place[:, slot.start : slot.start + len(index)] = index.reshape(1, -1, *(1,) * (place.ndim - 2))
+            _mark(_channels_first(net, slot, "readers", read[f"{slot.path}.weight"]), slot, channels)
         first += group.size
     return tuple(torch.cat([part.flatten() for part in side.values()]) for side in (written, read))  # type: ignore[return-value]
+
+
+def _mark(places: Tensor, slot: Slot, channels: Tensor) -> None:
+    index = channels.repeat_interleave(slot.repeat)
+    places[slot.start : slot.start + len(index)] = index.reshape(-1, *(1,) * (places.ndim - 1))

@@ -189,6 +189,8 @@ def _layers(net: nn.Module, skip: Collection[str]) -> tuple[tuple[str, ...], tup
             layers.append(path)
         elif isinstance(layer, kinds):
             notes.append(f"{type(layer).__name__} {path!r} is left dense: its weight is parametrized or shared")
+        elif isinstance(layer, nn.ConvTranspose2d):
+            notes.append(f"ConvTranspose2d {path!r} is left dense")
         elif own and not isinstance(layer, nn.modules.batchnorm._BatchNorm):
             notes.append(f"{type(layer).__name__} {path!r} is left dense, and its multiplications are not counted")
     if isinstance(net, kinds):

@@ -106,6 +106,8 @@ def _fitted(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> nn.Module
             layer.out_channels = len(layer.weight)
             layer.groups = len(layer.weight) if depthwise else layer.groups
             layer.in_channels = layer.weight.shape[1] * layer.groups
+        elif isinstance(layer, nn.ConvTranspose2d):
+            layer.in_channels, layer.out_channels = layer.weight.shape[0], layer.weight.shape[1] * layer.groups
         elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is not None:
             layer.num_features = len(layer.running_mean)
     return net

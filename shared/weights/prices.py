@@ -89,14 +89,18 @@ def positions(net: nn.Module, example: Tensor | tuple[int, ...]) -> dict[str, in
     x = x.to(like.device, like.dtype if x.is_floating_point() else x.dtype)
     uses: dict[str, int] = {}
 
-    def count(path: str, layer: nn.Module, output: Tensor) -> None:
-        outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
-        uses[path] = uses.get(path, 0) + output.numel() // int(outputs)  # type: ignore[arg-type]
+    def count(path: str, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(layer, nn.ConvTranspose2d):  # each input meets each weight once
+            times = inputs[0].numel() // layer.in_channels
+        else:
+            outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+            times = output.numel() // int(outputs)  # type: ignore[arg-type]
+        uses[path] = uses.get(path, 0) + times
 
     hooks = [
-        layer.register_forward_hook(lambda layer, _, output, path=path: count(path, layer, output))
+        layer.register_forward_hook(lambda layer, inputs, output, path=path: count(path, layer, inputs, output))
         for path, layer in net.named_modules()
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d)
     ]
     try:
         with torch.no_grad():

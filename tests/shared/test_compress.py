@@ -318,8 +318,8 @@ def test_descriptions_check_their_sizes():
 
 def test_layers_that_stay_dense_are_named():
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 3, 3), nn.Flatten(), nn.Linear(192, 3))
-    found = compress(net, images(20), on=BlockSparsity(), price=MACs((1, 8, 8)), budget=0.5, solver=FAST, **SHORT)
-    assert "ConvTranspose2d '2' is left dense, and its multiplications are not counted" in found.report.notes
+    found = compress(net, images(20), on=BlockSparsity(), price=MACs((1, 8, 8)), budget=0.9, solver=FAST, **SHORT)
+    assert "ConvTranspose2d '2' is left dense" in found.report.notes
 
 
 def test_regression_and_examples_of_ones_own():

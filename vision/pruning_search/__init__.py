@@ -1,0 +1,1 @@
+"""Pruning-as-Search: widths of layers learned by gradient, for any torch module whose channels are followed."""

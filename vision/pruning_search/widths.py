@@ -1,0 +1,73 @@
+"""From scores of channels to the widths that meet a budget exactly as priced."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from vision.pruning_search.price import WidthPrice
+
+
+def widths_within(
+    scores: Sequence[Tensor], price: WidthPrice, budget: float, minimum: int = 1, multiple: int = 1
+) -> list[int]:
+    """How many channels of each group, those of highest score, are kept for at most `budget`.
+
+    One threshold for all groups: the lowest at which the widths, rounded down to a `multiple` and to no less than
+    `minimum` (a group that is narrower stays whole), are within the budget. What is left is spent on the next channels
+    in the order of their scores, on each that still fits; of equal scores first in the group that kept least.
+
+    Raises `ValueError` where the narrowest net costs more, with its price.
+
+    >>> from vision.pruning_search.price import PairedPrice
+    >>> cost = torch.zeros(3, 3, dtype=torch.float64)
+    >>> cost[0, 1] = 1.0  # one layer, between two groups
+    >>> scores = [torch.tensor([0.9, 0.8, 0.7, 0.1]), torch.tensor([0.9, 0.2, 0.1])]
+    >>> widths_within(scores, PairedPrice(cost, "MAC"), budget=6)
+    [3, 2]
+    """
+    offered = [_offered(len(part), minimum, multiple) for part in scores]
+    ordered = [part.detach().cpu().double().sort(descending=True).values for part in scores]
+
+    def cost(widths: Sequence[int]) -> float:
+        return float(price.expected(torch.tensor(widths, dtype=torch.float64)))
+
+    def above(threshold: float) -> list[int]:
+        counts = [int((part > threshold).sum()) for part in ordered]
+        return [max([n for n in each if n <= count] or each[:1]) for count, each in zip(counts, offered, strict=True)]
+
+    narrowest = [each[0] for each in offered]
+    if cost(narrowest) > budget:
+        raise ValueError(
+            f"budget={budget:g} {price.unit}: the narrowest net, {minimum=} and {multiple=}, costs {cost(narrowest):g}"
+        )
+    thresholds = [-torch.inf, *torch.cat(ordered).unique().tolist()]  # above the last only the narrowest is left
+    low, high = -1, len(thresholds) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if cost(above(thresholds[middle])) <= budget else (middle, high)
+    return _filled(above(thresholds[high]), offered, ordered, lambda widths: cost(widths) <= budget)
+
+
+def _offered(size: int, minimum: int, multiple: int) -> list[int]:
+    """The widths that a group may have, increasing: multiples from the minimum on, and all of it."""
+    return [*(n for n in range(multiple, size, multiple) if n >= minimum), size]
+
+
+def _filled(
+    widths: list[int], offered: Sequence[list[int]], ordered: Sequence[Tensor], fits: Callable[[list[int]], bool]
+) -> list[int]:
+    """The widths with each group's next one taken as long as any fits."""
+    open_groups = {group for group, each in enumerate(offered) if widths[group] < each[-1]}
+    while open_groups:
+        group = max(
+            open_groups, key=lambda group: (float(ordered[group][widths[group]]), -widths[group] / offered[group][-1])
+        )
+        wider = min(n for n in offered[group] if n > widths[group])
+        if fits([*widths[:group], wider, *widths[group + 1 :]]):
+            widths[group] = wider
+        else:
+            open_groups.remove(group)  # nothing becomes cheaper as others grow
+        if widths[group] == offered[group][-1]:
+            open_groups.discard(group)
+    return widths
