@@ -165,7 +165,7 @@ class _Coupling:
             self._place(node.inputs[0], node.path, "carriers")
             self.values[node.name] = self.values[node.inputs[0]]
             return True
-        if node.kind == "add" and len(node.inputs) == 2:
+        if (node.kind == "add" or node.operation == "sub") and len(node.inputs) == 2:
             return self._sum(node)
         if node.kind == "concatenate":
             values = [self.values[name] for name in node.inputs]

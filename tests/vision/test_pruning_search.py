@@ -84,7 +84,7 @@ def test_the_plain_net_is_the_net_with_closed_gates(net):
         narrow = narrowed(net, space, kept, X)
         used = plain(narrow, X)
         for other in (narrow, used):
-            assert float((other(X) - gated).abs().max()) <= 1e-4 * (1 + float(gated.abs().max()))
+            assert (other(X) - gated).abs().max() <= 1e-4 * (1 + gated.abs().max())
         assert not any(isinstance(layer, nn.BatchNorm2d) for layer in used.modules())
         widths = torch.tensor([len(part) for part in kept])
         price = PairedPrice.of(net, space.groups, MACs(IMAGE))
