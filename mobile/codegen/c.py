@@ -170,7 +170,7 @@ def _(call: Convolve, net: Lowered, name: str) -> Iterator[str]:
     yield from _array("int8_t", f"{name}_weights", call.lists.weights)
     yield from _array("int32_t", f"{name}_bias", call.bias)
     fields: dict[str, Any] = {"in": _source(call, net), "out": _view(call.writes, net), "pixels": call.pixels}
-    fields |= {"rows": call.lists.rows, "shared": int(call.lists.shared)}
+    fields |= {"block": call.block, "room": net.room, "rows": call.lists.rows, "shared": int(call.lists.shared)}
     fields |= {field: f"{name}_{field}" for field in ("first", "offsets", "weights", "bias")}
     yield f"static const struct qw_convolve {name} = {_braces(fields | {'to': _to(call.to)})};"
 

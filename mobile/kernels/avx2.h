@@ -4,6 +4,9 @@ typedef int32_t QW_(vec) __attribute__((vector_size(32)));
 typedef struct {
     __m256i even, odd;
 } QW_(weight);
+typedef struct {
+    int32_t even, odd; /* of four weights as 16 bits each, numbers 0 and 2, then 1 and 3 */
+} QW_(prepared);
 #define LANES 8
 #define VECTORS_4 2
 #define VECTORS_2 3
@@ -20,12 +23,26 @@ INLINE QW_(vec) QW_(least)(QW_(vec) a, QW_(vec) b) { return (QW_(vec))_mm256_min
 
 INLINE QW_(vec) QW_(most)(QW_(vec) a, QW_(vec) b) { return (QW_(vec))_mm256_max_epi32((__m256i)a, (__m256i)b); }
 
-INLINE QW_(weight) QW_(broadcast)(const int8_t *w)
+/* Unpacked once for all pixels of a block: otherwise half of the work would be on weights. */
+INLINE const QW_(prepared) *QW_(prepare)(const int8_t *w, int32_t count, QW_(prepared) *room)
 {
-    int32_t four;
-    memcpy(&four, w, sizeof four);
-    __m256i all = _mm256_set1_epi32(four);
-    return (QW_(weight)){_mm256_srai_epi16(_mm256_slli_epi16(all, 8), 8), _mm256_srai_epi16(all, 8)};
+    for (int32_t i = 0; i < count; i++, w += 4) {
+        const uint32_t even = (uint16_t)w[0] | (uint32_t)(uint16_t)w[2] << 16;
+        const uint32_t odd = (uint16_t)w[1] | (uint32_t)(uint16_t)w[3] << 16;
+        room[i] = (QW_(prepared)){(int32_t)even, (int32_t)odd};
+    }
+    return room;
+}
+
+INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w)
+{
+    return (QW_(weight)){_mm256_set1_epi32(w->even), _mm256_set1_epi32(w->odd)};
+}
+
+INLINE QW_(weight) QW_(bytes)(const int8_t *w)
+{
+    QW_(prepared) four;
+    return QW_(broadcast)(QW_(prepare)(w, 1, &four));
 }
 
 INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)

@@ -30,21 +30,21 @@ INLINE void QW_(put)(
     UNROLL for (int v = 0; v < V; v++) {
         QW_(vec) packed = QW_(splat)(0);
         UNROLL for (int r = 0; r < 4; r++)
-            packed |= ((QW_(requantised)(sums[r][v], to) + out->zero) & 255) << (8 * r);
+            packed |= (QW_(requantised)(sums[r][v], to) + out->zero) << (8 * r);
         QW_(write)(arena + (size_t)out->at + at + 4 * (size_t)(v * LANES), packed);
     }
 }
 
 /* Four outputs of V vectors of pixels, block by block of R outputs. */
 INLINE void QW_(outputs)(
-    const struct qw_convolve *c, uint8_t *arena, int32_t plane, int32_t pixel, const int R, const int V)
+    const struct qw_convolve *c, const QW_(prepared) *weights, uint8_t *arena, int32_t plane, int32_t pixel, const int R,
+    const int V)
 {
     QW_(vec) sums[4][MOST_VECTORS];
     const uint8_t *x = arena + (size_t)c->in.at + 4 * (size_t)pixel;
     UNROLL for (int b = 0; b < 4 / R; b++) {
         const int32_t *first = c->first + plane * (4 / R) + b;
         const int32_t *offsets = c->offsets + (c->shared ? 0 : first[0]);
-        const int8_t *weights = c->weights + (size_t)first[0] * (size_t)(4 * R);
         const int32_t entries = first[1] - first[0];
         QW_(vec) block[4][MOST_VECTORS];
         UNROLL for (int r = 0; r < R; r++)
@@ -52,7 +52,7 @@ INLINE void QW_(outputs)(
         for (int32_t t = 0; t < entries; t++) {
             const uint8_t *four = x + offsets[t];
             QW_(weight) w[4];
-            UNROLL for (int r = 0; r < R; r++) w[r] = QW_(broadcast)(weights + 4 * (t * R + r));
+            UNROLL for (int r = 0; r < R; r++) w[r] = QW_(broadcast)(weights++);
             UNROLL for (int v = 0; v < V; v++) {
                 QW_(vec) pixels = QW_(read)(four + 4 * v * LANES);
                 UNROLL for (int r = 0; r < R; r++) block[r][v] = QW_(dot)(block[r][v], pixels, w[r]);
@@ -64,14 +64,22 @@ INLINE void QW_(outputs)(
     QW_(put)(&c->out, &c->to, arena, plane, pixel, c->pixels, sums, V);
 }
 
+/* A block of pixels at a time, whose inputs stay in the cache while the weights of all outputs pass by. */
 #define CONVOLVE(R, V)                                                                                                 \
     TARGET static void QW_(convolve_##R)(const struct qw_convolve *c, uint8_t *arena)                                  \
     {                                                                                                                  \
-        int32_t pixel = 0;                                                                                             \
-        for (; pixel + (V - 1) * LANES < c->pixels; pixel += V * LANES)                                                \
-            for (int32_t plane = 0; plane < planes(&c->out); plane++) QW_(outputs)(c, arena, plane, pixel, R, V);      \
-        for (; pixel < c->pixels; pixel += LANES)                                                                      \
-            for (int32_t plane = 0; plane < planes(&c->out); plane++) QW_(outputs)(c, arena, plane, pixel, R, 1);      \
+        QW_(prepared) *room = (void *)(arena + c->room);                                                               \
+        const int32_t block = (c->block / (V * LANES) + 1) * (V * LANES);                                              \
+        for (int32_t from = 0; from < c->pixels; from += block)                                                        \
+            for (int32_t plane = 0; plane < planes(&c->out); plane++) {                                                \
+                const int32_t *first = c->first + plane * (4 / R), count = (first[4 / R] - first[0]) * R;              \
+                const int32_t end = c->pixels - from < block ? c->pixels : from + block;                               \
+                const QW_(prepared) *w = QW_(prepare)(c->weights + (size_t)first[0] * (size_t)(4 * R), count, room);   \
+                int32_t pixel = from;                                                                                  \
+                for (; pixel + (V - 1) * LANES < end; pixel += V * LANES)                                              \
+                    QW_(outputs)(c, w, arena, plane, pixel, R, V);                                                     \
+                for (; pixel < end; pixel += LANES) QW_(outputs)(c, w, arena, plane, pixel, R, 1);                     \
+            }                                                                                                          \
     }
 CONVOLVE(1, VECTORS_1)
 CONVOLVE(2, VECTORS_2)
@@ -93,7 +101,7 @@ INLINE void QW_(channels)(const struct qw_depthwise *c, uint8_t *arena, int32_t 
     UNROLL for (int v = 0; v < V; v++)
         UNROLL for (int r = 0; r < 4; r++) each[v][r] = QW_(splat)(c->bias[4 * plane + r]);
     for (int32_t t = 0; t < c->taps; t++) {
-        QW_(weight) w = QW_(broadcast)(weights + 4 * t);
+        QW_(weight) w = QW_(bytes)(weights + 4 * t);
         UNROLL for (int v = 0; v < V; v++) QW_(each)(each[v], QW_(read)(x + c->offsets[t] + 4 * v * LANES), w);
     }
     UNROLL for (int v = 0; v < V; v++)

@@ -25,6 +25,8 @@ struct qw_requantise {
 struct qw_convolve {
     struct qw_view in, out;
     int32_t pixels;         /* that are computed, ends of rows included */
+    int32_t block;          /* pixels, about, whose inputs fit into half of a core's cache */
+    int32_t room;           /* bytes from the beginning of the arena to where the weights of a plane may be unpacked */
     int32_t rows;           /* outputs of a block: 1, 2 or 4 */
     int32_t shared;         /* 1: all blocks have the same list */
     const int32_t *first;   /* where each block's list begins; one more for the end of the last */

@@ -30,12 +30,24 @@ INLINE QW_(vec) QW_(most)(QW_(vec) a, QW_(vec) b)
     return (a & larger) | (b & ~larger);
 }
 
-INLINE QW_(weight) QW_(broadcast)(const int8_t *w)
+typedef struct {
+    int8_t four[4];
+} QW_(prepared);
+
+INLINE const QW_(prepared) *QW_(prepare)(const int8_t *w, int32_t count, QW_(prepared) *room)
+{
+    (void)count, (void)room;
+    return (const void *)w; /* as they are */
+}
+
+INLINE QW_(weight) QW_(bytes)(const int8_t *w)
 {
     int32_t four;
     memcpy(&four, w, sizeof four);
     return QW_(splat)(four);
 }
+
+INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w) { return QW_(bytes)(w->four); }
 
 /* The channels of four bytes, apart: unsigned for pixels, signed for weights. */
 #define PIXEL(v, r) (((v) >> (8 * (r))) & 255)

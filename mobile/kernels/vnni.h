@@ -17,12 +17,24 @@ INLINE QW_(vec) QW_(least)(QW_(vec) a, QW_(vec) b) { return (QW_(vec))_mm512_min
 
 INLINE QW_(vec) QW_(most)(QW_(vec) a, QW_(vec) b) { return (QW_(vec))_mm512_max_epi32((__m512i)a, (__m512i)b); }
 
-INLINE QW_(weight) QW_(broadcast)(const int8_t *w)
+typedef struct {
+    int8_t four[4];
+} QW_(prepared);
+
+INLINE const QW_(prepared) *QW_(prepare)(const int8_t *w, int32_t count, QW_(prepared) *room)
+{
+    (void)count, (void)room;
+    return (const void *)w; /* as they are */
+}
+
+INLINE QW_(weight) QW_(bytes)(const int8_t *w)
 {
     int32_t four;
     memcpy(&four, w, sizeof four);
     return _mm512_set1_epi32(four);
 }
+
+INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w) { return QW_(bytes)(w->four); }
 
 INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
 {

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from mobile.kernels import LANES
 from shared.integer.format import Format
 
+CACHE = 96 * 1024
+"""Bytes of a block's inputs: weights and outputs have the other half of a small second-level cache."""
+UNPACKED = 8
+"""Bytes of four weights unpacked to 16 bits."""
 SIGNED_ZERO = 128
 """What a byte holds for 0 where values are signed: bytes in the arena are unsigned, as the dot products want them."""
 
@@ -32,8 +36,14 @@ class View:
 
     @property
     def stride(self) -> int:
-        """Pixels of a plane; a vector is stored densely, since its planes are written in order."""
-        return 1 if self.pixels == 1 else -(-self.pixels // LANES) * LANES
+        """Pixels of a plane; a vector is stored densely, since its planes are written in order.
+
+        Planes a multiple of 1 KiB apart would meet in the same few places of the first-level cache.
+        """
+        if self.pixels == 1:
+            return 1
+        vectors = -(-self.pixels // LANES)
+        return (vectors + (vectors % 16 == 0)) * LANES
 
     @property
     def planes(self) -> int:
@@ -119,6 +129,12 @@ class Lists:
     """`(entries, rows, 4)`"""
 
     @property
+    def longest(self) -> int:
+        """Groups of four weights of a plane of four outputs, of the plane that has most."""
+        planes = self.first[:: 4 // self.rows]
+        return int(np.diff(planes).max()) * self.rows
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates for a pixel, zeros in kept blocks included."""
         return self.weights.size
@@ -182,6 +198,11 @@ class Convolve(Call):
     to: Rounding
     layer: Layer
 
+    @property
+    def block(self) -> int:
+        """Pixels whose inputs are `CACHE` bytes."""
+        return max(self.pixels * CACHE // self.reads[0].bytes, 1)
+
 
 @dataclass(frozen=True, eq=False)
 class Depthwise(Call):
@@ -238,7 +259,9 @@ class Lowered:
     places: dict[str, int] = field(default_factory=dict)
     """Bytes from the beginning of the arena."""
     arena: int = 0
-    """Bytes."""
+    """Bytes, those where weights are unpacked included."""
+    room: int = 0
+    """Where weights may be unpacked: bytes from the beginning of the arena."""
 
     @property
     def layer_calls(self) -> tuple[tuple[Layer, tuple[Call, ...]], ...]:

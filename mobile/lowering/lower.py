@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile.lowering.arena import plan
+from mobile.lowering.arena import ALIGNMENT, plan
 from mobile.lowering.calls import (
     SIGNED_ZERO,
     UNCHANGED,
+    UNPACKED,
     Add,
     Call,
     Convolve,
@@ -81,10 +82,13 @@ class _Lowering:
             if operation.output not in self.rounded:
                 self._emit(operation)
         outputs = tuple(self.views[name] for name in self.program.outputs)
-        places, arena = plan(inputs, self.calls, outputs)
+        places, room = plan(inputs, self.calls, outputs)
+        longest = max((call.lists.longest for call in self.calls if isinstance(call, Convolve)), default=0)
+        room = -(-room // ALIGNMENT) * ALIGNMENT
+        arena = room + longest * UNPACKED
         if arena >= 2**31:
             raise ValueError(f"the net needs an arena of {arena:,} bytes: at most 2 GiB can be addressed")
-        return Lowered(inputs, outputs, tuple(self.calls), places, arena)
+        return Lowered(inputs, outputs, tuple(self.calls), places, arena, room)
 
     def _view(self, name: str, pitch: int = 0) -> View:
         """The value `name` in the arena; rows follow each other directly if no pitch is stated."""
