@@ -58,6 +58,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Compile a net to a C library that computes the same integers, and measure every layer.",
         "mobile",
     ),
+    "profile": Entry(
+        "mobile.build.profile:Profile",
+        "Predict every kernel call of a net on this machine, and measure it.",
+        "mobile",
+    ),
     "synth": Entry(
         "fpga.build.experiment:Synth",
         "Bring a net onto an FPGA with open tools, and compare every step bit for bit.",

@@ -22,6 +22,7 @@ from qwedge.commands.execution import (
 from qwedge.commands.interrupts import exit_code, signals_interrupt
 from qwedge.commands.listing import described
 from qwedge.commands.noise import noise
+from qwedge.commands.profile import latency, profile
 from qwedge.commands.synth import synth
 from qwedge.shadowing import refuse_shadows
 
@@ -223,6 +224,8 @@ def report(name: str, out: Path | None, as_json: bool) -> None:
 
 
 cli.add_command(compile_)
+cli.add_command(profile)
+cli.add_command(latency)
 cli.add_command(decode)
 cli.add_command(noise)
 cli.add_command(synth)

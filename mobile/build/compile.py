@@ -10,9 +10,9 @@ import numpy as np
 from mobile.build.check import Check, check, stimuli
 from mobile.codegen.library import library
 from mobile.lowering.calls import Lowered
-from mobile.lowering.choice import NsPerMac
+from mobile.lowering.choice import WorkPrice
 from mobile.lowering.lower import lower
-from mobile.pricing.measured import measured_price
+from mobile.pricing.calibration import calibrated
 from mobile.runtime.bench import Times, measure
 from mobile.runtime.compiler import build
 from mobile.runtime.net import CompiledNet
@@ -31,7 +31,7 @@ class Compiled:
     lowered: Lowered
     files: Mapping[str, bytes]
     checks: tuple[Check, ...]
-    price: NsPerMac | None
+    price: WorkPrice | None
     shared_library: bytes
     """For `CompiledNet`, on machines such as this one."""
     times: Times | None = None
@@ -41,7 +41,7 @@ def compile_program(
     program: Program,
     rng: np.random.Generator,
     *,
-    price: NsPerMac | None = None,
+    price: WorkPrice | None = None,
     format: str | None = None,
     rounds: int = 0,
     samples: Sequence[Integers] = (),
@@ -61,7 +61,7 @@ def compile_program(
     Check(instructions='plain', samples=16, mismatches=0)
     """
     if price is None and format is None:
-        price = measured_price()
+        price = calibrated()
     lowered = lower(program, price, format)
     files = library(lowered)
     with tempfile.TemporaryDirectory() as temporary:

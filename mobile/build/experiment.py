@@ -2,23 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from mobile.build.compile import Compiled, compile_program
-from mobile.build.example import example
+from mobile.build.model import data_files, net_name, read_net, require_files
 from mobile.build.page import page
 from mobile.kernels import INSTRUCTION_SETS
+from mobile.pricing.calibration import calibrated
 from mobile.runtime.compiler import FLAGS, find, version
 from shared.f8net.agreement import agreement
-from shared.f8net.convert import NetFile, read_file
+from shared.f8net.convert import NetFile
 from shared.importers.arrays import load_array
 from shared.importers.read import real_samples
 from shared.integer.files import to_json
-from shared.integer.onnx_reader import external_weights
-from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file
+from shared.lab import JSON, Context, Experiment, Page, Row, Settings
 
 
 class CompileSettings(Settings):
@@ -42,32 +41,27 @@ class Compile(Experiment[CompileSettings]):
     """
 
     name = "compile"
-    version = 1
+    version = 2
 
     def cells(self, settings: CompileSettings) -> Sequence[CompileSettings]:
-        for path in filter(None, (settings.model, settings.samples)):
-            if not Path(path).is_file():
-                raise FileNotFoundError(f"{path}: no such file")
+        require_files(settings.model, settings.samples)
         return (settings,)
 
     def data(self, cell: CompileSettings) -> Mapping[str, str]:
-        model = Path(cell.model)
-        named = {"model": model, "samples": Path(cell.samples), "spec": model.parent / f"{model.stem}.json"}
-        if model.suffix.lower() == ".onnx" and model.is_file():  # their bytes are the net's as well
-            named |= {f"weights {place}": path for place, path in enumerate(external_weights(model))}
-        return {name: hash_file(path) for name, path in named.items() if path.is_file()}
+        return data_files(cell.model, cell.samples)
 
     def run(self, cell: CompileSettings, context: Context) -> Mapping[str, JSON]:
         compiler = version(find())  # before anything that takes long
-        samples = load_array(cell.samples) if cell.samples else None
-        file = read_file(cell.model, samples=samples) if cell.model else NetFile(example(context.rng))
+        file = read_net(cell.model, cell.samples, context.rng)
         task_samples = []
-        if samples is not None:
+        if cell.samples:
+            samples = load_array(cell.samples)
             real_samples(samples, file.program.inputs[0].shape)
             task_samples = [file.program.inputs[0].format.to_integers(samples)]
         compiled = compile_program(
             file.program,
             context.rng,
+            price=calibrated(context.progress) if cell.format == "auto" else None,
             format=None if cell.format == "auto" else cell.format,
             rounds=cell.rounds,
             samples=task_samples,
@@ -77,8 +71,13 @@ class Compile(Experiment[CompileSettings]):
             context.artefact(name, data)
         context.artefact("net.so", compiled.shared_library)
         context.artefact("program.json", to_json(file.program).encode())
-        net = Path(cell.model).stem or "example"
-        return {"net": net, "compiler": compiler, "flags": list(FLAGS), **_notes(file), **_result(compiled)}
+        return {
+            "net": net_name(cell.model),
+            "compiler": compiler,
+            "flags": list(FLAGS),
+            **_notes(file),
+            **_result(compiled),
+        }
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
@@ -110,5 +109,4 @@ def _result(compiled: Compiled) -> dict[str, Any]:
         "arena_bytes": compiled.lowered.arena,
         "weight_bytes": sum(layer.bytes for layer in compiled.lowered.layers),
         "library_bytes": len(compiled.shared_library),
-        "ns_per_mac": None if compiled.price is None else dict(compiled.price),
     }

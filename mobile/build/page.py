@@ -95,8 +95,8 @@ def _layers(row: Row) -> Table:
     columns = ("layer", "kind", "format", "executed MACs", "of dense", "bytes", "predicted ms", "measured ms")
     note = (
         "Executed: zeros inside kept blocks, channels filled up to four and pixels at the ends of padded rows count, "
-        "so small dense layers are above 1. Predicted: executed MACs at the measured price of the format, without what "
-        f"a call costs by itself. Measured: median CPU time, one core, {row.result['instructions']}, with its spread."
+        "so small dense layers are above 1. Predicted: by the kernel's law as fitted on this machine, without its "
+        f"spread. Measured: median CPU time, one core, {row.result['instructions']}, with its spread."
     )
     return Table(f"Layers of {row.result['net']}", columns, lines, note)
 

@@ -1,5 +1,6 @@
 """The C that every compiled net contains: kernels for three instruction sets from one source."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -15,3 +16,13 @@ def sources() -> Mapping[str, bytes]:
     """The C files by name, as they are shipped."""
     folder = Path(__file__).parent
     return {path.name: path.read_bytes() for path in sorted([*folder.glob("*.c"), *folder.glob("*.h")])}
+
+
+def tiles(instructions: str) -> Mapping[str, int]:
+    """Pixels of a vector (`LANES`), and vectors of a tile of each kernel, as the header of an instruction set says.
+
+    >>> tiles("avx2")["LANES"]
+    8
+    """
+    text = (Path(__file__).parent / f"{instructions}.h").read_text()
+    return {name: int(number) for name, number in re.findall(r"^#define (LANES|VECTORS_\w) (\d+)$", text, re.MULTILINE)}

@@ -19,12 +19,15 @@ INLINE void QW_(put)(
 {
     size_t at = 4 * ((size_t)plane * (size_t)out->stride + (size_t)pixel);
     if (out->sums) {
-        for (int v = 0; v < V; v++)
-            for (int lane = 0; lane < LANES && pixel + v * LANES + lane < pixels; lane++)
-                for (int r = 0; r < 4; r++) {
-                    const int32_t sum = sums[r][v][lane];
-                    memcpy(arena + (size_t)out->at + 4 * (at + (size_t)(4 * (v * LANES + lane) + r)), &sum, 4);
-                }
+        UNROLL for (int v = 0; v < V; v++) {
+            int32_t each[4][LANES], together[4 * LANES];
+            const int32_t left = pixels - pixel - v * LANES, count = left < LANES ? left : LANES;
+            UNROLL for (int r = 0; r < 4; r++) QW_(write)(each[r], sums[r][v]);
+            for (int lane = 0; lane < LANES; lane++)
+                for (int r = 0; r < 4; r++) together[4 * lane + r] = each[r][lane];
+            if (count > 0)
+                memcpy(arena + (size_t)out->at + 4 * (at + (size_t)(4 * v * LANES)), together, 16 * (size_t)count);
+        }
         return;
     }
     UNROLL for (int v = 0; v < V; v++) {

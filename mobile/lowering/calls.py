@@ -84,6 +84,11 @@ class Spread:
         return self.source.planes * self.plane + LANES * 4
 
 
+def pixel_block(source: View | Spread, pixels: int) -> int:
+    """Of `pixels`, those whose inputs are `CACHE` bytes."""
+    return max(pixels * CACHE // source.bytes, 1)
+
+
 @dataclass(frozen=True)
 class Rounding:
     """How sums become a value: a shift, ties to even, within `low` to `high`."""
@@ -129,6 +134,11 @@ class Lists:
     """`(entries, rows, 4)`"""
 
     @property
+    def groups(self) -> int:
+        """Groups of four weights that a pixel is multiplied by, over all outputs."""
+        return int(self.first[-1] - self.first[0]) * self.rows
+
+    @property
     def longest(self) -> int:
         """Groups of four weights of a plane of four outputs, of the plane that has most."""
         planes = self.first[:: 4 // self.rows]
@@ -137,7 +147,7 @@ class Lists:
     @property
     def macs(self) -> int:
         """Multiply-accumulates for a pixel, zeros in kept blocks included."""
-        return self.weights.size
+        return 4 * self.groups
 
     @property
     def bytes(self) -> int:
@@ -193,15 +203,12 @@ class Convolve(Call):
 
     writes: View
     pixels: int
+    block: int
+    """Pixels for which the weights of a plane are unpacked once."""
     lists: Lists
     bias: NDArray[np.int32]
     to: Rounding
     layer: Layer
-
-    @property
-    def block(self) -> int:
-        """Pixels whose inputs are `CACHE` bytes."""
-        return max(self.pixels * CACHE // self.reads[0].bytes, 1)
 
 
 @dataclass(frozen=True, eq=False)

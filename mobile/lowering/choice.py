@@ -1,6 +1,6 @@
 """Which format a layer gets, and the sentence that says why."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from mobile.lowering.calls import Lists
 from mobile.lowering.formats import FORMATS, lists, share
+from mobile.lowering.work import Work
 
-NsPerMac = Mapping[str, float]
-"""Nanoseconds for a multiply-accumulate that is executed, by format, and for `depthwise`; see `mobile.pricing`."""
+WorkPrice = Callable[[Work], float]
+"""Predicted milliseconds of a kernel call; see `mobile.pricing`."""
 
 
 class Choice(NamedTuple):
@@ -23,24 +24,29 @@ class Choice(NamedTuple):
 
 
 def choose(
-    blocks: NDArray[np.int8], offsets: NDArray[np.int32], pixels: int, price: NsPerMac | None, fixed: str | None
+    blocks: NDArray[np.int8],
+    offsets: NDArray[np.int32],
+    call: Callable[[str, int], Work],
+    price: WorkPrice | None,
+    fixed: str | None,
 ) -> Choice:
     """The format of the least predicted time; without a price, that of the fewest multiply-accumulates.
 
-    `fixed` names the format instead. Equal prices go to the denser format, which reads its weights in order.
+    `call(format, groups)` is the work of the layer in a format. `fixed` names the format instead. Equal prices go to
+    the denser format, which reads its weights in order.
     """
     every = {name: lists(name, blocks, offsets) for name in FORMATS}
+    cost = {name: price(call(name, it.groups)) if price else float(it.macs) for name, it in every.items()}
+    best = fixed or min(FORMATS, key=lambda name: cost[name])
+    chosen = Choice(best, every[best], cost[best] if price else None, "asked for")
     if fixed is not None:
-        return Choice(fixed, every[fixed], _ms(every[fixed], fixed, pixels, price), "asked for")
-    cost = {name: each.macs * pixels * (price[name] if price else 1.0) for name, each in every.items()}
-    best = min(FORMATS, key=lambda name: cost[name])
-    chosen = Choice(best, every[best], _ms(every[best], best, pixels, price), "")
+        return chosen
     if not blocks.any():
         return chosen._replace(reason="every weight is zero: only the bias is computed; check that the net was trained")
     return chosen._replace(reason=_reason(best, cost, blocks, price))
 
 
-def _reason(best: str, cost: Mapping[str, float], blocks: NDArray[np.int8], price: NsPerMac | None) -> str:
+def _reason(best: str, cost: Mapping[str, float], blocks: NDArray[np.int8], price: WorkPrice | None) -> str:
     shares = " and ".join(f"{share(blocks, name):.0%} of its {name} blocks" for name in ("2x4", "1x4"))
     if best == "dense":
         near = min(("2x4", "1x4"), key=lambda name: cost[name])
@@ -48,7 +54,3 @@ def _reason(best: str, cost: Mapping[str, float], blocks: NDArray[np.int8], pric
     what = "predicted time" if price else "multiply-accumulates"
     part = cost[best] / cost["dense"]
     return f"{share(blocks, best):.0%} of its {best} blocks hold weights: {part:.2f} of the dense {what}"
-
-
-def _ms(chosen: Lists, name: str, pixels: int, price: NsPerMac | None) -> float | None:
-    return None if price is None else chosen.macs * pixels * price[name] * 1e-6

@@ -25,15 +25,18 @@ from mobile.lowering.calls import (
     Spread,
     SpreadCall,
     View,
+    pixel_block,
     rounding,
 )
-from mobile.lowering.choice import NsPerMac, choose
+from mobile.lowering.choice import WorkPrice, choose
+from mobile.lowering.taps import taps
+from mobile.lowering.work import Work, convolution, depthwise
 from shared.integer import operations
 from shared.integer.geometry import plane
 from shared.integer.program import Program
 
 
-def lower(program: Program, price: NsPerMac | None = None, format: str | None = None) -> Lowered:
+def lower(program: Program, price: WorkPrice | None = None, format: str | None = None) -> Lowered:
     """The program as kernel calls: a sum is rounded where it is computed, if nothing else reads it.
 
     `price` chooses the format of each layer; `format` (dense, 2x4, 1x4) fixes that of all. Operations that no output
@@ -61,7 +64,7 @@ class _Walk(NamedTuple):
 
 
 class _Lowering:
-    def __init__(self, program: Program, price: NsPerMac | None, format: str | None) -> None:
+    def __init__(self, program: Program, price: WorkPrice | None, format: str | None) -> None:
         self.program, self.price, self.format = program, price, format
         self.calls: list[Call] = []
         reads = Counter(name for operation in program.live for name in operation.inputs)
@@ -149,7 +152,9 @@ class _Lowering:
         bias = operation.bias_integers - x.zero * weight.sum((1, 2, 3))
         value = self.program.values[operation.output]
         rows, columns = _image(value.shape[1:])
-        source, at, pitch = self._taps(x, weight.shape[2:], stride, padding, (rows, columns), operation.output)
+        source, at, pitch = taps(x, weight.shape[2:], stride, padding, (rows, columns), operation.output)
+        if isinstance(source, Spread):
+            self.calls.append(SpreadCall((x,), source))
         out, to = self._ends(operation.output, pitch, vectors=True)
         pixels = (rows - 1) * pitch + columns
         macs = weight.size * rows * columns
@@ -165,7 +170,8 @@ class _Lowering:
         taps = _fill(weight.reshape(len(weight), -1), 0)
         packed = np.ascontiguousarray(taps.reshape(-1, 4, taps.shape[1]).swapaxes(1, 2).astype(np.int8))
         macs = packed.size * walk.pixels
-        ms = None if self.price is None else macs * self.price["depthwise"] * 1e-6
+        planes, taps = packed.shape[:2]
+        ms = self.price and self.price(depthwise(planes, taps, walk.pixels, walk.out.sums))
         size = packed.nbytes + walk.offsets.nbytes + walk.bias.nbytes
         layer = Layer(
             walk.name,
@@ -185,7 +191,12 @@ class _Lowering:
     def _convolve(self, walk: "_Walk", weight: NDArray[np.int64]) -> Convolve:
         planes = np.arange(-(-weight.shape[1] // 4))
         offsets = (planes[:, None] * walk.plane + walk.offsets).astype(np.int32).ravel()
-        choice = choose(_blocks(weight), offsets, walk.pixels, self.price, self.format)
+        block = pixel_block(walk.source, walk.pixels)
+
+        def call(format: str, groups: int) -> Work:
+            return convolution(format, walk.out.planes, groups, walk.pixels, block, walk.out.sums)
+
+        choice = choose(_blocks(weight), offsets, call, self.price, self.format)
         rows, columns = weight.shape[2:]
         layer = Layer(
             walk.name,
@@ -198,28 +209,7 @@ class _Lowering:
             reason=choice.reason,
             all_zero=not weight.any(),
         )
-        return Convolve((walk.source,), walk.out, walk.pixels, choice.lists, walk.bias, walk.to, layer)
-
-    def _taps(
-        self,
-        x: View,
-        kernel: tuple[int, ...],
-        stride: tuple[int, int],
-        padding: tuple[int, int],
-        size: tuple[int, int],
-        name: str,
-    ) -> tuple[View | Spread, NDArray[np.int32], int]:
-        """What the kernel reads, the byte offset `kernel` of every tap, and the pitch of its rows."""
-        dy, dx = np.indices(kernel)
-        if stride == (1, 1) and padding == (0, 0):
-            return x, ((dy * x.pitch + dx) * 4).astype(np.int32), x.pitch
-        phases = min(stride[0], kernel[0]), min(stride[1], kernel[1])
-        rows, columns = (n + (k - 1) // s for n, k, s in zip(size, kernel, stride, strict=True))
-        spread = Spread(name, x, rows, columns, padding, stride, phases)
-        self.calls.append(SpreadCall((x,), spread))
-        phase = (dy % stride[0]) * phases[1] + dx % stride[1]
-        at = (phase * rows + dy // stride[0]) * columns + dx // stride[1]
-        return spread, (at * 4).astype(np.int32), columns
+        return Convolve((walk.source,), walk.out, walk.pixels, block, choice.lists, walk.bias, walk.to, layer)
 
     @_emit.register
     def _(self, operation: operations.AbstractPool) -> None:

@@ -1,1 +1,1 @@
-"""What a multiply-accumulate costs on this machine."""
+"""What kernel calls cost on this machine: measured once, a law fitted, and a price for the core."""

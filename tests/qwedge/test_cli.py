@@ -114,7 +114,19 @@ def test_help_has_an_example_on_each_verb(qwedge, verb):
     code, out, _ = qwedge(verb, "--help")
     assert code == 0
     assert f"Example: qwedge {verb}" in out
-    prints_data = verb in {"list", "run", "show", "compare", "report", "decode", "noise", "compile", "synth"}
+    prints_data = verb in {
+        "list",
+        "run",
+        "show",
+        "compare",
+        "report",
+        "decode",
+        "noise",
+        "compile",
+        "profile",
+        "latency",
+        "synth",
+    }
     assert ("--json" in out) == prints_data
 
 

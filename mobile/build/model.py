@@ -1,0 +1,40 @@
+"""The net that a setting names: its files, their hashes, and its integer program."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mobile.build.example import example
+from shared.f8net.convert import NetFile, read_file
+from shared.importers.arrays import load_array
+from shared.integer.onnx_reader import external_weights
+from shared.lab import hash_file
+
+
+def require_files(*paths: str) -> None:
+    """Raises `FileNotFoundError` for a path that is named and not there."""
+    for path in filter(None, paths):
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: no such file")
+
+
+def data_files(model: str, samples: str) -> Mapping[str, str]:
+    """The hashes of everything that a net is read from."""
+    path = Path(model)
+    named = {"model": path, "samples": Path(samples), "spec": path.parent / f"{path.stem}.json"}
+    if path.suffix.lower() == ".onnx" and path.is_file():  # their bytes are the net's as well
+        named |= {f"weights {place}": each for place, each in enumerate(external_weights(path))}
+    return {name: hash_file(each) for name, each in named.items() if each.is_file()}
+
+
+def read_net(model: str, samples: str, rng: np.random.Generator) -> NetFile:
+    """The net of a file, calibrated on `samples` where it is of floats; without a file, the example."""
+    if not model:
+        return NetFile(example(rng))
+    return read_file(model, samples=load_array(samples) if samples else None)
+
+
+def net_name(model: str) -> str:
+    """What tables call it."""
+    return Path(model).stem or "example"

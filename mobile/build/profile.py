@@ -1,0 +1,123 @@
+"""Profile: what every kernel call of a net takes, as predicted and as measured."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mobile.build.model import data_files, net_name, read_net, require_files
+from mobile.lowering.calls import Convolve, Depthwise, Lowered
+from mobile.lowering.lower import lower
+from mobile.lowering.work import work
+from mobile.pricing.calibration import calibrated, compile_benches, time_benches
+from mobile.pricing.latency import Latency
+from shared.lab import JSON, Context, Experiment, KeyFigures, Page, Row, Settings, Table, Text, cite
+
+PASSES = 3
+"""Times that the benchmark is started; the least of all is reported beside the median of the last."""
+
+
+class ProfileSettings(Settings):
+    """Which net is timed, and how."""
+
+    model: str = Field(
+        default="", description="integer program (.json), ONNX, or safetensors with a spec; none: a tiny example"
+    )
+    samples: str = Field(default="", description="inputs as .npy that calibrate a float net")
+    format: Literal["auto", "dense", "2x4", "1x4"] = Field(
+        default="auto", description="of every layer's weights; auto: the fastest by the predicted time"
+    )
+    rounds: int = Field(
+        default=31, ge=0, le=10**6, description="times that every kernel call is measured; 0: predicted alone"
+    )
+
+
+class Profile(Experiment[ProfileSettings]):
+    """Predict every kernel call of a net on this machine, and measure it.
+
+    One cell is one net on this machine.
+    """
+
+    name = "profile"
+    version = 1
+
+    def cells(self, settings: ProfileSettings) -> Sequence[ProfileSettings]:
+        require_files(settings.model, settings.samples)
+        return (settings,)
+
+    def data(self, cell: ProfileSettings) -> Mapping[str, str]:
+        return data_files(cell.model, cell.samples)
+
+    def run(self, cell: ProfileSettings, context: Context) -> Mapping[str, JSON]:
+        file = read_net(cell.model, cell.samples, context.rng)
+        latency = calibrated(context.progress)
+        net = lower(file.program, latency, None if cell.format == "auto" else cell.format)
+        about: dict[str, Any] = {"cpu": latency.about.get("cpu"), "compiler": latency.about.get("compiler")}
+        return {
+            "net": net_name(cell.model),
+            "notes": list(file.notes),
+            "instructions": latency.instructions,
+            "calibration": about | dict(latency.held_out),
+            **_calls(net, latency, cell.rounds),
+        }
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        blocks = [block for row in rows for block in (_key(row), _table(row))]
+        summary = "Milliseconds of CPU time of one thread, by kernel call: as predicted, and as measured."
+        title = ", ".join(dict.fromkeys(str(row.result["net"]) for row in rows))
+        return Page(f"Profile: {title}", summary, blocks, Text(*(part for row in rows for part in _verdict(row))))
+
+
+def _calls(net: Lowered, latency: Latency, rounds: int) -> dict[str, Any]:
+    calls: list[dict[str, Any]] = []
+    for call in net.calls:
+        layer = call.layer if isinstance(call, Convolve | Depthwise) else None
+        described = {"format": layer.format, "executed_macs": layer.executed_macs} if layer else {}
+        calls.append({"call": call.title, "predicted_ms": latency(work(call))} | described)
+    result: dict[str, Any] = {"predicted_ms": sum(call["predicted_ms"] for call in calls), "calls": calls}
+    if not rounds:
+        return result
+    with compile_benches([net]) as benches:
+        [runs] = time_benches(benches, PASSES, rounds)
+    for each in calls:
+        each["measured_ms"] = min(run.least_calls[each["call"]] for run in runs)
+        each["median_ms"] = runs[-1].calls[each["call"]]
+    measured = {"measured_ms": min(run.least_net for run in runs), "median_ms": runs[-1].net}
+    return measured | result
+
+
+def _verdict(row: Row) -> list[Any]:
+    result = row.result
+    parts: list[Any] = [f"{result['net']}: predicted ", cite(result["predicted_ms"], row, form=".3g", unit="ms")]
+    if "measured_ms" in result:
+        parts += [", measured ", cite(result["measured_ms"], row, form=".3g", unit="ms"), ", "]
+        parts += [cite(result["predicted_ms"] / result["measured_ms"] - 1, row, form="+.1%"), " apart"]
+    held_out = result["calibration"]
+    parts += [
+        f", with the instructions {result['instructions']}. Random nets that were not fitted were predicted within "
+    ]
+    parts += [cite(held_out["median_error"], row, form=".1%"), " (median) and "]
+    parts += [cite(held_out["p90_error"], row, form=".1%"), " (nine of ten). "]
+    return parts
+
+
+def _key(row: Row) -> KeyFigures:
+    shown = [("predicted", "predicted_ms"), ("measured, least", "measured_ms"), ("measured, median", "median_ms")]
+    pairs = tuple((name, cite(row.result[key], row, form=".3g", unit="ms")) for name, key in shown if key in row.result)
+    return KeyFigures(pairs)
+
+
+def _table(row: Row) -> Table:
+    columns = ("call", "format", "executed MACs", "predicted ms", "measured ms", "median ms")
+    lines = []
+    for call in row.result["calls"]:
+        times = [call.get(key) for key in ("predicted_ms", "measured_ms", "median_ms")]
+        numbers = ["-" if ms is None else cite(ms, row, form=".3g") for ms in times]
+        macs = cite(call["executed_macs"], row) if "executed_macs" in call else "-"
+        lines.append((call["call"], call.get("format", "-"), macs, *numbers))
+    note = (
+        "Measured: the least of all rounds, which is the time of a core that does nothing else, and which predictions "
+        "are of; the median has what else was running. `spread` pads and takes strides apart; `add` of one value "
+        "rounds it."
+    )
+    return Table(f"Kernel calls of {row.result['net']}", columns, lines, note)

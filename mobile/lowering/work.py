@@ -1,0 +1,112 @@
+"""How much work a kernel call is, in the amounts that its time is linear in; widths may be tensors with a gradient."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any, Final
+
+from mobile.lowering.calls import Add, Call, Convolve, Depthwise, Flatten, Pool, SpreadCall
+
+Amount = Any
+"""A number, or a scalar tensor."""
+
+TILED: Final = ("dense", "2x4", "1x4", "depthwise")
+"""Kernels that go over vectors of pixels; the others go over elements."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The amounts of one call of a kernel.
+
+    Of tiled kernels, `rows` are planes of four outputs and `reads` groups of four products (of one output) that each
+    pixel takes. Of the others, `rows` are rows of an image that are walked, and `reads` and `writes` pixels of four
+    channels.
+    """
+
+    kernel: str
+    rows: Amount
+    reads: Amount
+    writes: Amount = 0.0
+    sums: Amount = 0.0
+    """Pixels of four channels that are read or written as 32-bit sums."""
+    pixels: int = 1
+    """Of a plane, for tiled kernels."""
+    block: int = 1
+    """Pixels for which the weights of a plane are unpacked once."""
+
+
+@singledispatch
+def work(call: Call) -> Work:
+    """The work of a call of a lowered net."""
+    raise TypeError(f"{type(call).__name__} has no work")
+
+
+@work.register
+def _(call: Convolve) -> Work:
+    to = call.writes
+    return convolution(call.layer.format, to.planes, call.lists.groups, call.pixels, call.block, to.sums)
+
+
+def convolution(format: str, planes: Amount, groups: Amount, pixels: int, block: int, sums: bool = False) -> Work:
+    """A convolution or matrix product that multiplies `groups` of four weights in all."""
+    return Work(format, planes, groups, sums=planes * pixels * sums, pixels=pixels, block=block)
+
+
+@work.register
+def _(call: Depthwise) -> Work:
+    to = call.writes
+    return depthwise(to.planes, call.offsets.size, call.pixels, to.sums)
+
+
+def depthwise(planes: Amount, taps: int, pixels: int, sums: bool = False) -> Work:
+    """One output for each input."""
+    return Work("depthwise", planes, planes * taps, sums=planes * pixels * sums, pixels=pixels, block=pixels)
+
+
+@work.register
+def _(call: SpreadCall) -> Work:
+    to = call.writes
+    return spread(to.source.planes, to.phases, to.rows, to.columns)
+
+
+def spread(planes: Amount, phases: tuple[int, int], rows: int, columns: int) -> Work:
+    """Padding and strides taken apart."""
+    lines = planes * phases[0] * phases[1] * rows
+    return Work("spread" if phases == (1, 1) else "spread strided", lines, lines * columns)
+
+
+@work.register
+def _(call: Pool) -> Work:
+    to, read = call.writes, call.reads[0]
+    return pool(to.planes, (to.rows, to.columns), call.size, (read.sums, to.sums))
+
+
+def pool(planes: Amount, size: tuple[int, int], window: tuple[int, int], sums: tuple[bool, bool]) -> Work:
+    """Pools of either kind; `sums` say whether 32-bit sums are read and written."""
+    pixels = planes * size[0] * size[1]
+    reads = pixels * window[0] * window[1]
+    return Work("pool", planes * size[0], reads, pixels, sums=reads * sums[0] + pixels * sums[1])
+
+
+@work.register
+def _(call: Add) -> Work:
+    to = call.writes
+    return add(to.planes, (to.rows, to.columns), [read.sums for read in call.reads], to.sums)
+
+
+def add(planes: Amount, size: tuple[int, int], reads: Sequence[bool], writes: bool) -> Work:
+    """One value that is rounded, or the sum of two; for each value whether it is of 32-bit sums."""
+    pixels = planes * size[0] * size[1]
+    sums = pixels * (sum(reads) + writes)
+    return Work("add", planes * size[0], pixels * len(reads), pixels, sums=sums)
+
+
+@work.register
+def _(call: Flatten) -> Work:
+    read = call.reads[0]
+    return flatten(read.channels, (read.rows, read.columns))
+
+
+def flatten(channels: Amount, size: tuple[int, int]) -> Work:
+    """Channels one after the other."""
+    return Work("flatten", channels, channels * size[0] * size[1])

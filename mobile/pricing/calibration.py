@@ -1,0 +1,121 @@
+"""The laws of all kernels, fitted on this machine in about a minute and kept."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mobile.codegen.library import library
+from mobile.kernels import sources, tiles
+from mobile.lowering.calls import Lowered
+from mobile.lowering.formats import FORMATS
+from mobile.lowering.lower import lower
+from mobile.lowering.work import Work, work
+from mobile.pricing.latency import Latency
+from mobile.pricing.law import features, fit
+from mobile.pricing.nets import random_net
+from mobile.runtime.bench import Times, fastest, time_program
+from mobile.runtime.compiler import build, find, version
+from shared.lab import cache_folder, canonical, hash_bytes, provenance, write_atomic
+
+NETS, HELD_OUT, PASSES, ROUNDS = 48, 4, 4, 21
+"""Random nets, of which every `HELD_OUT`th is predicted and not fitted; each is timed in `PASSES` turns."""
+Progress = Callable[[int, int, str], None]
+LEAST_NS = 20.0
+"""Calls that take less are measured no better than this."""
+
+
+class Timed(NamedTuple):
+    """The work of every call of a net with its milliseconds, and those of the net."""
+
+    calls: tuple[tuple[Work, float], ...]
+    ms: float
+
+
+def calibrated(progress: Progress | None = None) -> Latency:
+    """The laws of this machine: from `QWEDGE_CACHE`, or measured now, in about a minute.
+
+    They are kept for this processor, compiler and version of the kernels. Raises `CompilerError` without a compiler.
+    """
+    about = {"cpu": provenance("")["cpu"], "compiler": version(find()), "nets": NETS}
+    about["kernels"] = {name: hash_bytes(data) for name, data in sources().items()}
+    path = cache_folder() / "mobile" / f"latency-{hash_bytes(canonical(about).encode())[:24]}.json"
+    if path.exists():
+        return Latency.from_json(path.read_text())
+    rng = np.random.default_rng(0)
+    programs = [random_net(rng) for _ in range(NETS)]
+    nets = [lower(program, format=list(FORMATS)[k % len(FORMATS)]) for k, program in enumerate(programs)]
+    instructions, timed = timings(nets, progress=progress)
+    latency = fitted(instructions, timed, about)
+    write_atomic(path, latency.to_json().encode())
+    return latency
+
+
+def timings(
+    nets: Sequence[Lowered],
+    passes: int = PASSES,
+    rounds: int = ROUNDS,
+    progress: Progress | None = None,
+) -> tuple[str, list[Timed]]:
+    """The instruction set, and the times of nets, in turns: of each call the least of all turns.
+
+    What else runs on the machine only adds, up to a half where two threads share a core, so the least time is that of
+    the call alone; the median would be a mixture.
+    """
+    with compile_benches(nets, progress) as benches:
+        runs = time_benches(benches, passes, rounds, progress)
+    best = [fastest(turns) for turns in runs]
+    timed = [
+        Timed(tuple((work(call), times.calls[call.title]) for call in net.calls), times.net)
+        for net, times in zip(nets, best, strict=True)
+    ]
+    return best[0].instructions, timed
+
+
+@contextmanager
+def compile_benches(nets: Sequence[Lowered], progress: Progress | None = None) -> Iterator[list[Path]]:
+    """The benchmark of every net, compiled."""
+    with tempfile.TemporaryDirectory() as temporary:
+        benches = []
+        for k, net in enumerate(nets):
+            folder = Path(temporary) / str(k)
+            folder.mkdir()
+            benches.append(build(library(net), folder, "bench", shared=False))
+            if progress:
+                progress(k + 1, len(nets), "compiling nets to calibrate with, once per machine")
+        yield benches
+
+
+def time_benches(
+    benches: Sequence[Path], passes: int, rounds: int, progress: Progress | None = None
+) -> list[list[Times]]:
+    """The times of every benchmark in each of the passes, in turns: a disturbance meets all alike."""
+    runs: list[list[Times]] = [[] for _ in benches]
+    for turn in range(passes):
+        for k, bench in enumerate(benches):
+            runs[k].append(time_program(bench, rounds))
+        if progress:
+            progress(turn + 1, passes, "measuring nets to calibrate with, once per machine")
+    return runs
+
+
+def fitted(instructions: str, nets: Sequence[Timed], about: Mapping[str, object]) -> Latency:
+    """The laws of all kernels in some nets, and how well they predict every fourth, which is left out of the fit."""
+    tile = tiles(instructions)
+    rows: dict[str, list[tuple[Sequence[float], float]]] = {}
+    for k, net in enumerate(nets):
+        for each, ms in net.calls if (k + 1) % HELD_OUT else ():
+            rows.setdefault(each.kernel, []).append((features(each, tile), max(ms * 1e6, LEAST_NS)))
+    laws = {kernel: fit(samples) for kernel, samples in sorted(rows.items())}
+    latency = Latency(instructions, laws, about, {})
+    tested = nets[HELD_OUT - 1 :: HELD_OUT]
+    errors = [abs(sum(latency(each) for each, _ in net.calls) / net.ms - 1) for net in tested]
+    held_out = {
+        "nets": len(errors),
+        "median_error": float(np.median(errors)),
+        "p90_error": float(np.quantile(errors, 0.9)),
+    }
+    return Latency(instructions, laws, about, held_out)

@@ -1,0 +1,20 @@
+"""Laws with round numbers, for examples and tests that are the same on every machine."""
+
+from mobile.pricing.latency import Latency
+
+EXAMPLE = Latency(
+    "avx2",
+    {
+        "dense": (100.0, 12.0, 1.0, 24.0, 0.7, 0.5, 2.0),
+        "2x4": (100.0, 20.0, 1.6, 24.0, 0.7, 0.5, 2.0),
+        "1x4": (100.0, 36.0, 4.0, 24.0, 0.7, 0.5, 2.0),
+        "depthwise": (200.0, 30.0, 4.0, 24.0, 1.2, 0.0, 2.0),
+        "spread": (20.0, 1.0, 1.0, 0.0, 0.0),
+        "spread strided": (20.0, 2.5, 1.0, 0.0, 0.0),
+        "add": (50.0, 10.0, 3.0, 0.0, 0.3),
+        "pool": (40.0, 5.0, 3.0, 3.0, 0.0),
+        "flatten": (10.0, 2.5, 0.0, 0.0, 0.0),
+    },
+    {"machine": "an example"},
+    {},
+)

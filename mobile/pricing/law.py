@@ -1,0 +1,50 @@
+"""The law of a kernel's time: what its nanoseconds are linear in, and the fit of the coefficients."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile.lowering.work import TILED, Amount, Work
+
+TILE: Final = {"dense": "VECTORS_4", "2x4": "VECTORS_2", "1x4": "VECTORS_1", "depthwise": "VECTORS_D"}
+"""What the headers of the kernels call the vectors of a tile."""
+
+
+def features(work: Work, tiles: Mapping[str, int]) -> tuple[Amount, ...]:
+    """The numbers that a call's time is linear in; `tiles` are those of `mobile.kernels.tiles`.
+
+    Tiled kernels pay for each tile, for a plane of outputs in it and for every group of products; the last pixels
+    are done one vector at a time, whole vectors always. Weights are unpacked once for each block of pixels.
+    """
+    if work.kernel not in TILED:
+        return 1.0, work.rows, work.reads, work.writes, work.sums
+    vector, size = tiles["LANES"], tiles[TILE[work.kernel]]
+    tile = vector * size
+    whole = max(-(-(work.pixels - tile + vector) // tile), 0)
+    single = max(-(-(work.pixels - whole * tile) // vector), 0)
+    blocks = -(-work.pixels // ((work.block // tile + 1) * tile))
+    tiled = (whole * work.rows, whole * work.reads, single * work.rows, single * work.reads)
+    return 1.0, *tiled, blocks * work.reads, work.sums
+
+
+def fit(rows: Sequence[tuple[Sequence[float], float]]) -> tuple[float, ...]:
+    """Coefficients, none of them negative, of the least sum of squared relative errors of `(features, ns)`.
+
+    Each coordinate in turn takes its best value until nothing moves: the problem is convex.
+    """
+    measured = np.array([ns for _, ns in rows])
+    scaled: NDArray[np.float64] = np.array([row for row, _ in rows], float) / measured[:, None]
+    norms = np.sqrt((scaled**2).sum(0))
+    norms[norms == 0] = np.inf  # a feature that never occurs has no coefficient
+    scaled /= norms
+    gram, target = scaled.T @ scaled, scaled.sum(0)
+    x = np.zeros(len(gram))
+    for _ in range(20_000):
+        before = x.copy()
+        for j in np.flatnonzero(np.isfinite(norms)):
+            x[j] = max(x[j] + (target[j] - gram[j] @ x) / gram[j, j], 0.0)
+        if np.abs(x - before).max() < 1e-9:
+            break
+    return tuple((x / norms).tolist())

@@ -1,0 +1,72 @@
+"""The verbs `qwedge profile` and `qwedge latency`: what every kernel call of a net takes, measured or predicted."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qwedge.commands.execution import as_json_option, assignment, execute, quiet_option
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The argument and the options that both verbs have."""
+    for option in (
+        as_json_option,
+        quiet_option,
+        click.option("--out", type=click.Path(path_type=Path), help="Folder of rows and page.  [default: build/MODEL]"),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(["auto", "dense", "2x4", "1x4"]),
+            default="auto",
+            show_default=True,
+            help="Blocks of weights; auto: for each layer the fastest on this machine.",
+        ),
+        click.option("--samples", type=click.Path(path_type=Path), metavar="FILE.npy", help="Inputs to calibrate."),
+        click.argument("model", type=click.Path(path_type=Path)),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_options
+@click.option("--rounds", type=click.IntRange(1), default=31, show_default=True, help="Times every call is measured.")
+def profile(
+    model: Path, samples: Path | None, form: str, rounds: int, out: Path | None, quiet: bool, as_json: bool
+) -> None:
+    """Measure every kernel call of a net, beside its prediction.
+
+    MODEL is an integer program (.json), ONNX, or .safetensors with a spec beside it. Nothing but rows.jsonl and
+    index.html is written to OUT; a profile that is there is shown again. The first time, kernels are calibrated on
+    this machine for about a minute. Needs gcc or clang.
+
+    \b
+    Example: qwedge profile net.json
+             qwedge profile net.onnx --samples inputs.npy --format 2x4 --json
+    """
+    _execute(model, samples, form, rounds, out, quiet, as_json)
+
+
+@click.command()
+@_options
+def latency(model: Path, samples: Path | None, form: str, out: Path | None, quiet: bool, as_json: bool) -> None:
+    """Predict what a net takes on this machine, without compiling or running it.
+
+    MODEL is an integer program (.json), ONNX, or .safetensors with a spec beside it. The first time, kernels are
+    calibrated on this machine for about a minute, which needs gcc or clang.
+
+    \b
+    Example: qwedge latency net.json
+             qwedge latency net.onnx --samples inputs.npy --format dense --json
+    """
+    _execute(model, samples, form, 0, out, quiet, as_json)
+
+
+def _execute(
+    model: Path, samples: Path | None, form: str, rounds: int, out: Path | None, quiet: bool, as_json: bool
+) -> None:
+    chosen: dict[str, Any] = {"model": str(model), "samples": str(samples or ""), "format": form, "rounds": rounds}
+    words = [assignment(key, value) for key, value in chosen.items()]
+    execute("profile", words, seed=0, out=out or Path("build") / model.stem, quiet=quiet, as_json=as_json)
