@@ -181,7 +181,7 @@ def _(call: Depthwise, net: Lowered, name: str) -> Iterator[str]:
     yield from _array("int8_t", f"{name}_weights", call.weights)
     yield from _array("int32_t", f"{name}_bias", call.bias)
     fields: dict[str, Any] = {"in": _source(call, net), "out": _view(call.writes, net), "pixels": call.pixels}
-    fields |= {"taps": call.offsets.size, "plane": call.plane}
+    fields |= {"taps": call.offsets.size, "plane": call.plane, "room": net.room}
     fields |= {field: f"{name}_{field}" for field in ("offsets", "weights", "bias")}
     yield f"static const struct qw_depthwise {name} = {_braces(fields | {'to': _to(call.to)})};"
 

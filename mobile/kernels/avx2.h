@@ -39,12 +39,6 @@ INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w)
     return (QW_(weight)){_mm256_set1_epi32(w->even), _mm256_set1_epi32(w->odd)};
 }
 
-INLINE QW_(weight) QW_(bytes)(const int8_t *w)
-{
-    QW_(prepared) four;
-    return QW_(broadcast)(QW_(prepare)(w, 1, &four));
-}
-
 INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
 {
     __m256i even = _mm256_and_si256((__m256i)x, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16((__m256i)x, 8);
@@ -52,12 +46,11 @@ INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
     return (QW_(vec))_mm256_add_epi32((__m256i)sum, both);
 }
 
-INLINE void QW_(each)(QW_(vec) *sums, QW_(vec) x, QW_(weight) w)
+/* One channel alone: its weight stands where the channel does once pixels are 16 bits wide. */
+INLINE int32_t QW_(place)(int8_t w, int channel) { return (int32_t)((uint32_t)(uint16_t)w << (channel / 2 * 16)); }
+
+INLINE QW_(vec) QW_(one)(QW_(vec) sum, QW_(vec) x, int32_t w, const int channel)
 {
-    __m256i even = _mm256_and_si256((__m256i)x, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16((__m256i)x, 8);
-    __m256i low = _mm256_set1_epi32(65535), high = _mm256_set1_epi32((int32_t)0xffff0000);
-    sums[0] += (QW_(vec))_mm256_madd_epi16(even, _mm256_and_si256(w.even, low));
-    sums[1] += (QW_(vec))_mm256_madd_epi16(odd, _mm256_and_si256(w.odd, low));
-    sums[2] += (QW_(vec))_mm256_madd_epi16(even, _mm256_and_si256(w.even, high));
-    sums[3] += (QW_(vec))_mm256_madd_epi16(odd, _mm256_and_si256(w.odd, high));
+    __m256i wide = channel % 2 ? _mm256_srli_epi16((__m256i)x, 8) : _mm256_and_si256((__m256i)x, _mm256_set1_epi16(255));
+    return sum + (QW_(vec))_mm256_madd_epi16(wide, _mm256_set1_epi32(w));
 }

@@ -96,29 +96,31 @@ TARGET static void QW_(convolve)(const struct qw_convolve *c, uint8_t *arena)
     else QW_(convolve_4)(c, arena);
 }
 
-INLINE void QW_(channels)(const struct qw_depthwise *c, uint8_t *arena, int32_t plane, int32_t pixel, const int V)
+INLINE void QW_(channels)(
+    const struct qw_depthwise *c, const int32_t *weights, uint8_t *arena, int32_t plane, int32_t pixel, const int V)
 {
-    QW_(vec) each[MOST_VECTORS][4], sums[4][MOST_VECTORS];
+    QW_(vec) sums[4][MOST_VECTORS];
     const uint8_t *x = arena + (size_t)c->in.at + (size_t)plane * (size_t)c->plane + 4 * (size_t)pixel;
-    const int8_t *weights = c->weights + 4 * (size_t)plane * (size_t)c->taps;
     UNROLL for (int v = 0; v < V; v++)
-        UNROLL for (int r = 0; r < 4; r++) each[v][r] = QW_(splat)(c->bias[4 * plane + r]);
-    for (int32_t t = 0; t < c->taps; t++) {
-        QW_(weight) w = QW_(bytes)(weights + 4 * t);
-        UNROLL for (int v = 0; v < V; v++) QW_(each)(each[v], QW_(read)(x + c->offsets[t] + 4 * v * LANES), w);
-    }
-    UNROLL for (int v = 0; v < V; v++)
-        UNROLL for (int r = 0; r < 4; r++) sums[r][v] = each[v][r];
+        UNROLL for (int r = 0; r < 4; r++) sums[r][v] = QW_(splat)(c->bias[4 * plane + r]);
+    for (int32_t t = 0; t < c->taps; t++)
+        UNROLL for (int v = 0; v < V; v++) {
+            QW_(vec) pixels = QW_(read)(x + c->offsets[t] + 4 * v * LANES);
+            UNROLL for (int r = 0; r < 4; r++) sums[r][v] = QW_(one)(sums[r][v], pixels, weights[4 * t + r], r);
+        }
     QW_(put)(&c->out, &c->to, arena, plane, pixel, c->pixels, sums, V);
 }
 
 TARGET static void QW_(depthwise)(const struct qw_depthwise *c, uint8_t *arena)
 {
+    int32_t *weights = (void *)(arena + c->room);
     for (int32_t plane = 0; plane < planes(&c->out); plane++) {
         int32_t pixel = 0;
+        for (int32_t i = 0; i < 4 * c->taps; i++)
+            weights[i] = QW_(place)(c->weights[4 * plane * c->taps + i], i % 4);
         for (; pixel + (VECTORS_D - 1) * LANES < c->pixels; pixel += VECTORS_D * LANES)
-            QW_(channels)(c, arena, plane, pixel, VECTORS_D);
-        for (; pixel < c->pixels; pixel += LANES) QW_(channels)(c, arena, plane, pixel, 1);
+            QW_(channels)(c, weights, arena, plane, pixel, VECTORS_D);
+        for (; pixel < c->pixels; pixel += LANES) QW_(channels)(c, weights, arena, plane, pixel, 1);
     }
 }
 
@@ -133,10 +135,12 @@ TARGET static void QW_(spread)(const struct qw_spread *s, uint8_t *arena)
                     memset(out, s->in.zero, 4 * (size_t)s->columns);
                     if (y < 0 || y >= s->in.rows) continue;
                     const uint8_t *row = arena + (size_t)s->in.at + element(&s->in, plane, y, 0);
-                    for (int32_t j = 0; j < s->columns; j++) {
-                        int32_t x = j * s->stride[1] + b - s->padding[1];
-                        if (x >= 0 && x < s->in.columns) memcpy(out + 4 * j, row + 4 * x, 4);
-                    }
+                    const int32_t step = s->stride[1], at = b - s->padding[1];
+                    const int32_t from = at < 0 ? (step - 1 - at) / step : 0, inside = (s->in.columns - at + step - 1) / step;
+                    const int32_t to = inside < s->columns ? inside : s->columns;
+                    if (step == 1 && to > from) memcpy(out + 4 * from, row + 4 * (from + at), 4 * (size_t)(to - from));
+                    else
+                        for (int32_t j = from; j < to; j++) memcpy(out + 4 * j, row + 4 * (j * step + at), 4);
                 }
 }
 
@@ -145,9 +149,11 @@ TARGET static void QW_(spread)(const struct qw_spread *s, uint8_t *arena)
 /* Elements of a value, as many as CHUNK, as integers. */
 INLINE void QW_(widen)(const struct qw_view *v, const uint8_t *arena, size_t at, int32_t count, int32_t *to)
 {
+    const int32_t zero = v->zero; /* apart, for all that the compiler knows `to` might change it */
+    const uint8_t *from = arena + (size_t)v->at + at;
     if (v->sums) memcpy(to, arena + (size_t)v->at + 4 * at, 4 * (size_t)count);
     else
-        for (int32_t i = 0; i < count; i++) to[i] = arena[(size_t)v->at + at + (size_t)i] - v->zero;
+        for (int32_t i = 0; i < count; i++) to[i] = from[i] - zero;
 }
 
 INLINE void QW_(narrow)(
@@ -158,17 +164,20 @@ INLINE void QW_(narrow)(
     else {
         /* The same three steps as for vectors, on integers that the compiler puts into vectors. */
         const int32_t right = to->right, mask = right ? (1 << right) - 1 : 0, half = right ? 1 << (right - 1) : 1;
+        const int32_t factor = 1 << to->left, most = to->left ? 1 << 14 : INT32_MAX, low = to->low, high = to->high;
         for (int32_t i = 0; i < count; i++) {
             int32_t n = from[i];
-            if (to->left) n = (n < -(1 << 14) ? -(1 << 14) : n > 1 << 14 ? 1 << 14 : n) * (1 << to->left);
+            n = (n < -most ? -most : n > most ? most : n) * factor;
             int32_t kept = n >> right;
             n = kept + ((n & mask) + (kept & 1) > half);
-            from[i] = n < to->low ? to->low : n > to->high ? to->high : n;
+            from[i] = n < low ? low : n > high ? high : n;
         }
     }
+    const int32_t zero = v->zero;
+    uint8_t *out = arena + (size_t)v->at + at;
     if (v->sums) memcpy(arena + (size_t)v->at + 4 * at, from, 4 * (size_t)count);
     else
-        for (int32_t i = 0; i < count; i++) arena[(size_t)v->at + at + (size_t)i] = (uint8_t)(from[i] + v->zero);
+        for (int32_t i = 0; i < count; i++) out[i] = (uint8_t)(from[i] + zero);
 }
 
 TARGET static void QW_(add)(const struct qw_add *s, uint8_t *arena)
@@ -182,11 +191,28 @@ TARGET static void QW_(add)(const struct qw_add *s, uint8_t *arena)
                 if (s->terms == 2) {
                     /* Unsigned, for sums whose parts alone would overflow: the result is proven to fit. */
                     QW_(widen)(&s->b, arena, element(&s->b, plane, y, x), count, b);
+                    const int32_t shift_a = s->shift_a, shift_b = s->shift_b;
                     for (int32_t i = 0; i < count; i++)
-                        a[i] = (int32_t)(((uint32_t)a[i] << s->shift_a) + ((uint32_t)b[i] << s->shift_b));
+                        a[i] = (int32_t)(((uint32_t)a[i] << shift_a) + ((uint32_t)b[i] << shift_b));
                 }
                 QW_(narrow)(&s->out, &s->to, arena, element(&s->out, plane, y, x), count, a);
             }
+}
+
+/* The pixels at one place of every window join what was collected. */
+INLINE void QW_(collect)(
+    const struct qw_pool *s, const uint8_t *arena, size_t at, int32_t pixels, int first, int32_t *window)
+{
+    int32_t fours[CHUNK];
+    const int32_t step = s->stride[1];
+    if (step == 1) QW_(widen)(&s->in, arena, at, 4 * pixels, fours);
+    else
+        for (int32_t p = 0; p < pixels; p++) QW_(widen)(&s->in, arena, at + 4 * (size_t)(p * step), 4, fours + 4 * p);
+    if (first) memcpy(window, fours, 16 * (size_t)pixels);
+    else if (s->largest)
+        for (int32_t i = 0; i < 4 * pixels; i++) window[i] = fours[i] > window[i] ? fours[i] : window[i];
+    else
+        for (int32_t i = 0; i < 4 * pixels; i++) window[i] = (int32_t)((uint32_t)window[i] + (uint32_t)fours[i]);
 }
 
 TARGET static void QW_(pool)(const struct qw_pool *s, uint8_t *arena)
@@ -196,18 +222,11 @@ TARGET static void QW_(pool)(const struct qw_pool *s, uint8_t *arena)
         for (int32_t y = 0; y < s->out.rows; y++)
             for (int32_t x = 0; x < s->out.columns; x += CHUNK / 4) {
                 int32_t left = s->out.columns - x, pixels = left < CHUNK / 4 ? left : CHUNK / 4;
-                for (int32_t p = 0; p < pixels; p++)
-                    for (int32_t ky = 0; ky < s->size[0]; ky++)
-                        for (int32_t kx = 0; kx < s->size[1]; kx++) {
-                            int32_t four[4], *to = window + 4 * p;
-                            int32_t row = y * s->stride[0] + ky, column = (x + p) * s->stride[1] + kx;
-                            QW_(widen)(&s->in, arena, element(&s->in, plane, row, column), 4, four);
-                            for (int r = 0; r < 4; r++) {
-                                if (ky == 0 && kx == 0) to[r] = four[r];
-                                else if (!s->largest) to[r] = (int32_t)((uint32_t)to[r] + (uint32_t)four[r]);
-                                else if (four[r] > to[r]) to[r] = four[r];
-                            }
-                        }
+                for (int32_t ky = 0; ky < s->size[0]; ky++)
+                    for (int32_t kx = 0; kx < s->size[1]; kx++) {
+                        const int32_t row = y * s->stride[0] + ky, column = x * s->stride[1] + kx;
+                        QW_(collect)(s, arena, element(&s->in, plane, row, column), pixels, ky == 0 && kx == 0, window);
+                    }
                 QW_(narrow)(&s->out, &s->to, arena, element(&s->out, plane, y, x), 4 * pixels, window);
             }
 }

@@ -41,6 +41,7 @@ struct qw_depthwise {
     struct qw_view in, out;
     int32_t pixels, taps;
     int32_t plane; /* bytes from the inputs of one plane of outputs to those of the next */
+    int32_t room;  /* as for convolutions */
     const int32_t *offsets;
     const int8_t *weights; /* [plane][tap][4] */
     const int32_t *bias;

@@ -40,14 +40,12 @@ INLINE const QW_(prepared) *QW_(prepare)(const int8_t *w, int32_t count, QW_(pre
     return (const void *)w; /* as they are */
 }
 
-INLINE QW_(weight) QW_(bytes)(const int8_t *w)
+INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w)
 {
     int32_t four;
-    memcpy(&four, w, sizeof four);
+    memcpy(&four, w->four, sizeof four);
     return QW_(splat)(four);
 }
-
-INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w) { return QW_(bytes)(w->four); }
 
 /* The channels of four bytes, apart: unsigned for pixels, signed for weights. */
 #define PIXEL(v, r) (((v) >> (8 * (r))) & 255)
@@ -59,12 +57,16 @@ INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
            PIXEL(x, 3) * WEIGHT(w, 3);
 }
 
-INLINE void QW_(each)(QW_(vec) *sums, QW_(vec) x, QW_(weight) w)
+/* One channel alone. */
+INLINE int32_t QW_(place)(int8_t w, int channel)
 {
-    sums[0] += PIXEL(x, 0) * WEIGHT(w, 0);
-    sums[1] += PIXEL(x, 1) * WEIGHT(w, 1);
-    sums[2] += PIXEL(x, 2) * WEIGHT(w, 2);
-    sums[3] += PIXEL(x, 3) * WEIGHT(w, 3);
+    (void)channel;
+    return w;
+}
+
+INLINE QW_(vec) QW_(one)(QW_(vec) sum, QW_(vec) x, int32_t w, const int channel)
+{
+    return sum + PIXEL(x, channel) * w;
 }
 #undef PIXEL
 #undef WEIGHT

@@ -27,24 +27,23 @@ INLINE const QW_(prepared) *QW_(prepare)(const int8_t *w, int32_t count, QW_(pre
     return (const void *)w; /* as they are */
 }
 
-INLINE QW_(weight) QW_(bytes)(const int8_t *w)
+INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w)
 {
     int32_t four;
-    memcpy(&four, w, sizeof four);
+    memcpy(&four, w->four, sizeof four);
     return _mm512_set1_epi32(four);
 }
-
-INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w) { return QW_(bytes)(w->four); }
 
 INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
 {
     return (QW_(vec))_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, w);
 }
 
-INLINE void QW_(each)(QW_(vec) *sums, QW_(vec) x, QW_(weight) w)
+/* One channel alone: the weights of the others are zero. */
+INLINE int32_t QW_(place)(int8_t w, int channel) { return (int32_t)((uint32_t)(uint8_t)w << (8 * channel)); }
+
+INLINE QW_(vec) QW_(one)(QW_(vec) sum, QW_(vec) x, int32_t w, const int channel)
 {
-    for (int r = 0; r < 4; r++) {
-        __m512i one = _mm512_and_si512(w, _mm512_set1_epi32((int32_t)(255u << (8 * r))));
-        sums[r] = (QW_(vec))_mm512_dpbusd_epi32((__m512i)sums[r], (__m512i)x, one);
-    }
+    (void)channel;
+    return QW_(dot)(sum, x, _mm512_set1_epi32(w));
 }

@@ -12,7 +12,7 @@ from shared.integer.format import Format
 CACHE = 96 * 1024
 """Bytes of a block's inputs: weights and outputs have the other half of a small second-level cache."""
 UNPACKED = 8
-"""Bytes of four weights unpacked to 16 bits."""
+"""Bytes of four weights unpacked to 16 bits, or of two to 32."""
 SIGNED_ZERO = 128
 """What a byte holds for 0 where values are signed: bytes in the arena are unsigned, as the dot products want them."""
 
@@ -181,6 +181,11 @@ class Call:
     writes: View | Spread
 
     @property
+    def room(self) -> int:
+        """Bytes of the arena that it unpacks weights in."""
+        return 0
+
+    @property
     def title(self) -> str:
         """What it computes, for tables."""
         return f"{type(self).__name__.lower()} {self.writes.name}"
@@ -210,6 +215,10 @@ class Convolve(Call):
     to: Rounding
     layer: Layer
 
+    @property
+    def room(self) -> int:
+        return self.lists.longest * UNPACKED
+
 
 @dataclass(frozen=True, eq=False)
 class Depthwise(Call):
@@ -224,6 +233,10 @@ class Depthwise(Call):
     bias: NDArray[np.int32]
     to: Rounding
     layer: Layer
+
+    @property
+    def room(self) -> int:
+        return self.offsets.size * 2 * UNPACKED
 
 
 @dataclass(frozen=True, eq=False)

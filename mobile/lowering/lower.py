@@ -12,7 +12,6 @@ from mobile.lowering.arena import ALIGNMENT, plan
 from mobile.lowering.calls import (
     SIGNED_ZERO,
     UNCHANGED,
-    UNPACKED,
     Add,
     Call,
     Convolve,
@@ -86,9 +85,8 @@ class _Lowering:
                 self._emit(operation)
         outputs = tuple(self.views[name] for name in self.program.outputs)
         places, room = plan(inputs, self.calls, outputs)
-        longest = max((call.lists.longest for call in self.calls if isinstance(call, Convolve)), default=0)
         room = -(-room // ALIGNMENT) * ALIGNMENT
-        arena = room + longest * UNPACKED
+        arena = room + max((call.room for call in self.calls), default=0)
         if arena >= 2**31:
             raise ValueError(f"the net needs an arena of {arena:,} bytes: at most 2 GiB can be addressed")
         return Lowered(inputs, outputs, tuple(self.calls), places, arena, room)

@@ -19,8 +19,8 @@ class Work:
     """The amounts of one call of a kernel.
 
     Of tiled kernels, `rows` are planes of four outputs and `reads` groups of four products (of one output) that each
-    pixel takes. Of the others, `rows` are rows of an image that are walked, and `reads` and `writes` pixels of four
-    channels.
+    pixel takes. Of the others, `rows` are rows of an image that are walked, once for each place in a window, and
+    `reads` and `writes` pixels of four channels.
     """
 
     kernel: str
@@ -85,7 +85,8 @@ def pool(planes: Amount, size: tuple[int, int], window: tuple[int, int], sums: t
     """Pools of either kind; `sums` say whether 32-bit sums are read and written."""
     pixels = planes * size[0] * size[1]
     reads = pixels * window[0] * window[1]
-    return Work("pool", planes * size[0], reads, pixels, sums=reads * sums[0] + pixels * sums[1])
+    rows = planes * size[0] * window[0] * window[1]
+    return Work("pool", rows, reads, pixels, sums=reads * sums[0] + pixels * sums[1])
 
 
 @work.register
@@ -98,7 +99,7 @@ def add(planes: Amount, size: tuple[int, int], reads: Sequence[bool], writes: bo
     """One value that is rounded, or the sum of two; for each value whether it is of 32-bit sums."""
     pixels = planes * size[0] * size[1]
     sums = pixels * (sum(reads) + writes)
-    return Work("add", planes * size[0], pixels * len(reads), pixels, sums=sums)
+    return Work(("round", "add")[len(reads) - 1], planes * size[0], pixels, pixels, sums=sums)
 
 
 @work.register

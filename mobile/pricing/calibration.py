@@ -10,10 +10,13 @@ import numpy as np
 
 from mobile.codegen.library import library
 from mobile.kernels import sources, tiles
+from mobile.lowering import work as works
 from mobile.lowering.calls import Lowered
 from mobile.lowering.formats import FORMATS
 from mobile.lowering.lower import lower
 from mobile.lowering.work import Work, work
+from mobile.pricing import law
+from mobile.pricing import nets as random_nets
 from mobile.pricing.latency import Latency
 from mobile.pricing.law import features, fit
 from mobile.pricing.nets import random_net
@@ -28,6 +31,10 @@ LEAST_NS = 20.0
 """Calls that take less are measured no better than this."""
 
 
+_LAWS = (works.__file__, law.__file__, random_nets.__file__)
+"""What else decides the coefficients."""
+
+
 class Timed(NamedTuple):
     """The work of every call of a net with its milliseconds, and those of the net."""
 
@@ -38,10 +45,12 @@ class Timed(NamedTuple):
 def calibrated(progress: Progress | None = None) -> Latency:
     """The laws of this machine: from `QWEDGE_CACHE`, or measured now, in about a minute.
 
-    They are kept for this processor, compiler and version of the kernels. Raises `CompilerError` without a compiler.
+    They are kept for this processor, compiler and version of the kernels and laws. Raises `CompilerError` without a
+    compiler.
     """
     about = {"cpu": provenance("")["cpu"], "compiler": version(find()), "nets": NETS}
     about["kernels"] = {name: hash_bytes(data) for name, data in sources().items()}
+    about["laws"] = {Path(path).name: hash_bytes(Path(path).read_bytes()) for path in _LAWS}
     path = cache_folder() / "mobile" / f"latency-{hash_bytes(canonical(about).encode())[:24]}.json"
     if path.exists():
         return Latency.from_json(path.read_text())

@@ -270,7 +270,7 @@ class _Walk:
         self.emit(
             name,
             (group,),
-            lambda widths, _: {"add": add(planes(widths[group] * channels), size, reads, view.sums)},
+            lambda widths, _: {"elements": add(planes(widths[group] * channels), size, reads, view.sums)},
         )
 
     def weighted(self, node: TracedNode) -> None:

@@ -71,10 +71,15 @@ class _Chain:
         layer = Conv2d((source,), self.name(), weight, None, (1, 1), (pad, pad))
         if self.rng.random() < 0.5:
             self.put(layer, self.shape)
-        else:
-            self.operations.append(layer)
-            self.last = layer.output
-        self.put(Add((source, self.last), self.name()), self.shape)
+            self.put(Add((source, self.last), self.name()), self.shape)
+            return
+        self.operations.append(layer)
+        self.put(Add((source, layer.output), self.name()), self.shape)
+        if self.rng.random() < 0.5:  # the sum is read as it is, too, and so rounded by a call of its own
+            total = self.operations[-2].output
+            again = Conv2d((self.last,), self.name(), self.weight(channels, channels, 1, 1))
+            self.operations.append(again)
+            self.put(Add((total, again.output), self.name()), self.shape)
 
     def pool(self) -> None:
         channels, size, _ = self.shape
