@@ -48,6 +48,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Compress the receiver's estimator for an FPGA's price, build it, compare every step.",
         "wireless,fpga",
     ),
+    "radar": Entry(
+        "wireless.radar.experiment.run:Radar",
+        "Tell radar waveforms apart by small nets, beside the Bayes bound.",
+        "wireless",
+    ),
     "solvers": Entry(
         "qwedge.experiments.solvers:Solvers",
         "Compare ADMM, the relaxation and projecting once in four domains, at equal prices and gradient steps.",

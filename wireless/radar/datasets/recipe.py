@@ -65,6 +65,10 @@ class Recipe:
         """Every field, as JSON data."""
         return dict(to_json_data({**dataclasses.asdict(self), "generator": GENERATOR}, "recipe"))
 
+    def with_seed(self, seed: int) -> "Recipe":
+        """The same recipe for other pulses."""
+        return dataclasses.replace(self, seed=seed)
+
     @property
     def identity(self) -> str:
         """The SHA-256 of the recipe."""

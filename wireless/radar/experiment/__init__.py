@@ -1,0 +1,1 @@
+"""The experiment `radar`: nets trained, compressed and counted beside the Bayes bound."""

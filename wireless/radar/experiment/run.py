@@ -1,0 +1,183 @@
+"""The experiment `radar`: settings, cells, and the stages of one."""
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded
+from shared.training.epochs import Trainer
+from shared.weights.prices import MACs
+from wireless.radar.channel.channel import Channel
+from wireless.radar.datasets.generate import blocks
+from wireless.radar.datasets.recipe import Recipe
+from wireless.radar.experiment.evaluate import Classify, confusion
+from wireless.radar.experiment.page import page
+from wireless.radar.nets.classifier import Classifier, fresh, log_probabilities
+from wireless.radar.nets.registry import NETS
+from wireless.radar.training import Endless, Source, run_epoch, trainer
+from wireless.radar.waveforms.catalogue import TWELVE, WAVEFORMS
+from wireless.radar.waveforms.ranges import Part
+
+BAYES = "bayes"
+"""The name of the bound among the nets."""
+TECHNIQUES: tuple[str, ...] = ()
+
+
+class RadarSettings(Seeded):
+    """The pulses, the nets, how long they are trained, and on how many pulses they are counted."""
+
+    nets: tuple[str, ...] = Field(
+        default=(BAYES, "iq"), min_length=1, description=f"{BAYES} (the bound), {', '.join(NETS)}: a row each"
+    )
+    classes: tuple[str, ...] = Field(default=TWELVE, min_length=2, description=f"of {', '.join(WAVEFORMS)}")
+    samples: int = Field(default=1024, description="complex samples of a window")
+    data: str = Field(default="", description="a set of your own, instead of generated pulses: .h5, .npz or a folder")
+    snr_db: tuple[float, float] = Field(default=(-16.0, 10.0), description="range of the training pulses, in dB")
+    tested_db: tuple[float, ...] = Field(
+        default=tuple(float(db) for db in range(-16, 11, 2)), min_length=1, description="at which answers are counted"
+    )
+    tested: int = Field(default=100, gt=0, description="pulses of each class at each of them")
+    bound_tested: int = Field(default=5, gt=0, description=f"the same for {BAYES}, which takes long")
+    disjoint: bool = Field(default=False, description="parameter ranges of training and test have nothing in common")
+    epochs: int = Field(default=10, gt=0, description="epochs of training")
+    examples: int = Field(default=24_000, gt=0, description="pulses of an epoch, new ones in each")
+    rate: float = Field(default=3e-3, gt=0, description="highest learning rate")
+    batch: int = Field(default=128, gt=1, description="pulses of a training step")
+    paths: int = Field(default=0, ge=0, description="further propagation paths")
+    spread: float = Field(default=8.0, gt=0, description="their mean delay in samples")
+    offset: float = Field(default=0.0, ge=0, description="largest frequency offset in cycles per sample")
+    phase_noise: float = Field(default=0.0, ge=0, description="step of the phase's random walk in radians")
+    overlap: float = Field(default=0.0, ge=0, le=1, description="share of windows with a second, weaker pulse")
+    weights: str = Field(default="", description="weights (.safetensors) to begin with, instead of training")
+    techniques: tuple[str, ...] = Field(default=(), description=f"of compression: {', '.join(TECHNIQUES) or 'none'}")
+    budget: float = Field(default=0.25, gt=0, le=1, description="bytes that each may keep, as a share of the net's")
+    tuning: int = Field(default=2, gt=0, description="epochs of training that each technique takes")
+
+    def channel(self) -> Channel:
+        return Channel(self.paths, self.spread, self.offset, self.phase_noise, self.overlap)
+
+    def training_recipe(self) -> Recipe:
+        """Of one epoch."""
+        part: Part = "train" if self.disjoint else "all"
+        return Recipe(self.examples, self.classes, self.samples, self.snr_db, part=part, channel=self.channel())
+
+    def test_recipe(self, each: int, widths: tuple[int, ...] = ()) -> Recipe:
+        """`each` pulses of each class at each ratio; no seed of a training set makes one of them."""
+        count = each * len(self.classes) * len(self.tested_db)
+        return Recipe(
+            count,
+            self.classes,
+            self.samples,
+            self.tested_db,
+            grid=True,
+            part="test" if self.disjoint else "all",
+            widths=widths,
+            channel=self.channel(),
+            seed=self.seed,
+        )
+
+
+class Radar(Experiment[RadarSettings]):
+    """Tell radar waveforms apart by small nets, beside the Bayes bound.
+
+    One cell is one net and one seed: its training, and its answers on pulses that nothing was trained on.
+    """
+
+    name = "radar"
+    version = 1
+
+    def cells(self, settings: RadarSettings) -> Sequence[RadarSettings]:
+        unknown = sorted(set(settings.nets) - {BAYES, *NETS})
+        if unknown:
+            raise ValueError(f"no radar net {unknown[0]!r}: it must be one of {BAYES}, {', '.join(NETS)}")
+        if settings.techniques and (unknown := sorted(set(settings.techniques) - set(TECHNIQUES))):
+            raise ValueError(f"no technique {unknown[0]!r}: it must be one of {', '.join(TECHNIQUES)}")
+        settings.training_recipe(), settings.test_recipe(1)  # which refuse what makes no set
+        return [
+            cell.model_copy(update={"nets": (net,)})
+            for net in dict.fromkeys(settings.nets)
+            for cell in settings.per_seed()
+        ]
+
+    def run(self, cell: RadarSettings, context: Context) -> Mapping[str, JSON]:
+        return _Cell(cell, context).result()
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        return page(rows)
+
+
+class _Cell:
+    """The stages of one cell. Each epoch is stored once finished, so a killed run continues after the last one."""
+
+    def __init__(self, settings: RadarSettings, context: Context) -> None:
+        self.settings, self.context = settings, context
+
+    def result(self) -> Mapping[str, JSON]:
+        [name] = self.settings.nets
+        return self.net(name)
+
+    def net(self, name: str) -> Mapping[str, JSON]:
+        settings = self.settings
+        self.context.plan(settings.epochs + 2)
+        classifier, epochs = self.trained(name)
+        recipe = settings.test_recipe(settings.tested)
+        counts = self.context.stage("counting", partial(self.count, classify_by(classifier.net), recipe))
+        self.context.artefact(f"{name}.safetensors", classifier.to_bytes())
+        size = sum(parameter.numel() for parameter in classifier.net.parameters())
+        return {
+            "net": name,
+            "parameters": size,
+            "bytes": 4 * size,
+            "macs": float(MACs((2, settings.samples)).number_costs(classifier.net, (), None).sum()),
+            "epochs": epochs,
+            "trained_on": settings.epochs * settings.examples,
+            **counts,
+        }
+
+    def trained(self, name: str) -> tuple[Classifier, list[Mapping[str, JSON]]]:
+        """The net after all epochs, with the loss and the CPU time of each."""
+        settings, epochs = self.settings, []
+        seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
+        generator = torch.Generator().manual_seed(seed)
+        classifier = fresh(name, settings.classes, settings.samples, generator)
+        training = trainer(classifier.net, settings.epochs, settings.rate, settings.batch)
+        source = Endless(settings.training_recipe())
+        for number in range(1, settings.epochs + 1):
+            title = f"{name}, epoch {number}/{settings.epochs}"
+            epochs.append(self.context.stage(title, partial(self.epoch, title, training, source)))
+            training.restore(self.context.load_tensors(title))
+        classifier.net.cpu().eval()
+        return classifier, epochs
+
+    def epoch(self, title: str, training: Trainer, source: Source) -> JSON:
+        started = time.process_time()
+        loss = run_epoch(
+            training,
+            source,
+            self.context.generator(),
+            lambda done, total, note: self.context.progress(done, total, f"{title}, {note}"),
+        )
+        self.context.save_tensors(title, training.state())
+        return {"loss": loss, "cpu_s": time.process_time() - started}
+
+    def count(self, classify: Classify, recipe: Recipe) -> dict[str, JSON]:
+        settings = self.settings
+        counts = confusion(
+            classify,
+            blocks(recipe),
+            np.array(settings.tested_db),
+            len(settings.classes),
+            self.context.progress,
+            recipe.count,
+        )
+        return {"tested_on": {"recipe": recipe.identity, "windows": recipe.count}, "confusion": counts.tolist()}
+
+
+def classify_by(net: nn.Module) -> Classify:
+    """The class whose logit is largest."""
+    return lambda windowed: log_probabilities(net, windowed.samples).argmax(1)

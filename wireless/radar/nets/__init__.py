@@ -1,0 +1,1 @@
+"""Nets that tell waveforms apart, by name."""
