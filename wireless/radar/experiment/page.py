@@ -1,9 +1,222 @@
-"""The page of a radar run."""
+"""The page of a radar run: accuracy against noise beside the bound, what is mistaken for what, the size of each net."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from shared.lab import Page, Row, Text
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.lab import (
+    COLORS,
+    Block,
+    Download,
+    Figure,
+    KeyFigures,
+    Number,
+    Page,
+    Row,
+    Table,
+    Text,
+    cite,
+    cite_mean,
+    compared,
+    plot,
+    verdict,
+    wilson,
+)
+from wireless.radar.experiment.figures import (
+    classes,
+    counts,
+    mean_accuracy,
+    of_net,
+    right,
+    tested_db,
+    together,
+    worst_recall,
+)
+from wireless.radar.nets.registry import NETS
+from wireless.radar.waveforms.catalogue import ALIKE, WAVEFORMS
+
+BAYES = "bayes"
+"""The name of the bound among the nets."""
+TITLES = {BAYES: "Bayes classifier over templates, SNR known", **{name: entry.title for name, entry in NETS.items()}}
+
+Counted = NDArray[np.int64]
 
 
 def page(rows: Sequence[Row]) -> Page:
-    return Page("Radar waveforms", "", (), Text("."))
+    """One set of tables for all rows of equal settings: seeds are pooled, nets stay apart."""
+    same = _comparable(rows)
+    names = list(dict.fromkeys(row.result["net"] for row in same))
+    best = max((name for name in names if name != BAYES), key=lambda name: _mean(of_net(same, name)), default=BAYES)
+    shown = of_net(same, best)
+    blocks: list[Block] = [
+        _key(shown),
+        _curves(same, names),
+        _nets(same, names),
+        _matrix(shown),
+        _classes(shown),
+        *([_training(shown)] if best != BAYES else []),
+        *(Download(name, row, f"seed {row.seed}") for row in same for name in row.artefacts),
+    ]
+    summary = (
+        f"{len(classes(same[0]))} classes of pulses in windows of {same[0].settings['samples']} complex samples; the "
+        "signal-to-noise ratio is that of the pulse while it lasts, in the whole band. Intervals are 95 %."
+    )
+    return Page("Radar waveforms told apart", summary, blocks, _verdict(same, names, best))
+
+
+def _comparable(rows: Sequence[Row]) -> list[Row]:
+    """Rows that were counted on the same classes and ratios; of several groups the largest."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault((classes(row), tested_db(row), row.settings["samples"]), []).append(row)
+    return max(groups.values(), key=len)
+
+
+def _mean(rows: Sequence[Row]) -> float:
+    return float(np.mean([mean_accuracy(row) for row in rows]))
+
+
+def _verdict(rows: Sequence[Row], names: Sequence[str], best: str) -> Text:
+    """The most accurate net beside the bound and the other nets, in points of mean accuracy."""
+    comparisons = [
+        compared(TITLES[name], _difference(of_net(rows, best), of_net(rows, name))) for name in names if name != best
+    ]
+    ours = of_net(rows, best)
+    mean = cite_mean([100 * mean_accuracy(row) for row in ours], *ours, form=".1f", unit="%")
+    lead = f"The {TITLES[best]} parameters" if best != BAYES else f"The {TITLES[best]}"
+    first = Text(f"{lead}: ", mean, " of all pulses are named rightly. ")
+    if not comparisons:
+        return Text(*first.parts, "Nothing stands beside it here.")
+    beside = verdict("It", comparisons, "is more accurate than", "is level with", "is less accurate than")
+    return Text(*first.parts, *beside.parts)
+
+
+def _difference(ours: Sequence[Row], theirs: Sequence[Row]) -> Number:
+    """Points of mean accuracy between two nets, over the seeds of both; paired where they are the same."""
+    pairs = {row.seed: row for row in theirs}
+    if all(row.seed in pairs for row in ours):
+        points = [100 * (mean_accuracy(row) - mean_accuracy(pairs[row.seed])) for row in ours]
+    else:
+        points = [100 * (mean_accuracy(row) - _mean(theirs)) for row in ours]
+    return cite_mean(points, *ours, *theirs, form="+.1f", unit="points")
+
+
+def _pooled(rows: Sequence[Row]) -> Counted:
+    total: Counted = np.sum([counts(row) for row in rows], 0)
+    return total
+
+
+def _key(rows: Sequence[Row]) -> KeyFigures:
+    figures = [("mean accuracy over all ratios", cite_mean([mean_accuracy(row) for row in rows], *rows, form=".1%"))]
+    db = tested_db(rows[0])
+    for at in sorted({_nearest(db, -6.0), len(db) - 1}):
+        figures.append((f"accuracy at {db[at]:g} dB", _share(_pooled(rows), at, rows)))
+    worst = worst_recall(_pooled(rows), len(db) - 1)
+    figures.append((f"recall of the worst class at {db[-1]:g} dB", cite(worst, *rows, form=".1%")))
+    return KeyFigures(figures)
+
+
+def _nearest(db: Sequence[float], wanted: float) -> int:
+    return min(range(len(db)), key=lambda at: abs(db[at] - wanted))
+
+
+def _share(counted: Counted, at: int, rows: Sequence[Row]) -> Number:
+    it = wilson(int(np.trace(counted[at])), int(counted[at].sum()))
+    return cite(it.value, *rows, form=".1%", low=it.low, high=it.high)
+
+
+def _curves(rows: Sequence[Row], names: Sequence[str]) -> Figure:
+    """Accuracy against the ratio, with every class by itself and with those that are nearly alike as one."""
+    db = tested_db(rows[0])
+
+    def paint(*panels: Any) -> None:
+        for axes, count in zip(panels, (counts, together), strict=True):
+            for name in names:
+                total = np.sum([count(row) for row in of_net(rows, name)], 0)
+                shares = [wilson(int(np.trace(each)), int(each.sum())) for each in total]
+                line = {"color": COLORS["grey"], "linestyle": "--"} if name == BAYES else {}
+                [drawn] = axes.plot(db, [100 * it.value for it in shares], label=TITLES[name], marker="o", **line)
+                low, high = (
+                    [100 * bound for bound in bounds] for bounds in zip(*(it[1:] for it in shares), strict=True)
+                )
+                axes.fill_between(db, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
+            axes.set_xlabel("signal-to-noise ratio in dB")
+            axes.set_ylabel("right answers in %")
+            axes.set_ylim(0, 100)
+        panels[0].set_title("every class by itself")
+        panels[1].set_title(f"{', '.join(WAVEFORMS[name].name for name in ALIKE)} as one")
+
+    caption = "Share of pulses named rightly; higher is better. Shaded: 95 % intervals."
+    return plot(paint, *rows, title="Accuracy against noise", caption=caption, panels=2)
+
+
+def _nets(rows: Sequence[Row], names: Sequence[str]) -> Table:
+    db = tested_db(rows[0])
+    shown = sorted({_nearest(db, wanted) for wanted in (-8.0, 0.0, 10.0)})
+    lines: list[Sequence[str | Number]] = []
+    for name in names:
+        of = of_net(rows, name)
+        lines.append(
+            (
+                TITLES[name],
+                *(cite(of[0].result.get(key), *of, form=",.0f") for key in ("parameters", "bytes", "macs")),
+                cite_mean([mean_accuracy(row) for row in of], *of, form=".1%"),
+                *(_share(_pooled(of), at, of) for at in shown),
+                cite_mean([float(right(together(row)).mean()) for row in of], *of, form=".1%"),
+            )
+        )
+    columns = ("net", "parameters", "bytes", "MACs", "mean", *(f"{db[at]:g} dB" for at in shown), "alike as one")
+    note = (
+        f"Accuracy over all ratios, at three of them, and with {', '.join(ALIKE)} counted as one class: they differ in "
+        "little more than their carrier. A multiply-accumulate (MAC) is of one window."
+    )
+    return Table("Nets", columns, lines, note)
+
+
+def _matrix(rows: Sequence[Row]) -> Figure:
+    """What is taken for what at the highest ratio."""
+    names, counted, db = classes(rows[0]), _pooled(rows)[-1], tested_db(rows[0])[-1]
+    shares = 100 * counted / np.maximum(counted.sum(1, keepdims=True), 1)
+
+    def paint(axes: Any) -> None:
+        axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=100, edgecolors="none")
+        axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=90)
+        axes.set_yticks(np.arange(len(names)) + 0.5, names)
+        axes.invert_yaxis()
+        axes.grid(visible=False)
+        axes.set_xlabel("answer")
+        axes.set_ylabel("class")
+
+    caption = f"At {db:g} dB. A line is a class and adds up to 100 %; darker is more, and the diagonal is right."
+    return plot(paint, *rows, title="What is taken for what", caption=caption, size=(5.2, 4.6))
+
+
+def _classes(rows: Sequence[Row]) -> Table:
+    """Every class at the highest ratio, with the class that it is mistaken for most."""
+    counted, names = _pooled(rows)[-1], classes(rows[0])
+    lines: list[Sequence[str | Number]] = []
+    for index, name in enumerate(names):
+        total, wrong = int(counted[index].sum()), counted[index].copy()
+        wrong[index] = 0
+        it = wilson(int(counted[index, index]), max(total, 1))
+        most = int(wrong.argmax())
+        share = cite(wrong[most] / max(total, 1), *rows, form=".1%") if wrong.any() else ""
+        recall = cite(it.value, *rows, form=".1%", low=it.low, high=it.high)
+        lines.append((name, WAVEFORMS[name].title, recall, names[most] if wrong.any() else "", share))
+    columns = ("class", "waveform", "named rightly", "mistaken most for", "share")
+    return Table(f"Classes at {tested_db(rows[0])[-1]:g} dB", columns, lines)
+
+
+def _training(rows: Sequence[Row]) -> Table:
+    lines = [
+        (
+            cite(number + 1, *rows),
+            cite_mean([row.result["epochs"][number]["loss"] for row in rows], *rows, form=".3f"),
+            cite(float(np.mean([row.result["epochs"][number]["cpu_s"] for row in rows])), *rows, form=".0f", unit="s"),
+        )
+        for number in range(len(rows[0].result["epochs"]))
+    ]
+    note = "Means over seeds. The loss is the mean over an epoch, of pulses that no other epoch has."
+    return Table("Training", ("epoch", "loss", "CPU time"), lines, note)

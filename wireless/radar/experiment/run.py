@@ -12,19 +12,19 @@ from torch import nn
 from shared.lab import JSON, Context, Experiment, Page, Row, Seeded
 from shared.training.epochs import Trainer
 from shared.weights.prices import MACs
+from wireless.radar.bound.bayes import bayes
+from wireless.radar.bound.templates import require_templates
 from wireless.radar.channel.channel import Channel
-from wireless.radar.datasets.generate import blocks
+from wireless.radar.datasets.generate import blocks, generate
 from wireless.radar.datasets.recipe import Recipe
 from wireless.radar.experiment.evaluate import Classify, confusion
-from wireless.radar.experiment.page import page
+from wireless.radar.experiment.page import BAYES, page
 from wireless.radar.nets.classifier import Classifier, fresh, log_probabilities
 from wireless.radar.nets.registry import NETS
 from wireless.radar.training import Endless, Source, run_epoch, trainer
-from wireless.radar.waveforms.catalogue import TWELVE, WAVEFORMS
+from wireless.radar.waveforms.catalogue import TWELVE, WAVEFORMS, waveform
 from wireless.radar.waveforms.ranges import Part
 
-BAYES = "bayes"
-"""The name of the bound among the nets."""
 TECHNIQUES: tuple[str, ...] = ()
 
 
@@ -66,14 +66,19 @@ class RadarSettings(Seeded):
         part: Part = "train" if self.disjoint else "all"
         return Recipe(self.examples, self.classes, self.samples, self.snr_db, part=part, channel=self.channel())
 
-    def test_recipe(self, each: int, widths: tuple[int, ...] = ()) -> Recipe:
+    @property
+    def bound_widths(self) -> tuple[int, ...]:
+        """Half the window and all of it."""
+        return self.samples // 2, self.samples
+
+    def test_recipe(self, each: int, snr_db: tuple[float, ...], widths: tuple[int, ...] = ()) -> Recipe:
         """`each` pulses of each class at each ratio; no seed of a training set makes one of them."""
-        count = each * len(self.classes) * len(self.tested_db)
+        count = each * len(self.classes) * len(snr_db)
         return Recipe(
             count,
             self.classes,
             self.samples,
-            self.tested_db,
+            snr_db,
             grid=True,
             part="test" if self.disjoint else "all",
             widths=widths,
@@ -97,7 +102,12 @@ class Radar(Experiment[RadarSettings]):
             raise ValueError(f"no radar net {unknown[0]!r}: it must be one of {BAYES}, {', '.join(NETS)}")
         if settings.techniques and (unknown := sorted(set(settings.techniques) - set(TECHNIQUES))):
             raise ValueError(f"no technique {unknown[0]!r}: it must be one of {', '.join(TECHNIQUES)}")
-        settings.training_recipe(), settings.test_recipe(1)  # which refuse what makes no set
+        settings.training_recipe(), settings.test_recipe(1, settings.tested_db)  # which refuse what makes no set
+        if BAYES in settings.nets and (settings.channel() != Channel() or settings.data):
+            raise ValueError(f"{BAYES} is the bound of generated pulses in noise alone: leave it out of nets here")
+        if BAYES in settings.nets:
+            for name in settings.classes:
+                require_templates(waveform(name))
         return [
             cell.model_copy(update={"nets": (net,)})
             for net in dict.fromkeys(settings.nets)
@@ -119,13 +129,27 @@ class _Cell:
 
     def result(self) -> Mapping[str, JSON]:
         [name] = self.settings.nets
-        return self.net(name)
+        return self.bound() if name == BAYES else self.net(name)
+
+    def bound(self) -> Mapping[str, JSON]:
+        """The Bayes classifier, on pulses of two lengths where no code sets them: its templates are as many."""
+        settings = self.settings
+        self.context.plan(len(settings.tested_db))
+        counted = [self.context.stage(f"bound at {db:g} dB", partial(self.bound_at, db)) for db in settings.tested_db]
+        return {"net": BAYES, "confusion": counted, "widths": list(settings.bound_widths)}
+
+    def bound_at(self, db: float) -> JSON:
+        settings = self.settings
+        windowed = generate(settings.test_recipe(settings.bound_tested, (db,), settings.bound_widths))
+        answers = bayes(windowed, settings.classes, settings.bound_widths, self.context.progress)
+        counts = confusion(lambda _: answers, [windowed], np.array([db]), len(settings.classes))
+        return list(counts[0].tolist())
 
     def net(self, name: str) -> Mapping[str, JSON]:
         settings = self.settings
         self.context.plan(settings.epochs + 2)
         classifier, epochs = self.trained(name)
-        recipe = settings.test_recipe(settings.tested)
+        recipe = settings.test_recipe(settings.tested, settings.tested_db)
         counts = self.context.stage("counting", partial(self.count, classify_by(classifier.net), recipe))
         self.context.artefact(f"{name}.safetensors", classifier.to_bytes())
         size = sum(parameter.numel() for parameter in classifier.net.parameters())

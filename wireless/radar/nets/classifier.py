@@ -1,7 +1,9 @@
 """A trained net with what it takes to use it: its classes, and files of it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
+from shared.lab import JSON, canonical
 from wireless.radar.nets.inputs import as_input
 from wireless.radar.nets.registry import NETS, build
 
 BATCH = 256
+_ENTRY = "radar"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,18 +33,21 @@ class Classifier:
         """Of each class, `(windows, classes)`, for windows `(windows, samples)` at any gain."""
         return np.exp(log_probabilities(self.net, samples))
 
-    def to_bytes(self, about: dict[str, str] | None = None) -> bytes:
-        """A safetensors file: all numbers, and what they are of in its metadata, with `about`."""
-        head = {"net": self.name, "classes": json.dumps(self.classes), "samples": str(self.samples)}
+    def to_bytes(self, about: Mapping[str, JSON] | None = None) -> bytes:
+        """A safetensors file: all numbers, and what they are of, with `about`, as JSON in its metadata.
+
+        One entry, for the library writes several in an order that changes.
+        """
+        head = {"net": self.name, "classes": self.classes, "samples": self.samples, **(about or {})}
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.net.state_dict().items()}
-        return save(tensors, {**head, **(about or {})})
+        return save(tensors, {_ENTRY: canonical(head)})
 
     @classmethod
     def from_bytes(cls, data: bytes, source: str = "the weights") -> "Classifier":
         """A classifier from a file of `to_bytes`. Raises `ValueError`, naming `source`, for another file."""
         try:
-            head = _metadata(data)
-            classes, samples = tuple(json.loads(head["classes"])), int(head["samples"])
+            head = metadata(data)
+            classes, samples = tuple(head["classes"]), int(head["samples"])
             net = NETS[head["net"]].build(len(classes), samples)
             net.load_state_dict(load(data))
         except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -49,10 +56,10 @@ class Classifier:
         return cls(head["net"], classes, samples, net.eval())
 
 
-def _metadata(data: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file: JSON behind a length of eight bytes."""
+def metadata(data: bytes) -> dict[str, Any]:
+    """What `to_bytes` says of a net. A safetensors file begins with JSON behind its length in eight bytes."""
     size = int.from_bytes(data[:8], "little")
-    return dict(json.loads(data[8 : 8 + size])["__metadata__"])
+    return dict(json.loads(json.loads(data[8 : 8 + size])["__metadata__"][_ENTRY]))
 
 
 def log_probabilities(net: nn.Module, samples: NDArray[np.complex64]) -> NDArray[np.float64]:

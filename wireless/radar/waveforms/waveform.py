@@ -86,9 +86,12 @@ class Coded(AbstractWaveform):
     def timing(self, sampled: Parameters, samples: int, rng: np.random.Generator, part: Part) -> dict[str, Column]:
         count = len(sampled["carrier"])
         code = rng.integers(len(self.codes), size=(count, 1))
+        return self.timed(code, Choice(self.cycles).sample(count, rng)[:, None], sampled["carrier"], samples)
+
+    def timed(self, code: Column, cycles: Column, carrier: Column, samples: int) -> dict[str, Column]:
+        """The parameters that follow for these codes, by index, in windows of so many samples."""
         chips = np.array([len(code) for code in self.codes])[code]
-        cycles = Choice(self.cycles).sample(count, rng)[:, None]
-        chip = np.minimum(np.rint(cycles / sampled["carrier"]), samples // chips).astype(np.int64)
+        chip = np.minimum(np.rint(cycles / carrier), samples // chips).astype(np.int64)
         return {"code": code, "cycles": cycles, "chip": chip, "width": chips * chip}
 
     def turns(self, k: Turns, p: Parameters) -> Turns:
