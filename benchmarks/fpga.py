@@ -352,6 +352,7 @@ def _estimator(rows: Sequence[Row]) -> dict[str, Metric]:
         return {}
     minutes = [sum(row.result["built"]["seconds"].values()) / 60 for row in rows]
     cut = mean_over_seeds([lut(row, "wide, unrolled") / lut(row, "small, unrolled") for row in rows])
+    unrolled = mean_over_seeds([lut(row, "small, unrolled") / lut(row, "fixed, folded") for row in rows])
     losses = {name: over_seeds(ratio(name, "float"), rows, _errors) for name in ("fixed", "small")}
     return {
         "estimator_share_ecp5_25k": _worst([fullest(row) for row in rows], "of the fullest resource", "<= 1", max),
@@ -360,6 +361,7 @@ def _estimator(rows: Sequence[Row]) -> dict[str, Metric]:
         "estimator_ber_ratio_8bit": Metric(*losses["fixed"], "x", "<= 1.02"),
         "estimator_ber_ratio_pruned": Metric(*losses["small"], "x", "<= 1.02"),
         "resource_cut": Metric(*cut, "x logic cells, 16-bit / pruned 8-bit", ">= 8"),
+        "unrolled_vs_folded": Metric(*unrolled, "x logic cells, pruned and unrolled / unpruned and folded"),
         "flow_minutes": _worst(minutes, "minutes of a contended machine", "<= 4", max),
     }
 

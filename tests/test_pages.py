@@ -3,6 +3,7 @@
 import importlib
 import re
 import sys
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -39,24 +40,22 @@ class Shown(NamedTuple):
 
 @pytest.fixture(scope="module")
 def shown():
-    """Every page by name; each is made once."""
-    made = {}
+    """Every page by name, rendered once."""
 
+    @cache
     def call(name):
-        if name not in made:
-            drawings = []
-            draw = plot.draw
+        drawings = []
+        draw = plot.draw
 
-            def recorded(*arguments):
-                drawings.extend(panels := draw(*arguments))
-                return panels
+        def recorded(*arguments):
+            drawings.extend(panels := draw(*arguments))
+            return panels
 
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(plot, "draw", recorded)
-                experiment, rows = PAGES.rows_of(name, few=True)
-                page = experiment.page(rows)
-            made[name] = Shown(page, render(page, rows, Store(ROOT)), drawings)
-        return made[name]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plot, "draw", recorded)
+            experiment, rows = PAGES.rows_of(name, few=True)
+            page = experiment.page(rows)
+        return Shown(page, render(page, rows, Store(ROOT)), drawings)
 
     return call
 

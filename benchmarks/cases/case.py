@@ -1,6 +1,7 @@
 """One input from the field, what comes out of it, and whether that is right."""
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SECONDS = 120
-"""The longest that one command may take."""
+"""The longest that one command may take, whatever else the machine does meanwhile."""
 
 
 class Wrong(Exception):
@@ -32,16 +33,24 @@ class Outcome(NamedTuple):
     err: str
 
 
-def qwedge(*arguments: str | Path, folder: Path, seconds: float = SECONDS) -> Outcome:
-    """Run `qwedge ARGUMENTS` in `folder`, as a user would. Raises Wrong where it takes longer than `seconds`."""
+def qwedge(*arguments: str | Path, folder: Path, cpu_s: float = SECONDS) -> Outcome:
+    """Run `qwedge ARGUMENTS` in `folder`, as a user would. Raises Wrong where that takes more than `cpu_s`."""
     here = Path(__file__).parents[2]
     command = [sys.executable, "-m", "qwedge", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(here), "COLUMNS": "200"}
+    before = _cpu_s_of_ended_processes()
     try:
-        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds)
+        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        raise Wrong(f"no answer after {seconds:g} s") from None
+        raise Wrong(f"no answer after {SECONDS:g} s") from None
+    if (taken := _cpu_s_of_ended_processes() - before) > cpu_s:
+        raise Wrong(f"the answer took {taken:.0f} s of CPU time")
     return Outcome(ended.returncode, ended.stdout, ended.stderr)
+
+
+def _cpu_s_of_ended_processes() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def refused(outcome: Outcome, *words: str) -> None:

@@ -24,7 +24,7 @@ def _noise(folder: Path, *words: str | Path) -> dict:
 
 def _noise_refused(file: str, words: Sequence[str | Path], said: Sequence[str], folder: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
-        refused(qwedge("noise", *words, "--out", Path(place) / "out", folder=folder, seconds=60), file, *said)
+        refused(qwedge("noise", *words, "--out", Path(place) / "out", folder=folder, cpu_s=60), file, *said)
         if any(Path(place).iterdir()):
             raise Wrong("something was written")
 

@@ -1,4 +1,7 @@
-"""Labelled data for classifiers: data sets of scikit-learn, and files of the user."""
+"""Labelled data for classifiers: data sets of scikit-learn, and files of the user.
+
+scikit-learn is imported where it is used: it takes seconds, and a wrong file name is answered without it.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -8,9 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
-from sklearn.decomposition import PCA
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from quantum.tasks.tables import LabelledTable, as_labels, read_table
@@ -53,15 +53,19 @@ class Data:
 
 def _digits(*classes: int) -> LabelledTable:
     """The 8x8 digits of scikit-learn, averaged to 4x4 pixels for an angle encoder on 4 qubits."""
+    from sklearn.datasets import load_digits
+
     digits = load_digits()
     images = digits.images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)
     chosen = np.isin(digits.target, classes)
     return LabelledTable(images[chosen], as_labels(digits.target[chosen].tolist()))
 
 
-def _named(load: Callable[..., tuple[NDArray[np.float64], NDArray[np.int64]]]) -> Callable[[], LabelledTable]:
+def _named(name: str) -> Callable[[], LabelledTable]:
     def table() -> LabelledTable:
-        x, y = load(return_X_y=True)
+        from sklearn import datasets
+
+        x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
         return LabelledTable(x, as_labels(y.tolist()))
 
     return table
@@ -70,9 +74,9 @@ def _named(load: Callable[..., tuple[NDArray[np.float64], NDArray[np.int64]]]) -
 SETS: dict[str, Callable[[], LabelledTable]] = {
     "digits36": lambda: _digits(3, 6),
     "digits4": lambda: _digits(0, 1, 2, 3),
-    "iris": _named(load_iris),
-    "wine": _named(load_wine),
-    "cancer": _named(load_breast_cancer),
+    "iris": _named("iris"),
+    "wine": _named("wine"),
+    "cancer": _named("breast_cancer"),
 }
 _FULL_SCALE = {"digits36": 16.0, "digits4": 16.0}
 """Grey levels have a fixed scale; other columns are scaled by the range of the training part."""
@@ -89,6 +93,8 @@ def load(name: str, seed: int, columns: str = "range") -> Data:
     table = SETS[name]() if name in SETS else read(Path(name))
     _check(name, table)
     classes, y = table.classes()
+    from sklearn.model_selection import train_test_split
+
     rest, test = train_test_split(np.arange(len(y)), test_size=0.25, stratify=y, random_state=seed)
     train, val = train_test_split(rest, test_size=0.25, stratify=y[rest], random_state=seed)
     x, done = table.x, "are as they are in the file"
@@ -129,6 +135,8 @@ def _scale(
     x = (raw - raw[train].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     done = "are scaled to [0, pi] by their range in the training part"
     if components is not None:
+        from sklearn.decomposition import PCA
+
         x = PCA(min(components, len(train)), svd_solver="full").fit(x[train]).transform(x)
         done = (
             f"are standardised, projected on {x.shape[1]} principal components, and scaled to [0, pi], all fitted on "

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shared.importers import layers
 from shared.importers.leading_norm import fold_norms
-from shared.integer.attributes import allow, require
+from shared.integer.attributes import allow, pool_window, require
 from shared.integer.onnx_head import Head
 from shared.integer.onnx_nodes import attributes, constant_array, node_constant, require_float, symmetric_pads
 from shared.integer.program import MOST
@@ -193,20 +193,7 @@ def _bias(numbers: list[Tensor], out: int) -> Tensor | None:
 
 
 def _pool(kind: str, fields: dict[str, Any]) -> nn.Module:
-    allow(
-        fields,
-        "auto_pad",
-        "ceil_mode",
-        "count_include_pad",
-        "dilations",
-        "kernel_shape",
-        "pads",
-        "storage_order",
-        "strides",
-    )
-    require(fields, auto_pad=b"NOTSET", ceil_mode=0, storage_order=0, pads=0, dilations=1)
-    size = tuple(fields["kernel_shape"])
-    return layers.pool(kind[:-4].lower(), size, tuple(fields.get("strides", (1,) * len(size))))
+    return layers.pool(kind[:-4].lower(), *pool_window(fields))
 
 
 def _computed(node: "onnx.NodeProto", fields: dict[str, Any], arrays: list[NDArray[Any]]) -> NDArray[Any]:

@@ -23,3 +23,16 @@ def allow(attributes: Mapping[str, Any], *names: str) -> None:
     for name, value in attributes.items():
         if name not in names:
             raise ValueError(f"{name}={value} is not supported: leave it out")
+
+
+def pool_window(attributes: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Size and stride of a pooling window of ONNX without padding or dilation; raises `ValueError` for any other.
+
+    >>> pool_window({"kernel_shape": [2, 2]})
+    ((2, 2), (1, 1))
+    """
+    whole = {"ceil_mode": 0, "storage_order": 0, "pads": 0, "dilations": 1, "auto_pad": b"NOTSET"}
+    allow(attributes, "count_include_pad", "kernel_shape", "strides", *whole)
+    require(attributes, **whole)
+    size = tuple(attributes["kernel_shape"])
+    return size, tuple(attributes.get("strides", (1,) * len(size)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.integer import operations
-from shared.integer.attributes import allow, require
+from shared.integer.attributes import allow, pool_window, require
 from shared.integer.format import Format
 from shared.integer.names import value_name
 from shared.integer.onnx_external import embed, external_files
@@ -225,20 +225,7 @@ class _Reader:
         if kind == "GlobalAveragePool":
             allow(fields)
             fields = {"kernel_shape": self.values[source].shape[1:]}
-        allow(
-            fields,
-            "auto_pad",
-            "ceil_mode",
-            "count_include_pad",
-            "dilations",
-            "kernel_shape",
-            "pads",
-            "storage_order",
-            "strides",
-        )
-        require(fields, auto_pad=b"NOTSET", ceil_mode=0, storage_order=0, pads=0, dilations=1)
-        size = tuple(fields["kernel_shape"])
-        stride = tuple(fields.get("strides", (1,) * len(size)))
+        size, stride = pool_window(fields)
         if kind == "MaxPool":
             return operations.MaxPool((source,), name, size, stride)
         pool = operations.AveragePool((source,), name, size, stride)
