@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from shared.lab import Row
 from shared.lab.running.benchmark import Metric, main, over_seeds
 from wireless.radar.experiment import figures as of
+from wireless.radar.experiment.pretrain import TRAINED
 from wireless.radar.experiment.run import Radar, RadarSettings
 
 HELD_OUT = 100
 """Seeds below this one are for development."""
 
-TRAINED = RadarSettings(nets=("iq",), epochs=25, examples=40_000, rate=4e-3, tested=200)
 QUICK = RadarSettings(nets=("iq-10k",), epochs=2, examples=4_000, tested=10)
 
 

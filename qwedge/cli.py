@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwedge.catalogue import EXPERIMENTS, ROOTS, load
+from qwedge.commands.classify import classify
 from qwedge.commands.compile import compile_
 from qwedge.commands.decode import decode
 from qwedge.commands.execution import (
@@ -223,6 +224,7 @@ def report(name: str, out: Path | None, as_json: bool) -> None:
     click.echo(str(path))
 
 
+cli.add_command(classify)
 cli.add_command(compile_)
 cli.add_command(profile)
 cli.add_command(latency)

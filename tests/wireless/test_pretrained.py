@@ -13,10 +13,10 @@ from wireless.ofdm.channel.models import ExponentialFading
 from wireless.ofdm.link.simulation import Link, compare
 from wireless.ofdm.neural import DelayGate, NeuralEstimator, pretrained
 from wireless.ofdm.phy.rates import MCS, RATES
-from wireless.ofdm.recordings import files
 from wireless.ofdm.recordings.frames import decode
 from wireless.ofdm.training import pretrain
 from wireless.ofdm.training.blocks import train_estimator
+from wireless.recordings import samples
 
 NAMES = ("neural", "neural-5k", "dense", "demapper", "decoder")
 TRAINED = [
@@ -62,7 +62,7 @@ def test_the_help_of_decode_lists_every_block_that_needs_no_simulation(python):
 
     assert set(decode.ESTIMATORS) == set(ESTIMATORS) - {"lmmse-genie", "perfect"}
     assert (set(decode.DEMAPPERS), set(decode.DECODERS)) == (set(DEMAPPERS), set(DECODERS))
-    assert files.FORMATS == decode.FORMATS
+    assert samples.FORMATS == decode.FORMATS
     words = " ".join(python("-m", "qwedge", "decode", "--help").stdout.split())
     assert "ls, dft, lmmse-robust, neural, neural-5k, dense" in words
 

@@ -1,40 +1,16 @@
-"""What a receiver adds to its recording: a constant that may change, and single wild samples."""
+"""What a receiver adds to its recording: a constant that may change."""
 
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-_WILD = 100.0
-"""A sample this many times larger than all near it is wild: 40 dB, where OFDM varies by 15 dB."""
-_NEAR, _TOUCHED = 64, 2
-"""Samples on both sides that count as near, and those of them that the same disturbance may have changed."""
-_MOST = 64
-"""Wild samples that are looked for: more of them are no exception."""
 _CHANGES = 4
 """Levels of bisection: the constant may change at 15 places."""
 _STRIDE = 16
 """Samples between the places that are compared first."""
 _SHORTEST = 160
 """Least samples between two changes of the constant: one short training field."""
-
-
-def wild_samples(size: NDArray[np.floating]) -> list[int]:
-    """Isolated samples far larger than all near them, in order of time, from the magnitudes (N,) of all samples.
-
-    One of them would set the scale of the recording, beside which frames vanish. A frame is not isolated.
-    """
-    rest, wild = size.copy(), list[int]()
-    for _ in range(_MOST):
-        at = int(np.argmax(rest)) if len(rest) else 0
-        near = np.concatenate([rest[max(at - _NEAR, 0) : max(at - _TOUCHED, 0)], rest[at + _TOUCHED + 1 : at + _NEAR]])
-        if not len(near) or not near.any() or rest[at] <= _WILD * near.max():
-            return sorted(wild)
-        touched = np.arange(max(at - _TOUCHED, 0), min(at + _TOUCHED + 1, len(rest)))
-        touched = touched[rest[touched] > _WILD * near.max()]
-        wild += touched.tolist()
-        rest[touched] = 0
-    return sorted(wild)
 
 
 def without_constant(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:

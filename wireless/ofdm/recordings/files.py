@@ -1,28 +1,19 @@
-"""Radio recordings from files: raw samples, WAV or SigMF, resampled to the width of a channel."""
+"""Radio recordings from files, resampled to the width of a channel."""
 
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wireless.ofdm.phy.grid import SAMPLE_RATE
-from wireless.ofdm.recordings.cleaning import wild_samples
-from wireless.ofdm.recordings.containers import RAW, Stored, raw, wav
-from wireless.ofdm.recordings.sigmf import sigmf
+from wireless.recordings.containers import Stored
+from wireless.recordings.samples import complex_samples, stored
 
-FORMATS = (*RAW, "wav", "sigmf")
 WIDTHS = (SAMPLE_RATE, SAMPLE_RATE / 2, SAMPLE_RATE / 4)
 """Widths of a channel in Hz: 20 MHz; in 10 and 5 MHz everything takes two and four times as long (17.3.2.3)."""
-_SUFFIXES = {
-    ".cs8": "cs8", ".sc8": "cs8", ".cu8": "cu8", ".cs16": "cs16", ".sc16": "cs16", ".cf32": "cf32", ".fc32": "cf32",
-    ".cfile": "cf32", ".wav": "wav", ".sigmf-meta": "sigmf", ".sigmf-data": "sigmf", ".sigmf": "sigmf",
-}  # fmt: skip
-_CLIPPED = 0.001  # a larger share of samples at full scale is reported as saturation
 _FASTEST = 1e9
-_LARGEST = 1e30  # squares of the largest float32 overflow
 
 
 @dataclass(frozen=True)
@@ -58,22 +49,17 @@ def read(
     Raises ValueError, with the file name and a way out, for a file that is not such a recording: empty, constant,
     mostly saturated, with NaN, or of another format.
     """
-    format = format or _SUFFIXES.get(path.suffix.lower())
-    if format not in FORMATS:
-        problem = "does not follow from its name" if format is None else f"{format!r} is unknown"
-        raise ValueError(f"{path}: format {problem}; it must be one of {', '.join(FORMATS)}")
     if width not in WIDTHS:
         raise ValueError(f"width={width:g}: a channel is {', '.join(f'{it:g}' for it in WIDTHS)} Hz wide")
     if rate is not None and not width <= rate <= _FASTEST:
         raise ValueError(f"rate={rate:g}: must be between {width:g}, the bandwidth of a channel, and {_FASTEST:g}")
-    stored = sigmf(path) if format == "sigmf" else wav(path) if format == "wav" else raw(path, format)
-    rate = _rate(stored, rate, width)
+    file = stored(path, format)
+    rate = _rate(file, rate, width)
     if not abs(centre) + width / 2 <= rate / 2 * (1 + 1e-9) and centre:
         raise ValueError(f"centre={centre:g}: a channel {width:g} wide there is not within {rate:g} samples per second")
-    values, warnings = _values(stored, channel)
-    samples = values.view(np.complex64)
+    samples, warnings = complex_samples(file, channel)
     samples = samples.imag + 1j * samples.real if swap_iq else samples
-    return Recording(resample(samples, rate, width, centre), rate, (*stored.warnings, *warnings), width)
+    return Recording(resample(samples, rate, width, centre), rate, (*file.warnings, *warnings), width)
 
 
 def _rate(stored: Stored, rate: float | None, width: float) -> float:
@@ -113,72 +99,3 @@ def resample(
     kept[after - half :] = spectrum[before - half :]
     slow: NDArray[np.complex64] = (np.fft.ifft(kept) * (after / before)).astype(np.complex64)
     return slow
-
-
-def _values(stored: Stored, channel: int | None) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """I and Q of one channel, alternating, float32, and warnings; ValueError where they cannot be a recording."""
-    path, content, dtype, zero = stored.path, stored.data, np.dtype(stored.dtype), stored.zero
-    if channel is None and stored.channels > 1:
-        raise ValueError(f"{path} has {stored.channels} channels; choose one by --channel 0 to {stored.channels - 1}")
-    if channel is not None and not 0 <= channel < stored.channels:
-        raise ValueError(f"channel={channel}: {path} has the channels 0 to {stored.channels - 1}")
-    size = 2 * dtype.itemsize * stored.channels
-    samples = len(content) // size
-    if samples == 0:
-        raise ValueError(f"{path} is empty: it has {len(content)} bytes, one sample takes {size}")
-    every = np.frombuffer(content, dtype, samples * size // dtype.itemsize).reshape(samples, stored.channels, 2)
-    values: NDArray[Any] = np.ascontiguousarray(every[:, channel or 0]).reshape(-1)
-    warnings = []
-    if len(content) % size:
-        warnings.append(f"{path} is truncated: its last {len(content) % size} bytes are not a complete sample")
-    if (values.reshape(-1, 2) == values[:2]).all():
-        constant = "zero" if (values == zero).all() else "the same"
-        raise ValueError(f"{path}: all {samples} samples are {constant}: was the receiver on?")
-    if dtype.kind == "f":
-        _refuse_bad_floats(path, values)
-        values, wild = _without_wild(path, values)
-        return values.astype(np.float32), (*warnings, *wild)
-    if dtype.itemsize == 2 and _plausible(np.frombuffer(content, "<f4", len(content) // 4)):
-        raise ValueError(
-            f"{path} does not hold 16-bit integers: its bytes read as floats of plausible size, try --format cf32"
-        )
-    limits = np.iinfo(dtype)
-    clipped = float(np.mean((values == limits.max) | (values == limits.min)))
-    if clipped > 0.5:
-        raise ValueError(f"{path} is saturated: {clipped:.0%} of its values are at full scale; lower the gain")
-    if clipped > _CLIPPED:
-        warnings.append(f"{path} is saturated in places: {clipped:.1%} of its values are at full scale")
-    values, wild = _without_wild(path, values.astype(np.float32) - np.float32(zero))
-    return values, (*warnings, *wild)
-
-
-def _without_wild(path: Path, values: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """I and Q with wild samples as zeros and a warning; they would spread to others when the rate is changed."""
-    values = np.clip(values, -_LARGEST, _LARGEST)
-    wild = wild_samples(np.abs(values).reshape(-1, 2).max(1))
-    if not wild:
-        return values, ()
-    first = complex(*values[2 * wild[0] : 2 * wild[0] + 2].tolist())
-    values.reshape(-1, 2)[wild] = 0
-    many = f"{len(wild)} samples, the first of them {wild[0]} ({first:.3g})," if len(wild) > 1 else ""
-    one = f"sample {wild[0]} ({first:.3g})"
-    verb = "are" if many else "is"
-    return values, (f"{path}: {many or one} {verb} more than 100 times larger than all near: set to zero",)
-
-
-def _refuse_bad_floats(path: Path, values: NDArray[Any]) -> None:
-    wrong = ~np.isfinite(values)
-    hint = "" if _plausible(values) else "; few of its values have a plausible size, try --format cs16"
-    if wrong.any():
-        at = int(np.flatnonzero(wrong)[0])
-        raise ValueError(f"{path}: sample {at // 2} is {values[at]}; {int(wrong.sum())} values are not finite{hint}")
-    if hint:
-        raise ValueError(f"{path} does not look like floats{hint}")
-
-
-def _plausible(values: NDArray[Any]) -> bool:
-    """Whether nearly all of these floats have a magnitude typical of samples; 16-bit integers read as floats do not."""
-    with np.errstate(invalid="ignore"):
-        size = np.abs(values)
-        typical = (size == 0) | ((size > 1e-12) & (size < 1e9))
-    return bool(len(values)) and bool(np.mean(typical) > 0.95) and bool((size != 0).any())

@@ -14,10 +14,11 @@ from wireless.ofdm.phy.scrambler import descramble
 from wireless.ofdm.phy.signal import crc_ok, read_ht_signal, read_signal
 from wireless.ofdm.receiver.chain import AbstractReceiver, Receiver
 from wireless.ofdm.receiver.estimators import DFT, Observation
-from wireless.ofdm.recordings.cleaning import wild_samples, without_constant
+from wireless.ofdm.recordings.cleaning import without_constant
 from wireless.ofdm.recordings.interference import Residuals, in_data, in_preamble
 from wireless.ofdm.recordings.synchronisation import FLOOR, Preamble, derotated, find
 from wireless.ofdm.recordings.tracking import track
+from wireless.recordings.wild import wild_samples
 
 SYMBOL = 80
 # Start of each field, in samples after the first long training symbol.

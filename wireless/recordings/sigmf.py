@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from wireless.ofdm.recordings.containers import Stored
+from wireless.recordings.containers import Stored
 
 # core:datatype without its leading c (complex): NumPy's type, and the value that represents zero.
 _TYPES = {
