@@ -120,6 +120,7 @@ def test_help_has_an_example_on_each_verb(qwedge, verb):
         "show",
         "compare",
         "report",
+        "classify",
         "decode",
         "noise",
         "compile",
