@@ -15,11 +15,12 @@ def counts(row: Row) -> NDArray[np.int64]:
 
 
 def tested_db(row: Row) -> tuple[float, ...]:
-    return tuple(row.settings["tested_db"])
+    """The ratios that answers were counted at: those of the settings, or of the user's own set."""
+    return tuple(row.result.get("tested_db", row.settings["tested_db"]))
 
 
 def classes(row: Row) -> tuple[str, ...]:
-    return tuple(row.settings["classes"])
+    return tuple(row.result.get("classes", row.settings["classes"]))
 
 
 def together(row: Row) -> NDArray[np.int64]:

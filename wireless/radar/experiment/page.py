@@ -54,14 +54,18 @@ def page(rows: Sequence[Row]) -> Page:
         _key(shown),
         _curves(same, names),
         _nets(same, names),
+        *(Text(f"{note[0].upper()}{note[1:]}.") for note in shown[0].result.get("notes", ())),
         _matrix(shown),
         _classes(shown),
         *([_training(shown)] if best != BAYES else []),
         *(Download(name, row, f"seed {row.seed}") for row in same for name in row.artefacts),
     ]
+    own = same[0].settings.get("data")
     summary = (
-        f"{len(classes(same[0]))} classes of pulses in windows of {same[0].settings['samples']} complex samples; the "
-        "signal-to-noise ratio is that of the pulse while it lasts, in the whole band. Intervals are 95 %."
+        f"{len(classes(same[0]))} classes of pulses"
+        + (f" of {own}. " if own else f" in windows of {same[0].settings['samples']} complex samples; ")
+        + ("" if own else "the signal-to-noise ratio is that of the pulse while it lasts, in the whole band. ")
+        + "Intervals are 95 %."
     )
     return Page("Radar waveforms told apart", summary, blocks, _verdict(same, names, best))
 
@@ -70,7 +74,8 @@ def _comparable(rows: Sequence[Row]) -> list[Row]:
     """Rows that were counted on the same classes and ratios; of several groups the largest."""
     groups: dict[Any, list[Row]] = {}
     for row in rows:
-        groups.setdefault((classes(row), tested_db(row), row.settings["samples"]), []).append(row)
+        key = classes(row), tested_db(row), row.settings["samples"], row.settings.get("data", "")
+        groups.setdefault(key, []).append(row)
     return max(groups.values(), key=len)
 
 
@@ -146,7 +151,7 @@ def _curves(rows: Sequence[Row], names: Sequence[str]) -> Figure:
             axes.set_ylabel("right answers in %")
             axes.set_ylim(0, 100)
         panels[0].set_title("every class by itself")
-        panels[1].set_title(f"{', '.join(WAVEFORMS[name].name for name in ALIKE)} as one")
+        panels[1].set_title(f"{', '.join(ALIKE)} as one")
 
     caption = "Share of pulses named rightly; higher is better. Shaded: 95 % intervals."
     return plot(paint, *rows, title="Accuracy against noise", caption=caption, panels=2)
@@ -204,7 +209,8 @@ def _classes(rows: Sequence[Row]) -> Table:
         most = int(wrong.argmax())
         share = cite(wrong[most] / max(total, 1), *rows, form=".1%") if wrong.any() else ""
         recall = cite(it.value, *rows, form=".1%", low=it.low, high=it.high)
-        lines.append((name, WAVEFORMS[name].title, recall, names[most] if wrong.any() else "", share))
+        title = WAVEFORMS[name].title if name in WAVEFORMS else ""
+        lines.append((name, title, recall, names[most] if wrong.any() else "", share))
     columns = ("class", "waveform", "named rightly", "mistaken most for", "share")
     return Table(f"Classes at {tested_db(rows[0])[-1]:g} dB", columns, lines)
 

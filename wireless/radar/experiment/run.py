@@ -1,8 +1,10 @@
 """The experiment `radar`: settings, cells, and the stages of one."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,17 +17,20 @@ from shared.weights.prices import MACs
 from wireless.radar.bound.bayes import bayes
 from wireless.radar.bound.templates import require_templates
 from wireless.radar.channel.channel import Channel
-from wireless.radar.datasets.generate import blocks, generate
+from wireless.radar.datasets.generate import Windowed, blocks, generate
+from wireless.radar.datasets.layouts import hashes, read_set
 from wireless.radar.datasets.recipe import Recipe
-from wireless.radar.experiment.evaluate import Classify, confusion
+from wireless.radar.experiment.evaluate import Classify, confusion, ratios
 from wireless.radar.experiment.page import BAYES, page
 from wireless.radar.nets.classifier import Classifier, fresh, log_probabilities
 from wireless.radar.nets.registry import NETS
-from wireless.radar.training import Endless, Source, run_epoch, trainer
+from wireless.radar.training import Endless, Source, Stored, run_epoch, trainer
 from wireless.radar.waveforms.catalogue import TWELVE, WAVEFORMS, waveform
 from wireless.radar.waveforms.ranges import Part
 
 TECHNIQUES: tuple[str, ...] = ()
+HELD_OUT = 0.2
+"""Share of each class of a user's set that is counted and not trained on."""
 
 
 class RadarSettings(Seeded):
@@ -36,7 +41,10 @@ class RadarSettings(Seeded):
     )
     classes: tuple[str, ...] = Field(default=TWELVE, min_length=2, description=f"of {', '.join(WAVEFORMS)}")
     samples: int = Field(default=1024, description="complex samples of a window")
-    data: str = Field(default="", description="a set of your own, instead of generated pulses: .h5, .npz or a folder")
+    data: str = Field(
+        default="",
+        description="a set of your own, not generated: HDF5, .npz or SigMF",
+    )
     snr_db: tuple[float, float] = Field(default=(-16.0, 10.0), description="range of the training pulses, in dB")
     tested_db: tuple[float, ...] = Field(
         default=tuple(float(db) for db in range(-16, 11, 2)), min_length=1, description="at which answers are counted"
@@ -102,6 +110,8 @@ class Radar(Experiment[RadarSettings]):
             raise ValueError(f"no radar net {unknown[0]!r}: it must be one of {BAYES}, {', '.join(NETS)}")
         if settings.techniques and (unknown := sorted(set(settings.techniques) - set(TECHNIQUES))):
             raise ValueError(f"no technique {unknown[0]!r}: it must be one of {', '.join(TECHNIQUES)}")
+        if settings.data:
+            read_set(Path(settings.data)).parted(HELD_OUT, np.random.default_rng(0))  # which refuses what is no set
         settings.training_recipe(), settings.test_recipe(1, settings.tested_db)  # which refuse what makes no set
         if BAYES in settings.nets and (settings.channel() != Channel() or settings.data):
             raise ValueError(f"{BAYES} is the bound of generated pulses in noise alone: leave it out of nets here")
@@ -113,6 +123,9 @@ class Radar(Experiment[RadarSettings]):
             for net in dict.fromkeys(settings.nets)
             for cell in settings.per_seed()
         ]
+
+    def data(self, cell: RadarSettings) -> Mapping[str, str]:
+        return hashes(Path(cell.data)) if cell.data else {}
 
     def run(self, cell: RadarSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context).result()
@@ -148,32 +161,57 @@ class _Cell:
     def net(self, name: str) -> Mapping[str, JSON]:
         settings = self.settings
         self.context.plan(settings.epochs + 2)
-        classifier, epochs = self.trained(name)
-        recipe = settings.test_recipe(settings.tested, settings.tested_db)
-        counts = self.context.stage("counting", partial(self.count, classify_by(classifier.net), recipe))
+        pulses = self.own() if settings.data else self.generated()
+        classifier, epochs = self.trained(name, pulses)
+        counts = self.context.stage("counting", partial(self.count, classify_by(classifier.net), pulses))
         self.context.artefact(f"{name}.safetensors", classifier.to_bytes())
         size = sum(parameter.numel() for parameter in classifier.net.parameters())
         return {
             "net": name,
             "parameters": size,
             "bytes": 4 * size,
-            "macs": float(MACs((2, settings.samples)).number_costs(classifier.net, (), None).sum()),
+            "macs": float(MACs((2, pulses.samples)).number_costs(classifier.net, (), None).sum()),
             "epochs": epochs,
-            "trained_on": settings.epochs * settings.examples,
+            **pulses.about,
             **counts,
         }
 
-    def trained(self, name: str) -> tuple[Classifier, list[Mapping[str, JSON]]]:
+    def generated(self) -> "_Pulses":
+        settings = self.settings
+        recipe = settings.test_recipe(settings.tested, settings.tested_db)
+        about: dict[str, JSON] = {
+            "trained_on": settings.epochs * settings.examples,
+            "tested_on": {"recipe": recipe.identity, "windows": recipe.count},
+        }
+        source = Endless(settings.training_recipe())
+        return _Pulses(source, recipe.classes, recipe.samples, partial(blocks, recipe), settings.tested_db, about)
+
+    def own(self) -> "_Pulses":
+        """The user's set: a fifth of each class is kept for the counts."""
+        whole = read_set(Path(self.settings.data))
+        train, test = whole.parted(HELD_OUT, np.random.default_rng(self.settings.seed))
+        db, notes = ratios(whole.snr_db)
+        about: dict[str, JSON] = {
+            "trained_on": len(train.labels),
+            "tested_on": {"windows": len(test.labels)},
+            "classes": whole.classes,
+            "tested_db": db,
+            "notes": [*whole.notes, *notes],
+        }
+        kept = Windowed(test.samples, test.labels, np.nan_to_num(test.snr_db))
+        source = Stored(Windowed(train.samples, train.labels, train.snr_db))
+        return _Pulses(source, whole.classes, whole.samples.shape[1], lambda: [kept], db, about)
+
+    def trained(self, name: str, pulses: "_Pulses") -> tuple[Classifier, list[Mapping[str, JSON]]]:
         """The net after all epochs, with the loss and the CPU time of each."""
         settings, epochs = self.settings, []
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
         generator = torch.Generator().manual_seed(seed)
-        classifier = fresh(name, settings.classes, settings.samples, generator)
+        classifier = fresh(name, pulses.classes, pulses.samples, generator)
         training = trainer(classifier.net, settings.epochs, settings.rate, settings.batch)
-        source = Endless(settings.training_recipe())
         for number in range(1, settings.epochs + 1):
             title = f"{name}, epoch {number}/{settings.epochs}"
-            epochs.append(self.context.stage(title, partial(self.epoch, title, training, source)))
+            epochs.append(self.context.stage(title, partial(self.epoch, title, training, pulses.source)))
             training.restore(self.context.load_tensors(title))
         classifier.net.cpu().eval()
         return classifier, epochs
@@ -189,17 +227,22 @@ class _Cell:
         self.context.save_tensors(title, training.state())
         return {"loss": loss, "cpu_s": time.process_time() - started}
 
-    def count(self, classify: Classify, recipe: Recipe) -> dict[str, JSON]:
-        settings = self.settings
-        counts = confusion(
-            classify,
-            blocks(recipe),
-            np.array(settings.tested_db),
-            len(settings.classes),
-            self.context.progress,
-            recipe.count,
-        )
-        return {"tested_on": {"recipe": recipe.identity, "windows": recipe.count}, "confusion": counts.tolist()}
+    def count(self, classify: Classify, pulses: "_Pulses") -> dict[str, JSON]:
+        grid = np.array(pulses.tested_db)
+        counts = confusion(classify, pulses.test(), grid, len(pulses.classes), self.context.progress)
+        return {"confusion": counts.tolist()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Pulses:
+    """What a net is trained on and counted on, generated or the user's own."""
+
+    source: Source
+    classes: tuple[str, ...]
+    samples: int
+    test: Callable[[], Iterable[Windowed]]
+    tested_db: Sequence[float]
+    about: Mapping[str, JSON]
 
 
 def classify_by(net: nn.Module) -> Classify:
