@@ -1,7 +1,7 @@
 """A torch net's predicted time as a function of widths and densities, with a gradient; nothing is compiled."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
@@ -57,6 +57,8 @@ class NetLatency:
     calls: tuple[PricedCall, ...]
     widths: Mapping[str, int]
     """Channels of every group of the net as it is."""
+    written: Mapping[str, str]
+    """The group that each layer with weights writes."""
 
     @property
     def ms(self) -> float:
@@ -104,6 +106,15 @@ class NetLatency:
         slopes = torch.autograd.grad(self.expected(at), list(at.values()), allow_unused=True)
         return {name: 0.0 if slope is None else float(slope) for name, slope in zip(at, slopes, strict=True)}
 
+    def over(self, layers: Sequence[str]) -> "WidthLatency":
+        """The time as a function of some widths alone, `(len(layers),)`: those of the groups that these layers write.
+
+        That is what searches take that narrow a net. Raises `ValueError` for a layer that writes no group here.
+        """
+        if unknown := [layer for layer in layers if layer not in self.written]:
+            raise ValueError(f"{unknown[0]!r} writes no channels: it must be one of {', '.join(self.written)}")
+        return WidthLatency(self, tuple(self.written[layer] for layer in layers))
+
     def price(self, width: Callable[[Tensor], Tensor] = kept, step: int = 4) -> TablePrice:
         """The price of the widths, for the core: group k of `TablePrice` is the k-th of `widths`.
 
@@ -131,6 +142,19 @@ class NetLatency:
         return [self._table(call, tuple(rest), axes, at | {first: _scalar(width)}) for width in axes[first]]
 
 
+@dataclass(frozen=True, eq=False)
+class WidthLatency:
+    """The time of a net against the widths of some of its groups, differentiable in them."""
+
+    net: NetLatency
+    groups: tuple[str, ...]
+    unit: str = "ms"
+
+    def expected(self, widths: Tensor) -> Tensor:
+        """Milliseconds at `widths`, `(groups,)`, which need not be whole."""
+        return self.net.expected(dict(zip(self.groups, widths.double(), strict=True)))
+
+
 def net_latency(net: nn.Module, example: Tensor | tuple[int, ...], latency: Latency) -> NetLatency:
     """The predicted time of `net` as a library of 8-bit integers, for one example: `(B, *shape)`, or the shape.
 
@@ -152,7 +176,8 @@ def net_latency(net: nn.Module, example: Tensor | tuple[int, ...], latency: Late
     walk = _Walk(TracedGraph.of(net, example))
     names = [name for name in walk.widths if walk.root(name) == name]
     calls = [_rooted(call, walk) for call in walk.calls]
-    return NetLatency(latency, tuple(calls), {name: walk.widths[name] for name in names})
+    written = {name: walk.root(name) for name in walk.widths}
+    return NetLatency(latency, tuple(calls), {name: walk.widths[name] for name in names}, written)
 
 
 def _rooted(call: PricedCall, walk: "_Walk") -> PricedCall:

@@ -17,6 +17,7 @@ from mobile.pricing.nets import random_net
 from shared.core.table import stated
 from shared.core.testing import check_price
 from shared.f8net.convert import from_torch
+from shared.weights.channels import channel_groups
 
 
 class Shortcut(nn.Module):
@@ -151,6 +152,20 @@ def test_the_price_of_widths_is_a_price_of_the_core(name):
     narrow = (full / 2 / 4).ceil() * 4
     narrow = torch.minimum(narrow, full)
     assert price.measure(narrow) == pytest.approx(float(net.expected(dict(zip(net.widths, narrow[:, 0], strict=True)))))
+
+
+def test_the_channels_of_a_search_have_a_time_with_a_gradient():
+    net, shape = NETS["residual"]
+    groups = [group for group in channel_groups(net, torch.zeros(1, *shape)) if group.is_removable]
+    price = priced("residual").over([group.writers[0].path for group in groups])
+    widths = torch.tensor([float(group.size) for group in groups], requires_grad=True)
+    ms = price.expected(widths)
+    assert float(ms.detach()) == pytest.approx(priced("residual").ms)
+    ms.backward()
+    assert (widths.grad > 0).all()
+    assert len(set(price.groups)) == len(groups)
+    with pytest.raises(ValueError, match="'nothing' writes no channels: it must be one of input"):
+        priced("residual").over(["nothing"])
 
 
 @pytest.mark.parametrize(
