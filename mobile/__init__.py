@@ -1,1 +1,1 @@
-"""Compressed nets on processors: an integer program becomes a C library that computes the same integers, faster."""
+"""Compressed nets on processors: integer programs and float nets become C libraries that compute the same."""

@@ -1,12 +1,13 @@
 """Compile: one net, from its file to a checked C library and its page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import Field
 
 from mobile.build.compile import Compiled, compile_program
+from mobile.build.compile_floats import CompiledFloats, compile_floats
 from mobile.build.model import data_files, net_name, read_net, require_files
 from mobile.build.page import page
 from mobile.kernels import INSTRUCTION_SETS
@@ -15,7 +16,7 @@ from mobile.runtime.compiler import FLAGS, find, version
 from shared.f8net.agreement import agreement
 from shared.f8net.convert import NetFile
 from shared.importers.arrays import load_array
-from shared.importers.read import real_samples
+from shared.importers.read import read_module, real_samples
 from shared.integer.files import to_json
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings
 
@@ -29,6 +30,9 @@ class CompileSettings(Settings):
     samples: str = Field(default="", description="inputs as .npy: they calibrate float nets, and are compared too")
     format: Literal["auto", "dense", "2x4", "1x4"] = Field(
         default="auto", description="of every layer's weights; auto: the fastest by the measured price"
+    )
+    numbers: Literal["int8", "float32"] = Field(
+        default="int8", description="integers of 8 bits, or the floats of an ONNX or safetensors file as they are"
     )
     compared: int = Field(default=16, ge=2, le=10**6, description="random samples that library and program compute")
     rounds: int = Field(default=31, ge=1, le=10**6, description="times that every kernel call is measured")
@@ -51,7 +55,12 @@ class Compile(Experiment[CompileSettings]):
         return data_files(cell.model, cell.samples)
 
     def run(self, cell: CompileSettings, context: Context) -> Mapping[str, JSON]:
-        compiler = version(find())  # before anything that takes long
+        compiler: dict[str, JSON] = {
+            "compiler": version(find()),
+            "flags": list(FLAGS),
+        }  # before anything that takes long
+        if cell.numbers == "float32":
+            return {**compiler, **self._floats(cell, context)}
         file = read_net(cell.model, cell.samples, context.rng)
         task_samples = []
         if cell.samples:
@@ -71,13 +80,28 @@ class Compile(Experiment[CompileSettings]):
             context.artefact(name, data)
         context.artefact("net.so", compiled.shared_library)
         context.artefact("program.json", to_json(file.program).encode())
-        return {
-            "net": net_name(cell.model),
-            "compiler": compiler,
-            "flags": list(FLAGS),
-            **_notes(file),
-            **_result(compiled),
-        }
+        return {"net": net_name(cell.model), **compiler, **_notes(file), **_result(compiled)}
+
+    def _floats(self, cell: CompileSettings, context: Context) -> dict[str, JSON]:
+        if cell.format != "auto":
+            raise ValueError(f"format {cell.format!r} is of integers: layers of floats leave out 16x1 blocks of zeros")
+        if not cell.model:
+            raise ValueError("numbers 'float32' need a model: ONNX, or safetensors with a spec beside it")
+        net = read_module(cell.model)
+        samples = [real_samples(load_array(cell.samples), net.shape).numpy()] if cell.samples else []
+        compiled = compile_floats(
+            net.module, [net.shape], context.rng, rounds=cell.rounds, samples=samples, count=cell.compared
+        )
+        for name, data in compiled.files.items():
+            context.artefact(name, data)
+        context.artefact("net.so", compiled.shared_library)
+        checked = cell.compared + sum(map(len, samples))
+        checks = [
+            {"instructions": name, "samples": checked, "mismatches": 0, "max_rel_error": error}
+            for name, error in compiled.errors.items()
+        ]
+        described: dict[str, JSON] = {"net": net_name(cell.model), "notes": [], "agreement": None}
+        return {**described, **_measured(compiled), "checks": checks, "not_run": _not_run(compiled.errors)}
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
@@ -93,6 +117,15 @@ def _notes(file: NetFile) -> dict[str, JSON]:
 
 
 def _result(compiled: Compiled) -> dict[str, Any]:
+    checks = [check._asdict() for check in compiled.checks]
+    return {**_measured(compiled), "checks": checks, "not_run": _not_run({check["instructions"] for check in checks})}
+
+
+def _not_run(checked: Container[str]) -> list[str]:
+    return [name for name in INSTRUCTION_SETS if name not in checked]
+
+
+def _measured(compiled: Compiled | CompiledFloats) -> dict[str, Any]:
     times = compiled.times
     assert times is not None
     layers = [
@@ -104,8 +137,6 @@ def _result(compiled: Compiled) -> dict[str, Any]:
         "calls_ms": dict(times.calls),
         "net_ms": times.net,
         "instructions": times.instructions,
-        "checks": [check._asdict() for check in compiled.checks],
-        "not_run": [name for name in INSTRUCTION_SETS if name not in {check.instructions for check in compiled.checks}],
         "arena_bytes": compiled.lowered.arena,
         "weight_bytes": sum(layer.bytes for layer in compiled.lowered.layers),
         "library_bytes": len(compiled.shared_library),

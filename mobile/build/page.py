@@ -23,7 +23,7 @@ def page(rows: Sequence[Row]) -> Page:
         blocks += [_key(row), *_answers(row), _layers(row), _choices(row), _calls(row), _checks(row)]
         blocks += [Download(name, row, note) for name, note in FILES.items() if name in row.artefacts]
     nets = ", ".join(dict.fromkeys(str(row.result["net"]) for row in rows))
-    summary = "An integer net as a C library, compared with the integer program bit for bit."
+    summary = "A net as a C library, compared with the net: integers bit for bit, floats to 1e-5 of the largest output."
     return Page(f"Compiled: {nets}", summary, blocks, Text(*(part for row in rows for part in _verdict(row))))
 
 
@@ -32,7 +32,12 @@ def _verdict(row: Row) -> Iterator[str | Number]:
     checks = row.result["checks"]
     wrong = sum(check["mismatches"] for check in checks)
     names = ", ".join(dict.fromkeys(check["instructions"] for check in checks))
-    yield f"{row.result['net']}: the library {'equals' if wrong == 0 else 'differs from'} the integer program on "
+    if "max_rel_error" in checks[0]:
+        yield f"{row.result['net']}: the library is within "
+        yield cite(max(check["max_rel_error"] for check in checks), row, form=".1e")
+        yield " of the largest output of the float net on "
+    else:
+        yield f"{row.result['net']}: the library {'equals' if wrong == 0 else 'differs from'} the integer program on "
     yield cite(sum(check["samples"] for check in checks), row)
     yield f" samples, with the instructions {names}. It executes "
     yield cite(_executed(row) / max(_dense(row), 1), row, form=".2f", unit="x")
@@ -87,7 +92,7 @@ def _layers(row: Row) -> Table:
             cite(layer["executed_macs"], row),
             cite(layer["executed_macs"] / max(layer["dense_macs"], 1), row, form=".2f"),
             cite(layer["bytes"], row),
-            cite(layer["predicted_ms"], row, form=".3g"),
+            "-" if layer["predicted_ms"] is None else cite(layer["predicted_ms"], row, form=".3g"),
             cite(layer["measured_ms"], row, form=".3g"),
         )
         for layer in row.result["layers"]
@@ -113,10 +118,15 @@ def _calls(row: Row) -> Table:
 
 
 def _checks(row: Row) -> Table:
+    checks = row.result["checks"]
+    key, form = ("max_rel_error", ".1e") if "max_rel_error" in checks[0] else ("mismatches", "d")
     lines: list[tuple[Any, ...]] = [
-        (check["instructions"], cite(check["samples"], row), cite(check["mismatches"], row))
-        for check in row.result["checks"]
+        (check["instructions"], cite(check["samples"], row), cite(check[key], row, form=form)) for check in checks
     ]
     lines += [(name, "not run: this machine has no such instructions", "-") for name in row.result["not_run"]]
-    note = f"Samples of which every output equals the integer program's. Compiled by {row.result['compiler']}."
-    return Table("Library beside integer program", ("instructions", "samples", "mismatches"), lines, note)
+    by = f"Compiled by {row.result['compiler']}."
+    if key == "mismatches":
+        note = f"Mismatches: samples of which an output differs from the integer program's. {by}"
+        return Table("Library beside integer program", ("instructions", "samples", "mismatches"), lines, note)
+    note = f"Error: the largest difference from the float net, over its largest output. {by}"
+    return Table("Library beside float net", ("instructions", "samples", "error"), lines, note)

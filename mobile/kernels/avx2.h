@@ -11,6 +11,7 @@ typedef struct {
 #define VECTORS_4 2
 #define VECTORS_2 3
 #define VECTORS_1 6
+#define FLOAT_PIXELS 6
 #define VECTORS_D 2
 
 INLINE QW_(vec) QW_(splat)(int32_t n) { return (QW_(vec))_mm256_set1_epi32(n); }
@@ -53,4 +54,12 @@ INLINE QW_(vec) QW_(one)(QW_(vec) sum, QW_(vec) x, int32_t w, const int channel)
 {
     __m256i wide = channel % 2 ? _mm256_srli_epi16((__m256i)x, 8) : _mm256_and_si256((__m256i)x, _mm256_set1_epi16(255));
     return sum + (QW_(vec))_mm256_madd_epi16(wide, _mm256_set1_epi32(w));
+}
+
+/* Floats may stand anywhere in the arena. */
+typedef float QW_(floats) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+INLINE QW_(floats) QW_(multiply_add)(QW_(floats) a, QW_(floats) b, QW_(floats) sum)
+{
+    return (QW_(floats))_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)sum);
 }

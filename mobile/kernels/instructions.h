@@ -241,22 +241,4 @@ TARGET static void QW_(flatten)(const struct qw_flatten *s, uint8_t *arena)
             for (int32_t x = 0; x < s->in.columns; x++, out += size)
                 memcpy(out, in + size * (element(&s->in, c / 4, y, x) + (size_t)(c % 4)), size);
 }
-
-static const struct qw_kernels QW_(kernels) = {
-    .name = TEXT(ISA),
-    .convolve = QW_(convolve),
-    .depthwise = QW_(depthwise),
-    .spread = QW_(spread),
-    .pool = QW_(pool),
-    .add = QW_(add),
-    .flatten = QW_(flatten),
-};
-
-#undef ISA
-#undef TARGET
-#undef LANES
-#undef VECTORS_4
-#undef VECTORS_2
-#undef VECTORS_1
-#undef VECTORS_D
 #undef CHUNK

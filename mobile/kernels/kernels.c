@@ -1,5 +1,6 @@
 #include "kernels.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 #if defined(__x86_64__)
@@ -16,7 +17,7 @@
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 16")
 #endif
 
 static int32_t planes(const struct qw_view *v) { return (v->channels + 3) / 4; }
@@ -61,26 +62,71 @@ void qw_store(const struct qw_view *from, void *to, const uint8_t *arena)
             }
 }
 
+/* Floats of the arena and of constants, which are declared as bytes. */
+typedef float qw_float __attribute__((may_alias));
+#define OUTPUTS 16
+
+static qw_float *floats(uint8_t *arena, const struct qw_floats *v) { return (void *)(arena + v->at); }
+
+void qw_load_floats(const struct qw_floats *to, const float *from, uint8_t *arena)
+{
+    const int32_t pixels = to->rows * to->columns;
+    for (int32_t p = 0; p < pixels; p++) {
+        qw_float *pixel = floats(arena, to) + p * to->pitch;
+        for (int32_t c = 0; c < to->channels; c++) pixel[c] = from[(size_t)c * (size_t)pixels + (size_t)p];
+        for (int32_t c = to->channels; c < to->pitch; c++) pixel[c] = 0.0f;
+    }
+}
+
+void qw_store_floats(const struct qw_floats *from, float *to, uint8_t *arena)
+{
+    const int32_t pixels = from->rows * from->columns;
+    for (int32_t c = 0; c < from->channels; c++)
+        for (int32_t p = 0; p < pixels; p++)
+            to[(size_t)c * (size_t)pixels + (size_t)p] = floats(arena, from)[p * from->pitch + c];
+}
+
+static float activated(float x, const struct qw_activate_floats *s)
+{
+    switch (s->function) {
+    case QW_CLAMP: return x < s->low ? s->low : x > s->high ? s->high : x;
+    case QW_HARD_SIGMOID: return fminf(fmaxf(x + 3.0f, 0.0f), 6.0f) / 6.0f;
+    case QW_HARD_SWISH: return x * (fminf(fmaxf(x + 3.0f, 0.0f), 6.0f) / 6.0f);
+    case QW_SIGMOID: return 1.0f / (1.0f + expf(-x));
+    case QW_SILU: return x / (1.0f + expf(-x));
+    case QW_GELU: return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
+    case QW_TANH: return tanhf(x);
+    case QW_LEAKY: return x < 0.0f ? x * s->low : x;
+    default: return x;
+    }
+}
+
 #define ISA plain
 #define TARGET
 #include "plain.h"
 #include "instructions.h"
+#include "floats.h"
+#include "table.h"
 #if defined(__x86_64__)
 #define ISA avx2
-#define TARGET __attribute__((target("avx2")))
+#define TARGET __attribute__((target("avx2,fma")))
 #include "avx2.h"
 #include "instructions.h"
+#include "floats.h"
+#include "table.h"
 #define ISA vnni
-#define TARGET __attribute__((target("avx2,avx512f,avx512bw,avx512vnni")))
+#define TARGET __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vnni")))
 #include "vnni.h"
 #include "instructions.h"
+#include "floats.h"
+#include "table.h"
 #endif
 
 static int runs(const char *name)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (!strcmp(name, "avx2")) return __builtin_cpu_supports("avx2");
+    if (!strcmp(name, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (!strcmp(name, "vnni"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vnni");

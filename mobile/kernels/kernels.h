@@ -73,6 +73,79 @@ struct qw_flatten {
     struct qw_view in, out;
 };
 
+/* Floats (C, H, W) lie as [pixel][channel], `pitch` of them from one pixel to the next: a multiple of 16. */
+struct qw_floats {
+    int32_t at;
+    int32_t channels, rows, columns, pitch;
+};
+
+/* Blocks of 16 outputs, each with a list of the inputs that it multiplies; without a list of its own every input. */
+struct qw_convolve_floats {
+    struct qw_floats in, out; /* `in` with its border */
+    int32_t row, step;        /* floats from the inputs of an output to those of the next row, and of the next pixel */
+    int32_t block_rows, block_columns; /* outputs whose inputs fit into half of a core's cache */
+    const int32_t *first, *offsets;    /* floats from the first input of a pixel */
+    const void *weights;               /* [entry][16] */
+    const void *bias;
+    float low, high;
+};
+
+struct qw_depthwise_floats {
+    struct qw_floats in, out;
+    int32_t row, step, taps;
+    const int32_t *offsets;
+    const void *weights; /* [tap][pitch] */
+    const void *bias;
+    float low, high;
+};
+
+/* Zeros around. */
+struct qw_pad_floats {
+    struct qw_floats in, out;
+    int32_t top, left;
+};
+
+struct qw_pool_floats {
+    struct qw_floats in, out;
+    int32_t size[2], stride[2], padding[2];
+    int32_t largest;
+    int32_t inside; /* 1: the mean is of the pixels that exist, 0: zeros around count too */
+};
+
+/* The sum or product; `b` may be one pixel for all. */
+struct qw_combine_floats {
+    struct qw_floats a, b, out;
+    int32_t product;
+    float low, high;
+};
+
+enum qw_function {
+    QW_CLAMP,
+    QW_HARD_SIGMOID,
+    QW_HARD_SWISH,
+    QW_SIGMOID,
+    QW_SILU,
+    QW_GELU,
+    QW_TANH,
+    QW_LEAKY,
+};
+
+struct qw_activate_floats {
+    struct qw_floats in, out;
+    enum qw_function function;
+    float low, high; /* of a clamp; the slope below zero is `low` too */
+};
+
+struct qw_flatten_floats {
+    struct qw_floats in, out;
+};
+
+/* Channels into those of `out` from `channel` on. */
+struct qw_copy_floats {
+    struct qw_floats in, out;
+    int32_t channel;
+};
+
 struct qw_kernels {
     const char *name;
     void (*convolve)(const struct qw_convolve *, uint8_t *arena);
@@ -81,6 +154,14 @@ struct qw_kernels {
     void (*pool)(const struct qw_pool *, uint8_t *arena);
     void (*add)(const struct qw_add *, uint8_t *arena);
     void (*flatten)(const struct qw_flatten *, uint8_t *arena);
+    void (*convolve_floats)(const struct qw_convolve_floats *, uint8_t *arena);
+    void (*depthwise_floats)(const struct qw_depthwise_floats *, uint8_t *arena);
+    void (*pad_floats)(const struct qw_pad_floats *, uint8_t *arena);
+    void (*pool_floats)(const struct qw_pool_floats *, uint8_t *arena);
+    void (*combine_floats)(const struct qw_combine_floats *, uint8_t *arena);
+    void (*activate_floats)(const struct qw_activate_floats *, uint8_t *arena);
+    void (*flatten_floats)(const struct qw_flatten_floats *, uint8_t *arena);
+    void (*copy_floats)(const struct qw_copy_floats *, uint8_t *arena);
 };
 
 /* The kernels for an instruction set, "plain", "avx2" or "vnni"; of the best that this machine has for NULL. NULL if this
@@ -90,4 +171,6 @@ const struct qw_kernels *qw_kernels_for(const char *name);
 /* Bytes, or integers for `sums`, channels first, into the arena and out of it. */
 void qw_load(const struct qw_view *to, const void *from, uint8_t *arena);
 void qw_store(const struct qw_view *from, void *to, const uint8_t *arena);
+void qw_load_floats(const struct qw_floats *to, const float *from, uint8_t *arena);
+void qw_store_floats(const struct qw_floats *from, float *to, uint8_t *arena);
 #endif

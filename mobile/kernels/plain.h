@@ -5,6 +5,7 @@ typedef QW_(vec) QW_(weight);
 #define VECTORS_4 1
 #define VECTORS_2 2
 #define VECTORS_1 2
+#define FLOAT_PIXELS 3
 #define VECTORS_D 1
 
 INLINE QW_(vec) QW_(splat)(int32_t n) { return (QW_(vec)){n, n, n, n}; }
@@ -70,3 +71,11 @@ INLINE QW_(vec) QW_(one)(QW_(vec) sum, QW_(vec) x, int32_t w, const int channel)
 }
 #undef PIXEL
 #undef WEIGHT
+
+/* Floats may stand anywhere in the arena. */
+typedef float QW_(floats) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+INLINE QW_(floats) QW_(multiply_add)(QW_(floats) a, QW_(floats) b, QW_(floats) sum)
+{
+    return sum + a * b;
+}

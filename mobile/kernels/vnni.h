@@ -5,6 +5,7 @@ typedef __m512i QW_(weight);
 #define VECTORS_4 3
 #define VECTORS_2 7
 #define VECTORS_1 7
+#define FLOAT_PIXELS 12
 #define VECTORS_D 3
 
 INLINE QW_(vec) QW_(splat)(int32_t n) { return (QW_(vec))_mm512_set1_epi32(n); }
@@ -46,4 +47,12 @@ INLINE QW_(vec) QW_(one)(QW_(vec) sum, QW_(vec) x, int32_t w, const int channel)
 {
     (void)channel;
     return QW_(dot)(sum, x, _mm512_set1_epi32(w));
+}
+
+/* Floats may stand anywhere in the arena. */
+typedef float QW_(floats) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+INLINE QW_(floats) QW_(multiply_add)(QW_(floats) a, QW_(floats) b, QW_(floats) sum)
+{
+    return (QW_(floats))_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)sum);
 }

@@ -1,1 +1,1 @@
-"""An integer program as kernel calls on values in one arena: formats of weights, lifetimes."""
+"""Integer programs and float nets as kernel calls on values in one arena: formats of weights, lifetimes."""

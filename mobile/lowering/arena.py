@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 
-from mobile.lowering.calls import Call, Spread, View
+from mobile.lowering.calls import Call, Value
 
 ALIGNMENT = 64
 """Bytes of a cache line, and of the widest vector."""
 
 
-def plan(inputs: Sequence[View], calls: Sequence[Call], outputs: Sequence[View]) -> tuple[dict[str, int], int]:
+def plan(inputs: Sequence[Value], calls: Sequence[Call], outputs: Sequence[Value]) -> tuple[dict[str, int], int]:
     """The place of every value in bytes, and the size of the arena.
 
     A value lives from the call that writes it (inputs: from the beginning) to the last that reads it (outputs: to the
     end). The largest values are placed first, each at the lowest place where nothing that lives with it lies.
     """
     lives = _lives(inputs, calls, outputs)
-    values: Mapping[str, View | Spread] = {v.name: v for v in (*inputs, *(call.writes for call in calls))}
+    values: Mapping[str, Value] = {v.name: v for v in (*inputs, *(call.writes for call in calls))}
     places: dict[str, int] = {}
     for name in sorted(values, key=lambda name: (-values[name].bytes, name)):
         begin, end = lives[name]
@@ -33,11 +33,12 @@ def plan(inputs: Sequence[View], calls: Sequence[Call], outputs: Sequence[View])
     return places, max(places[name] + values[name].bytes for name in values)
 
 
-def _lives(inputs: Sequence[View], calls: Sequence[Call], outputs: Sequence[View]) -> dict[str, tuple[int, int]]:
+def _lives(inputs: Sequence[Value], calls: Sequence[Call], outputs: Sequence[Value]) -> dict[str, tuple[int, int]]:
     """First and last call of every value; inputs begin before all, outputs end behind all."""
     lives = {view.name: (-1, -1) for view in inputs}
     for step, call in enumerate(calls):
-        lives[call.writes.name] = (step, step)
+        begin, _ = lives.get(call.writes.name, (step, step))  # several calls may write one value, part by part
+        lives[call.writes.name] = (begin, step)
         for read in call.reads:
             lives[read.name] = (lives[read.name][0], step)
     for view in outputs:

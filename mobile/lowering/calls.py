@@ -1,7 +1,7 @@
 """Kernel calls, and the values that they read and write: what `kernels.h` describes, with arrays."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,30 @@ UNPACKED = 8
 """Bytes of four weights unpacked to 16 bits, or of two to 32."""
 SIGNED_ZERO = 128
 """What a byte holds for 0 where values are signed: bytes in the arena are unsigned, as the dot products want them."""
+
+
+class Value(Protocol):
+    """What lies in the arena."""
+
+    @property
+    def name(self) -> str:
+        """Of the value, or of the layer that it is laid out for."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it needs."""
+
+    @property
+    def channels(self) -> int:
+        """Of an image, a line or a vector."""
+
+    @property
+    def rows(self) -> int:
+        """1 for lines and vectors."""
+
+    @property
+    def columns(self) -> int:
+        """1 for vectors."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +96,11 @@ class Spread:
     def name(self) -> str:
         """No value has a name with a space in it."""
         return f"{self.layer} spread"
+
+    @property
+    def channels(self) -> int:
+        """As many as those of the value that was spread."""
+        return self.source.channels
 
     @property
     def plane(self) -> int:
@@ -177,8 +206,15 @@ class Layer:
 class Call:
     """One call of a kernel."""
 
-    reads: tuple[View | Spread, ...]
-    writes: View | Spread
+    reads: tuple[Value, ...]
+    writes: Value
+    layer: Layer | None = field(default=None, kw_only=True)
+    """The layer with weights that it computes, if any."""
+
+    @property
+    def prepares(self) -> bool:
+        """Whether all it does is to lay out what the next call reads."""
+        return False
 
     @property
     def room(self) -> int:
@@ -195,7 +231,12 @@ class Call:
 class SpreadCall(Call):
     """Pads and takes strides apart."""
 
+    reads: tuple[View]
     writes: Spread
+
+    @property
+    def prepares(self) -> bool:
+        return True
 
     @property
     def title(self) -> str:
@@ -206,6 +247,7 @@ class SpreadCall(Call):
 class Convolve(Call):
     """A convolution or matrix product."""
 
+    reads: tuple[View | Spread]
     writes: View
     pixels: int
     block: int
@@ -213,7 +255,7 @@ class Convolve(Call):
     lists: Lists
     bias: NDArray[np.int32]
     to: Rounding
-    layer: Layer
+    layer: Layer = field(kw_only=True)
 
     @property
     def room(self) -> int:
@@ -224,6 +266,7 @@ class Convolve(Call):
 class Depthwise(Call):
     """One output for each input."""
 
+    reads: tuple[View | Spread]
     writes: View
     pixels: int
     plane: int
@@ -232,7 +275,7 @@ class Depthwise(Call):
     """`(planes, taps, 4)`"""
     bias: NDArray[np.int32]
     to: Rounding
-    layer: Layer
+    layer: Layer = field(kw_only=True)
 
     @property
     def room(self) -> int:
@@ -273,8 +316,8 @@ class Flatten(Call):
 class Lowered:
     """A net as kernel calls, with the place of every value."""
 
-    inputs: tuple[View, ...]
-    outputs: tuple[View, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
     calls: tuple[Call, ...]
     places: dict[str, int] = field(default_factory=dict)
     """Bytes from the beginning of the arena."""
@@ -285,11 +328,14 @@ class Lowered:
 
     @property
     def layer_calls(self) -> tuple[tuple[Layer, tuple[Call, ...]], ...]:
-        """The layers with weights, in order, each with its call and the one that spreads its input."""
+        """The layers with weights, in order, each with its call and the one that spreads or pads its input alone."""
         return tuple(
-            (call.layer, tuple(each for each in self.calls if each is call or each.writes is call.reads[0]))
+            (
+                call.layer,
+                tuple(each for each in self.calls if each is call or (each.prepares and each.writes is call.reads[0])),
+            )
             for call in self.calls
-            if isinstance(call, Convolve | Depthwise)
+            if call.layer is not None
         )
 
     @property

@@ -183,7 +183,7 @@ class _Lowering:
             all_zero=not weight.any(),
         )
         return Depthwise(
-            (walk.source,), walk.out, walk.pixels, walk.plane, walk.offsets, packed, walk.bias, walk.to, layer
+            (walk.source,), walk.out, walk.pixels, walk.plane, walk.offsets, packed, walk.bias, walk.to, layer=layer
         )
 
     def _convolve(self, walk: "_Walk", weight: NDArray[np.int64]) -> Convolve:
@@ -207,7 +207,7 @@ class _Lowering:
             reason=choice.reason,
             all_zero=not weight.any(),
         )
-        return Convolve((walk.source,), walk.out, walk.pixels, block, choice.lists, walk.bias, walk.to, layer)
+        return Convolve((walk.source,), walk.out, walk.pixels, block, choice.lists, walk.bias, walk.to, layer=layer)
 
     @_emit.register
     def _(self, operation: operations.AbstractPool) -> None:

@@ -59,13 +59,18 @@ def run(arguments: Sequence[str], folder: Path) -> None:
 
 
 def build(files: Mapping[str, bytes], folder: Path, output: str, *, shared: bool, flags: Sequence[str] = ()) -> Path:
-    """A shared library, or a program with the main of `bench.c`; writes the files of the library first."""
+    """A shared library, or a program with the main of `bench.c`; writes the files of the library first.
+
+    A folder is for one net with one set of flags: what was compiled there is not compiled again.
+    """
     for name, data in files.items():
         (folder / name).write_bytes(data)
     kernels = _kernels(tuple(flags))
-    own = ["net.c"] if shared else ["net.c", "bench.c"]
-    # A net is constants and calls: optimising it takes long and changes nothing.
-    run([*FLAGS, "-O1", *flags, *(["-shared"] if shared else []), *own, str(kernels), "-o", output], folder)
+    if not (folder / "net.o").exists():  # one for the library and the benchmark
+        # A net is constants and calls: optimising it takes long and changes nothing.
+        run([*FLAGS, "-O1", *flags, "-c", "net.c", "-o", "net.o"], folder)
+    own = ["-shared"] if shared else ["bench.c"]
+    run([*FLAGS, "-O1", *flags, *own, "net.o", str(kernels), "-lm", "-o", output], folder)
     return folder / output
 
 

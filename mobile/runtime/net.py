@@ -4,6 +4,7 @@ import ctypes
 import math
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,10 @@ from shared.integer.operations import Value
 from shared.integer.program import Program
 
 
-class CompiledNet:
-    """`net(x)` is `shared.integer.outputs(program, x)`, computed by a library of `mobile.codegen`.
+class Library:
+    """A library of `mobile.codegen`, opened. It has one arena: calls are not to overlap."""
 
-    The library has one arena: calls are not to overlap.
-    """
-
-    def __init__(self, library: str | Path, program: Program) -> None:
-        self.program = program
+    def __init__(self, library: str | Path) -> None:
         # A copy of its own: the system hands out the first library again for a path that it has loaded once.
         with tempfile.TemporaryDirectory() as folder:
             own = shutil.copy(library, Path(folder) / "net.so")
@@ -50,6 +47,20 @@ class CompiledNet:
         self._library.net_use(used.encode())
         return names
 
+    def run(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
+        """Computes `outputs` `(batch, ...)` for `inputs`, one sample after the other; both are contiguous."""
+        for row in range(len(inputs[0])):
+            each = (ctypes.c_void_p(array[row : row + 1].ctypes.data) for array in (*inputs, *outputs))
+            self._library.net_run(*each)
+
+
+class CompiledNet(Library):
+    """`net(x)` is `shared.integer.outputs(program, x)`, computed by a library."""
+
+    def __init__(self, library: str | Path, program: Program) -> None:
+        super().__init__(library)
+        self.program = program
+
     def __call__(self, *inputs: Integers) -> tuple[NDArray[np.int64], ...]:
         """The outputs `(batch, *shape)` for a batch of each input, one sample after the other.
 
@@ -65,14 +76,39 @@ class CompiledNet:
         if any(len(array) != batch for array in arrays):
             raise ValueError("the inputs differ in batch size")
         outputs = [np.empty((batch, math.prod(v.shape)), _dtype(v.format.word, v.format.dtype)) for v in self._values()]
-        for row in range(batch):
-            self._library.net_run(*(ctypes.c_void_p(a[row : row + 1].ctypes.data) for a in (*arrays, *outputs)))
+        self.run(arrays, outputs)
         return tuple(
             array.astype(np.int64).reshape(batch, *v.shape) for array, v in zip(outputs, self._values(), strict=True)
         )
 
     def _values(self) -> list[Value]:
         return [self.program.values[name] for name in self.program.outputs]
+
+
+class CompiledFloatNet(Library):
+    """`net(x)` is what a net of floats computes, as float32, by a library.
+
+    `inputs` and `outputs` are shapes without a batch.
+    """
+
+    def __init__(
+        self, library: str | Path, inputs: Sequence[tuple[int, ...]], outputs: Sequence[tuple[int, ...]]
+    ) -> None:
+        super().__init__(library)
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+
+    def __call__(self, *inputs: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+        """The outputs `(batch, *shape)` for a batch of each input.
+
+        Raises `ValueError` for other shapes.
+        """
+        shapes = [np.shape(each)[1:] for each in inputs]
+        if shapes != list(self.inputs) or len({len(each) for each in inputs}) != 1:
+            raise ValueError(f"the net needs batches of {list(self.inputs)}, got arrays of {[*map(np.shape, inputs)]}")
+        arrays = [np.ascontiguousarray(each, np.float32) for each in inputs]
+        outputs = [np.empty((len(arrays[0]), *shape), np.float32) for shape in self.outputs]
+        self.run(arrays, outputs)
+        return tuple(outputs)
 
 
 def _dtype(word: int, narrow: np.dtype[Any]) -> np.dtype[Any]:

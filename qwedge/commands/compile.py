@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Blocks of weights; auto: for each layer the fastest on this machine.",
 )
+@click.option(
+    "--numbers",
+    type=click.Choice(["int8", "float32"]),
+    default="int8",
+    show_default=True,
+    help="Integers, or the floats of the file.",
+)
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list compile`.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples that are compared.")
 @click.option(
@@ -34,13 +41,14 @@ def compile_(
     model: Path,
     samples: Path | None,
     form: str,
+    numbers: str,
     assignments: tuple[str, ...],
     seed: int,
     out: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Compile a net to a C library and check it bit for bit.
+    """Compile a net to a C library and check it: integers bit for bit, floats to 1e-5 of the largest output.
 
     MODEL is an integer program (.json), ONNX, or .safetensors with a spec beside it. Writes net.c, net.h, the kernels,
     a benchmark, a CMakeLists.txt, net.so for Python, rows.jsonl and index.html to OUT. A page says for each layer
@@ -49,8 +57,9 @@ def compile_(
     \b
     Example: qwedge compile net.json --out lib
              qwedge compile net.onnx --samples inputs.npy --format 2x4 --json
+             qwedge compile net.onnx --numbers float32
     """
-    chosen = {"model": str(model), "samples": str(samples or ""), "format": form}
+    chosen = {"model": str(model), "samples": str(samples or ""), "format": form, "numbers": numbers}
     words = [*(assignment(key, value) for key, value in chosen.items()), *assignments]
     folder = out or Path("build") / model.stem
     execute("compile", words, seed=seed, out=folder, files=_files, quiet=quiet, as_json=as_json)

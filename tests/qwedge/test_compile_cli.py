@@ -8,7 +8,7 @@ import pytest
 from mobile.build.check import stimuli
 from mobile.build.example import example
 from mobile.runtime.compiler import CompilerError, find
-from mobile.runtime.net import CompiledNet
+from mobile.runtime.net import CompiledFloatNet, CompiledNet
 from shared.integer import Input, Program, Requantise, outputs
 from shared.integer.files import load, save
 from shared.integer.format import Format
@@ -52,6 +52,25 @@ def test_a_net_becomes_a_library_and_a_page(compile_, model, tmp_path):
     program = load(tmp_path / "lib" / "program.json")
     x = stimuli(program, 5, np.random.default_rng(1))
     assert (CompiledNet(tmp_path / "lib" / "net.so", program)(*x)[0] == outputs(program, *x)[0]).all()
+
+
+def test_a_float_net_becomes_a_library_that_is_near_it(compile_, tmp_path):
+    import torch
+    from torch import nn
+
+    from shared.importers.read import write
+
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 36, 3)).eval()
+    write(net, tmp_path / "net.safetensors", shape=(2, 8, 8), input_format="s8.5")
+    code, out, errors = compile_("net.safetensors", "--numbers", "float32", "--out", "lib", "--quiet", "--json")
+    assert code == 0, errors
+    [row] = json.loads(out)["rows"]
+    assert max(check["max_rel_error"] for check in row["result"]["checks"]) <= 1e-5
+    assert "of the largest output of the float net" in (tmp_path / "lib" / "index.html").read_text()
+    x = np.random.default_rng(0).standard_normal((2, 2, 8, 8)).astype(np.float32)
+    [y] = CompiledFloatNet(tmp_path / "lib" / "net.so", [(2, 8, 8)], [(3,)])(x)
+    assert np.abs(y - net(torch.from_numpy(x)).detach().numpy()).max() < 1e-5
 
 
 def wide():

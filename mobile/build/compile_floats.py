@@ -1,0 +1,97 @@
+"""A float net becomes a library that was checked."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mobile.build.compile import SAMPLES
+from mobile.codegen.library import library
+from mobile.lowering.calls import Lowered
+from mobile.lowering.lower_floats import lower_floats
+from mobile.runtime.bench import Times, measure
+from mobile.runtime.compiler import build
+from mobile.runtime.net import CompiledFloatNet
+from shared.importers.graph import TracedGraph
+
+TOLERANCE = 1e-5
+"""Of the largest magnitude of an output: what 32-bit sums in another order may differ by."""
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledFloats:
+    """A library whose outputs were within `TOLERANCE` of the module's."""
+
+    net: CompiledFloatNet
+    lowered: Lowered
+    files: Mapping[str, bytes]
+    errors: Mapping[str, float]
+    """The largest difference, by instruction set, over the largest magnitude of the output."""
+    shared_library: bytes
+    times: Times | None = None
+
+
+def compile_floats(
+    net: nn.Module,
+    shapes: Sequence[tuple[int, ...]],
+    rng: np.random.Generator,
+    *,
+    rounds: int = 0,
+    samples: Sequence[NDArray[np.float32]] = (),
+    count: int = SAMPLES,
+) -> CompiledFloats:
+    """The library of a module in evaluation mode, for inputs of `shapes` without a batch.
+
+    It is compared with the module on `count` samples of a normal distribution and on `samples`, with every instruction
+    set of this machine. `rounds` times every kernel call that often.
+
+    Raises `ValueError` for an operation that has no kernel, with its name, or where the outputs differ by more than
+    `TOLERANCE`; `CompilerError` without a working compiler.
+
+    >>> block = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.Hardswish())
+    >>> compiled = compile_floats(block, [(3, 8, 8)], np.random.default_rng(0))
+    >>> compiled.net(np.zeros((2, 3, 8, 8)))[0].shape, compiled.errors["plain"] < 1e-5
+    ((2, 8, 4, 4), True)
+    """
+    graph = TracedGraph.of(net, *shapes)
+    lowered = lower_floats(graph)
+    files = library(lowered)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        file = build(files, folder, "net.so", shared=True)
+        compiled = CompiledFloatNet(file, shapes, [graph[name].shape for name in graph.outputs])
+        errors = _errors(compiled, net, [rng.standard_normal((count, *shape)).astype(np.float32) for shape in shapes])
+        for each in [samples] if len(samples) else []:
+            errors = {name: max(errors[name], error) for name, error in _errors(compiled, net, each).items()}
+        if not max(errors.values()) <= TOLERANCE:
+            raise ValueError(
+                f"the library differs from the net by {max(errors.values()):.2g} of its largest output, more than "
+                f"{TOLERANCE:g}: does the net depend on more than its inputs, or overflow?"
+            )
+        times = measure(files, folder, rounds) if rounds else None
+        return CompiledFloats(compiled, lowered, files, errors, file.read_bytes(), times)
+
+
+def _errors(compiled: CompiledFloatNet, net: nn.Module, inputs: Sequence[NDArray[np.float32]]) -> dict[str, float]:
+    modes = {module: module.training for module in net.modules()}
+    try:
+        with torch.no_grad():
+            result = net.eval()(*map(torch.from_numpy, inputs))
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    expected = [each.numpy() for each in (result if isinstance(result, tuple | list) else [result])]
+    used, errors = compiled.instructions, {}
+    for name in compiled.available():
+        compiled.use(name)
+        errors[name] = max(
+            float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), np.finfo(np.float32).tiny))
+            for ours, theirs in zip(compiled(*inputs), expected, strict=True)
+        )
+    compiled.use(used)
+    return errors

@@ -1,0 +1,152 @@
+"""The constants and the structure of a kernel call, as C."""
+
+from collections.abc import Iterator
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile.lowering.calls import (
+    Add,
+    Call,
+    Convolve,
+    Depthwise,
+    Flatten,
+    Lowered,
+    Pool,
+    Rounding,
+    SpreadCall,
+    Value,
+    View,
+    c_fields,
+)
+from mobile.lowering.floats import Floats
+
+
+def kernel(call: Call) -> str:
+    """The kernel's name in C: that of the class, such as `pool_floats` for `PoolFloats`."""
+    name = type(call).__name__.removesuffix("Call").lower()
+    return f"{name.removesuffix('floats')}_floats" if name.endswith("floats") else name
+
+
+def place(value: Value, net: Lowered) -> dict[str, Any]:
+    """Where a value lies, and how: the fields of its structure."""
+    if isinstance(value, Floats):
+        fields = {name: getattr(value, name) for name in ("channels", "rows", "columns", "pitch")}
+    elif isinstance(value, View):
+        fields = c_fields(value)
+    else:  # of planes that were spread only the place counts
+        fields = {}
+    return {"at": net.places[value.name]} | fields
+
+
+def view(value: Value, net: Lowered) -> str:
+    """The structure of a value."""
+    return braces(place(value, net))
+
+
+def braces(fields: dict[str, Any]) -> str:
+    """An initialiser."""
+    return "{" + ", ".join(f".{name} = {value}" for name, value in fields.items()) + "}"
+
+
+def pair(numbers: tuple[int, int]) -> str:
+    """Two numbers."""
+    return f"{{{numbers[0]}, {numbers[1]}}}"
+
+
+def _to(to: Rounding) -> str:
+    low = "INT32_MIN" if to.low == -(2**31) else to.low  # its digits alone would be a longer type
+    return braces({"left": to.left, "right": to.right, "low": low, "high": to.high, "wide": int(to.wide)})
+
+
+def array(type: str, name: str, integers: NDArray[Any]) -> Iterator[str]:
+    """A list of integers."""
+    numbers = integers.ravel().tolist() or [0]  # C has no empty arrays
+    yield f"static const {type} {name}[{len(numbers)}] = {{"
+    for i in range(0, len(numbers), 24):
+        text = ", ".join("INT32_MIN" if n == -(2**31) else str(n) for n in numbers[i : i + 24])
+        yield f"    {text},"
+    yield "};"
+
+
+def byte_array(type: str, name: str, array: NDArray[Any]) -> str:
+    """Numbers as the bytes of a string, little-endian: a compiler reads that many times faster than a list.
+
+    `type` is that of a byte.
+    """
+    data = np.frombuffer(array.astype(array.dtype.newbyteorder("<")).tobytes(), np.uint8)
+    codes = np.array([f"\\{byte:03o}".encode() for byte in range(256)])[data].view(np.uint8)
+    each = 4 * 32  # characters of a line
+    lines = [codes[i : i + each].tobytes().decode() for i in range(0, len(codes), each)]
+    text = "\n".join(f'    "{line}"' for line in lines) or '    ""'
+    return f"static const _Alignas(64) {type} {name}[{len(data) + 1}] =\n{text};"
+
+
+@singledispatch
+def structure(call: Call, net: Lowered, name: str) -> Iterator[str]:
+    """Constants, then the structure `name` of a call, line by line."""
+    raise TypeError(f"{type(call).__name__} cannot be written in C")
+
+
+@structure.register
+def _(call: Convolve, net: Lowered, name: str) -> Iterator[str]:
+    yield from array("int32_t", f"{name}_first", call.lists.first)
+    yield from array("int32_t", f"{name}_offsets", call.lists.offsets)
+    yield byte_array("int8_t", f"{name}_weights", call.lists.weights)
+    yield from array("int32_t", f"{name}_bias", call.bias)
+    fields: dict[str, Any] = {"in": view(call.reads[0], net), "out": view(call.writes, net), "pixels": call.pixels}
+    fields |= {"block": call.block, "room": net.room, "rows": call.lists.rows, "shared": int(call.lists.shared)}
+    fields |= {field: f"{name}_{field}" for field in ("first", "offsets", "weights", "bias")}
+    yield f"static const struct qw_convolve {name} = {braces(fields | {'to': _to(call.to)})};"
+
+
+@structure.register
+def _(call: Depthwise, net: Lowered, name: str) -> Iterator[str]:
+    yield from array("int32_t", f"{name}_offsets", call.offsets)
+    yield byte_array("int8_t", f"{name}_weights", call.weights)
+    yield from array("int32_t", f"{name}_bias", call.bias)
+    fields: dict[str, Any] = {"in": view(call.reads[0], net), "out": view(call.writes, net), "pixels": call.pixels}
+    fields |= {"taps": call.offsets.size, "plane": call.plane, "room": net.room}
+    fields |= {field: f"{name}_{field}" for field in ("offsets", "weights", "bias")}
+    yield f"static const struct qw_depthwise {name} = {braces(fields | {'to': _to(call.to)})};"
+
+
+@structure.register
+def _(call: SpreadCall, net: Lowered, name: str) -> Iterator[str]:
+    to = call.writes
+    fields: dict[str, Any] = {
+        "in": view(to.source, net),
+        "at": net.places[to.name],
+        "rows": to.rows,
+        "columns": to.columns,
+    }
+    fields |= {"padding": pair(to.padding), "stride": pair(to.stride), "phases": pair(to.phases)}
+    yield f"static const struct qw_spread {name} = {braces(fields)};"
+
+
+@structure.register
+def _(call: Pool, net: Lowered, name: str) -> Iterator[str]:
+    fields: dict[str, Any] = {"in": view(call.reads[0], net), "out": view(call.writes, net), "size": pair(call.size)}
+    fields |= {"stride": pair(call.stride), "largest": int(call.largest), "to": _to(call.to)}
+    yield f"static const struct qw_pool {name} = {braces(fields)};"
+
+
+@structure.register
+def _(call: Add, net: Lowered, name: str) -> Iterator[str]:
+    a, b = call.reads[0], call.reads[-1]
+    fields: dict[str, Any] = {
+        "a": view(a, net),
+        "b": view(b, net),
+        "out": view(call.writes, net),
+        "terms": len(call.reads),
+    }
+    fields |= {"shift_a": call.shifts[0], "shift_b": call.shifts[1], "to": _to(call.to)}
+    yield f"static const struct qw_add {name} = {braces(fields)};"
+
+
+@structure.register
+def _(call: Flatten, net: Lowered, name: str) -> Iterator[str]:
+    fields = {"in": view(call.reads[0], net), "out": view(call.writes, net)}
+    yield f"static const struct qw_flatten {name} = {braces(fields)};"

@@ -1,0 +1,237 @@
+"""A compiled float net computes what torch computes, for every layer that has a kernel, and ONNX Runtime agrees."""
+
+import io
+import subprocess
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mobile.build.compile_floats import compile_floats
+from mobile.codegen.library import library
+from mobile.lowering.lower_floats import lower_floats
+from mobile.runtime.compiler import SANITIZERS, build
+from shared.importers.graph import TracedGraph
+
+
+class Shortcut(nn.Module):
+    def __init__(self, body, around=None, behind=None):
+        super().__init__()
+        self.body, self.around, self.behind = body, around or nn.Identity(), behind or nn.Identity()
+
+    def forward(self, x):
+        return self.behind(self.body(x) + self.around(x))
+
+
+class Squeeze(nn.Module):
+    """Channels scaled by what their mean says."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.scale = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 4, 1), nn.SiLU(), nn.Conv2d(4, channels, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x):
+        return x * self.scale(x)
+
+
+class Concatenation(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 5, 1), nn.Conv2d(3, 7, 3, padding=1)
+
+    def forward(self, x):
+        return torch.cat([self.a(x), torch.tanh(self.b(x)), x], 1)
+
+
+def convolution(inputs, outputs, kernel=3, stride=1, groups=1, behind=nn.ReLU):
+    """With a batch norm whose numbers are random: one of zeros would hide what is wrong before it."""
+    norm = nn.BatchNorm2d(outputs)
+    for tensor in (norm.weight.data, norm.bias.data, norm.running_mean):
+        tensor.uniform_(-1, 1)
+    norm.running_var.uniform_(0.5, 2)
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(layer, norm, behind())
+
+
+def inverted(inputs, outputs, stride, wide):
+    body = nn.Sequential(
+        convolution(inputs, wide, 1, behind=nn.ReLU6),
+        convolution(wide, wide, 3, stride, wide, behind=nn.ReLU6),
+        convolution(wide, outputs, 1, behind=nn.Identity),
+    )
+    return Shortcut(body) if stride == 1 and inputs == outputs else body
+
+
+def mobilenet():
+    """The blocks of MobileNetV2 at a quarter of its width."""
+    layers, channels = [convolution(3, 8, 3, 2, behind=nn.ReLU6)], 8
+    for outputs, stride, count in ((4, 1, 1), (6, 2, 2), (8, 2, 3), (16, 2, 2), (24, 1, 2)):
+        for k in range(count):
+            layers.append(inverted(channels, outputs, stride if k == 0 else 1, 6 * channels))
+            channels = outputs
+    head = [convolution(channels, 64, 1, behind=nn.ReLU6), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout()]
+    return nn.Sequential(*layers, *head, nn.Linear(64, 10))
+
+
+def resnet18(width):
+    """ResNet-18, whose first blocks have `width` channels instead of 64."""
+    layers, channels = [convolution(3, width, 7, 2), nn.MaxPool2d(3, 2, 1)], width
+    for k in range(8):
+        outputs, stride = width * 2 ** (k // 2), 2 if k in (2, 4, 6) else 1
+        body = nn.Sequential(
+            convolution(channels, outputs, 3, stride), convolution(outputs, outputs, 3, behind=nn.Identity)
+        )
+        around = convolution(channels, outputs, 1, stride, behind=nn.Identity) if stride == 2 else None
+        layers.append(Shortcut(body, around, nn.ReLU()))
+        channels = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
+
+
+NETS = {
+    "convolution": (lambda: nn.Sequential(nn.Conv2d(5, 19, (3, 2), (2, 1), (1, 2), dilation=(1, 2))), (5, 9, 11)),
+    "groups": (lambda: nn.Sequential(nn.Conv2d(6, 36, 3, groups=3), nn.Conv2d(36, 72, 5, 2, 1, groups=36)), (6, 9, 9)),
+    "line": (lambda: nn.Sequential(nn.Conv1d(2, 20, 5, 2), nn.ReLU(), nn.MaxPool1d(3, 2, 1), nn.Flatten()), (2, 33)),
+    "vector": (lambda: nn.Sequential(nn.Linear(7, 33), nn.GELU(), nn.BatchNorm1d(33), nn.Linear(33, 3)), (7,)),
+    "norm": (lambda: nn.Sequential(nn.MaxPool2d(2), *convolution(4, 4)[1:], nn.Hardtanh(-0.5, 0.25)), (4, 6, 6)),
+    "mean": (lambda: nn.Sequential(nn.AvgPool2d(3, 2, 1), nn.Hardswish(), nn.Hardsigmoid()), (3, 8, 9)),
+    "inside": (lambda: nn.Sequential(nn.AvgPool2d(3, 1, 1, count_include_pad=False), nn.LeakyReLU(0.1)), (3, 5, 5)),
+    "largest": (lambda: nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten()), (20, 5, 4)),
+    "squeeze": (lambda: Squeeze(20), (20, 6, 5)),
+    "concatenation": (lambda: Concatenation(), (3, 6, 6)),
+    "mobilenet": (mobilenet, (3, 48, 48)),
+    "resnet18": (lambda: resnet18(8), (3, 64, 64)),
+}
+
+
+def net(name):
+    torch.manual_seed(0)
+    make, shape = NETS[name]
+    return make().eval(), shape
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_float_net_equals_torch(name):
+    module, shape = net(name)
+    compiled = compile_floats(module, [shape], np.random.default_rng(0), count=3)
+    assert set(compiled.errors) >= {"plain"}
+    assert max(compiled.errors.values()) <= 1e-5
+
+
+def onnx_bytes(module, shape):
+    pytest.importorskip("onnx")
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.zeros(1, *shape),), buffer, dynamo=False, opset_version=17)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "resnet18"])
+def test_onnx_runtime_agrees(name):
+    runtime = pytest.importorskip("onnxruntime")
+    module, shape = net(name)
+    compiled = compile_floats(module, [shape], np.random.default_rng(0), count=2)
+    session = runtime.InferenceSession(onnx_bytes(module, shape), providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(1).standard_normal((3, *shape)).astype(np.float32)
+    ours = compiled.net(x)[0]
+    for row in range(3):
+        [theirs] = session.run(None, {session.get_inputs()[0].name: x[row : row + 1]})
+        assert np.abs(ours[row] - theirs[0]).max() <= 1e-5 * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_multiplication_that_is_stated_is_executed_once(name):
+    module, shape = net(name)
+    lowered = lower_floats(TracedGraph.of(module, shape))
+    for layer, _ in lowered.layer_calls:
+        assert layer.executed_macs >= layer.dense_macs > 0
+    calls = [id(call) for _, calls in lowered.layer_calls for call in calls]
+    assert len(calls) == len(set(calls))
+
+
+def test_blocks_of_zeros_are_left_out_and_a_layer_of_zeros_is_named():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(8, 32, 3), nn.ReLU(), nn.Conv2d(32, 16, 1))
+    module[0].weight.data[:16, 2:] = 0  # a block of 16 outputs reads two of eight inputs
+    module[2].weight.data[:] = 0
+    compiled = compile_floats(module, [(8, 6, 6)], np.random.default_rng(0))
+    first, second = compiled.lowered.layers
+    assert first.format == "16x1"
+    assert first.executed_macs == (16 * 2 + 16 * 8) * 9 * 16
+    assert second.all_zero
+    assert second.executed_macs == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "message"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU()), (3, 8, 8), "PReLU '1' has no kernel of floats: leave it"),
+        (nn.Sequential(nn.GELU("tanh")), (3, 8, 8), "GELU '0' has no kernel of floats: use GELU without"),
+        (nn.Sequential(nn.MaxPool2d(2, ceil_mode=True)), (3, 7, 7), "MaxPool2d '0' has no kernel of floats: leave out"),
+        (nn.Sequential(nn.LayerNorm(8)), (8,), "LayerNorm '0' has no kernel of floats: use a batch norm"),
+        (nn.Sequential(nn.Linear(8, 4)), (5, 8), "Linear '0' has no kernel of floats: flatten its input first"),
+    ],
+)
+def test_what_has_no_kernel_of_floats_is_named(module, shape, message):
+    with pytest.raises(ValueError, match=message):
+        lower_floats(TracedGraph.of(module, shape))
+
+
+def test_weights_that_are_not_numbers_are_refused():
+    module = nn.Sequential(nn.Linear(3, 2))
+    module[0].weight.data[0, 0] = float("nan")
+    with pytest.raises(ValueError, match="'0' has weights that are not finite numbers"):
+        lower_floats(TracedGraph.of(module, (3,)))
+
+
+def test_a_library_that_differs_is_refused(monkeypatch):
+    from mobile.build import compile_floats as whole
+
+    def spoilt(lowered):
+        files = library(lowered)
+        return files | {"net.c": files["net.c"].replace(b".low = 0.0f", b".low = -1.0f")}
+
+    monkeypatch.setattr(whole, "library", spoilt)
+    with pytest.raises(ValueError, match="the library differs from the net by"):
+        compile_floats(net("line")[0], [(2, 33)], np.random.default_rng(0))
+
+
+HARNESS = """
+#include "net.h"
+#include <stdio.h>
+static float x[%d], y[%d];
+int main(void)
+{
+    while (fread(x, sizeof x, 1, stdin) == 1) {
+        net_run(x, y);
+        fwrite(y, sizeof y, 1, stdout);
+    }
+    return 0;
+}
+"""
+
+
+def test_sanitizers_find_nothing_in_kernels_of_floats(tmp_path):
+    module = nn.Sequential(
+        convolution(3, 20, 3, 2),
+        nn.MaxPool2d(3, 2, 1),
+        Squeeze(20),
+        inverted(20, 20, 1, 40),
+        Shortcut(nn.Conv2d(20, 20, 1), nn.GELU()),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(20 * 16, 5),
+    ).eval()
+    harness = HARNESS % (3 * 33 * 33, 5)
+    files = {**library(lower_floats(TracedGraph.of(module, (3, 33, 33)))), "bench.c": harness.encode()}
+    binary = build(files, tmp_path, "harness", shared=False, flags=("-O1", "-g", *SANITIZERS))
+    x = np.random.default_rng(0).standard_normal((2, 3, 33, 33)).astype(np.float32)
+    done = subprocess.run([str(binary)], input=x.tobytes(), capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    with torch.no_grad():
+        expected = module(torch.from_numpy(x)).numpy()
+    assert np.abs(np.frombuffer(done.stdout, np.float32).reshape(2, 5) - expected).max() < 1e-5 * np.abs(expected).max()
