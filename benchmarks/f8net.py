@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from shared.lab import Estimate, Row
 from shared.lab.running.benchmark import Metric, main
-from vision.f8net.experiment import F8NetGap, F8NetSettings, archive
+from vision.data.cifar10 import archive
+from vision.f8net.experiment import F8NetGap, F8NetSettings
 from vision.f8net.figures import accuracy, gap
 from vision.f8net.page import NETS, widest
 

@@ -38,6 +38,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Train an image classifier in 8-bit fixed point, beside its float net; count on the integer program.",
         "vision",
     ),
+    "pruning_search": Entry(
+        "vision.pruning_search.experiment:PruningSearch",
+        "Learn the width of every layer for a budget, beside widths by rule and by the solvers of the core.",
+        "vision",
+    ),
     "ofdm": Entry(
         "wireless.ofdm.experiment.run:OFDM",
         "Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere.",

@@ -20,6 +20,7 @@ from shared.core.solver import Solution, Solver
 from shared.core.task import Progress
 from shared.training.data import Examples, Pairs
 from shared.training.device import choose
+from shared.training.epochs import fastest_layout
 from shared.training.loop import Schedule
 from shared.weights.blocks import (
     BlockMenu,
@@ -155,8 +156,10 @@ class _Setup:
         def loss(forward: Callable[..., Tensor], generator: torch.Generator) -> Tensor:
             picked = torch.randint(len(self.examples), (min(size, len(self.examples)),), generator=generator)
             x, y = self.examples.batch(picked, generator)
-            return self.loss(forward(x), y)
+            return self.loss(forward(x.contiguous() if is_plain else x), y)
 
+        # Where the fast layout is broken, images that come in it would make every layer so.
+        is_plain = fastest_layout(self.original) == torch.contiguous_format
         return loss
 
     @torch.no_grad()

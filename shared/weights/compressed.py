@@ -83,14 +83,17 @@ class Compressed:
             tensors = load(path.read_bytes())
         except SafetensorError as error:
             raise ValueError(f"{path}: incomplete or corrupt safetensors file: {error}") from error
-        return _fitted(copy.deepcopy(net), tensors, path).eval()
+        return fitted(copy.deepcopy(net), tensors, str(path)).eval()
 
 
-def _fitted(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> nn.Module:
-    """`net` with the numbers of a file, its layers of their sizes."""
+def fitted(net: nn.Module, tensors: dict[str, Tensor], source: str) -> nn.Module:
+    """`net` itself with the numbers of `tensors`, its layers of their sizes.
+
+    Raises `ValueError`, which names `source`, for tensors of another net.
+    """
     names = {name for name in net.state_dict() if not name.endswith("num_batches_tracked")}
     if missing := sorted(names ^ {name for name in tensors if not name.endswith("num_batches_tracked")}):
-        raise ValueError(f"{path} is of another net than {type(net).__name__}: only one of them has {missing[0]!r}")
+        raise ValueError(f"{source} is of another net than {type(net).__name__}: only one of them has {missing[0]!r}")
     for name, tensor in tensors.items():
         place, _, kind = name.rpartition(".")
         layer = net.get_submodule(place)

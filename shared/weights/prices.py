@@ -102,13 +102,16 @@ def positions(net: nn.Module, example: Tensor | tuple[int, ...]) -> dict[str, in
         for path, layer in net.named_modules()
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d)
     ]
+    modes = [(module, module.training) for module in net.modules()]
     try:
         with torch.no_grad():
-            net(x)
+            net.eval()(x)  # in training, batch norms would take the example into their statistics
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         line = next((line for line in str(error).splitlines() if line), type(error).__name__)
         raise ValueError(f"the net does not take an input of shape {tuple(x.shape[1:])}: {line}") from error
     finally:
+        for module, training in modes:
+            module.training = training
         for hook in hooks:
             hook.remove()
     return uses

@@ -175,3 +175,12 @@ def test_a_mean_is_followed_where_it_is_over_planes(axes, sizes):
 
     groups = channel_groups(Pooled().double().eval(), X)
     assert [group.size for group in groups] == sizes
+
+
+def test_counting_leaves_a_net_in_training_as_it_is():
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Dropout()).train()
+    net[2].eval()
+    before = copy.deepcopy(net.state_dict())
+    assert positions(net, torch.randn(4, 2, 8, 8)) == {"0": 36}
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert [module.training for module in net.modules()] == [True, True, True, False]

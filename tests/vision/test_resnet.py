@@ -11,8 +11,8 @@ from shared.training.data import Shuffled
 from shared.training.epochs import NesterovCosine, Trainer
 from vision.data.augment import PIXEL, Augmented, as_input
 from vision.data.cifar10 import SHAPE
-from vision.f8net.evaluate import correct, logits, program_logits, right
 from vision.nets.resnet import ResNet8, random_resnet8
+from vision.training.evaluate import correct, logits, program_logits, right
 
 
 def test_it_has_the_numbers_of_mlperf_tiny_s_reference():

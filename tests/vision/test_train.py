@@ -9,8 +9,8 @@ from shared.training.data import Shuffled
 from shared.training.epochs import NesterovCosine, Trainer
 from vision.data.augment import PIXEL, Augmented, as_input
 from vision.data.cifar10 import SHAPE
-from vision.f8net.evaluate import correct
 from vision.nets.resnet import random_resnet8
+from vision.training.evaluate import correct
 
 IMAGES = coloured_noise(8)
 

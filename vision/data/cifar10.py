@@ -1,6 +1,7 @@
 """CIFAR-10 from an archive of JPEG files, decoded once and cached as bytes."""
 
 import io
+import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -58,6 +59,17 @@ class CIFAR10(NamedTuple):
     train: Images
     validation: Images
     test: Images
+
+
+def archive(images: str) -> Path:
+    """The archive in a folder. Rows name the folder by a variable, so that they are the same on every machine.
+
+    Raises `ValueError` where it is not there.
+    """
+    path = Path(os.path.expandvars(images)).expanduser() / ARCHIVE
+    if not path.is_file():
+        raise ValueError(f"images={images}: no {ARCHIVE} there; set QWEDGE_DATA, or name its folder with images=DIR")
+    return path
 
 
 def load(archive: Path) -> CIFAR10:

@@ -1,11 +1,8 @@
 """F8Net against its float net: ResNet-8 on CIFAR-10, 8-bit multiplications only, counted on the integer program."""
 
 import copy
-import os
-import time
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
-from pathlib import Path
+from functools import cached_property
 from typing import Literal, TypeVar
 
 import torch
@@ -16,13 +13,13 @@ from shared.f8net import F8Net
 from shared.integer import Program, audit
 from shared.integer.files import to_json
 from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file
-from shared.training.data import Shuffled
 from shared.training.epochs import NesterovCosine, Trainer
-from vision.data.augment import PIXEL, Augmented, as_input
-from vision.data.cifar10 import ARCHIVE, CAVEAT, CIFAR10, SHAPE, Images, load
-from vision.f8net.evaluate import correct, logits, program_logits, right
+from vision.data.augment import PIXEL, as_input
+from vision.data.cifar10 import ARCHIVE, CAVEAT, CIFAR10, SHAPE, Images, archive, load
 from vision.f8net.page import page
 from vision.nets.resnet import ResNet8, random_resnet8
+from vision.training.evaluate import correct, logits, program_logits, right
+from vision.training.stages import trained
 
 CALIBRATION = 500
 """Training images from which the first number formats are calibrated."""
@@ -47,17 +44,6 @@ class F8NetSettings(Seeded):
         description="images that are counted; validation: every tenth training image, to choose settings by",
     )
     images: str = Field(default="$QWEDGE_DATA/cifar10", description=f"folder that holds {ARCHIVE}, $NAMES expanded")
-
-
-def archive(images: str) -> Path:
-    """The archive in a folder. Rows name the folder by a variable, so that they are the same on every machine.
-
-    Raises `ValueError` where it is not there.
-    """
-    path = Path(os.path.expandvars(images)).expanduser() / ARCHIVE
-    if not path.is_file():
-        raise ValueError(f"images={images}: no {ARCHIVE} there; set QWEDGE_DATA, or name its folder with images=DIR")
-    return path
 
 
 class F8NetGap(Experiment[F8NetSettings]):
@@ -92,12 +78,12 @@ class _Cell:
         # No warm-up: both nets start from trained weights.
         more = NesterovCosine(s.tuning, s.tuning_rate, warm=0.0, batch=s.batch)
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
-        float_net, float_epochs = self.trained(
+        float_net, float_epochs = self.after(
             "float", random_resnet8(s.width, torch.Generator().manual_seed(seed)), first
         )
-        control, control_epochs = self.trained("control", copy.deepcopy(float_net), more)
+        control, control_epochs = self.after("control", copy.deepcopy(float_net), more)
         before = self.context.stage("calibrated", lambda: self.count(self.fixed(float_net)))
-        fixed, fixed_epochs = self.trained("F8Net", self.fixed(float_net), more)
+        fixed, fixed_epochs = self.after("F8Net", self.fixed(float_net), more)
         counts = self.context.stage("counts", lambda: self.counts(float_net, control, fixed))
         return {
             "data": {"name": CAVEAT, "part": s.part, "trained_on": len(self.train.labels)},
@@ -107,32 +93,10 @@ class _Cell:
             "correct": {**counts["correct"], "calibrated": before},
         }
 
-    def trained(self, name: str, net: Net, schedule: NesterovCosine) -> tuple[Net, list[Mapping[str, JSON]]]:
+    def after(self, name: str, net: Net, schedule: NesterovCosine) -> tuple[Net, list[Mapping[str, JSON]]]:
         """The net after all epochs of a schedule, and the results of each epoch."""
-        trainer, epochs = Trainer(net, schedule), []
-        for number in range(1, schedule.epochs + 1):
-            title = f"{name}, epoch {number}/{schedule.epochs}"
-            epochs.append(self.context.stage(title, partial(self.epoch, title, trainer)))
-            trainer.restore(self.context.load_tensors(title))
-        net.cpu()
-        return net, epochs
-
-    def epoch(self, title: str, trainer: Trainer) -> JSON:
-        started = time.process_time()
-        loss = trainer.run_epoch(
-            Shuffled(Augmented(self.train), trainer.schedule.batch, self.context.generator()),
-            lambda done, total, note: self.context.progress(done, total, f"{title}, {note}"),
-        )
-        spent, held_back = time.process_time() - started, self.loaded.validation
-        validated = correct(trainer.net, held_back)
-        self.context.progress(0, 0, f"{title}: {validated} of {len(held_back.labels)} validation images")
-        self.context.save_tensors(title, trainer.state())
-        return {
-            "loss": loss,
-            "validation_correct": validated,
-            "validation_of": len(held_back.labels),
-            "cpu_s": spent,
-        }
+        trainer = Trainer(net, schedule)
+        return net, trained(self.context, name, trainer, self.train, self.loaded.validation)
 
     def fixed(self, net: ResNet8) -> F8Net:
         """The float net in fixed point, with number formats from the first training images of each class."""

@@ -22,11 +22,11 @@ class GateSettings:
     another.
     """
 
-    weight: float = 20.0
+    weight: float = 60.0
     """Of the squared difference between relative price and target in the loss."""
     start: float = 0.6
     """Every score at the beginning, so that all channels are there."""
-    ramp: float = 0.6
+    ramp: float = 0.4
     """The share of the steps over which the target falls from 1 to the budget."""
     minimum: int = 1
     """Channels that every group keeps, those of highest score."""

@@ -138,7 +138,7 @@ def gated_net(
     """A copy of `net` with gates, all of them open, for a search of `steps` steps."""
     if not budget > 0:
         raise ValueError(f"{budget=}: must be positive, up to 1 for a share of the wide net's price, else in its unit")
-    net = copy.deepcopy(net).cpu()
+    net = copy.deepcopy(net).cpu().eval()
     space = ChannelSpace.of(net, example.cpu(), skip)
     bound = width_price(net, space, price)
     full = float(bound.expected(torch.tensor(space.sizes, dtype=torch.float64)))

@@ -1,0 +1,250 @@
+"""Widths that were learned against widths by rule, each net trained further for as many seconds."""
+
+import copy
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any, Literal, get_args
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from shared.core.admm import ADMM
+from shared.core.relax import Relaxation
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file
+from shared.training.epochs import NesterovCosine, Trainer
+from shared.training.loop import Schedule, seeded
+from shared.weights.blocks import ChannelSparsity
+from shared.weights.compress import compress
+from shared.weights.compressed import fitted
+from shared.weights.files import to_bytes
+from shared.weights.prices import MACs
+from vision.data.augment import Augmented, as_input
+from vision.data.cifar10 import ARCHIVE, CAVEAT, CIFAR10, SHAPE, Images, archive, load
+from vision.data.shapes import ABOUT, shapes
+from vision.nets.onnx_file import to_onnx
+from vision.nets.repvgg import RepVGG
+from vision.nets.resnet import ResNet8
+from vision.pruning_search.gates import GateSettings
+from vision.pruning_search.page import page
+from vision.pruning_search.rebuild import plain
+from vision.pruning_search.rivals import RIVALS
+from vision.pruning_search.search import PrunedNet, gated_net, pruned_net, settled, width_price
+from vision.pruning_search.space import ChannelSpace
+from vision.training.evaluate import correct
+from vision.training.stages import trained
+
+SOLVERS = ("admm", "relaxation")
+"""Of the core, over the menu that keeps or drops each channel."""
+Control = Literal["uniform", "l1_group", "bn_gamma", "random", "admm", "relaxation"]
+PROJECTIONS = 10
+"""Of a solver of the core."""
+
+
+class PruningSearchSettings(Seeded):
+    """The net, its training, the budget, and what it is compared with."""
+
+    macs: float = Field(default=0.25, gt=0, le=1, description="share of the multiply-accumulates that is kept")
+    net: Literal["resnet8", "repvgg"] = Field(default="resnet8", description="the net whose widths are searched")
+    width: int = Field(
+        default=16, gt=1, description="channels of the first stage; the others have 2 and 4 times as many"
+    )
+    epochs: int = Field(default=12, gt=0, description="epochs of the wide net, from which everything starts")
+    search: int = Field(default=4, gt=0, description="epochs of the search, on the wide net")
+    tuning: int = Field(default=8, gt=0, description="epochs of the net that the search chose")
+    exchange: float = Field(
+        default=2.5, ge=0, description="epochs of a narrow net that controls by rule have for one of the search"
+    )
+    batch: int = Field(default=64, gt=1, description="images of a training step")
+    rate: float = Field(default=0.1, gt=0, description="highest learning rate of the wide net")
+    search_rate: float = Field(default=0.02, gt=0, description="learning rate of the search, of weights and gates")
+    tuning_rate: float = Field(default=0.05, gt=0, description="highest learning rate of all narrow nets")
+    weight: float = Field(
+        default=60.0, gt=0, description="of the squared difference to the budget in the search's loss"
+    )
+    minimum: int = Field(default=2, gt=0, description="channels that every group keeps")
+    multiple: int = Field(default=1, gt=0, description="widths are multiples of this")
+    controls: tuple[Control, ...] = Field(
+        default=get_args(Control), description="what chooses widths beside the search"
+    )
+    per_class: int = Field(default=300, gt=0, le=4500, description="training images of each class")
+    scored: int = Field(default=1000, gt=0, le=1000, description="images of each class that are counted")
+    part: Literal["test", "validation"] = Field(
+        default="test",
+        description="images that are counted; validation: every tenth training image, to choose settings by",
+    )
+    images: str = Field(
+        default="$QWEDGE_DATA/cifar10",
+        description=f"folder that holds {ARCHIVE}, $NAMES expanded; generated shapes where QWEDGE_DATA is not set",
+    )
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether images are generated for want of a folder."""
+        return self.images.startswith("$QWEDGE_DATA") and not os.environ.get("QWEDGE_DATA")
+
+
+class PruningSearch(Experiment[PruningSearchSettings]):
+    """Learn the width of every layer for a budget, beside widths by rule and by the solvers of the core.
+
+    One cell is one seed: the wide net, the search, and every control from the same weights.
+    """
+
+    name = "pruning_search"
+    version = 1
+
+    def data(self, cell: PruningSearchSettings) -> Mapping[str, str]:
+        return {} if cell.is_generated else {ARCHIVE: hash_file(archive(cell.images))}
+
+    def run(self, cell: PruningSearchSettings, context: Context) -> Mapping[str, JSON]:
+        return _Cell(cell, context).result()
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        return page(rows)
+
+
+class _Cell:
+    """The stages of one cell."""
+
+    def __init__(self, settings: PruningSearchSettings, context: Context) -> None:
+        self.settings, self.context = settings, context
+        tuned = sum(self.tuning(name) + 2 for name in ("search", *settings.controls))
+        context.plan(settings.epochs + settings.search + tuned + 3)
+
+    def tuning(self, name: str) -> int:
+        """Epochs of a narrow net. A net by rule has more, in place of a search on the wide net."""
+        s = self.settings
+        return s.tuning + (round(s.search * s.exchange) if name in RIVALS else 0)
+
+    def result(self) -> Mapping[str, JSON]:
+        s = self.settings
+        seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
+        wide = seeded(self.build, torch.Generator().manual_seed(seed))
+        wide_epochs = self.after("wide", wide, s.epochs, s.rate, warm=0.2)
+        answers = {"wide": self.count("wide", wide)}
+        nets: dict[str, Any] = {}
+        for name in ("search", *s.controls):
+            net, about = self.searched(wide) if name == "search" else self.controlled(name, wide)
+            about["tuned"] = self.after(f"{name}, tuned", net, self.tuning(name), s.tuning_rate)
+            answers[name] = self.count(name, net)
+            if name == "search":
+                about["reparam_error"] = self.context.stage("files", partial(self.keep, net))
+            nets[name] = {**about, "macs": macs(net)}
+        return {
+            "data": {"name": ABOUT if s.is_generated else CAVEAT, "part": s.part, "trained_on": len(self.train.labels)},
+            "scored": len(self.scored.labels),
+            "macs": macs(wide),
+            "wide_epochs": wide_epochs,
+            "correct": answers,
+            "nets": nets,
+        }
+
+    def build(self) -> nn.Module:
+        s = self.settings
+        return ResNet8(s.width) if s.net == "resnet8" else RepVGG((s.width, 2 * s.width, 4 * s.width), (2, 2, 2))
+
+    def after(self, name: str, net: nn.Module, epochs: int, rate: float, warm: float = 0.0) -> list[Mapping[str, JSON]]:
+        """Trains the net; the results of each epoch."""
+        trainer = Trainer(net, NesterovCosine(epochs, rate, warm=warm, batch=self.settings.batch))
+        return trained(self.context, name, trainer, self.train, self.loaded.validation)
+
+    def searched(self, wide: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
+        s = self.settings
+        schedule = NesterovCosine(s.search, s.search_rate, warm=0.0, batch=s.batch, decay=1e-4)
+        steps = s.search * (len(self.train.labels) // min(s.batch, len(self.train.labels)))
+        gates = GateSettings(weight=s.weight, minimum=s.minimum)
+        gated = gated_net(wide, self.example, MACs(SHAPE), s.macs, steps, gates)
+        trainer = Trainer(gated, schedule, gated.penalised(cross_entropy))
+        epochs = trained(self.context, "search", trainer, self.train, self.loaded.validation)
+        chosen = settled(gated, self.example, s.multiple)
+        self.chosen = chosen
+        return chosen.module, {**self.about(chosen), "searched": epochs}
+
+    def controlled(self, name: str, wide: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
+        if name in SOLVERS:
+            return self.solved(name, wide)
+        s, space = self.settings, ChannelSpace.of(wide, self.example)
+        seed = self.context.stage(f"{name}, chosen", lambda: int(self.context.rng.integers(2**62)))
+        scores = RIVALS[name](wide, space, torch.Generator().manual_seed(seed))
+        price = width_price(wide, space, MACs(SHAPE))
+        budget = s.macs * float(price.expected(torch.tensor(space.sizes)))
+        chosen = pruned_net(wide, space, price, budget, scores, self.example, s.minimum, s.multiple)
+        return chosen.module, self.about(chosen)
+
+    def solved(self, name: str, wide: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
+        """By a solver of the core, with as many training steps as the search, on norms that are fixed."""
+        s = self.settings
+        steps = s.search * (len(self.train.labels) // s.batch)
+        each = max(steps // PROJECTIONS, 1)
+
+        def compute() -> JSON:
+            started = time.process_time()
+            solver = (
+                ADMM(rho=1e-2, growth=1.2, steps=PROJECTIONS, fine_tune=0)
+                if name == "admm"
+                else Relaxation(rho=1e-2, steps=steps, reprice_every=each, rate=0.02, fine_tune=0)
+            )
+            compressed = compress(
+                wide,
+                Augmented(self.train),
+                on=ChannelSparsity(),
+                price=MACs(SHAPE),
+                budget=s.macs,
+                solver=solver,
+                schedule=Schedule(each, batch=s.batch),
+                tuning=Schedule(0),
+                seed=int(self.context.rng.integers(2**31)),
+                progress=self.context.progress,
+            )
+            self.context.save_tensors(name, compressed.module.state_dict())
+            return {"cpu_s": time.process_time() - started, "status": compressed.report.status}
+
+        about: dict[str, Any] = self.context.stage(f"{name}, solved", compute)
+        return fitted(copy.deepcopy(wide), self.context.load_tensors(name), name), about
+
+    def about(self, chosen: PrunedNet) -> dict[str, Any]:
+        widths = [len(part) for part in chosen.kept]
+        return {"names": list(chosen.names), "sizes": list(chosen.sizes), "widths": widths, "measured": chosen.measured}
+
+    def keep(self, net: nn.Module) -> JSON:
+        """The net that the search chose, as files; the largest difference of the plain net's answers."""
+        chosen = replace(self.chosen, module=net.eval())
+        used = chosen.plain()
+        x = as_input(torch.from_numpy(self.scored.pixels[:: max(len(self.scored.labels) // 100, 1)]))
+        with torch.no_grad():
+            expected, actual = net(x), used(x)
+        self.context.artefact("net.safetensors", to_bytes(used))
+        self.context.artefact("widths.json", json.dumps(chosen.to_json_data(), indent=1).encode())
+        self.context.artefact("net.onnx", to_onnx(used, x[:1]))
+        return float((actual - expected).abs().max() / expected.abs().max())
+
+    def count(self, name: str, net: nn.Module) -> int:
+        return int(self.context.stage(f"{name}, counted", lambda: correct(net, self.scored)))
+
+    @cached_property
+    def example(self) -> Tensor:
+        return as_input(torch.from_numpy(self.train.pixels[:2]))
+
+    @cached_property
+    def loaded(self) -> CIFAR10:
+        return shapes() if self.settings.is_generated else load(archive(self.settings.images))
+
+    @cached_property
+    def train(self) -> Images:
+        return self.loaded.train.first(self.settings.per_class)
+
+    @cached_property
+    def scored(self) -> Images:
+        part = self.loaded.test if self.settings.part == "test" else self.loaded.validation
+        return part.first(self.settings.scored)
+
+
+def macs(net: nn.Module) -> int:
+    """Multiply-accumulates of one image through the net for use."""
+    used = plain(net, torch.zeros(1, *SHAPE))
+    return int(MACs(SHAPE).number_costs(used, (), None).double().sum())

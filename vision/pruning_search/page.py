@@ -1,0 +1,148 @@
+"""The page of a width search: accuracies at one budget, the widths of every layer, and the course of the search."""
+
+from collections.abc import Sequence
+
+from shared.lab import (
+    Block,
+    KeyFigures,
+    Number,
+    Page,
+    Row,
+    Table,
+    Text,
+    cite,
+    cite_mean,
+    compared,
+    downloads,
+    equal_settings,
+    verdict,
+)
+from vision.pruning_search.figures import budget_error, gains, percent, seconds
+
+NETS = {
+    "wide": "wide net, not pruned",
+    "search": "learned widths",
+    "uniform": "equal shares of every layer",
+    "l1_group": "largest group norms",
+    "bn_gamma": "largest factors of norms",
+    "random": "random channels",
+    "admm": "ADMM of the core",
+    "relaxation": "relaxation of the core",
+}
+FILES = {
+    "net.safetensors": "the plain net: branches merged, norms folded",
+    "widths.json": "which channels of each group are left",
+    "net.onnx": "the plain net as ONNX",
+}
+
+
+def page(rows: Sequence[Row]) -> Page:
+    """One set of tables for all rows: seeds are pooled, their files stay apart."""
+    title = "Pruning-as-Search: widths that were learned"
+    if not rows:
+        return Page(title, "Widths of layers under a budget.", (), Text("No rows."))
+    same = equal_settings(rows)
+    settings, data = same[0].settings, same[0].result["data"]
+    summary = (
+        f"The width of every layer of {settings['net']} for {settings['macs']:.0%} of its multiply-accumulates. "
+        f"{data['name']}. Intervals are 95 %, over seeds."
+    )
+    blocks: list[Block] = [_key(same), _accuracies(same), _widths(same), _search(same), *downloads(rows, FILES)]
+    return Page(title, summary, blocks, _verdict(same))
+
+
+def controls(rows: Sequence[Row]) -> list[str]:
+    """The nets beside the searched one."""
+    return [name for name in rows[0].result["nets"] if name != "search"]
+
+
+def _verdict(rows: Sequence[Row]) -> Text:
+    comparisons = [
+        compared(NETS[name], cite_mean(gains(rows, name), *rows, form="+.2f", unit="points")) for name in controls(rows)
+    ]
+    return verdict(
+        "The net of learned widths", comparisons, "has a higher accuracy than", behind="has a lower accuracy than"
+    )
+
+
+def _key(rows: Sequence[Row]) -> KeyFigures:
+    error = max(budget_error(row) for row in rows)
+    return KeyFigures(
+        (
+            (
+                f"accuracy: {NETS['search']}",
+                cite_mean([percent(row, "search") for row in rows], *rows, form=".2f", unit="%"),
+            ),
+            (
+                f"accuracy: {NETS['wide']}",
+                cite_mean([percent(row, "wide") for row in rows], *rows, form=".2f", unit="%"),
+            ),
+            ("largest difference to the budget", cite(error, *rows, form=".2f", unit="%")),
+        )
+    )
+
+
+def _accuracies(rows: Sequence[Row]) -> Table:
+    lines: list[Sequence[str | Number]] = []
+    for name in ("wide", "search", *controls(rows)):
+        about = rows[0].result["nets"].get(name)
+        lines.append(
+            (
+                NETS[name],
+                cite_mean([percent(row, name) for row in rows], *rows, form=".2f", unit="%"),
+                "" if name in ("wide", "search") else cite_mean(gains(rows, name), *rows, form="+.2f", unit="points"),
+                cite_mean([_share(row, name) for row in rows], *rows, form=".2f", unit="%"),
+                "" if about is None else cite_mean([seconds(row, name) for row in rows], *rows, form=".0f", unit="s"),
+                "" if about is None else cite(len(about["tuned"]), *rows),
+            )
+        )
+    note = (
+        "Every narrow net begins with weights of the same wide net. Controls by rule are trained for more epochs, in "
+        "place of the search, whose epochs are of the wide net. Solvers of the core keep one channel of each group at "
+        "least, whatever the minimum is, and their widths are no multiples."
+    )
+    columns = ("net", "accuracy", "learned widths above it", "multiply-accumulates", "CPU time", "narrow epochs")
+    return Table("At one budget", columns, lines, note=note, strong=(1,))
+
+
+def _share(row: Row, name: str) -> float:
+    macs = row.result["macs"] if name == "wide" else row.result["nets"][name]["macs"]
+    return 100 * float(macs) / float(row.result["macs"])
+
+
+def _widths(rows: Sequence[Row]) -> Table:
+    with_widths = [name for name in rows[0].result["nets"] if "widths" in rows[0].result["nets"][name]]
+    about = rows[0].result["nets"]["search"]
+    lines: list[Sequence[str | Number]] = [
+        (
+            name,
+            cite(size, *rows),
+            *(
+                cite_mean([float(row.result["nets"][net]["widths"][group]) for row in rows], *rows, form=".1f")
+                for net in with_widths
+            ),
+        )
+        for group, (name, size) in enumerate(zip(about["names"], about["sizes"], strict=True))
+    ]
+    note = (
+        "Channels of each group, by the layer that writes them; means over seeds. Layers of one group share channels."
+    )
+    return Table("Widths", ("written by", "wide", *(NETS[name] for name in with_widths)), lines, note=note)
+
+
+def _search(rows: Sequence[Row]) -> Table:
+    lines: list[Sequence[str | Number]] = []
+    for part, title in (("searched", "search"), ("tuned", "narrow net")):
+        for number in range(len(rows[0].result["nets"]["search"][part])):
+            epochs = [row.result["nets"]["search"][part][number] for row in rows]
+            right = [100 * epoch["validation_correct"] / epoch["validation_of"] for epoch in epochs]
+            lines.append(
+                (
+                    title,
+                    cite(number + 1, *rows),
+                    cite_mean([epoch["loss"] for epoch in epochs], *rows, form=".3f"),
+                    cite_mean(right, *rows, form=".2f", unit="%"),
+                )
+            )
+    note = "The loss of the search has the penalty on the price in it, and its gates are closed in validation too."
+    return Table("The search, epoch by epoch", ("part", "epoch", "loss", "validation accuracy"), lines, note=note)

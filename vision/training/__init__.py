@@ -1,0 +1,1 @@
+"""How classifiers are trained in stages that survive a kill, and counted."""
