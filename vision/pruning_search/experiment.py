@@ -54,15 +54,15 @@ class PruningSearchSettings(Seeded):
     width: int = Field(
         default=16, gt=1, description="channels of the first stage; the others have 2 and 4 times as many"
     )
-    epochs: int = Field(default=12, gt=0, description="epochs of the wide net, from which everything starts")
-    search: int = Field(default=4, gt=0, description="epochs of the search, on the wide net")
+    epochs: int = Field(default=10, gt=0, description="epochs of the wide net, from which everything starts")
+    search: int = Field(default=2, gt=0, description="epochs of the search, on the wide net")
     tuning: int = Field(default=8, gt=0, description="epochs of the net that the search chose")
     exchange: float = Field(
         default=2.5, ge=0, description="epochs of a narrow net that controls by rule have for one of the search"
     )
     batch: int = Field(default=64, gt=1, description="images of a training step")
     rate: float = Field(default=0.1, gt=0, description="highest learning rate of the wide net")
-    search_rate: float = Field(default=0.02, gt=0, description="learning rate of the search, of weights and gates")
+    search_rate: float = Field(default=0.05, gt=0, description="learning rate of the search, of weights and gates")
     tuning_rate: float = Field(default=0.05, gt=0, description="highest learning rate of all narrow nets")
     weight: float = Field(
         default=60.0, gt=0, description="of the squared difference to the budget in the search's loss"
