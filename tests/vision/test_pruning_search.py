@@ -104,7 +104,7 @@ def test_a_gate_is_a_factor_of_the_channel(net):
     for seed in range(3):
         step = 1e-5 * torch.randn(len(gates), generator=torch.Generator().manual_seed(seed)).double()
         change = loss(gates + step) - loss(gates - step)
-        assert float(change) == pytest.approx(2 * float(gradient @ step), rel=1e-3)
+        assert change.item() == pytest.approx(2 * float(gradient @ step), rel=1e-3)
 
 
 def test_the_price_reaches_the_gates_on_both_sides_of_every_layer(net):
