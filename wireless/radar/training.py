@@ -1,9 +1,10 @@
 """How radar nets are trained: on pulses that no epoch has had before, or on a set of the user's own."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shared.core.task import Progress
 from shared.training.data import Pairs, Shuffled
@@ -45,8 +46,22 @@ def trainer(net: nn.Module, epochs: int, rate: float, batch: int, device: str | 
     return Trainer(net, OneCycle(epochs, rate, batch), device=device)
 
 
-def run_epoch(training: Trainer, source: Source, generator: torch.Generator, progress: Progress | None = None) -> float:
-    """The mean loss of an epoch over windows that `generator` seeds. Raises `ValueError` where training diverges."""
+Targets = Callable[[Tensor, Tensor], Tensor]
+"""From the inputs and labels of an epoch to what is trained towards."""
+
+
+def run_epoch(
+    training: Trainer,
+    source: Source,
+    generator: torch.Generator,
+    progress: Progress | None = None,
+    targets: Targets | None = None,
+) -> float:
+    """The mean loss of an epoch over windows that `generator` seeds; towards their labels, or `targets` of them.
+
+    Raises `ValueError` where training diverges.
+    """
     windowed = source.windows(int(torch.randint(2**62, (), generator=generator)))
-    pairs = Pairs(as_input(windowed.samples), torch.from_numpy(windowed.labels))
+    x, y = as_input(windowed.samples), torch.from_numpy(windowed.labels)
+    pairs = Pairs(x, y if targets is None else targets(x, y))
     return training.run_epoch(Shuffled(pairs.to(training.device), training.schedule.batch, generator), progress)

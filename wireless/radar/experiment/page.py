@@ -24,6 +24,7 @@ from shared.lab import (
     verdict,
     wilson,
 )
+from wireless.radar.compression.techniques import TECHNIQUES
 from wireless.radar.experiment.figures import (
     classes,
     counts,
@@ -57,6 +58,7 @@ def page(rows: Sequence[Row]) -> Page:
         *(Text(f"{note[0].upper()}{note[1:]}.") for note in shown[0].result.get("notes", ())),
         _matrix(shown),
         _classes(shown),
+        *_techniques(same),
         *([_training(shown)] if best != BAYES else []),
         *(Download(name, row, f"seed {row.seed}") for row in same for name in row.artefacts),
     ]
@@ -178,6 +180,56 @@ def _nets(rows: Sequence[Row], names: Sequence[str]) -> Table:
         "little more than their carrier. A multiply-accumulate (MAC) is of one window."
     )
     return Table("Nets", columns, lines, note)
+
+
+def _techniques(rows: Sequence[Row]) -> list[Block]:
+    """What each technique of compression makes of each net, beside the net; all of them, whatever came of it."""
+    shown = [row for row in rows if row.result.get("techniques")]
+    tables: list[Block] = []
+    for net in dict.fromkeys(row.result["net"] for row in shown):
+        of = of_net(shown, net)
+        db = tested_db(of[0])
+        at = sorted({_nearest(db, wanted) for wanted in (-8.0, 0.0, 10.0)})
+        dense = float(np.mean([row.result["bytes"] for row in of]))
+        lines: list[Sequence[str | Number]] = [
+            (
+                f"the net: {TITLES[net]}",
+                cite(dense, *of, form=",.0f"),
+                cite(1.0, *of, form=".1f", unit="x"),
+                *(cite(of[0].result["macs"], *of, form=",.0f"), cite(1.0, *of, form=".0%")),
+                cite_mean([mean_accuracy(row) for row in of], *of, form=".1%"),
+                cite_mean([0.0 for _ in of], *of, form="+.1f", unit="points"),
+                *(_share(_pooled(of), ratio, of) for ratio in at),
+            )
+        ]
+        for name in of[0].result["techniques"]:
+            results = [row.result["techniques"][name] for row in of]
+            answers = [np.array(result["confusion"]) for result in results]
+            gained = [
+                100 * float(right(a).mean() - right(counts(row)).mean()) for a, row in zip(answers, of, strict=True)
+            ]
+            means = {key: float(np.mean([result[key] for result in results])) for key in ("bytes", "macs", "kept")}
+            lines.append(
+                (
+                    TECHNIQUES[name][0],
+                    cite(means["bytes"], *of, form=",.0f"),
+                    cite(dense / means["bytes"], *of, form=".1f", unit="x"),
+                    cite(means["macs"], *of, form=",.0f"),
+                    cite(means["kept"], *of, form=".0%"),
+                    cite_mean([float(right(each).mean()) for each in answers], *of, form=".1%"),
+                    cite_mean(gained, *of, form="+.1f", unit="points"),
+                    *(_share(np.sum(answers, 0), ratio, of) for ratio in at),
+                )
+            )
+        head = ("technique", "bytes", "smaller", "MACs", "weights", "mean", "against the net")
+        columns = (*head, *(f"{db[ratio]:g} dB" for ratio in at))
+        note = (
+            "Every technique trains for as many epochs more, small nets for all epochs from scratch. Bytes: four, or "
+            "one in 8 bits, for each weight that is not zero, and a bit for each block of a layer that has zeros. MACs "
+            "are those whose weight is not zero. Unfavourable results are kept."
+        )
+        tables.append(Table("Compression", columns, lines, note))
+    return tables
 
 
 def _matrix(rows: Sequence[Row]) -> Figure:

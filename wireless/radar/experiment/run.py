@@ -11,12 +11,13 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from shared.lab import JSON, Context, Experiment, Page, Row, Seeded
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file
 from shared.training.epochs import Trainer
 from shared.weights.prices import MACs
 from wireless.radar.bound.bayes import bayes
 from wireless.radar.bound.templates import require_templates
 from wireless.radar.channel.channel import Channel
+from wireless.radar.compression.techniques import TECHNIQUES, Work
 from wireless.radar.datasets.generate import Windowed, blocks, generate
 from wireless.radar.datasets.layouts import hashes, read_set
 from wireless.radar.datasets.recipe import Recipe
@@ -28,7 +29,6 @@ from wireless.radar.training import Endless, Source, Stored, run_epoch, trainer
 from wireless.radar.waveforms.catalogue import TWELVE, WAVEFORMS, waveform
 from wireless.radar.waveforms.ranges import Part
 
-TECHNIQUES: tuple[str, ...] = ()
 HELD_OUT = 0.2
 """Share of each class of a user's set that is counted and not trained on."""
 
@@ -62,7 +62,7 @@ class RadarSettings(Seeded):
     phase_noise: float = Field(default=0.0, ge=0, description="step of the phase's random walk in radians")
     overlap: float = Field(default=0.0, ge=0, le=1, description="share of windows with a second, weaker pulse")
     weights: str = Field(default="", description="weights (.safetensors) to begin with, instead of training")
-    techniques: tuple[str, ...] = Field(default=(), description=f"of compression: {', '.join(TECHNIQUES) or 'none'}")
+    techniques: tuple[str, ...] = Field(default=(), description=f"of compression: {', '.join(TECHNIQUES)}")
     budget: float = Field(default=0.25, gt=0, le=1, description="bytes that each may keep, as a share of the net's")
     tuning: int = Field(default=2, gt=0, description="epochs of training that each technique takes")
 
@@ -125,7 +125,8 @@ class Radar(Experiment[RadarSettings]):
         ]
 
     def data(self, cell: RadarSettings) -> Mapping[str, str]:
-        return hashes(Path(cell.data)) if cell.data else {}
+        files = hashes(Path(cell.data)) if cell.data else {}
+        return files | ({Path(cell.weights).name: hash_file(cell.weights)} if cell.weights else {})
 
     def run(self, cell: RadarSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context).result()
@@ -160,11 +161,15 @@ class _Cell:
 
     def net(self, name: str) -> Mapping[str, JSON]:
         settings = self.settings
-        self.context.plan(settings.epochs + 2)
+        self.context.plan(settings.epochs + 2 + len(settings.techniques))
         pulses = self.own() if settings.data else self.generated()
         classifier, epochs = self.trained(name, pulses)
         counts = self.context.stage("counting", partial(self.count, classify_by(classifier.net), pulses))
         self.context.artefact(f"{name}.safetensors", classifier.to_bytes())
+        compressed = {
+            technique: self.context.stage(technique, partial(self.compressed, technique, classifier, pulses))
+            for technique in settings.techniques
+        }
         size = sum(parameter.numel() for parameter in classifier.net.parameters())
         return {
             "net": name,
@@ -174,7 +179,32 @@ class _Cell:
             "epochs": epochs,
             **pulses.about,
             **counts,
+            "techniques": compressed,
         }
+
+    def compressed(self, technique: str, classifier: Classifier, pulses: "_Pulses") -> JSON:
+        """What a technique makes of the net, and its answers on the same pulses."""
+        settings, started = self.settings, time.process_time()
+        work = Work(
+            classifier.net,
+            pulses.source,
+            pulses.samples,
+            len(pulses.classes),
+            settings.budget,
+            settings.tuning,
+            settings.epochs + settings.tuning,
+            settings.rate,
+            settings.batch,
+            self.context.generator(),
+            lambda done, total, note: self.context.progress(done, total, f"{technique}, {note}"),
+        )
+        outcome = TECHNIQUES[technique][1](work)
+        spent = time.process_time() - started
+        if outcome.program:
+            self.context.artefact(f"{technique}.json", outcome.program.encode())
+        counted = self.count(lambda windowed: outcome.answers(windowed.samples), pulses)
+        about = {"bytes": outcome.bytes, "macs": outcome.macs, "kept": outcome.kept, "cpu_s": spent}
+        return {**about, **counted}
 
     def generated(self) -> "_Pulses":
         settings = self.settings
@@ -205,6 +235,8 @@ class _Cell:
     def trained(self, name: str, pulses: "_Pulses") -> tuple[Classifier, list[Mapping[str, JSON]]]:
         """The net after all epochs, with the loss and the CPU time of each."""
         settings, epochs = self.settings, []
+        if settings.weights:
+            return self.loaded(pulses), []
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
         generator = torch.Generator().manual_seed(seed)
         classifier = fresh(name, pulses.classes, pulses.samples, generator)
@@ -215,6 +247,20 @@ class _Cell:
             training.restore(self.context.load_tensors(title))
         classifier.net.cpu().eval()
         return classifier, epochs
+
+    def loaded(self, pulses: "_Pulses") -> Classifier:
+        path = Path(self.settings.weights)
+        classifier = Classifier.from_bytes(path.read_bytes(), str(path))
+        if (classifier.name, classifier.classes, classifier.samples) != (
+            self.settings.nets[0],
+            pulses.classes,
+            pulses.samples,
+        ):
+            raise ValueError(
+                f"{path} is {classifier.name} for {', '.join(classifier.classes)} in {classifier.samples} samples; "
+                f"needs {self.settings.nets[0]} for {', '.join(pulses.classes)} in {pulses.samples}"
+            )
+        return classifier
 
     def epoch(self, title: str, training: Trainer, source: Source) -> JSON:
         started = time.process_time()

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
+FIRST, WIDTHS = 48, (48, 80, 80, 80, 80)
+"""Filters of the first layer, and of the blocks, of the large net."""
+
 
 def iq_net(classes: int, first: int, widths: Sequence[int]) -> nn.Sequential:
     """A convolution of `first` filters of 31 samples with stride 4, one separable block per width, mean, linear layer.

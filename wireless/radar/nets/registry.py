@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from shared.training.loop import seeded
-from wireless.radar.nets.iq import iq_net
+from wireless.radar.nets.iq import FIRST, WIDTHS, iq_net
 from wireless.radar.nets.spectrogram import SpectrogramNet
 from wireless.radar.nets.transformer import PatchTransformer
 
@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 
 
 NETS: Mapping[str, Entry] = {
-    "iq": Entry("separable CNN on raw samples, 34k", lambda classes, _: iq_net(classes, 48, (48, 80, 80, 80, 80))),
+    "iq": Entry("separable CNN on raw samples, 34k", lambda classes, _: iq_net(classes, FIRST, WIDTHS)),
     "iq-10k": Entry("separable CNN on raw samples, 10k", lambda classes, _: iq_net(classes, 16, (24, 32, 48, 48))),
     "spectrogram": Entry("CNN on the spectrogram, 22k", lambda classes, _: SpectrogramNet(classes)),
     "transformer": Entry("transformer on patches of samples, 32k", PatchTransformer),

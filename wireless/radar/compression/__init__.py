@@ -1,0 +1,1 @@
+"""The techniques of compression that are compared, all at equal training."""
