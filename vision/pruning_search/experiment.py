@@ -44,6 +44,8 @@ SOLVERS = ("admm", "relaxation")
 Control = Literal["uniform", "l1_group", "bn_gamma", "random", "admm", "relaxation"]
 PROJECTIONS = 10
 """Of a solver of the core."""
+WATCHED = 50
+"""Validation images of each class that are counted after each epoch, to show its course."""
 
 
 class PruningSearchSettings(Seeded):
@@ -151,7 +153,7 @@ class _Cell:
     def after(self, name: str, net: nn.Module, epochs: int, rate: float, warm: float = 0.0) -> list[Mapping[str, JSON]]:
         """Trains the net; the results of each epoch."""
         trainer = Trainer(net, NesterovCosine(epochs, rate, warm=warm, batch=self.settings.batch))
-        return trained(self.context, name, trainer, self.train, self.loaded.validation)
+        return trained(self.context, name, trainer, self.train, self.held_back)
 
     def searched(self, wide: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
         s = self.settings
@@ -160,7 +162,7 @@ class _Cell:
         gates = GateSettings(weight=s.weight, minimum=s.minimum)
         gated = gated_net(wide, self.example, MACs(SHAPE), s.macs, steps, gates)
         trainer = Trainer(gated, schedule, gated.penalised(cross_entropy))
-        epochs = trained(self.context, "search", trainer, self.train, self.loaded.validation)
+        epochs = trained(self.context, "search", trainer, self.train, self.held_back)
         chosen = settled(gated, self.example, s.multiple)
         self.chosen = chosen
         return chosen.module, {**self.about(chosen), "searched": epochs}
@@ -237,6 +239,10 @@ class _Cell:
     @cached_property
     def train(self) -> Images:
         return self.loaded.train.first(self.settings.per_class)
+
+    @cached_property
+    def held_back(self) -> Images:
+        return self.loaded.validation.first(WATCHED)
 
     @cached_property
     def scored(self) -> Images:
