@@ -1,5 +1,6 @@
 """RepVGG: blocks of branches in training, plain 3x3 convolutions in use, at any width on either side of a block."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -44,7 +45,8 @@ class RepBlock(nn.Module):
         assert isinstance(main, nn.Conv2d)
         merged = nn.Conv2d(main.in_channels, main.out_channels, 3, main.stride[0], 1)
         merged.load_state_dict({"weight": sum(kernels), "bias": sum(biases)})
-        return nn.Sequential(merged, nn.ReLU())
+        # Under the name of its first branch, so that what names the layers of one net names those of the other.
+        return nn.Sequential(OrderedDict(main=nn.Sequential(merged), relu=nn.ReLU()))
 
 
 class RepVGG(nn.Module):

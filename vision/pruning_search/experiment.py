@@ -4,7 +4,7 @@ import copy
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Literal, get_args
@@ -32,6 +32,7 @@ from vision.nets.repvgg import RepVGG
 from vision.nets.resnet import ResNet8
 from vision.pruning_search.gates import GateSettings
 from vision.pruning_search.page import page
+from vision.pruning_search.price import WidthPrice
 from vision.pruning_search.rebuild import plain
 from vision.pruning_search.rivals import RIVALS
 from vision.pruning_search.search import PrunedNet, gated_net, pruned_net, settled, width_price
@@ -42,6 +43,7 @@ from vision.training.stages import trained
 SOLVERS = ("admm", "relaxation")
 """Of the core, over the menu that keeps or drops each channel."""
 Control = Literal["uniform", "l1_group", "bn_gamma", "random", "admm", "relaxation"]
+LatencyOf = Callable[[nn.Module, Sequence[str], Context], WidthPrice]
 PROJECTIONS = 10
 """Of a solver of the core."""
 WATCHED = 50
@@ -52,6 +54,11 @@ class PruningSearchSettings(Seeded):
     """The net, its training, the budget, and what it is compared with."""
 
     macs: float = Field(default=0.25, gt=0, le=1, description="share of the multiply-accumulates that is kept")
+    ms: float | None = Field(
+        default=None,
+        gt=0,
+        description="instead of macs: milliseconds of the net as a library of 8-bit integers, predicted",
+    )
     net: Literal["resnet8", "repvgg"] = Field(default="resnet8", description="the net whose widths are searched")
     width: int = Field(
         default=16, gt=1, description="channels of the first stage; the others have 2 and 4 times as many"
@@ -104,7 +111,14 @@ class PruningSearch(Experiment[PruningSearchSettings]):
         return {} if cell.is_generated else {ARCHIVE: hash_file(archive(cell.images))}
 
     def run(self, cell: PruningSearchSettings, context: Context) -> Mapping[str, JSON]:
-        return _Cell(cell, context).result()
+        return _Cell(cell, context, self.latency).result()
+
+    def latency(self, wide: nn.Module, layers: Sequence[str], context: Context) -> WidthPrice:
+        """Milliseconds of a plain net by the widths that `layers` write, on this machine.
+
+        `qwedge run` knows how; here it raises `ValueError`.
+        """
+        raise ValueError("ms needs a latency: take `qwedge run pruning_search`, or macs")
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
@@ -113,9 +127,11 @@ class PruningSearch(Experiment[PruningSearchSettings]):
 class _Cell:
     """The stages of one cell."""
 
-    def __init__(self, settings: PruningSearchSettings, context: Context) -> None:
-        self.settings, self.context = settings, context
-        tuned = sum(self.tuning(name) + 2 for name in ("search", *settings.controls))
+    def __init__(self, settings: PruningSearchSettings, context: Context, latency: LatencyOf) -> None:
+        self.settings, self.context, self.latency = settings, context, latency
+        # The core's blocks are channels, and a latency is one of widths.
+        self.controls = [name for name in settings.controls if settings.ms is None or name in RIVALS]
+        tuned = sum(self.tuning(name) + 2 for name in ("search", *self.controls))
         context.plan(settings.epochs + settings.search + tuned + 3)
 
     def tuning(self, name: str) -> int:
@@ -130,7 +146,9 @@ class _Cell:
         wide_epochs = self.after("wide", wide, s.epochs, s.rate, warm=0.2)
         answers = {"wide": self.count("wide", wide)}
         nets: dict[str, Any] = {}
-        for name in ("search", *s.controls):
+        self.space = ChannelSpace.of(wide, self.example)
+        self.price, self.budget = self.priced(wide)
+        for name in ("search", *self.controls):
             net, about = self.searched(wide) if name == "search" else self.controlled(name, wide)
             about["tuned"] = self.after(f"{name}, tuned", net, self.tuning(name), s.tuning_rate)
             answers[name] = self.count(name, net)
@@ -141,10 +159,24 @@ class _Cell:
             "data": {"name": ABOUT if s.is_generated else CAVEAT, "part": s.part, "trained_on": len(self.train.labels)},
             "scored": len(self.scored.labels),
             "macs": macs(wide),
+            "price": {"unit": self.price.unit, "wide": full_price(self.price, self.space), "budget": self.budget},
             "wide_epochs": wide_epochs,
             "correct": answers,
             "nets": nets,
         }
+
+    def priced(self, wide: nn.Module) -> tuple[WidthPrice, float]:
+        """The price of widths, and the budget in its unit."""
+        if self.settings.ms is not None:
+            layers = [group.writers[0].path for group in self.space.groups]
+            price = self.latency(plain(wide, self.example), layers, self.context)
+            if full_price(price, self.space) <= self.settings.ms:
+                raise ValueError(
+                    f"ms={self.settings.ms:g}: the wide net takes {full_price(price, self.space):.4g} ms; ask for less"
+                )
+            return price, self.settings.ms
+        price = width_price(wide, self.space, MACs(SHAPE))
+        return price, self.settings.macs * full_price(price, self.space)
 
     def build(self) -> nn.Module:
         s = self.settings
@@ -160,7 +192,9 @@ class _Cell:
         schedule = NesterovCosine(s.search, s.search_rate, warm=0.0, batch=s.batch, decay=1e-4)
         steps = s.search * (len(self.train.labels) // min(s.batch, len(self.train.labels)))
         gates = GateSettings(weight=s.weight, minimum=s.minimum)
-        gated = gated_net(wide, self.example, MACs(SHAPE), s.macs, steps, gates)
+        gated = gated_net(
+            wide, self.example, self.price, self.budget / full_price(self.price, self.space), steps, gates
+        )
         trainer = Trainer(gated, schedule, gated.penalised(cross_entropy))
         epochs = trained(self.context, "search", trainer, self.train, self.held_back)
         chosen = settled(gated, self.example, s.multiple)
@@ -170,12 +204,10 @@ class _Cell:
     def controlled(self, name: str, wide: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
         if name in SOLVERS:
             return self.solved(name, wide)
-        s, space = self.settings, ChannelSpace.of(wide, self.example)
+        s = self.settings
         seed = self.context.stage(f"{name}, chosen", lambda: int(self.context.rng.integers(2**62)))
-        scores = RIVALS[name](wide, space, torch.Generator().manual_seed(seed))
-        price = width_price(wide, space, MACs(SHAPE))
-        budget = s.macs * float(price.expected(torch.tensor(space.sizes)))
-        chosen = pruned_net(wide, space, price, budget, scores, self.example, s.minimum, s.multiple)
+        scores = RIVALS[name](wide, self.space, torch.Generator().manual_seed(seed))
+        chosen = pruned_net(wide, self.space, self.price, self.budget, scores, self.example, s.minimum, s.multiple)
         return chosen.module, self.about(chosen)
 
     def solved(self, name: str, wide: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
@@ -248,6 +280,11 @@ class _Cell:
     def scored(self) -> Images:
         part = self.loaded.test if self.settings.part == "test" else self.loaded.validation
         return part.first(self.settings.scored)
+
+
+def full_price(price: WidthPrice, space: ChannelSpace) -> float:
+    """The price of the wide net."""
+    return float(price.expected(torch.tensor(space.sizes, dtype=torch.float64)))
 
 
 def macs(net: nn.Module) -> int:

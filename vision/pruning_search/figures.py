@@ -21,9 +21,9 @@ def percent(row: Row, net: str) -> float:
 
 
 def budget_error(row: Row, net: str = "search") -> float:
-    """By how many per cent the multiply-accumulates of a net differ from the budget."""
-    budget = float(row.settings["macs"]) * float(row.result["macs"])
-    return 100 * abs(float(row.result["nets"][net]["macs"]) - budget) / budget
+    """By how many per cent the price of a net differs from the budget."""
+    budget = float(row.result["price"]["budget"])
+    return 100 * abs(float(row.result["nets"][net]["measured"]) - budget) / budget
 
 
 def seconds(row: Row, net: str) -> float:

@@ -43,9 +43,12 @@ def page(rows: Sequence[Row]) -> Page:
         return Page(title, "Widths of layers under a budget.", (), Text("No rows."))
     same = equal_settings(rows)
     settings, data = same[0].settings, same[0].result["data"]
+    price = same[0].result["price"]
+    share = f"{settings['macs']:.0%} of its multiply-accumulates"
+    amount = f"{settings['ms']:g} ms predicted" if settings["ms"] else share
     summary = (
-        f"The width of every layer of {settings['net']} for {settings['macs']:.0%} of its multiply-accumulates. "
-        f"{data['name']}. Intervals are 95 %, over seeds."
+        f"The width of every layer of {settings['net']} for {amount}; the wide net costs "
+        f"{price['wide']:,.4g} {price['unit']}. {data['name']}. Intervals are 95 %, over seeds."
     )
     blocks: list[Block] = [_key(same), _accuracies(same), _widths(same), _search(same), *downloads(rows, FILES)]
     return Page(title, summary, blocks, _verdict(same))
