@@ -39,9 +39,9 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "vision",
     ),
     "pruning_search": Entry(
-        "vision.pruning_search.experiment:PruningSearch",
+        "qwedge.experiments.pruning_search:TimedPruningSearch",
         "Learn the width of every layer for a budget, beside widths by rule and by the solvers of the core.",
-        "vision",
+        "vision,mobile",
     ),
     "ofdm": Entry(
         "wireless.ofdm.experiment.run:OFDM",

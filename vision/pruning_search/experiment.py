@@ -4,7 +4,7 @@ import copy
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Literal, get_args
@@ -43,9 +43,10 @@ from vision.training.stages import trained
 SOLVERS = ("admm", "relaxation")
 """Of the core, over the menu that keeps or drops each channel."""
 Control = Literal["uniform", "l1_group", "bn_gamma", "random", "admm", "relaxation"]
-LatencyOf = Callable[[nn.Module, Sequence[str], Context], WidthPrice]
 PROJECTIONS = 10
 """Of a solver of the core."""
+CALIBRATION = 500
+"""Training images from which the number formats of a compiled net are."""
 WATCHED = 50
 """Validation images of each class that are counted after each epoch, to show its course."""
 
@@ -111,14 +112,18 @@ class PruningSearch(Experiment[PruningSearchSettings]):
         return {} if cell.is_generated else {ARCHIVE: hash_file(archive(cell.images))}
 
     def run(self, cell: PruningSearchSettings, context: Context) -> Mapping[str, JSON]:
-        return _Cell(cell, context, self.latency).result()
+        return _Cell(cell, context, self).result()
 
     def latency(self, wide: nn.Module, layers: Sequence[str], context: Context) -> WidthPrice:
-        """Milliseconds of a plain net by the widths that `layers` write, on this machine.
+        """Predicted milliseconds of a plain net by the widths that `layers` write, on this machine.
 
         `qwedge run` knows how; here it raises `ValueError`.
         """
         raise ValueError("ms needs a latency: take `qwedge run pruning_search`, or macs")
+
+    def milliseconds(self, used: nn.Module, images: Images) -> float:
+        """Measured milliseconds of a plain net, compiled with number formats from `images`."""
+        raise NotImplementedError("only what has a latency is asked to measure one")
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
@@ -127,8 +132,8 @@ class PruningSearch(Experiment[PruningSearchSettings]):
 class _Cell:
     """The stages of one cell."""
 
-    def __init__(self, settings: PruningSearchSettings, context: Context, latency: LatencyOf) -> None:
-        self.settings, self.context, self.latency = settings, context, latency
+    def __init__(self, settings: PruningSearchSettings, context: Context, experiment: PruningSearch) -> None:
+        self.settings, self.context, self.experiment = settings, context, experiment
         # The core's blocks are channels, and a latency is one of widths.
         self.controls = [name for name in settings.controls if settings.ms is None or name in RIVALS]
         tuned = sum(self.tuning(name) + 2 for name in ("search", *self.controls))
@@ -143,15 +148,16 @@ class _Cell:
         s = self.settings
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
         wide = seeded(self.build, torch.Generator().manual_seed(seed))
+        self.space = ChannelSpace.of(wide, self.example)
+        self.price, self.budget = self.priced(wide)  # weights do not matter yet, and an impossible budget is refused
         wide_epochs = self.after("wide", wide, s.epochs, s.rate, warm=0.2)
         answers = {"wide": self.count("wide", wide)}
-        nets: dict[str, Any] = {}
-        self.space = ChannelSpace.of(wide, self.example)
-        self.price, self.budget = self.priced(wide)
+        nets, times = dict[str, Any](), self.timed("wide", wide)
         for name in ("search", *self.controls):
             net, about = self.searched(wide) if name == "search" else self.controlled(name, wide)
             about["tuned"] = self.after(f"{name}, tuned", net, self.tuning(name), s.tuning_rate)
             answers[name] = self.count(name, net)
+            times |= self.timed(name, net)
             if name == "search":
                 about["reparam_error"] = self.context.stage("files", partial(self.keep, net))
             nets[name] = {**about, "macs": macs(net)}
@@ -162,6 +168,7 @@ class _Cell:
             "price": {"unit": self.price.unit, "wide": full_price(self.price, self.space), "budget": self.budget},
             "wide_epochs": wide_epochs,
             "correct": answers,
+            "measured_ms": times,
             "nets": nets,
         }
 
@@ -169,7 +176,7 @@ class _Cell:
         """The price of widths, and the budget in its unit."""
         if self.settings.ms is not None:
             layers = [group.writers[0].path for group in self.space.groups]
-            price = self.latency(plain(wide, self.example), layers, self.context)
+            price = self.experiment.latency(plain(wide, self.example), layers, self.context)
             if full_price(price, self.space) <= self.settings.ms:
                 raise ValueError(
                     f"ms={self.settings.ms:g}: the wide net takes {full_price(price, self.space):.4g} ms; ask for less"
@@ -256,6 +263,13 @@ class _Cell:
         self.context.artefact("widths.json", json.dumps(chosen.to_json_data(), indent=1).encode())
         self.context.artefact("net.onnx", to_onnx(used, x[:1]))
         return float((actual - expected).abs().max() / expected.abs().max())
+
+    def timed(self, name: str, net: nn.Module) -> dict[str, float]:
+        """Where the budget is one of milliseconds, those that were measured."""
+        if self.settings.ms is None:
+            return {}
+        used, images = plain(net, self.example), self.train.first(CALIBRATION // 10)
+        return {name: self.context.stage(f"{name}, timed", lambda: self.experiment.milliseconds(used, images))}
 
     def count(self, name: str, net: nn.Module) -> int:
         return int(self.context.stage(f"{name}, counted", lambda: correct(net, self.scored)))

@@ -38,3 +38,9 @@ def search_share(row: Row) -> float:
     about = row.result["nets"]["search"]
     searched, tuned = (sum(float(epoch["cpu_s"]) for epoch in about[part]) for part in ("searched", "tuned"))
     return searched / tuned
+
+
+def ms_error(row: Row, net: str = "search") -> float:
+    """By how many per cent the measured time of a net differs from a budget in milliseconds."""
+    budget = float(row.result["price"]["budget"])
+    return 100 * abs(float(row.result["measured_ms"][net]) - budget) / budget

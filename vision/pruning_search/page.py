@@ -50,7 +50,8 @@ def page(rows: Sequence[Row]) -> Page:
         f"The width of every layer of {settings['net']} for {amount}; the wide net costs "
         f"{price['wide']:,.4g} {price['unit']}. {data['name']}. Intervals are 95 %, over seeds."
     )
-    blocks: list[Block] = [_key(same), _accuracies(same), _widths(same), _search(same), *downloads(rows, FILES)]
+    timed = [_times(same)] if same[0].result["measured_ms"] else []
+    blocks: list[Block] = [_key(same), _accuracies(same), *timed, _widths(same), _search(same), *downloads(rows, FILES)]
     return Page(title, summary, blocks, _verdict(same))
 
 
@@ -111,6 +112,30 @@ def _accuracies(rows: Sequence[Row]) -> Table:
 def _share(row: Row, name: str) -> float:
     macs = row.result["macs"] if name == "wide" else row.result["nets"][name]["macs"]
     return 100 * float(macs) / float(row.result["macs"])
+
+
+def _times(rows: Sequence[Row]) -> Table:
+    lines: list[Sequence[str | Number]] = []
+    for name in ("wide", "search", *controls(rows)):
+        predicted = [
+            float(row.result["price"]["wide"] if name == "wide" else row.result["nets"][name]["measured"])
+            for row in rows
+        ]
+        measured = [float(row.result["measured_ms"][name]) for row in rows]
+        apart = [100 * (ms / at - 1) for ms, at in zip(measured, predicted, strict=True)]
+        lines.append(
+            (
+                NETS[name],
+                cite_mean(predicted, *rows, form=".3f", unit="ms"),
+                cite_mean(measured, *rows, form=".3f", unit="ms"),
+                cite_mean(apart, *rows, form="+.1f", unit="%"),
+            )
+        )
+    note = (
+        "Each net as a library of 8-bit integers, on one thread. Measured is the least of many runs, as what the "
+        "predictions are fitted to. Solvers of the core are not asked: their blocks are channels, not widths."
+    )
+    return Table("Milliseconds", ("net", "predicted", "measured", "measured above predicted"), lines, note=note)
 
 
 def _widths(rows: Sequence[Row]) -> Table:

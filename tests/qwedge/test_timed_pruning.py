@@ -1,0 +1,96 @@
+"""Widths for milliseconds: prices of the compiled net decide, and what was promised is measured."""
+
+import itertools
+
+import pytest
+import torch
+
+pytest.importorskip("PIL")
+
+from mobile.pricing.example import EXAMPLE
+from qwedge.experiments import pruning_search as timed
+from shared.lab import Store, run
+from vision.nets.repvgg import RepVGG
+from vision.nets.resnet import ResNet8
+from vision.pruning_search.experiment import PruningSearch, PruningSearchSettings
+from vision.pruning_search.figures import budget_error, ms_error
+from vision.pruning_search.page import page
+from vision.pruning_search.rebuild import plain
+from vision.pruning_search.space import ChannelSpace
+
+TINY = {"epochs": 1, "search": 1, "tuning": 1, "exchange": 0, "width": 8, "batch": 32, "per_class": 6, "scored": 2}
+
+
+@pytest.fixture
+def generated(monkeypatch):
+    monkeypatch.delenv("QWEDGE_DATA", raising=False)
+    monkeypatch.setattr(timed, "calibrated", lambda progress=None: EXAMPLE)
+
+
+@pytest.mark.parametrize("net", [ResNet8(8), RepVGG((8, 12), (2, 2))], ids=["resnet", "repvgg"])
+def test_milliseconds_fall_with_every_width_and_add_up(net, generated):
+    x = torch.zeros(1, 3, 32, 32)
+    space = ChannelSpace.of(net.eval(), x)
+
+    class Kept:
+        progress = None
+
+        def stage(self, name, compute):
+            return compute()
+
+    layers = [group.writers[0].path for group in space.groups]
+    price = timed.TimedPruningSearch().latency(plain(net, x), layers, Kept())
+    widths = torch.tensor(space.sizes, dtype=torch.float64).requires_grad_()
+    (slopes,) = torch.autograd.grad(price.expected(widths), widths)
+    assert (slopes > 0).all()
+    for group, fewer in itertools.product(range(len(space.sizes)), (4, 8)):
+        narrow = widths.detach().clone()
+        narrow[group] = max(narrow[group] - fewer, 4)
+        assert price.expected(narrow) < price.expected(widths)
+
+
+def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(generated, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(timed.TimedPruningSearch, "milliseconds", lambda self, used, images: asked.append(used) or 0.04)
+    settings = PruningSearchSettings(ms=0.06, controls=("uniform", "admm"), **TINY)
+    [row] = run(timed.TimedPruningSearch(), [settings], Store(tmp_path))
+    assert set(row.result["nets"]) == {"search", "uniform"}
+    assert row.result["price"]["unit"] == "ms"
+    for about in row.result["nets"].values():
+        assert about["measured"] <= 0.06
+    assert len(asked) == 3
+    assert set(row.result["measured_ms"]) == {"wide", "search", "uniform"}
+    assert budget_error(row) < 20  # widths of eight channels
+    assert ms_error(row) == pytest.approx(100 / 3)
+    assert "Milliseconds" in [getattr(block, "title", "") for block in page([row]).blocks]
+    assert "generated shapes" in page([row]).summary
+
+
+def test_a_net_is_timed_as_a_library(generated, monkeypatch):
+    images = timed.Images(*(part[:4] for part in (torch.zeros(4, 32, 32, 3).byte().numpy(), torch.arange(4).numpy())))
+    seen = {}
+
+    class Done:
+        class times:
+            least_net = 0.5
+
+    def compiled(program, rng, *, rounds):
+        seen.update(shape=program.inputs[0].shape, rounds=rounds)
+        return Done
+
+    monkeypatch.setattr(timed, "compile_program", compiled)
+    net = plain(ResNet8(4), torch.zeros(1, 3, 32, 32))
+    assert timed.TimedPruningSearch().milliseconds(net, images) == 0.5
+    assert seen == {"shape": (3, 32, 32), "rounds": timed.ROUNDS}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "ms", "message"),
+    [
+        (PruningSearch(), 0.06, r"^ms needs a latency: take `qwedge run pruning_search`, or macs$"),
+        (timed.TimedPruningSearch(), 60, r"^ms=60: the wide net takes 0\.\d+ ms; ask for less$"),
+    ],
+)
+def test_what_cannot_be_met_is_said(generated, tmp_path, experiment, ms, message):
+    with pytest.raises(ValueError, match=message):
+        run(experiment, [PruningSearchSettings(ms=ms, **TINY)], Store(tmp_path))
