@@ -70,7 +70,7 @@ def test_the_net_is_left_as_it_was(name, trained, outcomes):
     assert not trained.training
 
 
-@pytest.mark.parametrize("name", ["admm", "channels-int8", "distilled"])
+@pytest.mark.parametrize("name", ["distilled", pytest.param("channels-int8", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_outcome(name, trained, outcomes):
     again, samples = TECHNIQUES[name][1](work(trained)), generate(PULSES).samples
     assert (again.bytes, again.macs, again.program) == (

@@ -52,6 +52,8 @@ def test_rows_hold_counts_and_the_net(rows):
     assert np.sum(net.result["confusion"], 2).tolist() == [[6, 6, 6]] * 2
     assert net.result["bytes"] == 4 * net.result["parameters"]
     assert net.result["trained_on"] == 192
+    assert net.result["generation"]["pulses"] == 96
+    assert len(net.result["generation"]["cpu_s"]) == 18  # of 20 blocks, between the second and the last
     loaded = Classifier.from_bytes(store.get(net.artefacts["iq-10k.safetensors"]))
     assert (loaded.name, loaded.classes, loaded.samples) == ("iq-10k", TINY.classes, 128)
 

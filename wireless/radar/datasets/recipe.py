@@ -69,6 +69,10 @@ class Recipe:
         """The same recipe for other pulses."""
         return dataclasses.replace(self, seed=seed)
 
+    def with_count(self, count: int) -> "Recipe":
+        """The same recipe with so many windows: of two such sets the longer begins with the shorter."""
+        return dataclasses.replace(self, count=count)
+
     @property
     def identity(self) -> str:
         """The SHA-256 of the recipe."""

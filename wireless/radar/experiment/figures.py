@@ -56,6 +56,12 @@ def worst_recall(counted: NDArray[np.int64], at: int) -> float:
     return float((np.diagonal(counted[at])[shown > 0] / shown[shown > 0]).min())
 
 
+def pulses_per_second(row: Row) -> float:
+    """Generated on one core, from the median CPU time of a block."""
+    generation = row.result["generation"]
+    return float(generation["pulses"] / np.median(generation["cpu_s"]))
+
+
 def of_net(rows: Sequence[Row], net: str) -> list[Row]:
     return [row for row in rows if row.result["net"] == net]
 

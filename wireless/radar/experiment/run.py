@@ -18,7 +18,7 @@ from wireless.radar.bound.bayes import bayes
 from wireless.radar.bound.templates import require_templates
 from wireless.radar.channel.channel import Channel
 from wireless.radar.compression.techniques import TECHNIQUES, Work
-from wireless.radar.datasets.generate import Windowed, blocks, generate
+from wireless.radar.datasets.generate import EACH, Windowed, blocks, generate
 from wireless.radar.datasets.layouts import hashes, read_set
 from wireless.radar.datasets.recipe import Recipe
 from wireless.radar.experiment.evaluate import Classify, confusion, ratios
@@ -29,6 +29,8 @@ from wireless.radar.training import Endless, Source, Stored, run_epoch, trainer
 from wireless.radar.waveforms.catalogue import TWELVE, WAVEFORMS, waveform
 from wireless.radar.waveforms.ranges import Part
 
+TIMED = 20
+"""Blocks of pulses whose generation is timed."""
 HELD_OUT = 0.2
 """Share of each class of a user's set that is counted and not trained on."""
 
@@ -161,7 +163,7 @@ class _Cell:
 
     def net(self, name: str) -> Mapping[str, JSON]:
         settings = self.settings
-        self.context.plan(settings.epochs + 2 + len(settings.techniques))
+        self.context.plan(settings.epochs + 3 + len(settings.techniques))
         pulses = self.own() if settings.data else self.generated()
         classifier, epochs = self.trained(name, pulses)
         counts = self.context.stage("counting", partial(self.count, classify_by(classifier.net), pulses))
@@ -212,9 +214,19 @@ class _Cell:
         about: dict[str, JSON] = {
             "trained_on": settings.epochs * settings.examples,
             "tested_on": {"recipe": recipe.identity, "windows": recipe.count},
+            "generation": self.context.stage("generating", self.generation),
         }
         source = Endless(settings.training_recipe())
         return _Pulses(source, recipe.classes, recipe.samples, partial(blocks, recipe), settings.tested_db, about)
+
+    def generation(self) -> JSON:
+        """The CPU time of each of some blocks of pulses, one after the other, on this machine."""
+        each = EACH * len(self.settings.classes)
+        parts, seconds = blocks(self.settings.training_recipe().with_count(TIMED * each)), list[float]()
+        next(parts)  # fills tables and caches
+        for _ in parts:
+            seconds.append(time.process_time())
+        return {"pulses": each, "cpu_s": np.diff(seconds).tolist()}
 
     def own(self) -> "_Pulses":
         """The user's set: a fifth of each class is kept for the counts."""
