@@ -116,7 +116,7 @@ def test_a_sweep_begins_with_given_weights_and_stands_on_the_page(tmp_path, caps
     (tmp_path / "mine.safetensors").write_bytes(first.to_bytes())
     begun = settings.model_copy(update={"weights": str(tmp_path / "mine.safetensors")})
     [row] = run(Radar(), Radar().cells(begun), Store(tmp_path / "rows"))
-    assert row.result["epochs"] == []
+    assert (row.result["epochs"], row.result["trained_on"]) == ([], 0)
     assert list(row.result["techniques"]) == ["magnitude", "int8"]
     assert np.sum(row.result["techniques"]["int8"]["confusion"]) == 16
     assert "int8.json" in row.artefacts

@@ -47,7 +47,9 @@ Counted = NDArray[np.int64]
 
 def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows of equal settings: seeds are pooled, nets stay apart."""
-    same = _comparable(rows)
+    comparable = _comparable(rows)
+    # Rows of a sweep begin with weights of another row, which counts for the net itself.
+    same = [row for row in comparable if not row.settings.get("weights")] or comparable
     names = list(dict.fromkeys(row.result["net"] for row in same))
     best = max((name for name in names if name != BAYES), key=lambda name: _mean(of_net(same, name)), default=BAYES)
     shown = of_net(same, best)
@@ -58,9 +60,9 @@ def page(rows: Sequence[Row]) -> Page:
         *(Text(f"{note[0].upper()}{note[1:]}.") for note in shown[0].result.get("notes", ())),
         _matrix(shown),
         _classes(shown),
-        *_techniques(same),
-        *([_training(shown)] if best != BAYES else []),
-        *(Download(name, row, f"seed {row.seed}") for row in same for name in row.artefacts),
+        *_techniques(comparable),
+        *([_training(shown)] if shown[0].result.get("epochs") else []),
+        *(Download(name, row, f"seed {row.seed}") for row in comparable for name in row.artefacts),
     ]
     own = same[0].settings.get("data")
     summary = (

@@ -212,7 +212,7 @@ class _Cell:
         settings = self.settings
         recipe = settings.test_recipe(settings.tested, settings.tested_db)
         about: dict[str, JSON] = {
-            "trained_on": settings.epochs * settings.examples,
+            "trained_on": 0 if settings.weights else settings.epochs * settings.examples,
             "tested_on": {"recipe": recipe.identity, "windows": recipe.count},
             "generation": self.context.stage("generating", self.generation),
         }
