@@ -43,6 +43,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Learn the width of every layer for a budget, beside widths by rule and by the solvers of the core.",
         "vision,mobile",
     ),
+    "continual": Entry(
+        "vision.continual.experiment:Continual",
+        "Learn classes from a few pictures, task by task, without forgetting: CML beside its controls.",
+        "vision",
+    ),
     "ofdm": Entry(
         "wireless.ofdm.experiment.run:OFDM",
         "Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere.",

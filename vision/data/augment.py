@@ -19,17 +19,21 @@ def as_input(pixels: Tensor) -> Tensor:
     return (pixels.float() * PIXEL.step).permute(0, 3, 1, 2)
 
 
-def flipped_and_cropped(pixels: Tensor, generator: torch.Generator) -> Tensor:
+def flipped_and_cropped(pixels: Tensor, generator: torch.Generator, mirror: bool = True) -> Tensor:
     """Each image of `(B, H, W, C)` mirrored with probability 1/2 and shifted by up to 4 pixels, with black padding.
+
+    With `mirror=False` it is shifted only: a mirrored letter is another one.
 
     K. He et al., Deep Residual Learning (arXiv 1512.03385), section 4.2.
     """
     count, height, width, _ = pixels.shape
     padded = torch.nn.functional.pad(pixels, (0, 0, PAD, PAD, PAD, PAD))
     shifts = torch.randint(2 * PAD + 1, (2, count, 1), generator=generator)
-    mirrored = torch.rand(count, 1, generator=generator) < 0.5
     columns = torch.arange(width).expand(count, width)
-    columns = shifts[1] + torch.where(mirrored, columns.flip(1), columns)
+    if mirror:
+        mirrored = torch.rand(count, 1, generator=generator) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    columns = shifts[1] + columns
     rows = shifts[0] + torch.arange(height)
     return padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
@@ -39,6 +43,7 @@ class Augmented:
     """Images as `shared.training` reads them: mirrored and shifted at random in each epoch."""
 
     images: Images
+    mirror: bool = True
 
     def __len__(self) -> int:
         return len(self.images.labels)
@@ -46,4 +51,4 @@ class Augmented:
     def batch(self, picked: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pixels = torch.from_numpy(self.images.pixels[picked.numpy()])
         labels = torch.from_numpy(self.images.labels[picked.numpy()])
-        return as_input(flipped_and_cropped(pixels, generator)), labels
+        return as_input(flipped_and_cropped(pixels, generator, self.mirror)), labels

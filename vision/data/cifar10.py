@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.lab import cache_folder, hash_file, write_atomic
+from vision.data.pillow import import_pillow
 
 ARCHIVE = "cifar10_jpg.tar.xz"
 CAVEAT = "CIFAR-10, JPEG copy (quality 75, 4:2:0): not the original arrays, expect 1 to 3 points less than published"
@@ -117,7 +118,7 @@ def _decoded(archive: Path) -> NDArray[Any]:
 
 def _pictures(archive: Path, files: tarfile.TarFile) -> Iterator[tuple[str, str, str, NDArray[np.uint8]]]:
     """Part, class, name and bytes of each JPEG file."""
-    image = _import_pillow()
+    image = import_pillow()
     for member in files:
         part, name, file = ("", "", *PurePosixPath(member.name).parts)[-3:]
         data = files.extractfile(member)
@@ -127,11 +128,3 @@ def _pictures(archive: Path, files: tarfile.TarFile) -> Iterator[tuple[str, str,
         if pixels.shape != (32, 32, 3):
             raise ValueError(f"{archive}: {member.name} is {pixels.shape[1]}x{pixels.shape[0]}; needs 32x32")
         yield part, name, file, pixels
-
-
-def _import_pillow() -> Any:
-    try:
-        from PIL import Image
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("`vision` needs pillow: pip install -e '.[vision]'", name=error.name) from None
-    return Image

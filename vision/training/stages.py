@@ -1,11 +1,13 @@
 """Training in stages of a cell: each epoch is stored once finished, so a killed run continues after the last one."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
+from torch import nn
+
 from shared.lab import JSON, Context
-from shared.training.data import Shuffled
+from shared.training.data import Batches, Shuffled
 from shared.training.epochs import Trainer
 from vision.data.augment import Augmented
 from vision.data.cifar10 import Images
@@ -19,23 +21,48 @@ def trained(
 
     The result of each epoch: the mean loss, correct answers on the images held back, and CPU seconds of training.
     """
-    epochs = []
+
+    def batches() -> Batches:
+        return Shuffled(Augmented(train), trainer.schedule.batch, context.generator())
+
+    def validate(net: nn.Module) -> Mapping[str, JSON]:
+        return {"validation_correct": correct(net, held_back), "validation_of": len(held_back.labels)}
+
+    return epochs(context, name, trainer, batches, validate)
+
+
+def epochs(
+    context: Context,
+    name: str,
+    trainer: Trainer,
+    batches: Callable[[], Batches],
+    validate: Callable[[nn.Module], Mapping[str, JSON]] = lambda net: {},
+) -> list[Mapping[str, JSON]]:
+    """All epochs of the trainer's schedule, each on new `batches()`; its net ends on the CPU.
+
+    The result of each epoch: the mean loss, what `validate` says of the net, and CPU seconds of training.
+    """
+    results = []
     for number in range(1, trainer.schedule.epochs + 1):
         title = f"{name}, epoch {number}/{trainer.schedule.epochs}"
-        epochs.append(context.stage(title, partial(_epoch, context, title, trainer, train, held_back)))
+        results.append(context.stage(title, partial(_epoch, context, title, trainer, batches, validate)))
         trainer.restore(context.load_tensors(title))
     trainer.net.cpu()
-    return epochs
+    return results
 
 
-def _epoch(context: Context, title: str, trainer: Trainer, train: Images, held_back: Images) -> JSON:
+def _epoch(
+    context: Context,
+    title: str,
+    trainer: Trainer,
+    batches: Callable[[], Batches],
+    validate: Callable[[nn.Module], Mapping[str, JSON]],
+) -> JSON:
     started = time.process_time()
-    loss = trainer.run_epoch(
-        Shuffled(Augmented(train), trainer.schedule.batch, context.generator()),
-        lambda done, total, note: context.progress(done, total, f"{title}, {note}"),
-    )
+    loss = trainer.run_epoch(batches(), lambda done, total, note: context.progress(done, total, f"{title}, {note}"))
     spent = time.process_time() - started
-    validated = correct(trainer.net, held_back)
-    context.progress(0, 0, f"{title}: {validated} of {len(held_back.labels)} validation images")
+    validated = validate(trainer.net)
+    if validated:
+        context.progress(0, 0, f"{title}: {', '.join(f'{name} {value}' for name, value in validated.items())}")
     context.save_tensors(title, trainer.state())
-    return {"loss": loss, "validation_correct": validated, "validation_of": len(held_back.labels), "cpu_s": spent}
+    return {"loss": loss, **validated, "cpu_s": spent}

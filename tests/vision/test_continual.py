@@ -1,0 +1,364 @@
+"""Continual learning: nothing is lost between tasks or over a saved state, and every part does what its source says."""
+
+import io
+import json
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from shared.lab import Store, render, run
+from shared.training.epochs import Trainer
+from vision.continual.adaptation import Adaptation, Discriminator, adapted, class_means
+from vision.continual.controls import Tuned, Tuning
+from vision.continual.evaluate import follow, forgetting
+from vision.continual.experiment import Continual, ContinualSettings
+from vision.continual.learner import Learner
+from vision.continual.meta import Reversal, StreamLoss
+from vision.continual.storage import ClassStorage
+from vision.continual.streams import Episodes, Shape, Task, stream
+from vision.data.few_shot import ClassPictures, load, read_tree
+from vision.nets.conv4 import Conv4, Embedding
+
+
+def embedding(width=8):
+    return Embedding(Conv4(3, 16, width)).eval()
+
+
+@pytest.fixture
+def learner():
+    return Learner(embedding(), Discriminator(8), Adaptation(steps=2, rate=0.01))
+
+
+@pytest.fixture
+def classes(rng):
+    """Twelve classes of ten pictures, each of a colour of its own."""
+    colours = rng.integers(40, 215, (12, 1, 1, 1, 3))
+    noise = rng.integers(-20, 20, (12, 10, 16, 16, 3))
+    return ClassPictures(tuple(f"class {k}" for k in range(12)), tuple((colours + noise).astype(np.uint8)))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+def pictures(count, seed=0):
+    return torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
+
+
+def png(pixels, mode):
+    data = io.BytesIO()
+    Image.fromarray(pixels, mode).save(data, "png")
+    return data.getvalue()
+
+
+def test_a_stored_direction_is_within_half_a_step_of_its_largest_feature(rng):
+    storage, means = ClassStorage(40), torch.from_numpy(rng.normal(size=(3, 40))).float()
+    storage.write(["a", "b", "c"], means)
+    peak = means.abs().amax(1, keepdim=True)
+    assert ((storage.codes * peak / 127 - means).abs() <= peak / 254 * 1.001).all()
+    assert torch.allclose(storage.means.norm(dim=1), torch.ones(3))
+    assert storage.bytes_per_class == 40
+
+
+@pytest.mark.parametrize(
+    ("support", "said"),
+    [
+        ({}, "without classes"),
+        ({"first": pictures(1)}, "'first' is stored already"),
+        ({"third": pictures(0)}, "'third' has no picture"),
+    ],
+    ids=["no class", "a name twice", "no picture"],
+)
+def test_a_bad_task_is_refused_and_leaves_the_state_as_it_was(learner, support, said):
+    learner.learn({"first": pictures(2), "second": pictures(2, 1)})
+    before = learner.to_bytes()
+    with pytest.raises(ValueError, match=said):
+        learner.learn(support)
+    assert learner.to_bytes() == before
+
+
+def test_a_saved_learner_goes_on_as_if_nothing_had_happened(learner, tmp_path):
+    first, second = {"a": pictures(2), "b": pictures(2, 1)}, {"c": pictures(2, 2)}
+    learner.learn(first)
+    learner.save(tmp_path / "state.safetensors")
+    loaded = Learner.load(tmp_path / "state.safetensors")
+    assert torch.equal(loaded.scores(pictures(4)), learner.scores(pictures(4)))
+    for each in (learner, loaded):
+        each.learn(second)
+    assert torch.equal(loaded.scores(pictures(4, 5)), learner.scores(pictures(4, 5)))
+    assert loaded.stored.names == ["a", "b", "c"]
+
+
+def test_a_state_of_another_version_and_a_file_that_is_none_are_refused(learner, tmp_path):
+    path = tmp_path / "state.safetensors"
+    learner.save(path)
+    path.write_bytes(path.read_bytes().replace(rb"format\": 1", rb"format\": 0"))
+    with pytest.raises(ValueError, match="of version 0: this one reads 1"):
+        Learner.load(path)
+    path.write_bytes(b"something else")
+    with pytest.raises(ValueError, match="no state of a learner"):
+        Learner.load(path)
+
+
+def test_before_the_first_class_there_is_no_answer(learner):
+    with pytest.raises(ValueError, match="no class was learned yet"):
+        learner.predict(pictures(1))
+
+
+def test_class_means_are_the_directions_of_the_means_of_each_class(rng):
+    embedded, labels = torch.from_numpy(rng.normal(size=(6, 4))), torch.tensor([1, 0, 1, 2, 2, 2])
+    expected = torch.stack([embedded[labels == k].mean(0) for k in range(3)])
+    assert torch.allclose(class_means(embedded, labels, 3), expected / expected.norm(dim=1, keepdim=True))
+
+
+def test_without_steps_nothing_moves_and_with_them_the_task_is_told_apart_better():
+    net, x, labels = embedding(), pictures(4), torch.tensor([0, 0, 1, 1])
+    stored = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
+
+    def loss(now):
+        embedded = torch.func.functional_call(net, now, (x,))
+        means = torch.cat([class_means(embedded, labels, 2), stored])
+        return torch.nn.functional.cross_entropy(10 * embedded @ means.T, labels).item()
+
+    before = dict(net.named_parameters())
+    still = adapted(net, Discriminator(8), x, labels, stored, Adaptation(steps=0))
+    assert all(still[name] is before[name] for name in before)
+    how = Adaptation(steps=3, rate=0.01, adversary=0.0)
+    assert loss(dict(adapted(net, Discriminator(8), x, labels, stored, how))) < loss(before)
+
+
+def test_the_adversary_moves_a_task_to_where_the_discriminator_sees_stored_classes():
+    net, x, labels, discriminator = embedding(), pictures(4), torch.tensor([0, 0, 1, 1]), Discriminator(8)
+    stored = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
+
+    def looks_stored(weight):
+        now = dict(adapted(net, discriminator, x, labels, stored, Adaptation(3, 0.01, weight)))
+        return discriminator(torch.func.functional_call(net, now, (x,))).mean().item()
+
+    assert looks_stored(10.0) > looks_stored(0.0)
+
+
+def test_the_outer_loop_reaches_every_weight_and_reversal_turns_its_gradient():
+    x = torch.ones(3, requires_grad=True)
+    Reversal.apply(x).sum().backward()
+    assert x.grad.tolist() == [-1, -1, -1]
+    loss = StreamLoss(embedding(), Discriminator(8), Adaptation(), shots=1).train()
+    assert not loss.embedding.encoder.training
+    loss(torch.rand(3, 2, 3, 3, 16, 16)).backward()
+    assert all(each.grad is not None and each.grad.isfinite().all() for each in loss.parameters())
+    assert all(each.grad.abs().sum() > 0 for each in loss.discriminator.parameters())
+
+
+def test_no_class_comes_twice_and_no_picture_is_both_learned_from_and_asked_about(classes, rng):
+    tasks = stream(classes, Shape(ways=3, shots=2, tasks=4, queries=3), rng)
+    names = [name for task in tasks for name in task.names]
+    assert sorted(names) == sorted(set(names)) == sorted(classes.names)
+    for task in tasks:
+        learned, asked = ({each.numpy().tobytes() for each in part.flatten(0, 1)} for part in task[1:])
+        assert len(learned) == 6
+        assert len(asked) == 9
+        assert not learned & asked
+    [batch, _] = next(iter(Episodes(classes, Shape(3, 2, 4, 3), 1, rng)))
+    assert batch.shape == (4, 3, 5, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [(Shape(5, 1, 3, 1), "tasks=3 of ways=5 need 15 classes: there are 12"), (Shape(2, 8, 2, 3), "need 11")],
+    ids=["classes", "pictures"],
+)
+def test_too_few_classes_or_pictures_are_said(classes, shape, said):
+    with pytest.raises(ValueError, match=said):
+        shape.check(classes)
+
+
+class Forgetful:
+    """Answers right for the classes of the last task, and with its first class for all others."""
+
+    bytes_kept = 7
+
+    def __init__(self):
+        self.classes = self.ways = 0
+
+    def learn(self, support):
+        self.ways = len(support)
+        self.classes += self.ways
+
+    def scores(self, x):
+        answers = x[:, 0, 0, 0].long()
+        first = self.classes - self.ways
+        return torch.nn.functional.one_hot(answers.where(answers >= first, torch.tensor(first)), self.classes)
+
+
+def test_accuracies_of_a_method_that_forgets_all_are_those_of_the_last_task():
+    def task(number):
+        labels = torch.arange(2) + 2 * number
+        x = labels[:, None, None, None, None].expand(2, 1, 1, 1, 1).float()
+        return Task((f"{number} a", f"{number} b"), x, x)
+
+    trace = follow(Forgetful(), [task(number) for number in range(3)])
+    assert trace.accuracy.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert forgetting(trace.accuracy) == 1
+    assert trace.bytes_kept == 7
+
+
+@pytest.mark.parametrize(("kept", "pictures_kept"), [(0, 0), (3, 3), (None, 8)])
+def test_a_tuned_control_keeps_as_many_pictures_as_it_may(kept, pictures_kept):
+    method = Tuned(embedding(), Tuning(steps=1, kept=kept), torch.Generator().manual_seed(0))
+    for number in range(2):
+        method.learn({f"{number} {k}": pictures(2, 10 * number + k) for k in range(2)})
+    assert len(method.kept) == pictures_kept
+    assert method.bytes_kept == pictures_kept * 3 * 16 * 16
+    assert method.scores(pictures(5)).shape == (5, 4)
+
+
+def test_ewc_holds_parameters_closer_to_where_they_were():
+    def moved(elastic):
+        method = Tuned(embedding_of_zero(), Tuning(steps=5, rate=0.01, elastic=elastic), torch.Generator())
+        method.learn({"a": pictures(2), "b": pictures(2, 1)})
+        before = [each.detach().clone() for each in method.embedding.parameters()]
+        method.learn({"c": pictures(2, 2), "d": pictures(2, 3)})
+        pairs = zip(method.embedding.parameters(), before, strict=True)
+        return sum((now - then).square().sum().item() for now, then in pairs)
+
+    def embedding_of_zero():
+        torch.manual_seed(0)
+        return embedding()
+
+    assert moved(1e4) < moved(1e-9)
+
+
+def sheet(folder):
+    """An archive of the format of CIFAR-100: two classes, five tiles of 8x8 in two columns."""
+    folder.mkdir()
+    tiles = np.arange(2 * 5, dtype=np.uint8).reshape(2, 5) * 20
+    classes = {"x": {"cifar_fs": "train", "train": 5}, "y": {"cifar_fs": "val", "train": 5}}
+    index = {"cell": 8, "columns": 2, "classes": classes}
+    with tarfile.open(folder / "dev.tar", "w") as archive:
+
+        def add(name, data):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+        add("dev/index.json", json.dumps(index).encode())
+        for name, levels in zip("xy", tiles, strict=True):
+            image = np.zeros((24, 16, 3), np.uint8)
+            for k, level in enumerate(levels):
+                image[k // 2 * 8 : k // 2 * 8 + 8, k % 2 * 8 : k % 2 * 8 + 8] = level
+            data = io.BytesIO()
+            Image.fromarray(image).save(data, "jpeg", quality=95)
+            add(f"dev/train/{name}.jpg", data.getvalue())
+    return tiles
+
+
+def test_an_archive_of_sheets_is_cut_into_its_tiles(tmp_path):
+    tiles = sheet(tmp_path / "set")
+    read = load(str(tmp_path / "set"))
+    assert read.base.names == ("x",)
+    assert read.novel.names == ("y",)
+    for classes, levels in ((read.base, tiles[0]), (read.novel, tiles[1])):
+        assert classes.pictures[0].shape == (5, 8, 8, 3)
+        assert np.abs(classes.pictures[0].mean((1, 2, 3)) - levels).max() < 2
+
+
+def test_an_archive_that_ends_early_is_refused(tmp_path):
+    sheet(tmp_path / "set")
+    path = tmp_path / "set" / "dev.tar"
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(ValueError, match="incomplete or of another format"):
+        load(str(tmp_path / "set"))
+
+
+def test_alphabets_in_both_files_of_omniglot_count_once_and_base_characters_are_turned(tmp_path):
+    for number, alphabets in ((1, ("Korean", "Greek")), (2, ("Greek", "Tagalog"))):
+        with zipfile.ZipFile(tmp_path / f"images_background_small{number}.zip", "w") as archive:
+            for alphabet in alphabets:
+                for drawing in range(2):
+                    pixels = np.full((56, 56), 255, np.uint8)
+                    pixels[:28, :28] = 0
+                    archive.writestr(f"s/{alphabet}/character01/{drawing}.png", png(pixels, "L"))
+    read = load(str(tmp_path))
+    assert read.novel.names == ("Greek/character01", "Tagalog/character01")
+    assert [len(each) for each in read.novel.pictures] == [2, 2]
+    assert len(read.base) == 4
+    corners = [each[0, [0, -1, -1, 0], [0, 0, -1, -1], 0].argmax() for each in read.base.pictures]
+    assert corners == [0, 1, 2, 3]
+    assert not read.mirrored
+
+
+def tree(folder, names, count=8, size=16):
+    rng = np.random.default_rng(0)
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        colour = rng.integers(40, 215, 3)
+        for k in range(count):
+            pixels = (colour + rng.integers(-20, 20, (size, size, 3))).astype(np.uint8)
+            (folder / name / f"{k}.png").write_bytes(png(pixels, "RGB"))
+
+
+def test_a_folder_of_each_class_is_read_and_what_is_missing_or_broken_is_named(tmp_path):
+    tree(tmp_path, ["cat", "dog"], count=2)
+    classes = read_tree(tmp_path, size=8)
+    assert classes.names == ("cat", "dog")
+    assert classes.pictures[0].shape == (2, 8, 8, 3)
+    (tmp_path / "dog" / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match=r"broken.png is not a picture"):
+        read_tree(tmp_path)
+    (tmp_path / "elk").mkdir()
+    (tmp_path / "dog" / "broken.png").unlink()
+    with pytest.raises(ValueError, match="class 'elk' has no picture"):
+        read_tree(tmp_path)
+    with pytest.raises(ValueError, match="no folder"):
+        load(str(tmp_path / "nowhere"))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    tree(folder, [f"class {k:02}" for k in range(24)])
+    return ContinualSettings(
+        data=str(folder), ways=2, tasks=2, queries=2, streams=6, width=4, epochs=1, tuning=1, episodes=2, batch=32,
+        meta_tasks=2, control_steps=1,
+    )  # fmt: skip
+
+
+def without_times(result):
+    if isinstance(result, dict):
+        return {key: without_times(value) for key, value in result.items() if key not in ("cpu_s", "ms_per_class")}
+    return [without_times(value) for value in result] if isinstance(result, list) else result
+
+
+def test_a_cell_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(tiny, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    [whole] = run(Continual(), [tiny], Store(tmp_path / "whole"))
+    calls, run_epoch = [], Trainer.run_epoch
+
+    def counted(*words):
+        calls.append(1)
+        if len(calls) > 2:
+            raise Killed
+        return run_epoch(*words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", counted)
+        with pytest.raises(Killed):
+            run(Continual(), [tiny], Store(tmp_path / "parts"))
+    [row] = run(Continual(), [tiny], Store(tmp_path / "parts"))
+    assert without_times(row.result) == without_times(whole.result)
+    assert row.artefacts == whole.artefacts
+    assert len(row.result["methods"]["cml"]["final"]) == 6
+    html = render(Continual().page([row]), [row], Store(tmp_path / "parts"))
+    assert "Accuracy after each task" in html
+    kept = tmp_path / "learner.safetensors"
+    kept.write_bytes(Store(tmp_path / "whole").get(whole.artefacts[kept.name]))
+    learner = Learner.load(kept)
+    learner.learn({"a": torch.rand(2, 3, 32, 32), "b": torch.rand(2, 3, 32, 32)})
+    assert set(learner.predict(torch.rand(3, 3, 32, 32))) <= {"a", "b"}

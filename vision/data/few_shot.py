@@ -1,0 +1,198 @@
+"""Pictures by class for few-shot work: CIFAR-100, miniImageNet, Omniglot, and folder trees of the user's own.
+
+Classes that an encoder is trained on (`base`) and classes that tasks are made of (`novel`) never overlap.
+"""
+
+import io
+import json
+import os
+import tarfile
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.data.pillow import import_pillow
+
+SETS = ("cifar100", "miniimagenet", "omniglot")
+"""Names of folders under `$QWEDGE_DATA`."""
+
+NOVEL_ALPHABETS = ("Greek", "Sanskrit", "Tagalog")
+"""Alphabets of Omniglot that tasks are made of; the others train the encoder."""
+
+OMNIGLOT_SIZE = 28
+"""Pixels per side, as in O. Vinyals et al., Matching Networks (arXiv 1606.04080), section 4.1."""
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+
+
+@dataclass(frozen=True, eq=False)
+class ClassPictures:
+    """Names of classes and the pictures of each, bytes `(pictures, H, W, C)`; H, W and C are those of the set."""
+
+    names: tuple[str, ...]
+    pictures: tuple[NDArray[np.uint8], ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """C, H, W."""
+        _, height, width, channels = self.pictures[0].shape
+        return channels, height, width
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class FewShotSet(NamedTuple):
+    """Classes for the encoder, classes for tasks, what to know of both, and whether a mirrored picture is its class."""
+
+    base: ClassPictures
+    novel: ClassPictures
+    caveat: str
+    mirrored: bool
+
+
+def load(data: str, size: int = 32) -> FewShotSet:
+    """The set called `data` under `$QWEDGE_DATA`, or a folder: of an archive as those, or of one folder per class.
+
+    Of a folder tree the first three of four classes by name are base classes and the others novel, and every picture
+    is scaled to `size` pixels per side. Raises `ValueError` where there is no such set, for a class without a picture,
+    and for a picture that cannot be read.
+    """
+    folder = Path(os.path.expandvars(f"$QWEDGE_DATA/{data}" if data in SETS else data)).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"data={data}: no folder {folder}; set QWEDGE_DATA, or name a folder: {', '.join(SETS)}")
+    return next((read(folder) for holds, read in _READERS if holds(folder)), None) or _tree(folder, size)
+
+
+def files(data: str) -> Sequence[Path]:
+    """Every file of the set that `load` would read, sorted."""
+    folder = Path(os.path.expandvars(f"$QWEDGE_DATA/{data}" if data in SETS else data)).expanduser()
+    archives = sorted([*folder.glob("*.tar"), *folder.glob("images_background_small*.zip")])
+    return archives or sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
+
+
+def _sheets(folder: Path) -> FewShotSet:
+    """An archive of one sheet of tiles per class, with `index.json`: CIFAR-100 and miniImageNet."""
+    [path] = sorted(folder.glob("*.tar"))[:1]
+    tiles: dict[str, list[NDArray[np.uint8]]] = defaultdict(list)
+    try:
+        with tarfile.open(path) as archive:
+            members = {PurePosixPath(member.name): member for member in archive if member.isfile()}
+            [index_path] = [name for name in members if name.name == "index.json"]
+            index = json.loads(_read(archive, members[index_path]))
+            for name in sorted(members):
+                if name.suffix == ".jpg":
+                    tiles[name.stem].append(_tiles(_read(archive, members[name]), index, name))
+    except (tarfile.TarError, EOFError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} is incomplete or of another format: {error}") from None
+    parts = {name: about.get("cifar_fs", about.get("split")) for name, about in index["classes"].items()}
+    base = [name for name in sorted(tiles) if parts[name] == "train"]
+    novel = [name for name in sorted(tiles) if parts[name] != "train"]
+    caveat = f"{path.stem}, JPEG copy: expect a fraction of a point less than on the original pictures"
+    return FewShotSet(_classes(base, tiles), _classes(novel, tiles), caveat, mirrored=True)
+
+
+def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    data = archive.extractfile(member)
+    assert data is not None
+    return data.read()
+
+
+def _tiles(data: bytes, index: Mapping[str, Any], name: PurePosixPath) -> NDArray[np.uint8]:
+    cell, size = index["cell"], index.get("image", index["cell"])
+    sheet = _pixels(data, str(name), "RGB")
+    rows, columns = sheet.shape[0] // cell, index["columns"]
+    tiles = sheet[: rows * cell].reshape(rows, cell, columns, cell, 3).swapaxes(1, 2).reshape(-1, cell, cell, 3)
+    about = index["classes"][name.stem]
+    return tiles[: about.get("count", about.get(name.parent.name)), :size, :size].copy()
+
+
+def _omniglot(folder: Path) -> FewShotSet:
+    """Characters of the alphabets in the zip files, strokes bright; base characters are turned by quarters too.
+
+    B. Lake et al., Human-level concept learning through probabilistic program induction, Science 350 (2015). Turned
+    characters count as classes of their own: A. Santoro et al. (arXiv 1605.06065), section 4.1.
+    """
+    drawings: dict[str, list[NDArray[np.uint8]]] = defaultdict(list)
+    seen: set[str] = set()
+    for path in sorted(folder.glob("images_background_small*.zip")):
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(name for name in archive.namelist() if name.endswith(".png") and "__MACOSX" not in name)
+            for name in names:
+                alphabet, character = PurePosixPath(name).parts[-3:-1]
+                if alphabet not in seen:
+                    pixels = _pixels(archive.read(name), name, "L", OMNIGLOT_SIZE)
+                    drawings[f"{alphabet}/{character}"].append(255 - pixels)
+            seen |= {PurePosixPath(name).parts[-3] for name in names}
+    novel = [name for name in sorted(drawings) if name.split("/")[0] in NOVEL_ALPHABETS]
+    base = [name for name in sorted(drawings) if name not in novel]
+    turned = {
+        f"{name} {90 * turns}": [np.rot90(each, turns) for each in drawings[name]]
+        for name in base
+        for turns in range(4)
+    }
+    caveat = f"Omniglot, {len(seen)} of 50 alphabets: published splits cannot be compared"
+    return FewShotSet(_classes(list(turned), turned), _classes(novel, drawings), caveat, mirrored=False)
+
+
+def _tree(folder: Path, size: int) -> FewShotSet:
+    classes = read_tree(folder, size)
+    count = max(1, 3 * len(classes) // 4)
+    base, novel = (
+        ClassPictures(classes.names[part], classes.pictures[part]) for part in (slice(count), slice(count, None))
+    )
+    return FewShotSet(base, novel, f"pictures of {folder.name}, scaled to {size}x{size}", mirrored=True)
+
+
+def read_tree(folder: Path, size: int = 32) -> ClassPictures:
+    """One folder per class, every picture in it scaled to `size` pixels per side.
+
+    Raises `ValueError` for a folder without classes, a class without a picture, and a picture that cannot be read.
+    """
+    pictures: dict[str, list[NDArray[np.uint8]]] = {}
+    for place in sorted(each for each in folder.iterdir() if each.is_dir()):
+        paths = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+        if not paths:
+            raise ValueError(f"class {place.name!r} has no picture: put one of {', '.join(SUFFIXES)} into {place}")
+        pictures[place.name] = [_pixels(path.read_bytes(), str(path), "RGB", size) for path in paths]
+    if not pictures:
+        raise ValueError(f"{folder} holds no classes: needs one folder of pictures for each")
+    return _classes(list(pictures), pictures)
+
+
+def _classes(names: Sequence[str], pictures: Mapping[str, Sequence[NDArray[np.uint8]]]) -> ClassPictures:
+    return ClassPictures(
+        tuple(names), tuple(np.concatenate([_batched(each) for each in pictures[name]]) for name in names)
+    )
+
+
+def _batched(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`(N, H, W, C)` of a batch, or of one picture with or without a channel axis."""
+    if pixels.ndim == 4:
+        return pixels
+    return pixels.reshape(1, *pixels.shape[:2], -1)
+
+
+def _pixels(data: bytes, name: str, mode: str, size: int | None = None) -> NDArray[np.uint8]:
+    image = import_pillow()
+    try:
+        picture = image.open(io.BytesIO(data)).convert(mode)
+    except (OSError, ValueError, image.DecompressionBombError) as error:
+        raise ValueError(f"{name} is not a picture that can be read: {error}") from None
+    return np.asarray(picture if size is None else picture.resize((size, size), image.Resampling.BOX))
+
+
+def _has(pattern: str) -> Callable[[Path], bool]:
+    return lambda folder: next(folder.glob(pattern), None) is not None
+
+
+_READERS: Sequence[tuple[Callable[[Path], bool], Callable[[Path], FewShotSet]]] = (
+    (_has("*.tar"), _sheets),
+    (_has("images_background_small*.zip"), _omniglot),
+)
