@@ -1,5 +1,7 @@
 """EfficientFormer: the published counts, any image size, heads that can be removed, and timm's answers."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -79,6 +81,15 @@ def test_a_bias_at_another_size_is_the_same_function_of_distance():
     assert torch.equal(bias(), bias().transpose(1, 2))
 
 
+def test_the_bias_of_two_tokens_is_that_of_their_distance():
+    bias = PositionBias((3, 5), heads=2)
+    bias.weight.data.normal_()
+    matrix = bias()
+    for one, other in itertools.product(range(15), repeat=2):
+        down, right = abs(one // 5 - other // 5), abs(one % 5 - other % 5)
+        assert torch.equal(matrix[:, one, other], bias.weight[:, down * 5 + right])
+
+
 def test_norms_fold_into_the_convolutions():
     net, x = tiny(), torch.randn(2, 3, 64, 64)
     plain, count = folded(net, x)
@@ -119,4 +130,8 @@ def test_answers_are_those_of_timm():
     x = torch.randn(2, 3, 224, 224)
     with torch.no_grad():
         expected, actual = theirs(x), ours(x)
+        tokens = torch.randn(2, 49, 448)
+        mixers = theirs.stages[-1].blocks[-1].token_mixer, ours.stages[-1].blocks[-1].mixer
+        attended = [mixer(tokens) for mixer in mixers]  # in the net, tokens behind random layers are nearly alike
     assert float((actual - expected).abs().max() / expected.abs().max()) <= 1e-5
+    assert float((attended[0] - attended[1]).abs().max() / attended[0].abs().max()) <= 1e-5
