@@ -15,7 +15,7 @@ from vision.data.cifar10 import archive
 from vision.pruning_search.experiment import PruningSearch, PruningSearchSettings
 from vision.pruning_search.figures import budget_error, gains, percent, search_share, seconds
 
-SEEDS = 3
+SEEDS = 2
 HELD_OUT = 100
 GOALS = {"uniform": ">= 1.0", "bn_gamma": ">= 0.3", "l1_group": ">= 0.3"}
 SKIPPED = "skipped: QWEDGE_DATA names no folder with images"
