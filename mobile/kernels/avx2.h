@@ -3,14 +3,14 @@
 typedef int32_t QW_(vec) __attribute__((vector_size(32)));
 typedef struct {
     __m256i even, odd;
-} QW_(weight);
+} QW_(weight), QW_(pixels);
 typedef struct {
-    int32_t even, odd; /* of four weights as 16 bits each, numbers 0 and 2, then 1 and 3 */
+    float even, odd; /* the bits of four weights, 16 each: numbers 0 and 2, then 1 and 3 */
 } QW_(prepared);
 #define LANES 8
 #define VECTORS_4 2
 #define VECTORS_2 3
-#define VECTORS_1 6
+#define VECTORS_1 4
 #define FLOAT_PIXELS 6
 #define VECTORS_D 2
 
@@ -30,21 +30,26 @@ INLINE const QW_(prepared) *QW_(prepare)(const int8_t *w, int32_t count, QW_(pre
     for (int32_t i = 0; i < count; i++, w += 4) {
         const uint32_t even = (uint16_t)w[0] | (uint32_t)(uint16_t)w[2] << 16;
         const uint32_t odd = (uint16_t)w[1] | (uint32_t)(uint16_t)w[3] << 16;
-        room[i] = (QW_(prepared)){(int32_t)even, (int32_t)odd};
+        memcpy(&room[i].even, &even, sizeof even);
+        memcpy(&room[i].odd, &odd, sizeof odd);
     }
     return room;
 }
 
+/* From memory, as floats: compilers take integers by way of a general register, which costs two more steps. */
 INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w)
 {
-    return (QW_(weight)){_mm256_set1_epi32(w->even), _mm256_set1_epi32(w->odd)};
+    return (QW_(weight)){(__m256i)_mm256_broadcast_ss(&w->even), (__m256i)_mm256_broadcast_ss(&w->odd)};
 }
 
-INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
+INLINE QW_(pixels) QW_(apart)(QW_(vec) x)
 {
-    __m256i even = _mm256_and_si256((__m256i)x, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16((__m256i)x, 8);
-    __m256i both = _mm256_add_epi32(_mm256_madd_epi16(even, w.even), _mm256_madd_epi16(odd, w.odd));
-    return (QW_(vec))_mm256_add_epi32((__m256i)sum, both);
+    return (QW_(pixels)){_mm256_and_si256((__m256i)x, _mm256_set1_epi16(255)), _mm256_srli_epi16((__m256i)x, 8)};
+}
+
+INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(pixels) x, QW_(weight) w)
+{
+    return sum + (QW_(vec))_mm256_add_epi32(_mm256_madd_epi16(x.even, w.even), _mm256_madd_epi16(x.odd, w.odd));
 }
 
 /* One channel alone: its weight stands where the channel does once pixels are 16 bits wide. */

@@ -44,7 +44,7 @@ INLINE void QW_(outputs)(
     const int V)
 {
     QW_(vec) sums[4][MOST_VECTORS];
-    const uint8_t *x = arena + (size_t)c->in.at + 4 * (size_t)pixel;
+    const uint8_t *from = arena + (size_t)c->in.at + 4 * (size_t)pixel;
     UNROLL for (int b = 0; b < 4 / R; b++) {
         const int32_t *first = c->first + plane * (4 / R) + b;
         const int32_t *offsets = c->offsets + (c->shared ? 0 : first[0]);
@@ -53,12 +53,12 @@ INLINE void QW_(outputs)(
         UNROLL for (int r = 0; r < R; r++)
             UNROLL for (int v = 0; v < V; v++) block[r][v] = QW_(splat)(c->bias[4 * plane + b * R + r]);
         for (int32_t t = 0; t < entries; t++) {
-            const uint8_t *four = x + offsets[t];
-            QW_(weight) w[4];
-            UNROLL for (int r = 0; r < R; r++) w[r] = QW_(broadcast)(weights++);
-            UNROLL for (int v = 0; v < V; v++) {
-                QW_(vec) pixels = QW_(read)(four + 4 * v * LANES);
-                UNROLL for (int r = 0; r < R; r++) block[r][v] = QW_(dot)(block[r][v], pixels, w[r]);
+            const uint8_t *four = from + offsets[t];
+            QW_(pixels) x[MOST_VECTORS];
+            UNROLL for (int v = 0; v < V; v++) x[v] = QW_(apart)(QW_(read)(four + 4 * v * LANES));
+            UNROLL for (int r = 0; r < R; r++) {
+                const QW_(weight) w = QW_(broadcast)(weights++);
+                UNROLL for (int v = 0; v < V; v++) block[r][v] = QW_(dot)(block[r][v], x[v], w);
             }
         }
         UNROLL for (int r = 0; r < R; r++)

@@ -48,6 +48,10 @@ INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w)
     return QW_(splat)(four);
 }
 
+typedef QW_(vec) QW_(pixels);
+
+INLINE QW_(pixels) QW_(apart)(QW_(vec) x) { return x; }
+
 /* The channels of four bytes, apart: unsigned for pixels, signed for weights. */
 #define PIXEL(v, r) (((v) >> (8 * (r))) & 255)
 #define WEIGHT(v, r) ((((PIXEL(v, r)) ^ 128)) - 128)

@@ -35,6 +35,10 @@ INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w)
     return _mm512_set1_epi32(four);
 }
 
+typedef QW_(vec) QW_(pixels);
+
+INLINE QW_(pixels) QW_(apart)(QW_(vec) x) { return x; }
+
 INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
 {
     return (QW_(vec))_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, w);
