@@ -42,24 +42,35 @@ static size_t element(const struct qw_view *v, int32_t plane, int32_t row, int32
 
 void qw_load(const struct qw_view *to, const void *from, uint8_t *arena)
 {
-    const uint8_t *bytes = from;
-    size_t at = 0;
-    for (int32_t c = 0; c < to->channels; c++)
-        for (int32_t y = 0; y < to->rows; y++)
-            for (int32_t x = 0; x < to->columns; x++, at++)
-                arena[(size_t)to->at + element(to, c / 4, y, x) + (size_t)(c % 4)] = (uint8_t)(bytes[at] + to->zero);
+    const size_t size = (size_t)to->rows * (size_t)to->columns;
+    const int32_t columns = to->columns, zero = to->zero;
+    for (int32_t c = 0; c < to->channels; c += 4)
+        for (int32_t y = 0; y < to->rows; y++) {
+            const uint8_t *row = (const uint8_t *)from + (size_t)c * size + (size_t)y * (size_t)columns;
+            uint8_t *out = arena + (size_t)to->at + element(to, c / 4, y, 0);
+            if (to->channels - c >= 4)
+                for (int32_t x = 0; x < columns; x++)
+                    for (size_t r = 0; r < 4; r++) out[4 * x + (int32_t)r] = (uint8_t)(row[r * size + (size_t)x] + zero);
+            else
+                for (int32_t r = 0; r < to->channels - c; r++)
+                    for (int32_t x = 0; x < columns; x++)
+                        out[4 * x + r] = (uint8_t)(row[(size_t)r * size + (size_t)x] + zero);
+        }
 }
 
 void qw_store(const struct qw_view *from, void *to, const uint8_t *arena)
 {
-    size_t at = 0;
+    const int32_t columns = from->columns, zero = from->zero;
+    const size_t each = from->sums ? 4 : 1;
+    uint8_t *out = to;
     for (int32_t c = 0; c < from->channels; c++)
-        for (int32_t y = 0; y < from->rows; y++)
-            for (int32_t x = 0; x < from->columns; x++, at++) {
-                size_t i = element(from, c / 4, y, x) + (size_t)(c % 4);
-                if (from->sums) memcpy((uint8_t *)to + 4 * at, arena + (size_t)from->at + 4 * i, 4);
-                else ((uint8_t *)to)[at] = (uint8_t)(arena[(size_t)from->at + i] - from->zero);
-            }
+        for (int32_t y = 0; y < from->rows; y++, out += each * (size_t)columns) {
+            const uint8_t *row = arena + (size_t)from->at + each * (element(from, c / 4, y, 0) + (size_t)(c % 4));
+            if (from->sums)
+                for (int32_t x = 0; x < columns; x++) memcpy(out + 4 * x, row + 16 * x, 4);
+            else
+                for (int32_t x = 0; x < columns; x++) out[x] = (uint8_t)(row[4 * x] - zero);
+        }
 }
 
 /* Floats of the arena and of constants, which are declared as bytes. */
