@@ -406,7 +406,10 @@ def predicted(cell: MobileSettings, context: Context) -> Mapping[str, JSON]:
 
 
 def slopes(latency: Any) -> list[list[float]]:
-    """Milliseconds per channel of one layer, by the price's gradient and by times two tile steps apart."""
+    """Milliseconds per channel of one layer, by the price's gradient and by times two tile steps apart.
+
+    The difference of two times is small, so that each is the least of many turns.
+    """
     results = []
     for inputs, outputs, kernel, size in ((64, 16, 1, 56), (128, 24, 1, 28), (32, 16, 3, 56), (64, 24, 3, 28)):
 
@@ -417,7 +420,7 @@ def slopes(latency: Any) -> list[list[float]]:
 
         example = (inputs, size, size)
         programs = [from_torch(net(outputs + step), example, "u8.0", torch.rand(2, *example) * 255) for step in (-4, 4)]
-        _, (below, above) = timings([lower(program, format="dense") for program in programs], passes=8, rounds=31)
+        _, (below, above) = timings([lower(program, format="dense") for program in programs], passes=40)
         priced = net_latency(net(outputs), example, latency)
         results.append([priced.gradient()["0"], (above.ms - below.ms) / 8])
     return results
