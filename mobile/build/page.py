@@ -101,7 +101,7 @@ def _layers(row: Row) -> Table:
     note = (
         "Executed: zeros inside kept blocks, channels filled up to four and pixels at the ends of padded rows count, "
         "so small dense layers are above 1. Predicted: by the kernel's law as fitted on this machine, without its "
-        f"spread. Measured: median CPU time, one core, {row.result['instructions']}, with its spread."
+        f"spread. Measured: CPU time of one core, the least median of five runs, {row.result['instructions']}, with its spread."
     )
     return Table(f"Layers of {row.result['net']}", columns, lines, note)
 

@@ -1,5 +1,6 @@
 """Profile: what every kernel call of a net takes, as predicted and as measured."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -11,10 +12,11 @@ from mobile.lowering.lower import lower
 from mobile.lowering.work import work
 from mobile.pricing.calibration import calibrated, compile_benches, time_benches
 from mobile.pricing.latency import Latency
+from mobile.runtime.bench import fastest
 from shared.lab import JSON, Context, Experiment, KeyFigures, Page, Row, Settings, Table, Text, cite
 
-PASSES = 3
-"""Times that the benchmark is started; the least of all is reported beside the median of the last."""
+PASSES = 7
+"""Times that the benchmark is started; of the medians the least and the median are reported."""
 
 
 class ProfileSettings(Settings):
@@ -79,11 +81,11 @@ def _calls(net: Lowered, latency: Latency, rounds: int) -> dict[str, Any]:
         return result
     with compile_benches([net]) as benches:
         [runs] = time_benches(benches, PASSES, rounds)
+    best = fastest(runs)
     for each in calls:
-        each["measured_ms"] = min(run.least_calls[each["call"]] for run in runs)
-        each["median_ms"] = runs[-1].calls[each["call"]]
-    measured = {"measured_ms": min(run.least_net for run in runs), "median_ms": runs[-1].net}
-    return measured | result
+        each["measured_ms"] = best.calls[each["call"]]
+        each["median_ms"] = statistics.median(run.calls[each["call"]] for run in runs)
+    return {"measured_ms": best.net, "median_ms": statistics.median(run.net for run in runs), **result}
 
 
 def _verdict(row: Row) -> list[Any]:
@@ -116,8 +118,8 @@ def _table(row: Row) -> Table:
         macs = cite(call["executed_macs"], row) if "executed_macs" in call else "-"
         lines.append((call["call"], call.get("format", "-"), macs, *numbers))
     note = (
-        "Measured: the least of all rounds, which is the time of a core that does nothing else, and which predictions "
-        "are of; the median has what else was running. `spread` pads and takes strides apart; `add` of one value "
-        "rounds it."
+        "Measured: the least median of several runs, which is the time of a core that does nothing else, and which "
+        "predictions are of; the median of all has what else was running. `spread` pads and takes strides apart; `add` "
+        "of one value rounds it."
     )
     return Table(f"Kernel calls of {row.result['net']}", columns, lines, note)

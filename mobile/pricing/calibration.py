@@ -20,18 +20,19 @@ from mobile.pricing import nets as random_nets
 from mobile.pricing.latency import Latency
 from mobile.pricing.law import features, fit
 from mobile.pricing.nets import random_net
+from mobile.runtime import bench
 from mobile.runtime.bench import Times, fastest, time_program
 from mobile.runtime.compiler import build, find, version
 from shared.lab import cache_folder, canonical, hash_bytes, provenance, write_atomic
 
-NETS, HELD_OUT, PASSES, ROUNDS = 48, 4, 4, 21
+NETS, HELD_OUT, PASSES, ROUNDS = 48, 4, 12, 9
 """Random nets, of which every `HELD_OUT`th is predicted and not fitted; each is timed in `PASSES` turns."""
 Progress = Callable[[int, int, str], None]
 LEAST_NS = 20.0
 """Calls that take less are measured no better than this."""
 
 
-_LAWS = (works.__file__, law.__file__, random_nets.__file__)
+_LAWS = (works.__file__, law.__file__, random_nets.__file__, bench.__file__)
 """What else decides the coefficients."""
 
 
@@ -69,11 +70,7 @@ def timings(
     rounds: int = ROUNDS,
     progress: Progress | None = None,
 ) -> tuple[str, list[Timed]]:
-    """The instruction set, and the times of nets, in turns: of each call the least of all turns.
-
-    What else runs on the machine only adds, up to a half where two threads share a core, so the least time is that of
-    the call alone; the median would be a mixture.
-    """
+    """The instruction set, and the times of nets, in turns: of each call the least median of all turns."""
     with compile_benches(nets, progress) as benches:
         runs = time_benches(benches, passes, rounds, progress)
     best = [fastest(turns) for turns in runs]
@@ -104,8 +101,8 @@ def time_benches(
     """The times of every benchmark in each of the passes, in turns: a disturbance meets all alike."""
     runs: list[list[Times]] = [[] for _ in benches]
     for turn in range(passes):
-        for k, bench in enumerate(benches):
-            runs[k].append(time_program(bench, rounds))
+        for times, program in zip(runs, benches, strict=True):
+            times.append(time_program(program, rounds))
         if progress:
             progress(turn + 1, passes, "measuring nets to calibrate with, once per machine")
     return runs

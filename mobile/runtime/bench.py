@@ -8,19 +8,21 @@ from typing import NamedTuple
 from mobile.runtime.compiler import CompilerError, build
 
 
+RUNS = 5
+
+
 class Times(NamedTuple):
-    """CPU time in ms, by the name of the kernel call: medians, and the least."""
+    """Medians of CPU time in ms, by the name of the kernel call."""
 
     instructions: str
     calls: Mapping[str, float]
     net: float
-    least_calls: Mapping[str, float]
-    least_net: float
 
 
 def measure(files: Mapping[str, bytes], folder: Path, rounds: int = 31) -> Times:
-    """Compiles the benchmark of a library in `folder` and runs it, on one thread."""
-    return time_program(build(files, folder, "bench", shared=False), rounds)
+    """Compiles the benchmark of a library in `folder` and runs it `RUNS` times on one thread: the `fastest` of them."""
+    program = build(files, folder, "bench", shared=False)
+    return fastest([time_program(program, rounds) for _ in range(RUNS)])
 
 
 def time_program(program: Path, rounds: int) -> Times:
@@ -30,12 +32,14 @@ def time_program(program: Path, rounds: int) -> Times:
         raise CompilerError(f"the library's benchmark ended with exit status {done.returncode}: {done.stderr.strip()}")
     (_, instructions), *lines = (line.split("\t") for line in done.stdout.splitlines())
     medians = {name: float(median) / 1e3 for name, median, _ in lines}
-    least = {name: float(shortest) / 1e3 for name, _, shortest in lines}
-    return Times(instructions, medians, medians.pop("net"), least, least.pop("net"))
+    return Times(instructions, medians, medians.pop("net"))
 
 
 def fastest(runs: Sequence[Times]) -> Times:
-    """The least of several runs, of every call and of the net."""
-    calls = {name: min(run.least_calls[name] for run in runs) for name in runs[0].calls}
-    net = min(run.least_net for run in runs)
-    return Times(runs[0].instructions, calls, net, calls, net)
+    """The least median of several runs, of every call and of the net.
+
+    What else runs on the machine only adds, by half where two threads share a core, and comes and goes: the least of
+    short runs is that of the call alone. The least of single rounds would be that of an error of the clock.
+    """
+    calls = {name: min(run.calls[name] for run in runs) for name in runs[0].calls}
+    return Times(runs[0].instructions, calls, min(run.net for run in runs))
