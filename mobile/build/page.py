@@ -101,7 +101,8 @@ def _layers(row: Row) -> Table:
     note = (
         "Executed: zeros inside kept blocks, channels filled up to four and pixels at the ends of padded rows count, "
         "so small dense layers are above 1. Predicted: by the kernel's law as fitted on this machine, without its "
-        f"spread. Measured: CPU time of one core, the least median of five runs, {row.result['instructions']}, with its spread."
+        "spread. Measured: CPU time of one core, the least median of five runs, with its spread; instructions: "
+        f"{row.result['instructions']}."
     )
     return Table(f"Layers of {row.result['net']}", columns, lines, note)
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from mobile.runtime.compiler import CompilerError, build
 
-
 RUNS = 5
 
 

@@ -72,7 +72,7 @@ def test_a_net_is_timed_as_a_library(generated, monkeypatch):
 
     class Done:
         class times:
-            least_net = 0.5
+            net = 0.5
 
     def compiled(program, rng, *, rounds):
         seen.update(shape=program.inputs[0].shape, rounds=rounds)
