@@ -42,6 +42,9 @@ BAYES = "bayes"
 """The name of the bound among the nets."""
 TITLES = {BAYES: "Bayes classifier over templates, SNR known", **{name: entry.title for name, entry in NETS.items()}}
 
+OFTEN = 0.95
+"""Share of right answers below which a ratio is worth a look at single classes."""
+
 Counted = NDArray[np.int64]
 
 
@@ -234,9 +237,16 @@ def _techniques(rows: Sequence[Row]) -> list[Block]:
     return tables
 
 
+def _telling(rows: Sequence[Row]) -> int:
+    """The index of the highest ratio at which answers are often wrong: above it there is little to see."""
+    wrong = np.flatnonzero(right(_pooled(rows)) < OFTEN)
+    return int(wrong[-1]) if len(wrong) else len(tested_db(rows[0])) - 1
+
+
 def _matrix(rows: Sequence[Row]) -> Figure:
-    """What is taken for what at the highest ratio."""
-    names, counted, db = classes(rows[0]), _pooled(rows)[-1], tested_db(rows[0])[-1]
+    """What is taken for what."""
+    at = _telling(rows)
+    names, counted, db = classes(rows[0]), _pooled(rows)[at], tested_db(rows[0])[at]
     shares = 100 * counted / np.maximum(counted.sum(1, keepdims=True), 1)
 
     def paint(axes: Any) -> None:
@@ -253,8 +263,9 @@ def _matrix(rows: Sequence[Row]) -> Figure:
 
 
 def _classes(rows: Sequence[Row]) -> Table:
-    """Every class at the highest ratio, with the class that it is mistaken for most."""
-    counted, names = _pooled(rows)[-1], classes(rows[0])
+    """Every class, with the class that it is mistaken for most."""
+    at = _telling(rows)
+    counted, names = _pooled(rows)[at], classes(rows[0])
     lines: list[Sequence[str | Number]] = []
     for index, name in enumerate(names):
         total, wrong = int(counted[index].sum()), counted[index].copy()
@@ -266,7 +277,8 @@ def _classes(rows: Sequence[Row]) -> Table:
         title = WAVEFORMS[name].title if name in WAVEFORMS else ""
         lines.append((name, title, recall, names[most] if wrong.any() else "", share))
     columns = ("class", "waveform", "named rightly", "mistaken most for", "share")
-    return Table(f"Classes at {tested_db(rows[0])[-1]:g} dB", columns, lines)
+    note = f"At the highest ratio at which fewer than {OFTEN:.0%} of all answers are right, or at the highest."
+    return Table(f"Classes at {tested_db(rows[0])[at]:g} dB", columns, lines, note)
 
 
 def _training(rows: Sequence[Row]) -> Table:
