@@ -62,6 +62,9 @@ def test_classes_and_the_grid_of_snr_come_in_turn():
     made = generate(altered(count=24, snr_db=(-8.0, 0.0), grid=True))
     assert made.labels.tolist() == [0, 1, 2] * 8
     assert made.snr_db.tolist() == [*[-8.0] * 3, *[0.0] * 3] * 4
+    ratios = (-8.0, -4.0, 0.0, 4.0, 8.0)  # of which the rounds of a block are no multiple
+    longer = generate(altered(count=200, snr_db=ratios, grid=True))
+    assert longer.snr_db.tolist() == [ratios[k // 3 % 5] for k in range(200)]
 
 
 def test_a_range_of_snr_is_uniform():
