@@ -35,6 +35,7 @@ Name = Literal[
     "synth",
     "ofdm_fpga",
     "radar",
+    "radar_waveforms",
 ]
 
 
@@ -85,6 +86,8 @@ def rows_of(name: Name, few: bool = False) -> tuple[Experiment[Any], list[Row]]:
     if name.startswith("noise"):
         lines = (HERE / "rows" / f"{name}.jsonl").read_text().splitlines()
         return load("noise"), [Row(**json.loads(line)) for line in lines]
+    if name == "radar_waveforms":
+        return load("radar"), _stored("radar")
     rows = _stored("fpga" if name in PARTS else name)
     if name in PARTS:
         rows = [row for row in rows if row.settings["part"] in PARTS[name]]
