@@ -168,8 +168,8 @@ class _Cell:
             "price": {"unit": self.price.unit, "wide": full_price(self.price, self.space), "budget": self.budget},
             "wide_epochs": wide_epochs,
             "correct": answers,
-            "measured_ms": times,
             "nets": nets,
+            **({"measured_ms": times} if times else {}),
         }
 
     def priced(self, wide: nn.Module) -> tuple[WidthPrice, float]:

@@ -50,7 +50,7 @@ def page(rows: Sequence[Row]) -> Page:
         f"The width of every layer of {settings['net']} for {amount}; the wide net costs "
         f"{price['wide']:,.4g} {price['unit']}. {data['name']}. Intervals are 95 %, over seeds."
     )
-    timed = [_times(same)] if same[0].result["measured_ms"] else []
+    timed = [_times(same)] if "measured_ms" in same[0].result else []
     blocks: list[Block] = [_key(same), _accuracies(same), *timed, _widths(same), _search(same), *downloads(rows, FILES)]
     return Page(title, summary, blocks, _verdict(same))
 
