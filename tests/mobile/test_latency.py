@@ -105,6 +105,19 @@ def test_a_net_without_weights_is_priced_as_the_compiled_net(name):
     assert sorted(map(float, predicted)) == pytest.approx(sorted(expected))
 
 
+def test_channels_that_meet_in_a_sum_or_a_depthwise_layer_have_one_width():
+    assert priced("residual").widths == {
+        "input": 3,
+        "0.0": 16,
+        "1.body.0.0": 16,
+        "2.body.0.0": 24,
+        "2.body.1.0": 24,
+        "5": 10,
+    }
+    widths = {"input": 3, "0.0": 8, "2.0": 12, "3.body.0.0.0": 48, "4.body.0.0.0": 48, "5.0": 40, "8": 7}
+    assert priced("mobile").widths == widths
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_the_gradient_is_the_difference_over_two_tile_steps(name):
     net = priced(name)
@@ -152,6 +165,16 @@ def test_the_price_of_widths_is_a_price_of_the_core(name):
     narrow = (full / 2 / 4).ceil() * 4
     narrow = torch.minimum(narrow, full)
     assert price.measure(narrow) == pytest.approx(float(net.expected(dict(zip(net.widths, narrow[:, 0], strict=True)))))
+
+
+def test_half_of_the_blocks_save_half_of_what_they_all_cost():
+    net = priced("residual")
+    sparse = {"1.body.0.0": torch.tensor([0.0, 1.0, 0.0])}
+    none, half, full = (
+        float(net.expected(densities={"1.body.0.0": torch.tensor(share)}, choices=sparse)) for share in (0.0, 0.5, 1.0)
+    )
+    assert none < half < full
+    assert full - half == pytest.approx(half - none)
 
 
 def test_the_channels_of_a_search_have_a_time_with_a_gradient():
