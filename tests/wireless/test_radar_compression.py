@@ -36,12 +36,12 @@ def work(net, budget=0.4, seed=0):
 
 @pytest.fixture(scope="module")
 def outcomes(trained):
-    made = {}
+    computed = {}
 
     def call(name):
-        if name not in made:
-            made[name] = TECHNIQUES[name][1](work(trained))
-        return made[name]
+        if name not in computed:
+            computed[name] = TECHNIQUES[name][1](work(trained))
+        return computed[name]
 
     return call
 

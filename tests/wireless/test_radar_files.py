@@ -21,21 +21,21 @@ ENDINGS = (".h5", ".npz", ".sigmf-meta", ".cs16")
 
 
 @pytest.fixture(scope="module")
-def made():
+def pulses():
     return generate(RECIPE)
 
 
 @pytest.mark.parametrize("ending", ENDINGS[:3])
-def test_what_is_written_is_read_back(ending, made, tmp_path):
+def test_what_is_written_is_read_back(ending, pulses, tmp_path):
     path = tmp_path / f"set{ending}"
-    seen = []
-    export(RECIPE, path, lambda done, total, note: seen.append(done))
+    shown = []
+    export(RECIPE, path, lambda done, total, note: shown.append(done))
     back = read_set(path)
-    assert seen[-1] == 150
+    assert shown[-1] == 150
     assert back.classes == RECIPE.classes
-    assert np.array_equal(back.samples, made.samples)
-    assert np.array_equal(back.labels, made.labels)
-    assert back.snr_db == pytest.approx(made.snr_db)
+    assert np.array_equal(back.samples, pulses.samples)
+    assert np.array_equal(back.labels, pulses.labels)
+    assert back.snr_db == pytest.approx(pulses.snr_db)
     assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
     assert path.name in hashes(path)
 
@@ -57,12 +57,12 @@ def test_the_recipe_stands_beside_the_samples(ending, tmp_path):
     assert recipe == RECIPE.to_json_data()
 
 
-def test_integers_are_the_samples_in_steps(made, tmp_path):
+def test_integers_are_the_samples_in_steps(pulses, tmp_path):
     export(RECIPE, tmp_path / "set.cs16")
     head = json.loads((tmp_path / "set.json").read_text())
     samples, _ = complex_samples(stored(tmp_path / "set.cs16"))
-    assert samples.reshape(150, 128) * head["step"] == pytest.approx(made.samples, abs=head["step"])
-    assert head["labels"] == [RECIPE.classes[label] for label in made.labels]
+    assert samples.reshape(150, 128) * head["step"] == pytest.approx(pulses.samples, abs=head["step"])
+    assert head["labels"] == [RECIPE.classes[label] for label in pulses.labels]
 
 
 def test_another_ending_is_refused(tmp_path):
@@ -75,29 +75,29 @@ def parts(samples):
     return np.stack([samples.real, samples.imag], -1)
 
 
-def radchar(file, made):
+def radchar(file, pulses):
     kind = np.dtype([("index", "<i8"), ("signal_type", "<i8"), ("signal_to_noise_ratio", "<i8")])
     labels = np.zeros(150, kind)
-    labels["signal_type"], labels["signal_to_noise_ratio"] = made.labels, np.rint(made.snr_db)
-    file["iq"], file["labels"] = made.samples, labels
+    labels["signal_type"], labels["signal_to_noise_ratio"] = pulses.labels, np.rint(pulses.snr_db)
+    file["iq"], file["labels"] = pulses.samples, labels
 
 
-def radioml(file, made):
-    file["X"], file["Y"], file["Z"] = parts(made.samples), np.eye(24)[made.labels], np.rint(made.snr_db)[:, None]
+def radioml(file, pulses):
+    file["X"], file["Y"], file["Z"] = parts(pulses.samples), np.eye(24)[pulses.labels], np.rint(pulses.snr_db)[:, None]
 
 
-def deepradar(file, made):
-    file["X_train"] = parts(made.samples).transpose(2, 1, 0)
-    file["Y_train"] = np.eye(23)[made.labels].T
+def deepradar(file, pulses):
+    file["X_train"] = parts(pulses.samples).transpose(2, 1, 0)
+    file["Y_train"] = np.eye(23)[pulses.labels].T
 
 
-def deepradar_table(file, made):
-    file["X_val"] = parts(made.samples).transpose(2, 1, 0)
-    file["lbl_val"] = np.stack([made.labels + 1.0, *np.zeros((5, 150))])
+def deepradar_table(file, pulses):
+    file["X_val"] = parts(pulses.samples).transpose(2, 1, 0)
+    file["lbl_val"] = np.stack([pulses.labels + 1.0, *np.zeros((5, 150))])
 
 
-def radarcomm(file, made):
-    for k, (samples, label) in enumerate(zip(made.samples, made.labels, strict=True)):
+def radarcomm(file, pulses):
+    for k, (samples, label) in enumerate(zip(pulses.samples, pulses.labels, strict=True)):
         file[str(("pulsed", f"radar {label}", -4, k))] = np.concatenate([samples.real, samples.imag])
 
 
@@ -111,20 +111,20 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
-def test_the_layouts_of_public_sets_are_read(layout, made, tmp_path):
+def test_the_layouts_of_public_sets_are_read(layout, pulses, tmp_path):
     with h5py.File(tmp_path / "set.hdf5", "w") as file:
-        layout(file, made)
+        layout(file, pulses)
     back = read_set(tmp_path / "set.hdf5")
     # HDF5 lists names in alphabetical order, so that windows of RadarComm come in another one.
-    order = np.lexsort(made.samples.real.T[:3])
+    order = np.lexsort(pulses.samples.real.T[:3])
     again = np.lexsort(back.samples.real.T[:3])
-    assert back.samples[again] == pytest.approx(made.samples[order], abs=1e-6)
+    assert back.samples[again] == pytest.approx(pulses.samples[order], abs=1e-6)
     assert [back.classes[label] for label in back.labels[again]] == [
-        LAYOUTS[layout][label] for label in made.labels[order]
+        LAYOUTS[layout][label] for label in pulses.labels[order]
     ]
 
 
-def test_a_folder_of_sigmf_recordings_is_one_set(made, tmp_path):
+def test_a_folder_of_sigmf_recordings_is_one_set(pulses, tmp_path):
     for seed in (0, 1):
         export(RECIPE.with_seed(seed), tmp_path / f"{seed}.sigmf-meta")
     back = read_set(tmp_path)
@@ -203,8 +203,8 @@ def test_an_annotation_beyond_the_recording_is_refused(tmp_path):
         read_set(tmp_path)
 
 
-def test_every_class_is_in_both_parts_of_a_set(made):
-    whole = LabelledSet(made.samples, made.labels, RECIPE.classes, made.snr_db)
+def test_every_class_is_in_both_parts_of_a_set(pulses):
+    whole = LabelledSet(pulses.samples, pulses.labels, RECIPE.classes, pulses.snr_db)
     train, test = whole.parted(0.2, np.random.default_rng(0))
     assert (len(train.labels), len(test.labels)) == (120, 30)
     assert np.bincount(test.labels).tolist() == [10, 10, 10]

@@ -22,7 +22,7 @@ def test_the_same_recipe_is_the_same_set_to_the_bit():
     assert digest(SMALL) == digest(altered())
 
 
-def test_a_known_recipe_has_its_known_hash():
+def test_a_recipe_has_the_hash_that_is_written_here():
     """On every machine and NumPy. Who changes it on purpose raises `GENERATOR`."""
     recipe = Recipe(count=3 * len(WAVEFORMS), classes=tuple(WAVEFORMS), channel=Channel(overlap=0.5))
     assert digest(recipe) == HASH
@@ -59,17 +59,17 @@ def test_blocks_are_the_set_in_parts_of_constant_size():
 
 
 def test_classes_and_the_grid_of_snr_come_in_turn():
-    made = generate(altered(count=24, snr_db=(-8.0, 0.0), grid=True))
-    assert made.labels.tolist() == [0, 1, 2] * 8
-    assert made.snr_db.tolist() == [*[-8.0] * 3, *[0.0] * 3] * 4
+    pulses = generate(altered(count=24, snr_db=(-8.0, 0.0), grid=True))
+    assert pulses.labels.tolist() == [0, 1, 2] * 8
+    assert pulses.snr_db.tolist() == [*[-8.0] * 3, *[0.0] * 3] * 4
     ratios = (-8.0, -4.0, 0.0, 4.0, 8.0)  # of which the rounds of a block are no multiple
     longer = generate(altered(count=200, snr_db=ratios, grid=True))
     assert longer.snr_db.tolist() == [ratios[k // 3 % 5] for k in range(200)]
 
 
 def test_a_range_of_snr_is_uniform():
-    made = generate(altered(count=3000))
-    assert np.histogram(made.snr_db, 4, (-16, 10))[0] == pytest.approx(750, rel=0.15)
+    pulses = generate(altered(count=3000))
+    assert np.histogram(pulses.snr_db, 4, (-16, 10))[0] == pytest.approx(750, rel=0.15)
 
 
 @pytest.mark.parametrize("snr_db", [-10.0, 0.0, 10.0])
@@ -162,8 +162,8 @@ def test_a_channel_of_impossible_numbers_is_refused(change, words):
 
 
 def test_every_class_can_be_generated_in_the_shortest_window():
-    made = generate(Recipe(count=3 * len(WAVEFORMS), classes=tuple(WAVEFORMS), samples=128))
-    assert np.isfinite(made.samples).all()
+    pulses = generate(Recipe(count=3 * len(WAVEFORMS), classes=tuple(WAVEFORMS), samples=128))
+    assert np.isfinite(pulses.samples).all()
     assert set(TWELVE) <= set(WAVEFORMS)
 
 

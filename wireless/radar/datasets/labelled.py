@@ -1,4 +1,4 @@
-"""A labelled set, whoever made it: windows, classes, ratios, checked once."""
+"""A labelled set from anywhere: windows, classes, ratios, checked once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class LabelledSet:
     snr_db: NDArray[np.float64]
     source: str = "the set"
     notes: tuple[str, ...] = ()
-    """What was left out or taken as given, in sentences."""
+    """What was left out or assumed, in sentences."""
 
     def __post_init__(self) -> None:
         windows, labels, ratios = len(self.samples), len(self.labels), len(self.snr_db)

@@ -149,11 +149,11 @@ def _curves(rows: Sequence[Row], names: Sequence[str]) -> Figure:
                 total = np.sum([count(row) for row in of_net(rows, name)], 0)
                 shares = [wilson(int(np.trace(each)), int(each.sum())) for each in total]
                 line = {"color": COLORS["grey"], "linestyle": "--"} if name == BAYES else {}
-                [drawn] = axes.plot(db, [100 * it.value for it in shares], label=TITLES[name], marker="o", **line)
+                [curve] = axes.plot(db, [100 * it.value for it in shares], label=TITLES[name], marker="o", **line)
                 low, high = (
                     [100 * bound for bound in bounds] for bounds in zip(*(it[1:] for it in shares), strict=True)
                 )
-                axes.fill_between(db, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
+                axes.fill_between(db, low, high, color=curve.get_color(), alpha=0.2, linewidth=0)
             axes.set_xlabel("signal-to-noise ratio in dB")
             axes.set_ylabel("right answers in %")
             axes.set_ylim(0, 100)

@@ -13,7 +13,7 @@ from wireless.radar.nets.transformer import PatchTransformer
 
 
 class Entry(NamedTuple):
-    """What a net is, and how it is made for so many classes and windows of so many samples."""
+    """What a net is, and how it is built for so many classes and windows of so many samples."""
 
     title: str
     build: Callable[[int, int], nn.Module]
