@@ -92,7 +92,10 @@ def resnet18(width):
 
 
 NETS = {
-    "convolution": (lambda: nn.Sequential(nn.Conv2d(5, 19, (3, 2), (2, 1), (1, 2), dilation=(1, 2))), (5, 9, 11)),
+    "convolution": (
+        lambda: nn.Sequential(nn.Conv2d(5, 19, (3, 2), (2, 1), (1, 2), dilation=(1, 2)), *convolution(5, 19)[1:]),
+        (5, 9, 11),
+    ),
     "groups": (lambda: nn.Sequential(nn.Conv2d(6, 36, 3, groups=3), nn.Conv2d(36, 72, 5, 2, 1, groups=36)), (6, 9, 9)),
     "line": (lambda: nn.Sequential(nn.Conv1d(2, 20, 5, 2), nn.ReLU(), nn.MaxPool1d(3, 2, 1), nn.Flatten()), (2, 33)),
     "vector": (lambda: nn.Sequential(nn.Linear(7, 33), nn.GELU(), nn.BatchNorm1d(33), nn.Linear(33, 3)), (7,)),
