@@ -28,6 +28,7 @@ from mobile.lowering.calls import (
     rounding,
 )
 from mobile.lowering.choice import WorkPrice, choose
+from mobile.lowering.groups import ungrouped
 from mobile.lowering.taps import taps
 from mobile.lowering.work import Work, convolution, depthwise
 from shared.integer import operations
@@ -162,7 +163,7 @@ class _Lowering:
         if groups > 1 and groups == x.channels == len(weight):
             self.calls.append(self._depthwise(walk, weight))
         else:
-            self.calls.append(self._convolve(walk, _ungrouped(weight, groups)))
+            self.calls.append(self._convolve(walk, ungrouped(weight, groups)))
 
     def _depthwise(self, walk: "_Walk", weight: NDArray[np.int64]) -> Depthwise:
         taps = _fill(weight.reshape(len(weight), -1), 0)
@@ -258,18 +259,6 @@ def _fill(array: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
     """Zeros behind, up to a multiple of four."""
     widths = [(0, -array.shape[k] % 4 if k == axis else 0) for k in range(array.ndim)]
     return np.pad(array, widths)
-
-
-def _ungrouped(weight: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
-    """The same layer without groups: zeros where an output does not read an input."""
-    if groups == 1:
-        return weight
-    out, each, *kernel = weight.shape
-    whole = np.zeros((out, each * groups, *kernel), weight.dtype)
-    for group in range(groups):
-        rows = slice(group * out // groups, (group + 1) * out // groups)
-        whole[rows, group * each : (group + 1) * each] = weight[rows]
-    return whole
 
 
 def _blocks(weight: NDArray[np.int64]) -> NDArray[np.int8]:

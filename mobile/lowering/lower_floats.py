@@ -25,6 +25,7 @@ from mobile.lowering.floats import (
     PoolFloats,
     Window,
 )
+from mobile.lowering.groups import ungrouped
 from shared.importers.graph import TracedGraph, TracedNode
 from shared.integer.geometry import plane
 
@@ -135,7 +136,7 @@ class _Walk:
         if 1 < groups == source.channels == len(weight):
             self.depthwise(name, source, out, window, weight, bias, to)
         else:
-            self.convolve(name, source, out, window, _ungrouped(weight, groups), bias, to, weight.size)
+            self.convolve(name, source, out, window, ungrouped(weight, groups), bias, to, weight.size)
 
     def padded(self, source: Floats, padding: tuple[int, int], name: str) -> Floats:
         if padding == (0, 0):
@@ -306,15 +307,3 @@ def _fill(array: NDArray[np.float32]) -> NDArray[np.float32]:
     """Zeros behind the last axis, up to whole blocks of outputs."""
     widths = [(0, 0)] * (array.ndim - 1) + [(0, -array.shape[-1] % OUTPUTS)]
     return np.ascontiguousarray(np.pad(array, widths).astype(np.float32))
-
-
-def _ungrouped(weight: NDArray[np.float32], groups: int) -> NDArray[np.float32]:
-    """The same layer without groups: zeros, which no list has, where an output does not read an input."""
-    if groups == 1:
-        return weight
-    out, each, *kernel = weight.shape
-    whole = np.zeros((out, each * groups, *kernel), weight.dtype)
-    for group in range(groups):
-        rows = slice(group * out // groups, (group + 1) * out // groups)
-        whole[rows, group * each : (group + 1) * each] = weight[rows]
-    return whole
