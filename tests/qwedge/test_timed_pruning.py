@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-pytest.importorskip("PIL")
+pytest.importorskip("onnx", reason="pip install -e '.[vision]'")
 
 from mobile.pricing.example import EXAMPLE
 from qwedge.experiments import pruning_search as timed

@@ -44,7 +44,7 @@ class Faulty:
             "wrong loss": {"loss": solution.loss - 1.0},
             "miscounts steps": {"steps": 3},
             "never apart": {"converged": True, "residuals": (9.0,)},
-            "random": {"z": solution.z * (1 + 1e-6 * torch.rand(()))},
+            "random": {"z": solution.z * (1 + 1e-6 * torch.rand((), dtype=torch.float64))},
         }
         return dataclasses.replace(solution, **changes.get(self.fault, {}))
 
