@@ -36,6 +36,8 @@ Name = Literal[
     "ofdm_fpga",
     "radar",
     "radar_waveforms",
+    "pruning_search",
+    "continual",
 ]
 
 

@@ -68,7 +68,7 @@ def _key(rows: Sequence[Row]) -> KeyFigures:
     return KeyFigures(
         (
             ("accuracy on all classes after the last task", _shown(rows, points(rows, "cml"))),
-            (f"above: {METHODS[best]}", _shown(rows, gain(rows, best), "+.1f", "points")),
+            (f"accuracy above that of: {METHODS[best]}", _shown(rows, gain(rows, best), "+.1f", "points")),
             ("forgetting", _shown(rows, points(rows, "cml", "forgetting"), unit="points")),
             ("bytes kept of a class", cite(rows[0].result["bytes_per_class"], *rows)),
         )
