@@ -68,20 +68,20 @@ def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(generated, tm
 
 def test_a_net_is_timed_as_a_library(generated, monkeypatch):
     images = timed.Images(*(part[:4] for part in (torch.zeros(4, 32, 32, 3).byte().numpy(), torch.arange(4).numpy())))
-    seen = {}
+    options = {}
 
     class Done:
         class times:
             net = 0.5
 
     def compiled(program, rng, *, rounds):
-        seen.update(shape=program.inputs[0].shape, rounds=rounds)
+        options.update(shape=program.inputs[0].shape, rounds=rounds)
         return Done
 
     monkeypatch.setattr(timed, "compile_program", compiled)
     net = plain(ResNet8(4), torch.zeros(1, 3, 32, 32))
     assert timed.TimedPruningSearch().milliseconds(net, images) == 0.5
-    assert seen == {"shape": (3, 32, 32), "rounds": timed.ROUNDS}
+    assert options == {"shape": (3, 32, 32), "rounds": timed.ROUNDS}
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Tuned:
         self.embedding, self.how, self.generator = copy.deepcopy(embedding).eval(), how, generator
         self.weights = nn.Parameter(torch.zeros(0, len(embedding.centre)))
         self.kept: list[tuple[Tensor, int]] = []
-        self.seen = 0
+        self.offered = 0
         self.anchor: list[tuple[Tensor, Tensor]] = []
 
     @property
@@ -92,8 +92,8 @@ class Tuned:
 
     def _keep(self, pictures: Tensor, labels: Tensor) -> None:
         for picture, label in zip(pictures, labels.tolist(), strict=True):
-            self.seen += 1
+            self.offered += 1
             if self.how.kept is None or len(self.kept) < self.how.kept:
                 self.kept.append((picture, label))
-            elif (place := int(torch.randint(self.seen, (), generator=self.generator))) < self.how.kept:
+            elif (place := int(torch.randint(self.offered, (), generator=self.generator))) < self.how.kept:
                 self.kept[place] = (picture, label)

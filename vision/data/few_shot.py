@@ -120,16 +120,16 @@ def _omniglot(folder: Path) -> FewShotSet:
     characters count as classes of their own: A. Santoro et al. (arXiv 1605.06065), section 4.1.
     """
     drawings: dict[str, list[NDArray[np.uint8]]] = defaultdict(list)
-    seen: set[str] = set()
+    alphabets: set[str] = set()
     for path in sorted(folder.glob("images_background_small*.zip")):
         with zipfile.ZipFile(path) as archive:
             names = sorted(name for name in archive.namelist() if name.endswith(".png") and "__MACOSX" not in name)
             for name in names:
                 alphabet, character = PurePosixPath(name).parts[-3:-1]
-                if alphabet not in seen:
+                if alphabet not in alphabets:
                     pixels = _pixels(archive.read(name), name, "L", OMNIGLOT_SIZE)
                     drawings[f"{alphabet}/{character}"].append(255 - pixels)
-            seen |= {PurePosixPath(name).parts[-3] for name in names}
+            alphabets |= {PurePosixPath(name).parts[-3] for name in names}
     novel = [name for name in sorted(drawings) if name.split("/")[0] in NOVEL_ALPHABETS]
     base = [name for name in sorted(drawings) if name not in novel]
     turned = {
@@ -137,7 +137,7 @@ def _omniglot(folder: Path) -> FewShotSet:
         for name in base
         for turns in range(4)
     }
-    caveat = f"Omniglot, {len(seen)} of 50 alphabets: published splits cannot be compared"
+    caveat = f"Omniglot, {len(alphabets)} of 50 alphabets: published splits cannot be compared"
     return FewShotSet(_classes(list(turned), turned), _classes(novel, drawings), caveat, mirrored=False)
 
 

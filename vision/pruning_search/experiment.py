@@ -122,8 +122,11 @@ class PruningSearch(Experiment[PruningSearchSettings]):
         raise ValueError("ms needs a latency: take `qwedge run pruning_search`, or macs")
 
     def milliseconds(self, used: nn.Module, images: Images) -> float:
-        """Measured milliseconds of a plain net, compiled with number formats from `images`."""
-        raise NotImplementedError("only what has a latency is asked to measure one")
+        """Measured milliseconds of a plain net, compiled with number formats from `images`.
+
+        `qwedge run` knows how; here it raises `ValueError`.
+        """
+        raise ValueError("ms needs a compiler: take `qwedge run pruning_search`, or macs")
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
