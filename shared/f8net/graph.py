@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,7 +54,9 @@ class _Value:
     """The quantiser or input whose format it has; `None` for sums, which are wider than a multiplier."""
 
 
-def build(net: nn.Module, shape: Sequence[int], input: Format, word: int) -> FixedPointGraph:
+def build(
+    net: nn.Module, shape: Sequence[int], input: Format, word: int, weight_words: Mapping[str, int]
+) -> FixedPointGraph:
     """The steps of a copy of `net` for one input of `shape` (without the batch) and format.
 
     Raises `ValueError` naming the layer that is not supported, and the way out.
@@ -66,7 +68,13 @@ def build(net: nn.Module, shape: Sequence[int], input: Format, word: int) -> Fix
     for name, parameter in net.state_dict().items():
         if not torch.isfinite(parameter).all():
             raise ValueError(f"F8Net needs finite weights, {name!r} has NaN or infinite ones")
-    return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word).graph()
+    layers = {name for name, layer in net.named_modules() if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)}
+    for path, bits in weight_words.items():
+        if path not in layers:
+            raise ValueError(f"weight_words names {path!r}: it must be a layer with weights, {', '.join(sorted(layers))}")
+        if not 2 <= bits <= word:
+            raise ValueError(f"weight_words gives {path!r} {bits} bits: they must be 2 to {word}, the word of the net")
+    return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word, weight_words).graph()
 
 
 def _value_names(names: Sequence[str]) -> dict[str, str]:
@@ -78,8 +86,8 @@ def _value_names(names: Sequence[str]) -> dict[str, str]:
 
 
 class _Builder:
-    def __init__(self, traced: TracedGraph, input: Format, word: int) -> None:
-        self.traced, self.input, self.word = traced, input, word
+    def __init__(self, traced: TracedGraph, input: Format, word: int, weight_words: Mapping[str, int]) -> None:
+        self.traced, self.input, self.word, self.weight_words = traced, input, word, weight_words
         self.values: dict[str, _Value] = {}
         self.alias: dict[str, str] = {}  # a traced value -> the step that computes it
         self.ties = Ties()
@@ -166,7 +174,7 @@ class _Builder:
         def construct() -> AbstractStep:
             format = self.quantisers.get(origin, self.input)
             scales = self.scale(source), self.scale(node.name)
-            return Weighted(layer, norm, self.word, format, scales)
+            return Weighted(layer, norm, self.weight_words.get(node.path, self.word), format, scales)
 
         self.alias[node.name] = node.name
         self.step(node.name, (source,), construct, _Value(node.shape, True, None))

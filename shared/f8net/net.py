@@ -1,6 +1,6 @@
 """A torch net in 8-bit fixed point: trains like the net that it copies, ends as an integer program."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -19,9 +19,9 @@ class F8Net(nn.Module):
 
     `net` is any module of Linear, Conv1d, Conv2d (groups too), BatchNorm behind them, ReLU, MaxPool, AvgPool,
     AdaptiveAvgPool(1), Flatten, Dropout and additions; `shape` is that of one input, without the batch; `input` the
-    format its numbers come in. Train it as usual; the first training batch calibrates, or `calibrate` does. Outside
-    training and in float64, `forward` equals `program()` bit for bit. In float32 it does while sums stay below 2**24
-    steps.
+    format its numbers come in. `weight_words` gives the weights of single layers fewer bits, by the layer's name. Train
+    it as usual; the first training batch calibrates, or `calibrate` does. Outside training and in float64, `forward`
+    equals `program()` bit for bit. In float32 it does while sums stay below 2**24 steps.
 
     Ours beside the paper: the spread is the root mean square; fraction bits are not clamped to 0 to `word`; the last
     layer is not rescaled, its weight's own fraction bits do that; sums of a residual block are added in 32 bits before
@@ -35,9 +35,17 @@ class F8Net(nn.Module):
     ['Linear', 'Requantise', 'Linear']
     """
 
-    def __init__(self, net: nn.Module, *, shape: Sequence[int], input: Format, word: int = 8) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        shape: Sequence[int],
+        input: Format,
+        word: int = 8,
+        weight_words: Mapping[str, int] | None = None,
+    ) -> None:
         super().__init__()
-        graph = build(net, shape, input, word)
+        graph = build(net, shape, input, word, weight_words or {})
         self.input = Input(graph.input, tuple(shape), input)
         self.output = graph.output
         self.wiring = tuple((step.name, step.inputs) for step in graph.steps)

@@ -23,7 +23,7 @@ from torch.nn.utils import prune
 from shared.f8net import F8Net, fix_quant, keep_zeros
 from shared.f8net.scales import REAL, Ties
 from shared.f8net.steps import _Statistics
-from shared.integer import Linear, MaxPool, Requantise, audit, run
+from shared.integer import AbstractWeighted, Linear, MaxPool, Requantise, audit, run
 from shared.integer.format import Format
 
 S8, U8 = Format(8, 6), Format(8, 8, signed=False)
@@ -153,6 +153,30 @@ def test_other_words_are_bit_for_bit_too(kind, word):
     program = same(made(kind, word=word, steps=3), kind, 300)
     widths = set(audit(program).multipliers)
     assert widths - {(8, word)} == {(word, word)}  # the input has eight bits
+
+
+def test_weights_of_single_layers_have_fewer_bits(kind):
+    torch.manual_seed(0)
+    float_net = kind()
+    layers = [name for name, layer in float_net.named_modules() if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    net = F8Net(float_net, shape=kind.shape, input=kind.format, weight_words={layers[1]: 4})
+    program = same(net.calibrate(batch(kind, 64)), kind, 300)
+    words = [operation.weight.format.word for operation in program.operations if isinstance(operation, AbstractWeighted)]
+    assert sorted(words) == [4] + [8] * (len(layers) - 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"0": 9}, r"^weight_words gives '0' 9 bits: they must be 2 to 8, the word of the net$"),
+        ({"0": 1}, r"^weight_words gives '0' 1 bits: "),
+        ({"1": 4}, r"^weight_words names '1': it must be a layer with weights, 0, 2$"),
+    ],
+)
+def test_weight_words_that_no_layer_can_have_are_refused(words, message):
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    with pytest.raises(ValueError, match=message):
+        F8Net(net, shape=(2,), input=S8, weight_words=words)
 
 
 def test_the_program_is_the_same_from_float32_and_from_a_saved_state(kind):
