@@ -71,7 +71,9 @@ def build(
     layers = {name for name, layer in net.named_modules() if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)}
     for path, bits in weight_words.items():
         if path not in layers:
-            raise ValueError(f"weight_words names {path!r}: it must be a layer with weights, {', '.join(sorted(layers))}")
+            raise ValueError(
+                f"weight_words names {path!r}: it must be a layer with weights, {', '.join(sorted(layers))}"
+            )
         if not 2 <= bits <= word:
             raise ValueError(f"weight_words gives {path!r} {bits} bits: they must be 2 to {word}, the word of the net")
     return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word, weight_words).graph()

@@ -161,7 +161,9 @@ def test_weights_of_single_layers_have_fewer_bits(kind):
     layers = [name for name, layer in float_net.named_modules() if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)]
     net = F8Net(float_net, shape=kind.shape, input=kind.format, weight_words={layers[1]: 4})
     program = same(net.calibrate(batch(kind, 64)), kind, 300)
-    words = [operation.weight.format.word for operation in program.operations if isinstance(operation, AbstractWeighted)]
+    words = [
+        operation.weight.format.word for operation in program.operations if isinstance(operation, AbstractWeighted)
+    ]
     assert sorted(words) == [4] + [8] * (len(layers) - 1)
 
 

@@ -1,15 +1,19 @@
 """Radar nets: what they read, how they are trained, and files of them."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from shared.f8net import F8Net
+from shared.f8net import F8Net, keep_zeros
 from shared.integer import audit, outputs
 from wireless.radar.datasets.generate import generate
 from wireless.radar.datasets.recipe import Recipe
 from wireless.radar.nets.classifier import Classifier, fresh
 from wireless.radar.nets.inputs import FORMAT, as_input
+from wireless.radar.nets.planes import Planes
 from wireless.radar.nets.registry import NETS, build
 from wireless.radar.training import Endless, Stored, run_epoch, trainer
 
@@ -110,3 +114,26 @@ def test_training_learns_and_goes_on_after_a_stop_as_if_there_had_been_none():
 def test_an_unknown_net_is_refused():
     with pytest.raises(ValueError, match=r"^no radar net 'resnet': it must be one of iq, iq-10k, "):
         build("resnet", 2, 256, generator())
+
+
+def test_planes_train_a_net_as_its_own_layers_do():
+    """Outputs, gradients, also through a mask, and statistics."""
+    lines = build("iq-10k", 3, 256, generator())
+    keep_zeros(lines[6], torch.rand(lines[6].weight.shape, generator=generator()) < 0.5)
+    lines = lines.double().train()
+    planes = Planes(copy.deepcopy(lines)).train()
+    x = torch.randn(16, 2, 256, generator=generator(), dtype=torch.float64)
+    for net in (lines, planes):
+        net(x).square().sum().backward()
+    for expected, actual in zip(lines.parameters(), planes.parameters(), strict=True):
+        assert torch.allclose(actual.grad, expected.grad, rtol=1e-6, atol=1e-12)
+    for expected, actual in zip(lines.buffers(), planes.buffers(), strict=True):
+        assert torch.allclose(actual, expected)
+    assert torch.allclose(planes(x), lines(x))
+    assert torch.allclose(planes.eval()(x), lines.eval()(x))
+
+
+def test_planes_take_nets_of_their_layers_alone():
+    assert Planes.suits(build("iq", 2, 256, generator()))
+    assert not any(Planes.suits(build(name, 2, 256, generator())) for name in ("spectrogram", "transformer"))
+    assert not Planes.suits(nn.Sequential(nn.Conv1d(2, 2, 3), nn.GELU()))

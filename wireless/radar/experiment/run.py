@@ -17,7 +17,8 @@ from shared.weights.prices import MACs
 from wireless.radar.bound.bayes import bayes
 from wireless.radar.bound.templates import require_templates
 from wireless.radar.channel.channel import Channel
-from wireless.radar.compression.techniques import TECHNIQUES, Work
+from wireless.radar.compression.techniques import TECHNIQUES
+from wireless.radar.compression.work import Work
 from wireless.radar.datasets.generate import EACH, Windowed, blocks, generate
 from wireless.radar.datasets.layouts import hashes, read_set
 from wireless.radar.datasets.recipe import Recipe
@@ -104,7 +105,7 @@ class Radar(Experiment[RadarSettings]):
     """
 
     name = "radar"
-    version = 1
+    version = 2
 
     def cells(self, settings: RadarSettings) -> Sequence[RadarSettings]:
         unknown = sorted(set(settings.nets) - {BAYES, *NETS})

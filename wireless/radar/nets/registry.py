@@ -21,7 +21,7 @@ class Entry(NamedTuple):
 
 NETS: Mapping[str, Entry] = {
     "iq": Entry("separable CNN on raw samples, 34k", lambda classes, _: iq_net(classes, FIRST, WIDTHS)),
-    "iq-10k": Entry("separable CNN on raw samples, 10k", lambda classes, _: iq_net(classes, 16, (24, 32, 48, 48))),
+    "iq-10k": Entry("separable CNN on raw samples, 10k", lambda classes, _: iq_net(classes, 16, (24, 32, 40, 40, 40))),
     "spectrogram": Entry("CNN on the spectrogram, 22k", lambda classes, _: SpectrogramNet(classes)),
     "transformer": Entry("transformer on patches of samples, 32k", PatchTransformer),
 }
