@@ -92,24 +92,24 @@ def structure(call: Call, net: Lowered, name: str) -> Iterator[str]:
 
 @structure.register
 def _(call: Convolve, net: Lowered, name: str) -> Iterator[str]:
-    yield from array("int32_t", f"{name}_first", call.lists.first)
-    yield from array("int32_t", f"{name}_offsets", call.lists.offsets)
+    for field in ("first", "paired", "offsets"):
+        yield from array("int32_t", f"{name}_{field}", getattr(call.lists, field))
     yield byte_array("int8_t", f"{name}_weights", call.lists.weights)
     yield from array("int32_t", f"{name}_bias", call.bias)
     fields: dict[str, Any] = {"in": view(call.reads[0], net), "out": view(call.writes, net), "pixels": call.pixels}
-    fields |= {"block": call.block, "room": net.room, "rows": call.lists.rows, "shared": int(call.lists.shared)}
-    fields |= {field: f"{name}_{field}" for field in ("first", "offsets", "weights", "bias")}
+    fields |= {"block": call.block, "rows": call.lists.rows}
+    fields |= {field: f"{name}_{field}" for field in ("first", "paired", "offsets", "weights", "bias")}
     yield f"static const struct qw_convolve {name} = {braces(fields | {'to': _to(call.to)})};"
 
 
 @structure.register
 def _(call: Depthwise, net: Lowered, name: str) -> Iterator[str]:
-    yield from array("int32_t", f"{name}_offsets", call.offsets)
-    yield byte_array("int8_t", f"{name}_weights", call.weights)
+    for field in ("first", "offsets"):
+        yield from array("int32_t", f"{name}_{field}", getattr(call.lists, field))
+    yield byte_array("int8_t", f"{name}_weights", call.lists.weights)
     yield from array("int32_t", f"{name}_bias", call.bias)
     fields: dict[str, Any] = {"in": view(call.reads[0], net), "out": view(call.writes, net), "pixels": call.pixels}
-    fields |= {"taps": call.offsets.size, "plane": call.plane, "room": net.room}
-    fields |= {field: f"{name}_{field}" for field in ("offsets", "weights", "bias")}
+    fields |= {field: f"{name}_{field}" for field in ("first", "offsets", "weights", "bias")}
     yield f"static const struct qw_depthwise {name} = {braces(fields | {'to': _to(call.to)})};"
 
 
@@ -121,6 +121,7 @@ def _(call: SpreadCall, net: Lowered, name: str) -> Iterator[str]:
         "at": net.places[to.name],
         "rows": to.rows,
         "columns": to.columns,
+        "plane": to.plane,
     }
     fields |= {"padding": pair(to.padding), "stride": pair(to.stride), "phases": pair(to.phases)}
     yield f"static const struct qw_spread {name} = {braces(fields)};"

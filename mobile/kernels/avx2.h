@@ -1,16 +1,11 @@
-/* Eight pixels side by side. `vpmaddubsw` would saturate sums of two products, so bytes are widened to 16 bits first:
-   channels 0 and 2 of each pixel, then 1 and 3, each multiplied and added in pairs by `vpmaddwd`, which is exact. */
+/* Eight pixels side by side. `vpmaddubsw` saturates sums of two products at 16 bits: lists hold no entry whose sums, and
+   no pair of entries whose sums together, could reach that; see `mobile.lowering.pairs`. */
 typedef int32_t QW_(vec) __attribute__((vector_size(32)));
-typedef struct {
-    __m256i even, odd;
-} QW_(weight), QW_(pixels);
-typedef struct {
-    float even, odd; /* the bits of four weights, 16 each: numbers 0 and 2, then 1 and 3 */
-} QW_(prepared);
+typedef __m256i QW_(weight);
 #define LANES 8
 #define VECTORS_4 2
 #define VECTORS_2 3
-#define VECTORS_1 4
+#define VECTORS_1 6
 #define FLOAT_PIXELS 6
 #define VECTORS_D 2
 
@@ -24,42 +19,69 @@ INLINE QW_(vec) QW_(least)(QW_(vec) a, QW_(vec) b) { return (QW_(vec))_mm256_min
 
 INLINE QW_(vec) QW_(most)(QW_(vec) a, QW_(vec) b) { return (QW_(vec))_mm256_max_epi32((__m256i)a, (__m256i)b); }
 
-/* Unpacked once for all pixels of a block: otherwise half of the work would be on weights. */
-INLINE const QW_(prepared) *QW_(prepare)(const int8_t *w, int32_t count, QW_(prepared) *room)
+/* From memory, as a float: compilers take integers by way of a general register, which costs two more steps. */
+INLINE QW_(weight) QW_(broadcast)(const int8_t *w)
 {
-    for (int32_t i = 0; i < count; i++, w += 4) {
-        const uint32_t even = (uint16_t)w[0] | (uint32_t)(uint16_t)w[2] << 16;
-        const uint32_t odd = (uint16_t)w[1] | (uint32_t)(uint16_t)w[3] << 16;
-        memcpy(&room[i].even, &even, sizeof even);
-        memcpy(&room[i].odd, &odd, sizeof odd);
-    }
-    return room;
+    float four;
+    memcpy(&four, w, sizeof four);
+    return (__m256i)_mm256_set1_ps(four);
 }
 
-/* From memory, as floats: compilers take integers by way of a general register, which costs two more steps. */
-INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w)
+INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
 {
-    return (QW_(weight)){(__m256i)_mm256_broadcast_ss(&w->even), (__m256i)_mm256_broadcast_ss(&w->odd)};
+    const __m256i products = _mm256_maddubs_epi16((__m256i)x, w);
+    return sum + (QW_(vec))_mm256_madd_epi16(products, _mm256_set1_epi16(1));
 }
 
-INLINE QW_(pixels) QW_(apart)(QW_(vec) x)
+INLINE QW_(vec) QW_(dot_pair)(QW_(vec) sum, QW_(vec) x, QW_(weight) w, QW_(vec) y, QW_(weight) v)
 {
-    return (QW_(pixels)){_mm256_and_si256((__m256i)x, _mm256_set1_epi16(255)), _mm256_srli_epi16((__m256i)x, 8)};
+    const __m256i products = _mm256_add_epi16(_mm256_maddubs_epi16((__m256i)x, w), _mm256_maddubs_epi16((__m256i)y, v));
+    return sum + (QW_(vec))_mm256_madd_epi16(products, _mm256_set1_epi16(1));
 }
 
-INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(pixels) x, QW_(weight) w)
+/* Four integers of each pixel as bytes side by side, within `low` to `high`. */
+INLINE QW_(vec) QW_(narrowed)(const QW_(vec) rows[4], int32_t low, int32_t high)
 {
-    return sum + (QW_(vec))_mm256_add_epi32(_mm256_madd_epi16(x.even, w.even), _mm256_madd_epi16(x.odd, w.odd));
+    const __m256i order = _mm256_set_epi8(
+        15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0, 15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    const __m256i a = _mm256_packs_epi32((__m256i)rows[0], (__m256i)rows[1]);
+    const __m256i b = _mm256_packs_epi32((__m256i)rows[2], (__m256i)rows[3]);
+    __m256i bytes = _mm256_shuffle_epi8(_mm256_packus_epi16(a, b), order);
+    bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8((char)low));
+    return (QW_(vec))_mm256_min_epu8(bytes, _mm256_set1_epi8((char)high));
 }
 
-/* One channel alone: its weight stands where the channel does once pixels are 16 bits wide. */
-INLINE int32_t QW_(place)(int8_t w, int channel) { return (int32_t)((uint32_t)(uint16_t)w << (channel / 2 * 16)); }
-
-INLINE QW_(vec) QW_(one)(QW_(vec) sum, QW_(vec) x, int32_t w, const int channel)
+/* Within each 128 bits, integer k of vector r becomes integer r of vector k. */
+INLINE void QW_(transpose)(QW_(vec) rows[4])
 {
-    __m256i wide = channel % 2 ? _mm256_srli_epi16((__m256i)x, 8) : _mm256_and_si256((__m256i)x, _mm256_set1_epi16(255));
-    return sum + (QW_(vec))_mm256_madd_epi16(wide, _mm256_set1_epi32(w));
+    const __m256i a = _mm256_unpacklo_epi32((__m256i)rows[0], (__m256i)rows[1]);
+    const __m256i b = _mm256_unpackhi_epi32((__m256i)rows[0], (__m256i)rows[1]);
+    const __m256i c = _mm256_unpacklo_epi32((__m256i)rows[2], (__m256i)rows[3]);
+    const __m256i d = _mm256_unpackhi_epi32((__m256i)rows[2], (__m256i)rows[3]);
+    rows[0] = (QW_(vec))_mm256_unpacklo_epi64(a, c), rows[1] = (QW_(vec))_mm256_unpackhi_epi64(a, c);
+    rows[2] = (QW_(vec))_mm256_unpacklo_epi64(b, d), rows[3] = (QW_(vec))_mm256_unpackhi_epi64(b, d);
 }
+
+/* Vectors of a pixel's four channels at four taps become vectors of a channel's four taps: pixel k of each 128 bits
+   goes to vector k. */
+INLINE void QW_(turn)(QW_(vec) x[4])
+{
+    const __m256i a = _mm256_unpacklo_epi8((__m256i)x[0], (__m256i)x[1]);
+    const __m256i b = _mm256_unpackhi_epi8((__m256i)x[0], (__m256i)x[1]);
+    const __m256i c = _mm256_unpacklo_epi8((__m256i)x[2], (__m256i)x[3]);
+    const __m256i d = _mm256_unpackhi_epi8((__m256i)x[2], (__m256i)x[3]);
+    x[0] = (QW_(vec))_mm256_unpacklo_epi16(a, c), x[1] = (QW_(vec))_mm256_unpackhi_epi16(a, c);
+    x[2] = (QW_(vec))_mm256_unpacklo_epi16(b, d), x[3] = (QW_(vec))_mm256_unpackhi_epi16(b, d);
+}
+
+/* The weights of four channels at four taps, for vectors that were turned. */
+INLINE QW_(weight) QW_(of_turned)(const int8_t *w, int k)
+{
+    (void)k; /* every vector holds all four channels */
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)w));
+}
+
+INLINE void QW_(turn_back)(QW_(vec) sums[4]) { QW_(transpose)(sums); }
 
 /* Floats may stand anywhere in the arena. */
 typedef float QW_(floats) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));

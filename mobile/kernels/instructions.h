@@ -1,93 +1,103 @@
 /* The kernels, once for each instruction set: included after `ISA`, `TARGET` and the vectors of the set are defined. */
 
-INLINE QW_(vec) QW_(requantised)(QW_(vec) n, const struct qw_requantise *to)
+/* Sums as what bytes hold, but for the limits. Where digits are dropped, `bias` has added half of the last that is kept and
+   what bytes hold for 0: a tie was rounded up, so from an odd number one is taken away. */
+INLINE QW_(vec) QW_(requantised)(QW_(vec) n, const struct qw_requantise *to, int32_t zero)
 {
-    if (to->left) {
-        /* What is beyond 2^14 saturates after the shift too: 8 bits hold less. */
-        n = QW_(least)(QW_(most)(n, QW_(splat)(-(1 << 14))), QW_(splat)(1 << 14)) * (1 << to->left);
-    } else if (to->right) {
-        QW_(vec) kept = n >> to->right, dropped = n & ((1 << to->right) - 1);
-        n = kept - (QW_(vec))(dropped + (kept & 1) > QW_(splat)(1 << (to->right - 1)));
+    if (to->right) {
+        const QW_(vec) odd_tie = (n & ((2 << to->right) - 1)) == QW_(splat)(1 << to->right);
+        return (n + odd_tie) >> to->right;
     }
-    return QW_(least)(QW_(most)(n, QW_(splat)(to->low)), QW_(splat)(to->high));
+    /* What is beyond 2^14 saturates after the shift too: 8 bits hold less. */
+    return QW_(least)(QW_(most)(n, QW_(splat)(-(1 << 14))), QW_(splat)(1 << 14)) * (1 << to->left) + zero;
 }
 
 /* Four sums of each pixel, written as bytes of whole vectors or as integers of the pixels that exist. */
 INLINE void QW_(put)(
     const struct qw_view *out, const struct qw_requantise *to, uint8_t *arena, int32_t plane, int32_t pixel,
-    int32_t pixels, QW_(vec) sums[4][MOST_VECTORS], const int V)
+    int32_t pixels, QW_(vec) sums[MOST_VECTORS][4], const int V)
 {
     size_t at = 4 * ((size_t)plane * (size_t)out->stride + (size_t)pixel);
     if (out->sums) {
         UNROLL for (int v = 0; v < V; v++) {
-            int32_t each[4][LANES], together[4 * LANES];
+            int32_t fours[4][LANES], together[4 * LANES];
             const int32_t left = pixels - pixel - v * LANES, count = left < LANES ? left : LANES;
-            UNROLL for (int r = 0; r < 4; r++) QW_(write)(each[r], sums[r][v]);
-            for (int lane = 0; lane < LANES; lane++)
-                for (int r = 0; r < 4; r++) together[4 * lane + r] = each[r][lane];
+            QW_(transpose)(sums[v]);
+            UNROLL for (int k = 0; k < 4; k++) QW_(write)(fours[k], sums[v][k]);
+            for (int p = 0; p < LANES; p++) memcpy(together + 4 * p, fours[p % 4] + p / 4 * 4, 16);
             if (count > 0)
                 memcpy(arena + (size_t)out->at + 4 * (at + (size_t)(4 * v * LANES)), together, 16 * (size_t)count);
         }
         return;
     }
     UNROLL for (int v = 0; v < V; v++) {
-        QW_(vec) packed = QW_(splat)(0);
-        UNROLL for (int r = 0; r < 4; r++)
-            packed |= (QW_(requantised)(sums[r][v], to) + out->zero) << (8 * r);
-        QW_(write)(arena + (size_t)out->at + at + 4 * (size_t)(v * LANES), packed);
+        UNROLL for (int r = 0; r < 4; r++) sums[v][r] = QW_(requantised)(sums[v][r], to, out->zero);
+        const QW_(vec) bytes = QW_(narrowed)(sums[v], to->low + out->zero, to->high + out->zero);
+        QW_(write)(arena + (size_t)out->at + at + 4 * (size_t)(v * LANES), bytes);
     }
 }
 
 /* Four outputs of V vectors of pixels, block by block of R outputs. */
 INLINE void QW_(outputs)(
-    const struct qw_convolve *c, const QW_(prepared) *weights, uint8_t *arena, int32_t plane, int32_t pixel, const int R,
+    const struct qw_convolve *c, const int8_t *weights, uint8_t *arena, int32_t plane, int32_t pixel, const int R,
     const int V)
 {
-    QW_(vec) sums[4][MOST_VECTORS];
+    QW_(vec) sums[MOST_VECTORS][4];
     const uint8_t *from = arena + (size_t)c->in.at + 4 * (size_t)pixel;
     UNROLL for (int b = 0; b < 4 / R; b++) {
-        const int32_t *first = c->first + plane * (4 / R) + b;
-        const int32_t *offsets = c->offsets + (c->shared ? 0 : first[0]);
-        const int32_t entries = first[1] - first[0];
-        QW_(vec) block[4][MOST_VECTORS];
+        const int32_t block = plane * (4 / R) + b, *offsets = c->offsets + c->first[block];
+        const int32_t *single = offsets + c->paired[block], *end = c->offsets + c->first[block + 1];
+        QW_(vec) all[MOST_VECTORS][4];
         UNROLL for (int r = 0; r < R; r++)
-            UNROLL for (int v = 0; v < V; v++) block[r][v] = QW_(splat)(c->bias[4 * plane + b * R + r]);
-        for (int32_t t = 0; t < entries; t++) {
-            const uint8_t *four = from + offsets[t];
-            QW_(pixels) x[MOST_VECTORS];
-            UNROLL for (int v = 0; v < V; v++) x[v] = QW_(apart)(QW_(read)(four + 4 * v * LANES));
+            UNROLL for (int v = 0; v < V; v++) all[v][r] = QW_(splat)(c->bias[4 * plane + b * R + r]);
+        for (; offsets < single; offsets += 2, weights += 8 * R) {
+            const uint8_t *x = from + offsets[0], *y = from + offsets[1];
+            QW_(vec) fours[MOST_VECTORS][2];
+            UNROLL for (int v = 0; v < V; v++)
+                fours[v][0] = QW_(read)(x + 4 * v * LANES), fours[v][1] = QW_(read)(y + 4 * v * LANES);
             UNROLL for (int r = 0; r < R; r++) {
-                const QW_(weight) w = QW_(broadcast)(weights++);
-                UNROLL for (int v = 0; v < V; v++) block[r][v] = QW_(dot)(block[r][v], x[v], w);
+                const QW_(weight) w = QW_(broadcast)(weights + 4 * r), u = QW_(broadcast)(weights + 4 * (R + r));
+                UNROLL for (int v = 0; v < V; v++)
+                    all[v][r] = QW_(dot_pair)(all[v][r], fours[v][0], w, fours[v][1], u);
+            }
+        }
+        for (; offsets < end; offsets++, weights += 4 * R) {
+            const uint8_t *x = from + offsets[0];
+            QW_(vec) fours[MOST_VECTORS];
+            UNROLL for (int v = 0; v < V; v++) fours[v] = QW_(read)(x + 4 * v * LANES);
+            UNROLL for (int r = 0; r < R; r++) {
+                const QW_(weight) w = QW_(broadcast)(weights + 4 * r);
+                UNROLL for (int v = 0; v < V; v++) all[v][r] = QW_(dot)(all[v][r], fours[v], w);
             }
         }
         UNROLL for (int r = 0; r < R; r++)
-            UNROLL for (int v = 0; v < V; v++) sums[b * R + r][v] = block[r][v];
+            UNROLL for (int v = 0; v < V; v++) sums[v][b * R + r] = all[v][r];
     }
     QW_(put)(&c->out, &c->to, arena, plane, pixel, c->pixels, sums, V);
 }
 
 /* A block of pixels at a time, whose inputs stay in the cache while the weights of all outputs pass by. */
+#define TILE(R, V)                                                                                                     \
+    for (; pixel + ((V) - 1) * LANES < end; pixel += (V) * LANES) QW_(outputs)(c, w, arena, plane, pixel, R, (V));
 #define CONVOLVE(R, V)                                                                                                 \
     TARGET static void QW_(convolve_##R)(const struct qw_convolve *c, uint8_t *arena)                                  \
     {                                                                                                                  \
-        QW_(prepared) *room = (void *)(arena + c->room);                                                               \
         const int32_t block = (c->block / (V * LANES) + 1) * (V * LANES);                                              \
         for (int32_t from = 0; from < c->pixels; from += block)                                                        \
             for (int32_t plane = 0; plane < planes(&c->out); plane++) {                                                \
-                const int32_t *first = c->first + plane * (4 / R), count = (first[4 / R] - first[0]) * R;              \
                 const int32_t end = c->pixels - from < block ? c->pixels : from + block;                               \
-                const QW_(prepared) *w = QW_(prepare)(c->weights + (size_t)first[0] * (size_t)(4 * R), count, room);   \
+                const int8_t *w = c->weights + (size_t)c->first[plane * (4 / R)] * (size_t)(4 * R);                    \
                 int32_t pixel = from;                                                                                  \
-                for (; pixel + (V - 1) * LANES < end; pixel += V * LANES)                                              \
-                    QW_(outputs)(c, w, arena, plane, pixel, R, V);                                                     \
-                for (; pixel < end; pixel += LANES) QW_(outputs)(c, w, arena, plane, pixel, R, 1);                     \
+                TILE(R, V)                                                                                             \
+                TILE(R, (V + 1) / 2)                                                                                   \
+                TILE(R, 1)                                                                                             \
             }                                                                                                          \
     }
 CONVOLVE(1, VECTORS_1)
 CONVOLVE(2, VECTORS_2)
 CONVOLVE(4, VECTORS_4)
 #undef CONVOLVE
+#undef TILE
 
 TARGET static void QW_(convolve)(const struct qw_convolve *c, uint8_t *arena)
 {
@@ -97,37 +107,41 @@ TARGET static void QW_(convolve)(const struct qw_convolve *c, uint8_t *arena)
 }
 
 INLINE void QW_(channels)(
-    const struct qw_depthwise *c, const int32_t *weights, uint8_t *arena, int32_t plane, int32_t pixel, const int V)
+    const struct qw_depthwise *c, uint8_t *arena, int32_t plane, int32_t pixel, const int V)
 {
-    QW_(vec) sums[4][MOST_VECTORS];
-    const uint8_t *x = arena + (size_t)c->in.at + (size_t)plane * (size_t)c->plane + 4 * (size_t)pixel;
+    QW_(vec) sums[MOST_VECTORS][4];
+    const uint8_t *x = arena + (size_t)c->in.at + 4 * (size_t)pixel;
     UNROLL for (int v = 0; v < V; v++)
-        UNROLL for (int r = 0; r < 4; r++) sums[r][v] = QW_(splat)(c->bias[4 * plane + r]);
-    for (int32_t t = 0; t < c->taps; t++)
+        UNROLL for (int r = 0; r < 4; r++) sums[v][r] = QW_(splat)(0);
+    for (int32_t t = c->first[plane]; t < c->first[plane + 1]; t += 4)
         UNROLL for (int v = 0; v < V; v++) {
-            QW_(vec) pixels = QW_(read)(x + c->offsets[t] + 4 * v * LANES);
-            UNROLL for (int r = 0; r < 4; r++) sums[r][v] = QW_(one)(sums[r][v], pixels, weights[4 * t + r], r);
+            QW_(vec) fours[4];
+            UNROLL for (int k = 0; k < 4; k++) fours[k] = QW_(read)(x + c->offsets[t + k] + 4 * v * LANES);
+            QW_(turn)(fours);
+            UNROLL for (int k = 0; k < 4; k++)
+                sums[v][k] = QW_(dot)(sums[v][k], fours[k], QW_(of_turned)(c->weights + 4 * t, k));
         }
+    UNROLL for (int v = 0; v < V; v++) {
+        QW_(turn_back)(sums[v]);
+        UNROLL for (int r = 0; r < 4; r++) sums[v][r] += c->bias[4 * plane + r];
+    }
     QW_(put)(&c->out, &c->to, arena, plane, pixel, c->pixels, sums, V);
 }
 
 TARGET static void QW_(depthwise)(const struct qw_depthwise *c, uint8_t *arena)
 {
-    int32_t *weights = (void *)(arena + c->room);
     for (int32_t plane = 0; plane < planes(&c->out); plane++) {
         int32_t pixel = 0;
-        for (int32_t i = 0; i < 4 * c->taps; i++)
-            weights[i] = QW_(place)(c->weights[4 * plane * c->taps + i], i % 4);
         for (; pixel + (VECTORS_D - 1) * LANES < c->pixels; pixel += VECTORS_D * LANES)
-            QW_(channels)(c, weights, arena, plane, pixel, VECTORS_D);
-        for (; pixel < c->pixels; pixel += LANES) QW_(channels)(c, weights, arena, plane, pixel, 1);
+            QW_(channels)(c, arena, plane, pixel, VECTORS_D);
+        for (; pixel < c->pixels; pixel += LANES) QW_(channels)(c, arena, plane, pixel, 1);
     }
 }
 
 TARGET static void QW_(spread)(const struct qw_spread *s, uint8_t *arena)
 {
-    uint8_t *out = arena + s->at;
-    for (int32_t plane = 0; plane < planes(&s->in); plane++)
+    for (int32_t plane = 0; plane < planes(&s->in); plane++) {
+        uint8_t *out = arena + s->at + (size_t)plane * (size_t)s->plane;
         for (int32_t a = 0; a < s->phases[0]; a++)
             for (int32_t b = 0; b < s->phases[1]; b++)
                 for (int32_t i = 0; i < s->rows; i++, out += 4 * s->columns) {
@@ -142,6 +156,7 @@ TARGET static void QW_(spread)(const struct qw_spread *s, uint8_t *arena)
                     else
                         for (int32_t j = from; j < to; j++) memcpy(out + 4 * j, row + 4 * (j * step + at), 4);
                 }
+    }
 }
 
 #define CHUNK 256

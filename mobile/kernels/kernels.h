@@ -26,32 +26,32 @@ struct qw_convolve {
     struct qw_view in, out;
     int32_t pixels;         /* that are computed, ends of rows included */
     int32_t block;          /* pixels, about, whose inputs fit into half of a core's cache */
-    int32_t room;           /* bytes from the beginning of the arena to where the weights of a plane may be unpacked */
     int32_t rows;           /* outputs of a block: 1, 2 or 4 */
-    int32_t shared;         /* 1: all blocks have the same list */
     const int32_t *first;   /* where each block's list begins; one more for the end of the last */
+    const int32_t *paired;  /* entries of each list, from its beginning, whose products are added in pairs */
     const int32_t *offsets; /* bytes from a pixel of `in` to the four inputs */
     const int8_t *weights;  /* [entry][rows][4] */
-    const int32_t *bias;    /* of every output, with what `zero` of the inputs adds taken away */
+    const int32_t *bias;    /* of every output, less what `zero` of the inputs adds; for bytes with `right`, plus what rounds half
+                              up, and `zero` of the outputs times 2^right */
     struct qw_requantise to;
 };
 
-/* One output for each input channel; `offsets` are relative to the plane of four channels. */
+/* One output for each input channel; each plane of four has its taps, four at a time. */
 struct qw_depthwise {
     struct qw_view in, out;
-    int32_t pixels, taps;
-    int32_t plane; /* bytes from the inputs of one plane of outputs to those of the next */
-    int32_t room;  /* as for convolutions */
-    const int32_t *offsets;
-    const int8_t *weights; /* [plane][tap][4] */
-    const int32_t *bias;
+    int32_t pixels;
+    const int32_t *first;   /* where each plane's taps begin, a multiple of four; one more for the end of the last */
+    const int32_t *offsets; /* bytes from a pixel of `in` */
+    const int8_t *weights;  /* [tap / 4][channel][4] */
+    const int32_t *bias;    /* as for convolutions */
     struct qw_requantise to;
 };
 
 /* Pads, and takes the pixels of each stride apart: plane (a, b) holds those at i * stride + a, j * stride + b. */
 struct qw_spread {
     struct qw_view in;
-    int32_t at, rows, columns; /* of each plane of the result */
+    int32_t at, rows, columns; /* of each phase of the result */
+    int32_t plane;             /* bytes from one plane of four channels, all phases, to the next */
     int32_t padding[2], stride[2], phases[2];
 };
 

@@ -31,26 +31,12 @@ INLINE QW_(vec) QW_(most)(QW_(vec) a, QW_(vec) b)
     return (a & larger) | (b & ~larger);
 }
 
-typedef struct {
-    int8_t four[4];
-} QW_(prepared);
-
-INLINE const QW_(prepared) *QW_(prepare)(const int8_t *w, int32_t count, QW_(prepared) *room)
-{
-    (void)count, (void)room;
-    return (const void *)w; /* as they are */
-}
-
-INLINE QW_(weight) QW_(broadcast)(const QW_(prepared) *w)
+INLINE QW_(weight) QW_(broadcast)(const int8_t *w)
 {
     int32_t four;
-    memcpy(&four, w->four, sizeof four);
+    memcpy(&four, w, sizeof four);
     return QW_(splat)(four);
 }
-
-typedef QW_(vec) QW_(pixels);
-
-INLINE QW_(pixels) QW_(apart)(QW_(vec) x) { return x; }
 
 /* The channels of four bytes, apart: unsigned for pixels, signed for weights. */
 #define PIXEL(v, r) (((v) >> (8 * (r))) & 255)
@@ -62,17 +48,43 @@ INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
            PIXEL(x, 3) * WEIGHT(w, 3);
 }
 
-/* One channel alone. */
-INLINE int32_t QW_(place)(int8_t w, int channel)
+INLINE QW_(vec) QW_(dot_pair)(QW_(vec) sum, QW_(vec) x, QW_(weight) w, QW_(vec) y, QW_(weight) v)
 {
-    (void)channel;
-    return w;
+    return QW_(dot)(QW_(dot)(sum, x, w), y, v);
 }
 
-INLINE QW_(vec) QW_(one)(QW_(vec) sum, QW_(vec) x, int32_t w, const int channel)
+/* Four integers of each pixel as bytes side by side, within `low` to `high`. */
+INLINE QW_(vec) QW_(narrowed)(const QW_(vec) rows[4], int32_t low, int32_t high)
 {
-    return sum + PIXEL(x, channel) * w;
+    QW_(vec) bytes = QW_(splat)(0);
+    UNROLL for (int r = 0; r < 4; r++)
+        bytes |= QW_(least)(QW_(most)(rows[r], QW_(splat)(low)), QW_(splat)(high)) << (8 * r);
+    return bytes;
 }
+
+/* Integer k of vector r becomes integer r of vector k. */
+INLINE void QW_(transpose)(QW_(vec) rows[4])
+{
+    int32_t from[4][4], to[4][4];
+    UNROLL for (int r = 0; r < 4; r++) QW_(write)(from[r], rows[r]);
+    for (int r = 0; r < 4; r++)
+        for (int k = 0; k < 4; k++) to[k][r] = from[r][k];
+    UNROLL for (int r = 0; r < 4; r++) memcpy(&rows[r], to[r], sizeof to[r]);
+}
+
+/* Vectors of a pixel's four channels at four taps become vectors of a channel's four taps: channel k goes to vector k. */
+INLINE void QW_(turn)(QW_(vec) x[4])
+{
+    QW_(vec) turned[4];
+    UNROLL for (int r = 0; r < 4; r++)
+        turned[r] = PIXEL(x[0], r) | PIXEL(x[1], r) << 8 | PIXEL(x[2], r) << 16 | PIXEL(x[3], r) << 24;
+    UNROLL for (int r = 0; r < 4; r++) x[r] = turned[r];
+}
+
+/* The weights of channel k at four taps. */
+INLINE QW_(weight) QW_(of_turned)(const int8_t *w, int k) { return QW_(broadcast)(w + 4 * k); }
+
+INLINE void QW_(turn_back)(QW_(vec) sums[4]) { (void)sums; /* pixels are in order */ }
 #undef PIXEL
 #undef WEIGHT
 

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from mobile.kernels import LANES
 from shared.integer.format import Format
 
-CACHE = 96 * 1024
+CACHE = 24 * 1024
 """Bytes of a block's inputs: weights and outputs have the other half of a small second-level cache."""
-UNPACKED = 8
-"""Bytes of four weights unpacked to 16 bits, or of two to 32."""
 SIGNED_ZERO = 128
 """What a byte holds for 0 where values are signed: bytes in the arena are unsigned, as the dot products want them."""
 
@@ -41,6 +39,15 @@ class Value(Protocol):
         """1 for vectors."""
 
 
+def plane_stride(pixels: int) -> int:
+    """Pixels from one plane to the next.
+
+    Planes a multiple of 1 KiB apart would meet in the same few places of the first-level cache.
+    """
+    vectors = -(-pixels // LANES)
+    return (vectors + (vectors % 16 == 0)) * LANES
+
+
 @dataclass(frozen=True)
 class View:
     """A value `(channels, rows, columns)` in the arena, `[channels / 4][pixel][4]`; see `kernels.h`."""
@@ -60,14 +67,8 @@ class View:
 
     @property
     def stride(self) -> int:
-        """Pixels of a plane; a vector is stored densely, since its planes are written in order.
-
-        Planes a multiple of 1 KiB apart would meet in the same few places of the first-level cache.
-        """
-        if self.pixels == 1:
-            return 1
-        vectors = -(-self.pixels // LANES)
-        return (vectors + (vectors % 16 == 0)) * LANES
+        """Pixels of a plane; a vector is stored densely, since its planes are written in order."""
+        return 1 if self.pixels == 1 else plane_stride(self.pixels)
 
     @property
     def planes(self) -> int:
@@ -82,7 +83,7 @@ class View:
 
 @dataclass(frozen=True)
 class Spread:
-    """The padded planes of each stride's phases, tight: `(planes, phases, rows, columns, 4)` bytes."""
+    """The padded images of each stride's phases, `(phases, rows, columns, 4)` bytes of each plane."""
 
     layer: str
     source: View
@@ -104,8 +105,8 @@ class Spread:
 
     @property
     def plane(self) -> int:
-        """Bytes of a plane of four channels, all phases."""
-        return self.phases[0] * self.phases[1] * self.rows * self.columns * 4
+        """Bytes from one plane of four channels, all phases, to the next."""
+        return plane_stride(self.phases[0] * self.phases[1] * self.rows * self.columns) * 4
 
     @property
     def bytes(self) -> int:
@@ -149,29 +150,37 @@ def rounding(fraction: int, format: Format) -> Rounding:
     return Rounding(max(-bits, 0), max(bits, 0), format.low, format.high, wide)
 
 
+def rounds_up(to: Rounding, zero: int) -> int:
+    """What kernels want added to sums that become bytes: half of the last digit that is kept, and `zero` of the result.
+
+    Where no digit is dropped they add `zero` themselves.
+    """
+    return (zero << to.right) + (1 << (to.right - 1)) if to.right else 0
+
+
 @dataclass(frozen=True, eq=False)
 class Lists:
     """Weights in blocks of `rows` outputs x 4 inputs, and which inputs each block multiplies."""
 
     rows: int
-    shared: bool
     first: NDArray[np.int32]
     """`(blocks + 1,)`"""
+    paired: NDArray[np.int32]
+    """Entries of each block, from its first, that are added in pairs; see `mobile.lowering.pairs`: `(blocks,)`."""
     offsets: NDArray[np.int32]
-    """Bytes from a pixel: `(entries,)`, or those of one block if `shared`."""
+    """Bytes from a pixel: `(entries,)`."""
     weights: NDArray[np.int8]
     """`(entries, rows, 4)`"""
 
     @property
     def groups(self) -> int:
         """Groups of four weights that a pixel is multiplied by, over all outputs."""
-        return int(self.first[-1] - self.first[0]) * self.rows
+        return len(self.offsets) * self.rows
 
     @property
-    def longest(self) -> int:
-        """Groups of four weights of a plane of four outputs, of the plane that has most."""
-        planes = self.first[:: 4 // self.rows]
-        return int(np.diff(planes).max()) * self.rows
+    def single_groups(self) -> int:
+        """Those of them that are not added in pairs."""
+        return self.groups - int(self.paired.sum()) * self.rows
 
     @property
     def macs(self) -> int:
@@ -181,7 +190,19 @@ class Lists:
     @property
     def bytes(self) -> int:
         """Of weights and lists."""
-        return self.weights.nbytes + self.offsets.nbytes + self.first.nbytes
+        return self.weights.nbytes + self.offsets.nbytes + self.first.nbytes + self.paired.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class DepthwiseLists:
+    """The taps of each plane of four channels, four at a time, filled up with weights that are zero."""
+
+    first: NDArray[np.int32]
+    """Where the taps of each plane begin, a multiple of four: `(planes + 1,)`."""
+    offsets: NDArray[np.int32]
+    """Bytes from a pixel: `(taps,)`."""
+    weights: NDArray[np.int8]
+    """`(taps / 4, channels, taps)`, four of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,11 +238,6 @@ class Call:
         return False
 
     @property
-    def room(self) -> int:
-        """Bytes of the arena that it unpacks weights in."""
-        return 0
-
-    @property
     def title(self) -> str:
         """What it computes, for tables."""
         return f"{type(self).__name__.lower()} {self.writes.name}"
@@ -251,15 +267,11 @@ class Convolve(Call):
     writes: View
     pixels: int
     block: int
-    """Pixels for which the weights of a plane are unpacked once."""
+    """Pixels that are computed for all outputs in turn."""
     lists: Lists
     bias: NDArray[np.int32]
     to: Rounding
     layer: Layer = field(kw_only=True)
-
-    @property
-    def room(self) -> int:
-        return self.lists.longest * UNPACKED
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,17 +281,10 @@ class Depthwise(Call):
     reads: tuple[View | Spread]
     writes: View
     pixels: int
-    plane: int
-    offsets: NDArray[np.int32]
-    weights: NDArray[np.int8]
-    """`(planes, taps, 4)`"""
+    lists: DepthwiseLists
     bias: NDArray[np.int32]
     to: Rounding
     layer: Layer = field(kw_only=True)
-
-    @property
-    def room(self) -> int:
-        return self.offsets.size * 2 * UNPACKED
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,9 +327,7 @@ class Lowered:
     places: dict[str, int] = field(default_factory=dict)
     """Bytes from the beginning of the arena."""
     arena: int = 0
-    """Bytes, those where weights are unpacked included."""
-    room: int = 0
-    """Where weights may be unpacked: bytes from the beginning of the arena."""
+    """Bytes."""
 
     @property
     def layer_calls(self) -> tuple[tuple[Layer, tuple[Call, ...]], ...]:

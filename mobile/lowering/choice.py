@@ -26,17 +26,17 @@ class Choice(NamedTuple):
 def choose(
     blocks: NDArray[np.int8],
     offsets: NDArray[np.int32],
-    call: Callable[[str, int], Work],
+    call: Callable[[str, Lists], Work],
     price: WorkPrice | None,
     fixed: str | None,
 ) -> Choice:
     """The format of the least predicted time; without a price, that of the fewest multiply-accumulates.
 
-    `call(format, groups)` is the work of the layer in a format. `fixed` names the format instead. Equal prices go to
+    `call(format, lists)` is the work of the layer in a format. `fixed` names the format instead. Equal prices go to
     the denser format, which reads its weights in order.
     """
     every = {name: lists(name, blocks, offsets) for name in FORMATS}
-    cost = {name: price(call(name, it.groups)) if price else float(it.macs) for name, it in every.items()}
+    cost = {name: price(call(name, it)) if price else float(it.macs) for name, it in every.items()}
     best = fixed or min(FORMATS, key=lambda name: cost[name])
     chosen = Choice(best, every[best], cost[best] if price else None, "asked for")
     if fixed is not None:

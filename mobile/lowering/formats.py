@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile.lowering.calls import Lists
+from mobile.lowering.calls import DepthwiseLists, Lists
+from mobile.lowering.pairs import in_pairs, loads, split
 
 FORMATS: Final[Mapping[str, int]] = {"dense": 4, "2x4": 2, "1x4": 1}
 """Outputs of a block, by name; every block has four neighbouring inputs of one tap."""
@@ -20,14 +21,46 @@ def lists(name: str, blocks: NDArray[np.int8], offsets: NDArray[np.int32]) -> Li
     """
     rows = FORMATS[name]
     grouped = blocks.reshape(len(blocks) // rows, rows, *blocks.shape[1:]).swapaxes(1, 2)  # (blocks, entries, rows, 4)
+    kept = grouped.any(axis=(2, 3))
     if name == "dense":
-        kept = np.flatnonzero(blocks.any(axis=(0, 2)))
-        weights = grouped[:, kept].reshape(-1, rows, 4)
-        first = np.arange(len(grouped) + 1, dtype=np.int32) * np.int32(len(kept))
-        return Lists(rows, True, first, offsets[kept], np.ascontiguousarray(weights))
-    kept_blocks = grouped.any(axis=(2, 3))  # (blocks, entries)
-    first = np.concatenate([[0], np.cumsum(kept_blocks.sum(1))]).astype(np.int32)
-    return Lists(rows, False, first, offsets[np.nonzero(kept_blocks)[1]], np.ascontiguousarray(grouped[kept_blocks]))
+        kept = np.broadcast_to(kept.any(0), kept.shape)
+    owner, entry = np.nonzero(kept)
+    return _in_order(rows, len(grouped), owner, offsets[entry], grouped[kept])
+
+
+def _in_order(
+    rows: int, count: int, owner: NDArray[np.intp], offsets: NDArray[np.int32], weights: NDArray[np.int8]
+) -> Lists:
+    """Entries of `count` blocks, split and paired: what can be added in 16 bits stands before the rest."""
+    fitting, again, rest = split(weights.reshape(len(weights), 2 * rows, 2))
+    owner, offsets = np.concatenate([owner, owner[again]]), np.concatenate([offsets, offsets[again]])
+    weights = np.concatenate([fitting, rest])
+    order, paired = in_pairs(owner, loads(weights))
+    first = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=count))]).astype(np.int32)
+    pairs = np.bincount(owner[order[paired]], minlength=count).astype(np.int32)
+    return Lists(rows, first, pairs, offsets[order], np.ascontiguousarray(weights[order].reshape(len(order), rows, 4)))
+
+
+def depthwise_lists(weights: NDArray[np.int8], offsets: NDArray[np.int32], plane: int) -> DepthwiseLists:
+    """The weights `(channels, taps)` of a depthwise layer: two taps side by side are added in 16 bits.
+
+    `offsets` `(taps,)` are those of the first plane, `plane` is the distance to the next. The channels are a multiple
+    of four. A tap that fits beside no other of its plane stands beside a weight that is zero.
+    """
+    taps = weights.reshape(-1, 4, weights.shape[1]).swapaxes(1, 2)  # (planes, taps, 4)
+    planes, count = taps.shape[:2]
+    owner = np.repeat(np.arange(planes), count)
+    order, paired = in_pairs(owner, loads(taps.reshape(-1, 4, 1)))
+    steps = np.where(paired, 1, 2).reshape(planes, count)
+    room = -(-steps.sum(1) // 4) * 4
+    first = np.concatenate([[0], np.cumsum(room)])
+    places = (first[:-1, None] + steps.cumsum(1) - steps).ravel()
+    at = np.repeat(np.arange(planes) * plane, room)  # where the weight is zero the first pixel is read
+    at[places] += np.tile(offsets, planes)[order]
+    packed = np.zeros((first[-1], 4), np.int8)
+    packed[places] = taps.reshape(-1, 4)[order]
+    fours = np.ascontiguousarray(packed.reshape(-1, 4, 4).swapaxes(1, 2))
+    return DepthwiseLists(first.astype(np.int32), at.astype(np.int32), fours)
 
 
 def share(blocks: NDArray[np.int8], name: str) -> float:

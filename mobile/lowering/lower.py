@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile.lowering.arena import ALIGNMENT, plan
+from mobile.lowering.arena import plan
 from mobile.lowering.calls import (
     SIGNED_ZERO,
     UNCHANGED,
@@ -18,6 +18,7 @@ from mobile.lowering.calls import (
     Depthwise,
     Flatten,
     Layer,
+    Lists,
     Lowered,
     Pool,
     Rounding,
@@ -26,8 +27,10 @@ from mobile.lowering.calls import (
     View,
     pixel_block,
     rounding,
+    rounds_up,
 )
 from mobile.lowering.choice import WorkPrice, choose
+from mobile.lowering.formats import depthwise_lists
 from mobile.lowering.groups import ungrouped
 from mobile.lowering.taps import taps
 from mobile.lowering.work import Work, convolution, depthwise
@@ -85,12 +88,10 @@ class _Lowering:
             if operation.output not in self.rounded:
                 self._emit(operation)
         outputs = tuple(self.views[name] for name in self.program.outputs)
-        places, room = plan(inputs, self.calls, outputs)
-        room = -(-room // ALIGNMENT) * ALIGNMENT
-        arena = room + max((call.room for call in self.calls), default=0)
+        places, arena = plan(inputs, self.calls, outputs)
         if arena >= 2**31:
             raise ValueError(f"the net needs an arena of {arena:,} bytes: at most 2 GiB can be addressed")
-        return Lowered(inputs, outputs, tuple(self.calls), places, arena, room)
+        return Lowered(inputs, outputs, tuple(self.calls), places, arena)
 
     def _view(self, name: str, pitch: int = 0) -> View:
         """The value `name` in the arena; rows follow each other directly if no pitch is stated."""
@@ -119,11 +120,17 @@ class _Lowering:
     def _ends(self, name: str, pitch: int = 0, vectors: bool = False) -> tuple[View, Rounding]:
         """Where a result goes: rounded at once, unless the kernels' `vectors` give bytes of 32-bit steps only."""
         end, to = self._chain(name)
-        if vectors and (to.wide or self.program.values[end].format.word > 8):
+        if vectors and (to.wide or not self._fits_rounded(name, end, to)):
             end, to = name, UNCHANGED
         self._round_on_the_way(name, end)
         self.views[end] = self._view(end, pitch)
         return self.views[end], to.clipped(-(2**31), 2**31 - 1)
+
+    def _fits_rounded(self, name: str, end: str, to: Rounding) -> bool:
+        """Whether the sums with what rounds them have 32 bits, and their result 8."""
+        sums, result = self.program.values[name], self._view(end)
+        more = rounds_up(to, result.zero)
+        return not result.sums and sums.low >= -(2**31) and sums.high + more < 2**31
 
     def _round_on_the_way(self, name: str, end: str) -> None:
         while name != end:
@@ -157,6 +164,8 @@ class _Lowering:
         out, to = self._ends(operation.output, pitch, vectors=True)
         pixels = (rows - 1) * pitch + columns
         macs = weight.size * rows * columns
+        if not out.sums:
+            bias = bias + rounds_up(to, out.zero)
         lanes = _fill(bias, 0).astype(np.int64).astype(np.uint32).view(np.int32)  # modulo 2**32, as the kernels add
         plane_bytes = source.plane if isinstance(source, Spread) else source.stride * 4
         walk = _Walk(operation.output, source, at.ravel(), plane_bytes, pixels, out, lanes, to, macs)
@@ -166,12 +175,10 @@ class _Lowering:
             self.calls.append(self._convolve(walk, ungrouped(weight, groups)))
 
     def _depthwise(self, walk: "_Walk", weight: NDArray[np.int64]) -> Depthwise:
-        taps = _fill(weight.reshape(len(weight), -1), 0)
-        packed = np.ascontiguousarray(taps.reshape(-1, 4, taps.shape[1]).swapaxes(1, 2).astype(np.int8))
-        macs = packed.size * walk.pixels
-        planes, taps = packed.shape[:2]
-        ms = self.price and self.price(depthwise(planes, taps, walk.pixels, walk.out.sums))
-        size = packed.nbytes + walk.offsets.nbytes + walk.bias.nbytes
+        lists = depthwise_lists(_fill(weight.reshape(len(weight), -1), 0).astype(np.int8), walk.offsets, walk.plane)
+        macs = lists.weights.size * walk.pixels
+        work = depthwise(walk.out.planes, len(lists.offsets), walk.pixels, walk.out.sums)
+        size = lists.weights.nbytes + lists.first.nbytes + lists.offsets.nbytes + walk.bias.nbytes
         layer = Layer(
             walk.name,
             kind="depthwise",
@@ -179,21 +186,19 @@ class _Lowering:
             dense_macs=walk.dense_macs,
             executed_macs=macs,
             bytes=size,
-            predicted_ms=ms,
+            predicted_ms=self.price and self.price(work),
             reason="each output reads one input: there are no blocks",
             all_zero=not weight.any(),
         )
-        return Depthwise(
-            (walk.source,), walk.out, walk.pixels, walk.plane, walk.offsets, packed, walk.bias, walk.to, layer=layer
-        )
+        return Depthwise((walk.source,), walk.out, walk.pixels, lists, walk.bias, walk.to, layer=layer)
 
     def _convolve(self, walk: "_Walk", weight: NDArray[np.int64]) -> Convolve:
         planes = np.arange(-(-weight.shape[1] // 4))
         offsets = (planes[:, None] * walk.plane + walk.offsets).astype(np.int32).ravel()
         block = pixel_block(walk.source, walk.pixels)
 
-        def call(format: str, groups: int) -> Work:
-            return convolution(format, walk.out.planes, groups, walk.pixels, block, walk.out.sums)
+        def call(format: str, lists: Lists) -> Work:
+            return convolution(format, walk.out.planes, lists.groups, walk.pixels, walk.out.sums, lists.single_groups)
 
         choice = choose(_blocks(weight), offsets, call, self.price, self.format)
         rows, columns = weight.shape[2:]

@@ -54,7 +54,7 @@ def lower_floats(graph: TracedGraph) -> Lowered:
     places, arena = plan(inputs, walk.calls, outputs)
     if arena >= 2**31:
         raise ValueError(f"the net needs an arena of {arena:,} bytes: at most 2 GiB can be addressed")
-    return Lowered(inputs, outputs, tuple(walk.calls), places, arena, arena)
+    return Lowered(inputs, outputs, tuple(walk.calls), places, arena)
 
 
 class _Walk:

@@ -29,10 +29,10 @@ class Work:
     writes: Amount = 0.0
     sums: Amount = 0.0
     """Pixels of four channels that are read or written as 32-bit sums."""
+    singles: Amount = 0.0
+    """Those of `reads` that are not added in pairs; see `mobile.lowering.pairs`."""
     pixels: int = 1
     """Of a plane, for tiled kernels."""
-    block: int = 1
-    """Pixels for which the weights of a plane are unpacked once."""
 
 
 @singledispatch
@@ -44,23 +44,25 @@ def work(call: Call) -> Work:
 @work.register
 def _(call: Convolve) -> Work:
     to = call.writes
-    return convolution(call.layer.format, to.planes, call.lists.groups, call.pixels, call.block, to.sums)
+    return convolution(call.layer.format, to.planes, call.lists.groups, call.pixels, to.sums, call.lists.single_groups)
 
 
-def convolution(format: str, planes: Amount, groups: Amount, pixels: int, block: int, sums: bool = False) -> Work:
-    """A convolution or matrix product that multiplies `groups` of four weights in all."""
-    return Work(format, planes, groups, sums=planes * pixels * sums, pixels=pixels, block=block)
+def convolution(
+    format: str, planes: Amount, groups: Amount, pixels: int, sums: bool = False, singles: Amount = 0.0
+) -> Work:
+    """A convolution or matrix product that multiplies `groups` of four weights in all, `singles` of them alone."""
+    return Work(format, planes, groups, sums=planes * pixels * sums, singles=singles, pixels=pixels)
 
 
 @work.register
 def _(call: Depthwise) -> Work:
     to = call.writes
-    return depthwise(to.planes, call.offsets.size, call.pixels, to.sums)
+    return depthwise(to.planes, len(call.lists.offsets), call.pixels, to.sums)
 
 
-def depthwise(planes: Amount, taps: int, pixels: int, sums: bool = False) -> Work:
-    """One output for each input."""
-    return Work("depthwise", planes, planes * taps, sums=planes * pixels * sums, pixels=pixels, block=pixels)
+def depthwise(planes: Amount, taps: Amount, pixels: int, sums: bool = False) -> Work:
+    """One output for each input; `taps` of all planes, those that fill up their fours included."""
+    return Work("depthwise", planes, taps, sums=planes * pixels * sums, pixels=pixels)
 
 
 @work.register

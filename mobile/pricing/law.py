@@ -15,18 +15,24 @@ TILE: Final = {"dense": "VECTORS_4", "2x4": "VECTORS_2", "1x4": "VECTORS_1", "de
 def features(work: Work, tiles: Mapping[str, int]) -> tuple[Amount, ...]:
     """The numbers that a call's time is linear in; `tiles` are those of `mobile.kernels.tiles`.
 
-    Tiled kernels pay for each tile, for a plane of outputs in it and for every group of products; the last pixels
-    are done one vector at a time, whole vectors always. Weights are unpacked once for each block of pixels.
+    Tiled kernels pay for each vector of pixels: by its outputs, by groups of products, and more for those that are
+    not added in pairs. Every tile pays for the walk along its lists; the last pixels have smaller tiles.
     """
     if work.kernel not in TILED:
         return 1.0, work.rows, work.reads, work.writes, work.sums
-    vector, size = tiles["LANES"], tiles[TILE[work.kernel]]
-    tile = vector * size
-    whole = max(-(-(work.pixels - tile + vector) // tile), 0)
-    single = max(-(-(work.pixels - whole * tile) // vector), 0)
-    blocks = -(-work.pixels // ((work.block // tile + 1) * tile))
-    tiled = (whole * work.rows, whole * work.reads, single * work.rows, single * work.reads)
-    return 1.0, *tiled, blocks * work.reads, work.sums
+    tile, vectors = tiles[TILE[work.kernel]], -(-work.pixels // tiles["LANES"])
+    rest = vectors % tile
+    walks = vectors // tile + rest // ((tile + 1) // 2) + rest % ((tile + 1) // 2)
+    paired = work.reads - work.singles
+    return (
+        1.0,
+        walks * work.rows,
+        walks * work.reads,
+        vectors * work.rows,
+        vectors * paired,
+        vectors * work.singles,
+        work.sums,
+    )
 
 
 def fit(rows: Sequence[tuple[Sequence[float], float]]) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 import torch
 from torch import Tensor, nn
 
-from mobile.lowering.calls import Spread, View, pixel_block
+from mobile.lowering.calls import Spread, View
 from mobile.lowering.formats import FORMATS
 from mobile.lowering.taps import taps
 from mobile.lowering.work import Work, add, convolution, depthwise, flatten, pool, spread
@@ -48,6 +48,8 @@ class PricedCall:
 @dataclass(frozen=True, eq=False)
 class NetLatency:
     """The kernel calls of a net, priced: what `shared.f8net` and `mobile.lowering` would make of it, without weights.
+
+    Weights are taken to be so narrow that products are added in pairs; see `mobile.lowering.pairs`.
 
     A **group** is a set of channels that one width says: those of layers whose results are added have the same. Its
     name is the path of the first layer that writes it; `input` and what it is added to keep their width.
@@ -315,7 +317,6 @@ class _Walk:
             self.spread(f"{path} spread", x.group, source)
         read, times, count = x.group, x.times, at.size
         pixels, sums = (rows - 1) * pitch + columns, self.sums_stay(node)
-        block = pixel_block(source, pixels)
         self.widths[path] = node.shape[0]
 
         def formats(widths: Widths, density: Tensor) -> Mapping[str, Work]:
@@ -323,16 +324,18 @@ class _Walk:
             dense = out * 4 * planes(widths[read] * times) * count  # those of other groups are zeros, but multiplied
             sparse = dense * density / cut
             return {
-                name: convolution(name, out, dense if name == "dense" else sparse, pixels, block, sums)
-                for name in FORMATS
+                name: convolution(name, out, dense if name == "dense" else sparse, pixels, sums) for name in FORMATS
             }
 
         if 1 < cut == layer.in_channels == layer.out_channels:
             self.same[path] = read  # one width says both
+            fours = -(-(count + count % 2) // 4) * 4  # an odd tap stands beside a weight that is zero
             self.emit(
                 path,
                 (read,),
-                lambda widths, _: {"depthwise": depthwise(planes(widths[read]), count, pixels, sums)},
+                lambda widths, _: {
+                    "depthwise": depthwise(planes(widths[read]), planes(widths[read]) * fours, pixels, sums)
+                },
             )
         else:
             self.emit(path, (read, path), formats)
