@@ -1,9 +1,11 @@
 """A float net becomes a library that was checked."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,17 +40,18 @@ class CompiledFloats:
 
 def compile_floats(
     net: nn.Module,
-    shapes: Sequence[tuple[int, ...]],
+    examples: Sequence[tuple[int, ...] | torch.Tensor],
     rng: np.random.Generator,
     *,
     rounds: int = 0,
     samples: Sequence[NDArray[np.float32]] = (),
     count: int = SAMPLES,
 ) -> CompiledFloats:
-    """The library of a module in evaluation mode, for inputs of `shapes` without a batch.
+    """The library of a module in evaluation mode; for each input a shape without a batch, or an example `(1, *shape)`.
 
     It is compared with the module on `count` samples of a normal distribution and on `samples`, with every instruction
-    set of this machine. `rounds` times every kernel call that often.
+    set of this machine. Where an example is of integers, such as tokens, samples are of its numbers in any order; the
+    library takes them as floats. `rounds` times every kernel call that often.
 
     Raises `ValueError` for an operation that has no kernel, with its name, or where the outputs differ by more than
     `TOLERANCE`; `CompilerError` without a working compiler.
@@ -58,14 +61,16 @@ def compile_floats(
     >>> compiled.net(np.zeros((2, 3, 8, 8)))[0].shape, compiled.errors["plain"] < 1e-5
     ((2, 8, 4, 4), True)
     """
-    graph = TracedGraph.of(net, *shapes)
+    with evaluating(net):
+        graph = TracedGraph.of(net, *examples)
+    shapes = [node.shape for node in graph.inputs]
     lowered = lower_floats(graph)
     files = library(lowered)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         file = build(files, folder, "net.so", shared=True)
         compiled = CompiledFloatNet(file, shapes, [graph[name].shape for name in graph.outputs])
-        errors = _errors(compiled, net, [rng.standard_normal((count, *shape)).astype(np.float32) for shape in shapes])
+        errors = _errors(compiled, net, [_samples(each, count, rng) for each in examples])
         for each in [samples] if len(samples) else []:
             errors = {name: max(errors[name], error) for name, error in _errors(compiled, net, each).items()}
         if not max(errors.values()) <= TOLERANCE:
@@ -77,14 +82,29 @@ def compile_floats(
         return CompiledFloats(compiled, lowered, files, errors, file.read_bytes(), times)
 
 
-def _errors(compiled: CompiledFloatNet, net: nn.Module, inputs: Sequence[NDArray[np.float32]]) -> dict[str, float]:
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """A net in evaluation mode, which decides what some forward passes compute; then as it was."""
     modes = {module: module.training for module in net.modules()}
     try:
-        with torch.no_grad():
-            result = net.eval()(*map(torch.from_numpy, inputs))
+        net.eval()
+        yield
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def _samples(example: tuple[int, ...] | torch.Tensor, count: int, rng: np.random.Generator) -> NDArray[Any]:
+    if not isinstance(example, torch.Tensor):
+        return rng.standard_normal((count, *example)).astype(np.float32)
+    if example.is_floating_point():
+        return rng.standard_normal((count, *example.shape[1:])).astype(np.float32)
+    return rng.choice(example.flatten().numpy(), (count, *example.shape[1:]))
+
+
+def _errors(compiled: CompiledFloatNet, net: nn.Module, inputs: Sequence[NDArray[Any]]) -> dict[str, float]:
+    with evaluating(net), torch.no_grad():
+        result = net(*map(torch.from_numpy, inputs))
     expected = [each.numpy() for each in (result if isinstance(result, tuple | list) else [result])]
     used, errors = compiled.instructions, {}
     for name in compiled.available():

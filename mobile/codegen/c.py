@@ -1,7 +1,7 @@
 """Kernel calls as `net.c` and `net.h`."""
 
 from mobile.codegen import float_structures  # noqa: F401 - registers the structures of its calls
-from mobile.codegen.structures import braces, kernel, place, structure
+from mobile.codegen.structures import byte_array, constants, kernel, structure, view
 from mobile.kernels import INSTRUCTION_SETS
 from mobile.lowering.calls import Lowered, Value, View
 from mobile.lowering.floats import Floats
@@ -43,11 +43,14 @@ def source(net: Lowered) -> str:
     """`net.c`: weights, structures, and the calls in turn."""
     lines = ['#include "net.h"', '#include "kernels.h"', "", "#include <math.h>", "#include <stddef.h>", ""]
     lines += ['#pragma GCC diagnostic ignored "-Woverlength-strings" /* weights are strings of bytes */', ""]
+    for k, constant in enumerate(constants(net)):
+        assert constant.data is not None
+        lines += [byte_array("uint8_t", f"constant{k}", constant.data), ""]
     for step, call in enumerate(net.calls):
         lines += [f"/* {call.title} */", *structure(call, net, f"c{step}"), ""]
     for kind, values in (("input", net.inputs), ("output", net.outputs)):
         for k, value in enumerate(values):
-            lines.append(f"static const struct {_struct(value)} {kind}{k} = {braces(place(value, net))};")
+            lines.append(f"static const struct {_struct(value)} {kind}{k} = {view(value, net)};")
     names = ", ".join(f'"{call.title}"' for call in net.calls)
     lines += [
         "",
@@ -94,8 +97,8 @@ def source(net: Lowered) -> str:
 def _arguments(net: Lowered) -> list[str]:
     """Names in C of inputs and outputs, each once."""
     names: list[str] = []
-    for view in (*net.inputs, *net.outputs):
-        names.append(value_name(view.name, [*names, "call", "arena", "kernels", "names"]))
+    for value in (*net.inputs, *net.outputs):
+        names.append(value_name(value.name, [*names, "call", "arena", "kernels", "names"]))
     return names
 
 

@@ -8,15 +8,21 @@ from mobile.codegen.structures import array, braces, byte_array, pair, structure
 from mobile.lowering.calls import Lowered
 from mobile.lowering.floats import (
     ActivateFloats,
+    ArrangeFloats,
     Bounds,
     CombineFloats,
     ConvolveFloats,
-    CopyFloats,
     DepthwiseFloats,
-    FlattenFloats,
+    EmbedFloats,
     FloatCall,
+    MultiplyFloats,
+    NormFloats,
     PadFloats,
     PoolFloats,
+    ResampleFloats,
+    SlopeFloats,
+    SoftmaxFloats,
+    Taps,
 )
 
 
@@ -73,9 +79,13 @@ def _(call: PoolFloats, net: Lowered, name: str) -> Iterator[str]:
 
 @structure.register
 def _(call: CombineFloats, net: Lowered, name: str) -> Iterator[str]:
+    fields = _pair(call, net) | {"joint": f"QW_{call.joint.upper()}"} | _bounds(call.to)
+    yield _named("combine", name, fields)
+
+
+def _pair(call: FloatCall, net: Lowered) -> dict[str, Any]:
     a, b = call.reads
-    fields = {"a": view(a, net), "b": view(b, net), "out": view(call.writes, net), "product": int(call.product)}
-    yield _named("combine", name, fields | _bounds(call.to))
+    return {"a": view(a, net), "b": view(b, net), "out": view(call.writes, net)}
 
 
 @structure.register
@@ -84,10 +94,60 @@ def _(call: ActivateFloats, net: Lowered, name: str) -> Iterator[str]:
 
 
 @structure.register
-def _(call: FlattenFloats, net: Lowered, name: str) -> Iterator[str]:
-    yield _named("flatten", name, _ends(call, net))
+def _(call: SlopeFloats, net: Lowered, name: str) -> Iterator[str]:
+    yield byte_array("uint8_t", f"{name}_slopes", call.slopes)
+    yield _named("slope", name, _ends(call, net) | {"slopes": f"{name}_slopes"})
 
 
 @structure.register
-def _(call: CopyFloats, net: Lowered, name: str) -> Iterator[str]:
-    yield _named("copy", name, _ends(call, net) | {"channel": call.channel})
+def _(call: ArrangeFloats, net: Lowered, name: str) -> Iterator[str]:
+    fields = _ends(call, net) | {"to": call.at}
+    for axis in ("rows", "columns", "channels"):
+        yield from array("int32_t", f"{name}_{axis}", getattr(call, axis))
+        fields |= {axis: len(getattr(call, axis)), axis.removesuffix("s"): f"{name}_{axis}"}
+    yield _named("arrange", name, fields | {"together": int(call.together)})
+
+
+@structure.register
+def _(call: ResampleFloats, net: Lowered, name: str) -> Iterator[str]:
+    fields = _ends(call, net)
+    for axis in ("row", "column"):
+        taps: Taps = getattr(call, f"{axis}s")
+        yield from array("int32_t", f"{name}_{axis}", taps.places)
+        yield byte_array("uint8_t", f"{name}_{axis}_weights", taps.weights)
+        fields |= {f"{axis}_taps": taps.places.shape[1], axis: f"{name}_{axis}"}
+        fields |= {f"{axis}_weights": f"{name}_{axis}_weights"}
+    yield _named("resample", name, fields)
+
+
+@structure.register
+def _(call: NormFloats, net: Lowered, name: str) -> Iterator[str]:
+    yield byte_array("uint8_t", f"{name}_weights", call.weights)
+    yield byte_array("uint8_t", f"{name}_bias", call.bias)
+    fields = {"epsilon": _float(call.epsilon), "weights": f"{name}_weights", "bias": f"{name}_bias"}
+    yield _named("norm", name, _ends(call, net) | fields)
+
+
+@structure.register
+def _(call: SoftmaxFloats, net: Lowered, name: str) -> Iterator[str]:
+    yield _named("softmax", name, _ends(call, net))
+
+
+@structure.register
+def _(call: MultiplyFloats, net: Lowered, name: str) -> Iterator[str]:
+    fields = _pair(call, net) | {
+        "inner": call.inner,
+        "room": net.places[call.scratch[0].name],
+        "scale": _float(call.scale),
+    }
+    for side, begins, (row, column) in zip("ab", call.begins, call.steps, strict=True):
+        yield from array("int32_t", f"{name}_{side}_begins", begins)
+        fields |= {f"{side}_row": row, f"{side}_column": column, f"{side}_begins": f"{name}_{side}_begins"}
+    yield _named("multiply", name, fields)
+
+
+@structure.register
+def _(call: EmbedFloats, net: Lowered, name: str) -> Iterator[str]:
+    numbers, table = call.reads
+    fields = {"in": view(numbers, net), "table": view(table, net), "out": view(call.writes, net)}
+    yield _named("embed", name, fields)

@@ -34,11 +34,20 @@ def place(value: Value, net: Lowered) -> dict[str, Any]:
     """Where a value lies, and how: the fields of its structure."""
     if isinstance(value, Floats):
         fields = {name: getattr(value, name) for name in ("channels", "rows", "columns", "pitch")}
+        if value.is_constant:
+            place = [each.name for each in constants(net)].index(value.name)
+            return {"data": f"constant{place}"} | fields
     elif isinstance(value, View):
         fields = c_fields(value)
     else:  # of planes that were spread only the place counts
         fields = {}
     return {"at": net.places[value.name]} | fields
+
+
+def constants(net: Lowered) -> list[Floats]:
+    """The constants that calls read, each once."""
+    reads = (read for call in net.calls for read in call.reads if isinstance(read, Floats) and read.is_constant)
+    return list({read.name: read for read in reads}.values())
 
 
 def view(value: Value, net: Lowered) -> str:

@@ -11,6 +11,8 @@ INLINE QW_(floats) QW_(clamped)(QW_(floats) x, float low, float high)
     return (QW_(floats))bits;
 }
 
+#include "elementary.h"
+
 /* P pixels of 16 outputs. */
 INLINE void QW_(tile_floats)(
     const struct qw_convolve_floats *c, const qw_float *x, const int32_t *offsets, int32_t entries, const qw_float *w,
@@ -125,10 +127,8 @@ TARGET static void QW_(pool_floats)(const struct qw_pool_floats *s, uint8_t *are
                     for (int32_t j = x0; j < right; j++) {
                         const qw_float *at = floats(arena, &s->in) + (i * s->in.columns + j) * s->in.pitch + c;
                         const QW_(floats) pixel = *(const QW_(floats) *)at;
-                        if (s->largest) {
-                            const QW_(vec) more = pixel > all;
-                            all = (QW_(floats))(((QW_(vec))pixel & more) | ((QW_(vec))all & ~more));
-                        } else all += pixel;
+                        if (s->largest) all = QW_(larger)(all, pixel);
+                        else all += pixel;
                     }
                 if (!s->largest) all /= QW_(splat_float)((float)count);
                 *(QW_(floats) *)(floats(arena, &s->out) + (y * s->out.columns + x) * s->out.pitch + c) = all;
@@ -138,43 +138,38 @@ TARGET static void QW_(pool_floats)(const struct qw_pool_floats *s, uint8_t *are
 
 TARGET static void QW_(combine_floats)(const struct qw_combine_floats *s, uint8_t *arena)
 {
-    const int32_t pixels = s->out.rows * s->out.columns, pitch = s->out.pitch;
-    const int32_t next = s->b.rows * s->b.columns == 1 ? 0 : pitch;
-    for (int32_t p = 0; p < pixels; p++)
+    const int32_t pixels = s->out.rows * s->out.columns, period = s->b.rows * s->b.columns, pitch = s->out.pitch;
+    const qw_float *first = floats(arena, &s->a), *second = floats(arena, &s->b);
+    qw_float *out = floats(arena, &s->out);
+    for (int32_t p = 0, q = 0; p < pixels; p++, q = q + 1 == period ? 0 : q + 1)
         for (int32_t c = 0; c < pitch; c += LANES) {
-            const QW_(floats) a = *(const QW_(floats) *)(floats(arena, &s->a) + p * pitch + c);
-            const QW_(floats) b = *(const QW_(floats) *)(floats(arena, &s->b) + p * next + c);
-            const QW_(floats) both = s->product ? a * b : a + b;
-            *(QW_(floats) *)(floats(arena, &s->out) + p * pitch + c) = QW_(clamped)(both, s->low, s->high);
+            const QW_(floats) a = *(const QW_(floats) *)(first + p * pitch + c);
+            const QW_(floats) b = *(const QW_(floats) *)(second + q * pitch + c);
+            const QW_(floats) both = s->joint == QW_ADD ? a + b : s->joint == QW_SUBTRACT ? a - b : a * b;
+            *(QW_(floats) *)(out + p * pitch + c) = QW_(clamped)(both, s->low, s->high);
         }
 }
 
 TARGET static void QW_(activate_floats)(const struct qw_activate_floats *s, uint8_t *arena)
 {
-    const int32_t pixels = s->out.rows * s->out.columns, pitch = s->out.pitch;
-    for (int32_t p = 0; p < pixels; p++) {
-        const qw_float *in = floats(arena, &s->in) + p * pitch;
-        qw_float *out = floats(arena, &s->out) + p * pitch;
-        for (int32_t c = 0; c < s->out.channels; c++) out[c] = activated(in[c], s);
-        for (int32_t c = s->out.channels; c < pitch; c++) out[c] = 0.0f;
-    }
-}
-
-TARGET static void QW_(flatten_floats)(const struct qw_flatten_floats *s, uint8_t *arena)
-{
-    const int32_t pixels = s->in.rows * s->in.columns;
+    const int32_t count = s->out.rows * s->out.columns * s->out.pitch;
+    const qw_float *in = floats(arena, &s->in);
     qw_float *out = floats(arena, &s->out);
-    for (int32_t c = 0; c < s->in.channels; c++)
-        for (int32_t p = 0; p < pixels; p++) *out++ = floats(arena, &s->in)[p * s->in.pitch + c];
-    for (int32_t c = s->out.channels; c < s->out.pitch; c++) *out++ = 0.0f;
+    for (int32_t i = 0; i < count; i += LANES)
+        *(QW_(floats) *)(out + i) = QW_(activated)(*(const QW_(floats) *)(in + i), s);
 }
 
-TARGET static void QW_(copy_floats)(const struct qw_copy_floats *s, uint8_t *arena)
+TARGET static void QW_(slope_floats)(const struct qw_slope_floats *s, uint8_t *arena)
 {
-    const int32_t pixels = s->out.rows * s->out.columns;
-    for (int32_t p = 0; p < pixels; p++)
-        memcpy(
-            floats(arena, &s->out) + p * s->out.pitch + s->channel, floats(arena, &s->in) + p * s->in.pitch,
-            (size_t)s->in.channels * sizeof(float));
+    const int32_t pixels = s->out.rows * s->out.columns, pitch = s->out.pitch;
+    const qw_float *in = floats(arena, &s->in), *slopes = s->slopes;
+    qw_float *out = floats(arena, &s->out);
+    for (int32_t p = 0; p < pixels; p++, in += pitch, out += pitch)
+        for (int32_t c = 0; c < pitch; c += LANES)
+            *(QW_(floats) *)(out + c) =
+                QW_(below_zero_times)(*(const QW_(floats) *)(in + c), *(const QW_(floats) *)(slopes + c));
 }
+
+#include "moves.h"
+#include "tokens.h"
 #undef VECTORS

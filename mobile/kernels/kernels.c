@@ -77,7 +77,10 @@ void qw_store(const struct qw_view *from, void *to, const uint8_t *arena)
 typedef float qw_float __attribute__((may_alias));
 #define OUTPUTS 16
 
-static qw_float *floats(uint8_t *arena, const struct qw_floats *v) { return (void *)(arena + v->at); }
+static qw_float *floats(uint8_t *arena, const struct qw_floats *v)
+{
+    return v->data ? (qw_float *)(uintptr_t)v->data : (void *)(arena + v->at); /* no kernel writes a constant */
+}
 
 void qw_load_floats(const struct qw_floats *to, const float *from, uint8_t *arena)
 {
@@ -95,21 +98,6 @@ void qw_store_floats(const struct qw_floats *from, float *to, uint8_t *arena)
     for (int32_t c = 0; c < from->channels; c++)
         for (int32_t p = 0; p < pixels; p++)
             to[(size_t)c * (size_t)pixels + (size_t)p] = floats(arena, from)[p * from->pitch + c];
-}
-
-static float activated(float x, const struct qw_activate_floats *s)
-{
-    switch (s->function) {
-    case QW_CLAMP: return x < s->low ? s->low : x > s->high ? s->high : x;
-    case QW_HARD_SIGMOID: return fminf(fmaxf(x + 3.0f, 0.0f), 6.0f) / 6.0f;
-    case QW_HARD_SWISH: return x * (fminf(fmaxf(x + 3.0f, 0.0f), 6.0f) / 6.0f);
-    case QW_SIGMOID: return 1.0f / (1.0f + expf(-x));
-    case QW_SILU: return x / (1.0f + expf(-x));
-    case QW_GELU: return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
-    case QW_TANH: return tanhf(x);
-    case QW_LEAKY: return x < 0.0f ? x * s->low : x;
-    default: return x;
-    }
 }
 
 #define ISA plain

@@ -77,6 +77,7 @@ struct qw_flatten {
 struct qw_floats {
     int32_t at;
     int32_t channels, rows, columns, pitch;
+    const void *data; /* of a constant, which lies outside the arena */
 };
 
 /* Blocks of 16 outputs, each with a list of the inputs that it multiplies; without a list of its own every input. */
@@ -112,10 +113,16 @@ struct qw_pool_floats {
     int32_t inside; /* 1: the mean is of the pixels that exist, 0: zeros around count too */
 };
 
-/* The sum or product; `b` may be one pixel for all. */
+enum qw_joint {
+    QW_ADD,
+    QW_SUBTRACT,
+    QW_MULTIPLY,
+};
+
+/* Number by number; the pixels of `b` are repeated until they are as many. */
 struct qw_combine_floats {
     struct qw_floats a, b, out;
-    int32_t product;
+    enum qw_joint joint;
     float low, high;
 };
 
@@ -126,6 +133,7 @@ enum qw_function {
     QW_SIGMOID,
     QW_SILU,
     QW_GELU,
+    QW_GELU_TANH,
     QW_TANH,
     QW_LEAKY,
 };
@@ -136,14 +144,53 @@ struct qw_activate_floats {
     float low, high; /* of a clamp; the slope below zero is `low` too */
 };
 
-struct qw_flatten_floats {
+/* Numbers below zero times the slope of their channel. */
+struct qw_slope_floats {
+    struct qw_floats in, out;
+    const void *slopes;
+};
+
+/* A part of `out`, `to` floats from its beginning, from the floats `row[y] + column[x] + channel[c]` of `in`. */
+struct qw_arrange_floats {
+    struct qw_floats in, out;
+    int32_t to, rows, columns, channels;
+    int32_t together; /* 1: channels are neighbours */
+    const int32_t *row, *column, *channel;
+};
+
+/* Weighted sums of `row_taps` rows and `column_taps` columns, for each row and each column of `out`. */
+struct qw_resample_floats {
+    struct qw_floats in, out;
+    int32_t row_taps, column_taps;
+    const int32_t *row, *column;
+    const void *row_weights, *column_weights;
+};
+
+/* Each pixel less its mean, over its deviation. */
+struct qw_norm_floats {
+    struct qw_floats in, out;
+    float epsilon;
+    const void *weights, *bias;
+};
+
+/* Over the channels of each pixel. */
+struct qw_softmax_floats {
     struct qw_floats in, out;
 };
 
-/* Channels into those of `out` from `channel` on. */
-struct qw_copy_floats {
-    struct qw_floats in, out;
-    int32_t channel;
+/* A product of two matrices, of `inner` columns and rows, for each row of `out`; steps are floats. */
+struct qw_multiply_floats {
+    struct qw_floats a, b, out;
+    int32_t inner;
+    int32_t a_row, a_column, b_row, b_column;
+    int32_t room; /* bytes from the beginning of the arena to where 16 columns of `b` are laid out */
+    const int32_t *a_begins, *b_begins;
+    float scale;
+};
+
+/* For each number of `in` its row of a table. */
+struct qw_embed_floats {
+    struct qw_floats in, table, out;
 };
 
 struct qw_kernels {
@@ -160,8 +207,13 @@ struct qw_kernels {
     void (*pool_floats)(const struct qw_pool_floats *, uint8_t *arena);
     void (*combine_floats)(const struct qw_combine_floats *, uint8_t *arena);
     void (*activate_floats)(const struct qw_activate_floats *, uint8_t *arena);
-    void (*flatten_floats)(const struct qw_flatten_floats *, uint8_t *arena);
-    void (*copy_floats)(const struct qw_copy_floats *, uint8_t *arena);
+    void (*slope_floats)(const struct qw_slope_floats *, uint8_t *arena);
+    void (*arrange_floats)(const struct qw_arrange_floats *, uint8_t *arena);
+    void (*resample_floats)(const struct qw_resample_floats *, uint8_t *arena);
+    void (*norm_floats)(const struct qw_norm_floats *, uint8_t *arena);
+    void (*softmax_floats)(const struct qw_softmax_floats *, uint8_t *arena);
+    void (*multiply_floats)(const struct qw_multiply_floats *, uint8_t *arena);
+    void (*embed_floats)(const struct qw_embed_floats *, uint8_t *arena);
 };
 
 /* The kernels for an instruction set, "plain", "avx2" or "vnni"; of the best that this machine has for NULL. NULL if this

@@ -13,8 +13,13 @@ static const struct qw_kernels QW_(kernels) = {
     .pool_floats = QW_(pool_floats),
     .combine_floats = QW_(combine_floats),
     .activate_floats = QW_(activate_floats),
-    .flatten_floats = QW_(flatten_floats),
-    .copy_floats = QW_(copy_floats),
+    .slope_floats = QW_(slope_floats),
+    .arrange_floats = QW_(arrange_floats),
+    .resample_floats = QW_(resample_floats),
+    .norm_floats = QW_(norm_floats),
+    .softmax_floats = QW_(softmax_floats),
+    .multiply_floats = QW_(multiply_floats),
+    .embed_floats = QW_(embed_floats),
 };
 
 #undef ISA

@@ -15,7 +15,8 @@ def plan(inputs: Sequence[Value], calls: Sequence[Call], outputs: Sequence[Value
     end). The largest values are placed first, each at the lowest place where nothing that lives with it lies.
     """
     lives = _lives(inputs, calls, outputs)
-    values: Mapping[str, Value] = {v.name: v for v in (*inputs, *(call.writes for call in calls))}
+    written = (value for call in calls for value in (call.writes, *call.scratch))
+    values: Mapping[str, Value] = {value.name: value for value in (*inputs, *written)}
     places: dict[str, int] = {}
     for name in sorted(values, key=lambda name: (-values[name].bytes, name)):
         begin, end = lives[name]
@@ -39,8 +40,10 @@ def _lives(inputs: Sequence[Value], calls: Sequence[Call], outputs: Sequence[Val
     for step, call in enumerate(calls):
         begin, _ = lives.get(call.writes.name, (step, step))  # several calls may write one value, part by part
         lives[call.writes.name] = (begin, step)
+        lives |= {value.name: (step, step) for value in call.scratch}
         for read in call.reads:
-            lives[read.name] = (lives[read.name][0], step)
+            if read.name in lives:  # constants lie elsewhere
+                lives[read.name] = (lives[read.name][0], step)
     for view in outputs:
         lives[view.name] = (lives[view.name][0], len(calls))
     return lives

@@ -238,6 +238,11 @@ class Call:
         return False
 
     @property
+    def scratch(self) -> tuple[Value, ...]:
+        """What it writes and reads on its way, and nobody else."""
+        return ()
+
+    @property
     def title(self) -> str:
         """What it computes, for tables."""
         return f"{type(self).__name__.lower()} {self.writes.name}"

@@ -6,22 +6,37 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile.lowering.calls import CACHE, Call, Layer
+from mobile.lowering.calls import Call, Layer
 
 OUTPUTS = 16
 """Outputs of a block, and what pixels are filled up to."""
+CACHE = 96 * 1024
+"""Bytes of a block's inputs: weights and outputs have the other half of a small second-level cache."""
 
-Function = Literal["clamp", "hard_sigmoid", "hard_swish", "sigmoid", "silu", "gelu", "tanh", "leaky"]
+Function = Literal["clamp", "hard_sigmoid", "hard_swish", "sigmoid", "silu", "gelu", "gelu_tanh", "tanh", "leaky"]
+Joint = Literal["add", "subtract", "multiply"]
 
 
 @dataclass(frozen=True)
 class Floats:
-    """A value `(channels, rows, columns)` in the arena, `[pixel][channel]`."""
+    """A value `(channels, rows, columns)` in the arena, `[pixel][channel]`; a constant has its numbers with it."""
 
     name: str
     channels: int
     rows: int
     columns: int
+    data: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """Of a constant: `(pixels, pitch)`."""
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it lies outside the arena."""
+        return self.data is not None
+
+    @property
+    def pixels(self) -> int:
+        """Of all rows."""
+        return self.rows * self.columns
 
     @property
     def pitch(self) -> int:
@@ -129,9 +144,9 @@ class PoolFloats(FloatCall):
 
 @dataclass(frozen=True, eq=False)
 class CombineFloats(FloatCall):
-    """The sum or product of two values; the second may be one pixel."""
+    """Two values, number by number; the pixels of the second are repeated until they are as many."""
 
-    product: bool
+    joint: Joint
     to: Bounds
 
 
@@ -144,16 +159,86 @@ class ActivateFloats(FloatCall):
 
 
 @dataclass(frozen=True, eq=False)
-class FlattenFloats(FloatCall):
-    """Channels first, one after the other."""
+class SlopeFloats(FloatCall):
+    """Numbers below zero times a slope of their channel."""
+
+    slopes: NDArray[np.float32]
+    """`(pitch,)`"""
 
 
 @dataclass(frozen=True, eq=False)
-class CopyFloats(FloatCall):
-    """Channels of a concatenation."""
+class ArrangeFloats(FloatCall):
+    """Numbers at other places: number `(y, x, c)` is the one at `rows[y] + columns[x] + channels[c]` of what is read.
 
-    channel: int
+    Transposed, shuffled and repeated values, parts of values, and values that are joined.
+    """
+
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    channels: NDArray[np.int32]
+    at: int = 0
+    """Where the part begins in what is written, in floats."""
+
+    @property
+    def together(self) -> bool:
+        """Whether channels are neighbours in what is read."""
+        return bool((self.channels == np.arange(len(self.channels))).all())
 
     @property
     def title(self) -> str:
-        return f"copy {self.reads[0].name} into {self.writes.name} from {self.channel}"
+        return f"arrange {self.reads[0].name} in {self.writes.name} from {self.at}"
+
+
+@dataclass(frozen=True, eq=False)
+class ResampleFloats(FloatCall):
+    """Weighted sums of rows and of columns: what every separable interpolation is."""
+
+    rows: "Taps"
+    columns: "Taps"
+
+
+@dataclass(frozen=True, eq=False)
+class Taps:
+    """For each result of an axis, the places that it reads and their weights: `(results, taps)`."""
+
+    places: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class NormFloats(FloatCall):
+    """Each pixel less its mean, over its deviation, times a weight and plus a bias of its channels."""
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    epsilon: float
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxFloats(FloatCall):
+    """Over the channels of each pixel."""
+
+
+@dataclass(frozen=True, eq=False)
+class MultiplyFloats(FloatCall):
+    """Matrix products of two values, one for each row that is written: `columns` x `inner` times `inner` x `channels`.
+
+    Where the matrices begin, and what lies between their neighbours, in floats.
+    """
+
+    inner: int
+    begins: tuple[NDArray[np.int32], NDArray[np.int32]]
+    steps: tuple[tuple[int, int], tuple[int, int]]
+    """Of each value, from row to row and from column to column of its matrices."""
+    scale: float
+    """What every sum is multiplied by."""
+
+    @property
+    def scratch(self) -> tuple[Floats]:
+        """Sixteen columns of the second matrix, as the kernel takes them."""
+        return (Floats(f"{self.writes.name} columns", OUTPUTS, self.inner, 1),)
+
+
+@dataclass(frozen=True, eq=False)
+class EmbedFloats(FloatCall):
+    """For each number its row of a table, which is a constant; numbers beyond its ends are those at its ends."""

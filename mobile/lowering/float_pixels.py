@@ -1,0 +1,185 @@
+"""Operations of floats that move numbers, join tensors, and change the size of images."""
+
+import inspect
+import math
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from mobile.lowering.float_walk import Walk, argument, plain
+from mobile.lowering.floats import PoolFloats, ResampleFloats, Taps
+from mobile.lowering.placed import Placed
+from shared.importers.graph import TracedNode
+from shared.integer.geometry import plane
+
+MOVES: Final = frozenset(
+    {
+        "transpose",
+        "permute",
+        "movedim",
+        "moveaxis",
+        "swapaxes",
+        "swapdims",
+        "getattr",
+        "getitem",
+        "select",
+        "narrow",
+        "split",
+        "chunk",
+        "unbind",
+        "squeeze",
+        "unsqueeze",
+        "unflatten",
+        "flatten",
+        "view",
+        "reshape",
+        "expand",
+        "repeat",
+        "tile",
+        "contiguous",
+        "clone",
+        "detach",
+        "float",
+        "long",
+        "roll",
+        "flip",
+        "pixelshuffle",
+        "pixelunshuffle",
+        "channelshuffle",
+        "reflectionpad1d",
+        "reflectionpad2d",
+        "replicationpad1d",
+        "replicationpad2d",
+    }
+)
+"""Operations that compute nothing, as `plain` names them; torch says what they move where."""
+
+
+def move(walk: Walk, node: TracedNode) -> None:
+    """What only moves numbers: torch moves their places."""
+    result = walk.run(node.call)
+    source = walk.values[node.inputs[0]]
+    of = source if isinstance(source, tuple) else (source,)
+    memory = of[0].memory  # the parts of a tensor lie in one memory
+
+    def moved(part: torch.Tensor) -> Placed:
+        return Placed(memory, part.long())
+
+    walk.values[node.name] = tuple(map(moved, result)) if isinstance(result, tuple | list) else moved(result)
+
+
+def concatenate(walk: Walk, node: TracedNode) -> None:
+    """Tensors one behind the other, along any axis: each is moved to its box of the result."""
+    axis = walk.option(node, 1, "dim", 0) % (len(node.shape) + 1) - 1
+    if axis < 0:
+        walk.refuse(node, "it joins samples; join another axis")
+    parts = _parts(walk, node)
+    in_lines = len(node.shape) > 1 and all(each.as_image() is None for each in parts if not each.memory.is_constant)
+    result = (Placed.lines if in_lines else Placed.image)(node.name, node.shape)
+    out = walk.end(node, result)
+    begin = 0
+    for part in parts:
+        to = result.index.narrow(axis + 1, begin, part.shape[axis]).flatten()
+        begin += part.shape[axis]
+        corner = (to // out.pitch // out.columns, to // out.pitch % out.columns, to % out.pitch)
+        box = [each - each.min() for each in corner]
+        table = torch.empty([int(each.max()) + 1 for each in box], dtype=torch.int64)
+        table[*box] = part.index.flatten()
+        walk.move(part.memory, table, out, int(to.min()))
+
+
+def _parts(walk: Walk, node: TracedNode) -> tuple[Placed, ...]:
+    """The tensors of a concatenation in order, one that is joined twice included."""
+    joined = argument(node, 0, "tensors", ())
+    if isinstance(joined, fx.Node):  # the parts of a tensor
+        value = walk.values[joined.name]
+        return value if isinstance(value, tuple) else (value,)
+    return tuple(walk.placed(each.name) for each in joined)
+
+
+def pool(walk: Walk, node: TracedNode) -> None:
+    """The largest or the mean of windows."""
+    layer: Any = node.layer
+    if layer is None:
+        walk.refuse(node, "use a pool that is a layer")
+    x, name = walk.image(node), type(layer).__name__
+    size, stride, padding = (x.rows, x.columns), (1, 1), (0, 0)
+    if "Adaptive" not in name:
+        axes = len(node.shape) - 1
+        size, stride, padding = (
+            plane((each,) * axes if isinstance(each, int) else tuple(each), fill)
+            for each, fill in ((layer.kernel_size, 1), (layer.stride, 1), (layer.padding, 0))
+        )
+        dilation = getattr(layer, "dilation", 1)
+        if layer.ceil_mode or dilation not in (1, (1, 1), (1,)) or getattr(layer, "divisor_override", None):
+            walk.refuse(node, "leave out ceil_mode, dilation and divisor_override")
+    out = walk.end(node, Placed.image(node.name, node.shape))
+    if "Adaptive" in name and out.pixels != 1:
+        walk.refuse(node, "use a pool with a window of its own")
+    inside = not getattr(layer, "count_include_pad", True)
+    walk.calls.append(PoolFloats((x,), out, size, stride, padding, "Max" in name, inside))
+
+
+def mean(walk: Walk, node: TracedNode) -> None:
+    """The mean over some axes, which become the pixels of a pool."""
+    source, axes = walk.placed(node.inputs[0]), walk.option(node, 1, "dim", ())
+    over = sorted(axis % source.index.ndim for axis in ([axes] if isinstance(axes, int) else axes))
+    if not over or over[0] == 0:
+        walk.refuse(node, "it takes the mean over samples; name the other axes")
+    moved = source.index.movedim(over, list(range(1, len(over) + 1)))
+    channels = math.prod(moved.shape[len(over) + 1 :])
+    x = walk.lines(node, Placed(source.memory, moved.reshape(1, -1, channels)))
+    result = Placed.lines(node.name, (channels,))
+    out = walk.end(node, Placed(result.memory, result.index.reshape(1, *node.shape)))
+    walk.calls.append(PoolFloats((x,), out, (x.rows, x.columns), (1, 1), (0, 0), False, False))
+
+
+def resize(walk: Walk, node: TracedNode) -> None:
+    """Interpolation: the nearest pixel is moved, others are weighted sums of rows and of columns, as torch says."""
+    options = _interpolation(node)
+    x = walk.placed(node.inputs[0])
+    if options["mode"].startswith("nearest"):
+        index = functional.interpolate(x.index.double(), **options).long()
+        walk.values[node.name] = Placed(x.memory, index)
+        return
+    source = walk.image(node)
+    out = walk.end(node, Placed.image(node.name, node.shape))
+    sizes = (source.rows, source.columns)[-(len(node.shape) - 1) :]
+    taps = [_taps(size, axis, options) for axis, size in enumerate(sizes)]
+    row, column = (_taps(1, None, options), *taps) if len(taps) == 1 else taps
+    walk.calls.append(ResampleFloats((source,), out, row, column))
+
+
+def _interpolation(node: TracedNode) -> dict[str, Any]:
+    """The options of `interpolate`, of the function or of the layer."""
+    if isinstance(node.layer, nn.Upsample):
+        names = ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor")
+        return {name: getattr(node.layer, name) for name in names}
+    bound = inspect.signature(functional.interpolate).bind(*node.call.args, **node.call.kwargs)
+    bound.apply_defaults()
+    return {name: value for name, value in bound.arguments.items() if name != "input"}
+
+
+def _taps(size: int, axis: int | None, options: dict[str, Any]) -> Taps:
+    """What torch makes of each unit vector of an axis: the matrix of the interpolation, and its numbers."""
+    if axis is None:
+        return Taps(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32))
+    kinds = {"linear": "bilinear"}
+    own = options | {"mode": kinds.get(options["mode"], options["mode"])}
+    for name, rest in (("size", 2), ("scale_factor", 1.0)):
+        if (value := options[name]) is not None:
+            own[name] = (value[axis] if isinstance(value, tuple | list) else value, rest)
+    # Two columns: torch 2.13 takes strides of images of one column for those of channels when it filters.
+    units = torch.eye(size, dtype=torch.float64)[None, :, :, None].expand(1, size, size, 2).contiguous()
+    matrix = functional.interpolate(units, **own)[0, :, :, 0].T.numpy()
+    taps = max(int((matrix != 0).sum(1).max()), 1)
+    chosen = np.sort(np.argsort(matrix == 0, axis=1, kind="stable")[:, :taps], axis=1)
+    return Taps(chosen.astype(np.int32), np.take_along_axis(matrix, chosen, 1).astype(np.float32))
+
+
+def is_move(node: TracedNode) -> bool:
+    """Whether a node only moves numbers."""
+    return plain(node) in MOVES

@@ -1,0 +1,163 @@
+"""Small float nets of every operator, with random weights: each is a module and the shape of its input."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Function(nn.Module):
+    """A function of tensors as a module, with layers and parameters of its own."""
+
+    def __init__(self, function, **parts):
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            setattr(self, name, nn.Parameter(part) if isinstance(part, torch.Tensor) else part)
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+class SuperResolution(nn.Module):
+    """3x3 layers, a pixel shuffle, and the image itself, enlarged, as anchor."""
+
+    def __init__(self, width, mode, behind=nn.ReLU, scale=2, inputs=3):
+        super().__init__()
+        self.head, self.body = nn.Conv2d(inputs, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        self.behind, self.second = behind(), behind()
+        self.tail = nn.Conv2d(width, inputs * scale**2, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(scale)
+        self.anchor = nn.Upsample(scale_factor=scale, mode=mode)
+
+    def forward(self, x):
+        y = self.behind(self.head(x))
+        y = y + self.second(self.body(y))
+        return torch.clamp(self.shuffle(self.tail(y)) + self.anchor(x), 0, 1)
+
+
+class Joined(nn.Module):
+    """Features of all layers joined, as dense and feature-distilling nets do it."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(3, 12, 3, padding=1), nn.Conv2d(15, 16, 3, padding=1), nn.Conv2d(31, 3, 1)
+        self.slopes = nn.PReLU(12, init=0.3)
+
+    def forward(self, x):
+        y = torch.cat([x, self.slopes(self.a(x))], 1)
+        kept, rest = torch.cat([functional.leaky_relu(self.b(y), 0.2), y], 1).split((12, 19), 1)
+        return self.c(torch.cat((rest, kept), 1)) + x * 0.5 - 1
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block with attention in one of three spellings."""
+
+    def __init__(self, width, heads, spelling="matmul", causal=False, tokens=0):
+        super().__init__()
+        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.heads, self.spelling, self.causal = heads, spelling, causal
+        if tokens:
+            self.register_buffer("mask", torch.ones(tokens, tokens).tril()[None, None] == 0)
+
+    def forward(self, x):
+        x = x + self.out(self.attend(self.first(x)))
+        return x + self.mlp(self.second(x))
+
+    def attend(self, x):
+        batch, tokens, width = x.shape
+        if self.spelling == "permute":
+            q, k, v = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        else:
+            q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).transpose(1, 3).unbind(2)
+        if self.spelling == "function":
+            y = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        else:
+            scores = q @ k.transpose(-2, -1) / (width // self.heads) ** 0.5
+            if self.causal:
+                scores = scores.masked_fill(self.mask, float("-inf"))
+            y = scores.softmax(-1) @ v
+        return y.transpose(1, 2).reshape(batch, tokens, width)
+
+
+class VisionTransformer(nn.Module):
+    """Patches, a class token, positions, blocks, a classifier of the class token."""
+
+    def __init__(self, width=24, heads=3, patch=4, size=16, blocks=2, classes=5):
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, patch, patch)
+        self.token = nn.Parameter(torch.randn(1, 1, width))
+        self.positions = nn.Parameter(torch.randn(1, (size // patch) ** 2 + 1, width))
+        self.blocks = nn.Sequential(*(Block(width, heads, "permute") for _ in range(blocks)))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.positions
+        return self.head(self.norm(self.blocks(x))[:, 0])
+
+
+class Language(nn.Module):
+    """Tokens of text to logits of each (a decoder), or to the mean of all (an encoder)."""
+
+    def __init__(self, causal, words=50, width=32, heads=4, tokens=12, spelling="matmul"):
+        super().__init__()
+        self.words, self.places = nn.Embedding(words, width), nn.Embedding(tokens, width)
+        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.Sequential(*(Block(width, heads, spelling, causal, tokens if causal else 0) for _ in range(2)))
+        self.head, self.causal = nn.Linear(width, words), causal
+
+    def forward(self, x):
+        y = self.words(x.long()) + self.places(torch.arange(x.shape[1]))
+        y = self.blocks(self.norm(y))
+        return self.head(y) if self.causal else torch.tanh(self.head(y.mean(1)))
+
+
+MOVES = Function(
+    lambda self, x: (
+        functional.pixel_unshuffle(x, 2).roll(1, 2),
+        x.unflatten(1, (2, 4)).transpose(1, 2).flatten(1, 2),
+        torch.cat([x.flatten(2), functional.relu(x).flatten(2)[:, :, 3:]], 2),
+        x.permute(0, 2, 3, 1).flip(2),
+    )
+)
+PIXELS = Function(
+    lambda self, x: (
+        functional.interpolate(x, size=(9, 5), mode="nearest"),
+        functional.interpolate(x, scale_factor=1.7, mode="bilinear", align_corners=False),
+        functional.interpolate(x, size=(3, 11), mode="bicubic", align_corners=True),
+        functional.interpolate(x, scale_factor=(0.5, 0.5), mode="bilinear", antialias=True),
+        self.reflected(x),
+        x.mean((2, 3)),
+        x.mean(1, keepdim=True) * x,
+    ),
+    reflected=nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect"),
+)
+NUMBERS = Function(
+    lambda self, x: (
+        (x * 0.5 - 1).clamp(-0.25, 1.5),
+        x / 4 + self.by_channel,
+        self.by_channel * (3 - -x),
+        -x - x * self.everywhere,
+        functional.gelu(x, approximate="tanh"),
+        torch.sigmoid(x) * torch.tanh(3 * x),
+        functional.silu(x[:, 1:3] * 20),
+        functional.softmax(x, dim=1),
+    ),
+    by_channel=torch.linspace(-1, 1, 5)[:, None, None],
+    everywhere=torch.linspace(-1, 1, 5 * 6 * 7).reshape(5, 6, 7),
+)
+
+NETS = {
+    "super-resolution": (lambda: SuperResolution(16, "nearest"), (3, 9, 14)),
+    "bicubic anchor": (lambda: SuperResolution(12, "bicubic", nn.PReLU, 3), (3, 8, 7)),
+    "joined": (Joined, (3, 8, 9)),
+    "moves": (lambda: MOVES, (8, 6, 4)),
+    "pixels": (lambda: PIXELS, (4, 6, 8)),
+    "numbers": (lambda: NUMBERS, (5, 6, 7)),
+    "vision transformer": (VisionTransformer, (3, 16, 16)),
+    "block": (lambda: Block(20, 2, "function", True), (7, 20)),
+    "encoder": (lambda: Language(False), (12,)),
+    "decoder": (lambda: Language(True), (12,)),
+}
