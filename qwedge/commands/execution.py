@@ -4,11 +4,13 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from qwedge.catalogue import extra_named, load
+from qwedge.commands.answers import Answer, Question, keep, named_files, recall
+from qwedge.commands.files_read import files_read
 from qwedge.commands.interrupts import exit_code
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 # What reading a result raises where it is not of the shape that the experiment writes.
 _MISREAD = (ArithmeticError, AttributeError, LookupError, TypeError)
+
+PAGE: Final = "index.html"
 
 Files = Callable[[Sequence["Row"], "Store"], Mapping[str, Sequence[Path]]]
 """Writes files that a verb gives beside the page, and names them by kind."""
@@ -48,16 +52,46 @@ def execute(
 
     Exits with 130 when interrupted, 143 by SIGTERM: finished rows are in OUT, and the same command goes on.
     """
+    from shared.lab import Store
+    from shared.lab.running.runner import print_existing
+
+    store = Store(out or Path("runs") / (load(name).name if ":" in name else name))
+    question = Question(name, assignments, config, seed, store.folder)
+    answer = recall(question, store)
+    if answer is None:
+        answer = _worked_out(question, store, engine, workers, files, quiet)
+    elif not quiet:
+        print_existing(answer.rows, store)
+    page = str(store.folder / PAGE)
+    if as_json:
+        named = {kind: list(map(str, paths)) for kind, paths in answer.written.items()}
+        return print_json({"page": page, **named, "rows": [row.to_json_data() for row in answer.rows]})
+    from shared.lab import print_page
+
+    print_page(answer.page)
+    click.echo(f"page: {page}", err=True)
+    for kind, paths in answer.written.items():
+        click.echo(f"{kind}: {', '.join(map(str, paths))}", err=True)
+
+
+def _worked_out(
+    question: Question, store: "Store", engine: "Engine | None", workers: int, files: Files | None, quiet: bool
+) -> Answer:
+    """The answer, after its missing rows are computed; page and files are written, and the answer is kept."""
+    name = question.name
     experiment = load(name)
-    from shared.lab import Processes, Store, print_page, read_settings
+    from shared.lab import Processes, cell_id, read_settings
     from shared.lab import run as run_cells
 
-    store = Store(out or Path("runs") / experiment.name)
     if workers > 1:
         engine = Processes(workers)
     try:
         with extra_named(name):
-            cells = experiment.cells(read_settings(experiment.settings, config, assignments, seed))
+            with files_read() as read:
+                settings = read_settings(experiment.settings, question.config, question.assignments, question.seed)
+                cells = experiment.cells(settings)
+                for cell in cells:
+                    cell_id(experiment, cell)
             rows = run_cells(experiment, cells, store, engine=engine, quiet=quiet, invocation=f"qwedge run {name}")
             page = page_of(experiment, rows)
             written = files(rows, store) if files else {}
@@ -65,14 +99,9 @@ def execute(
         kept = len(store.rows(experiment.name))
         click.echo(f"qwedge: interrupted; {kept} rows are safe in {store.folder}, the same command goes on", err=True)
         sys.exit(exit_code(interrupt))
-    path = write_page(page, rows, store)
-    if as_json:
-        named = {kind: list(map(str, paths)) for kind, paths in written.items()}
-        return print_json({"page": str(path), **named, "rows": [row.to_json_data() for row in rows]})
-    print_page(page)
-    click.echo(f"page: {path}", err=True)
-    for kind, paths in written.items():
-        click.echo(f"{kind}: {', '.join(map(str, paths))}", err=True)
+    answer = Answer(page, rows, written)
+    keep(question, answer, read | named_files(cells), write_page(page, rows, store))
+    return answer
 
 
 def page_of(experiment: "Experiment[Any]", rows: "Sequence[Row]") -> "Page":
@@ -100,7 +129,7 @@ def write_page(page: "Page", rows: "Sequence[Row]", store: "Store") -> Path:
     """Write `page` as HTML into the store's folder; its path."""
     from shared.lab import render, write_atomic
 
-    path = store.folder / "index.html"
+    path = store.folder / PAGE
     write_atomic(path, render(page, rows, store).encode(errors="backslashreplace"))
     return path
 

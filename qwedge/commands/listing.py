@@ -1,16 +1,11 @@
 """The settings of an experiment for `qwedge list NAME`, kept so that looking them up loads no framework."""
 
 import json
-import sys
-from collections.abc import Iterator
 from contextlib import suppress
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
-from qwedge.catalogue import EXPERIMENTS, ROOTS, load
-
-_HERE = Path(__file__).resolve().parents[2]
+from qwedge.catalogue import EXPERIMENTS, load
+from qwedge.commands.code_state import code_state
 
 
 def described(name: str) -> dict[str, Any]:
@@ -23,7 +18,7 @@ def described(name: str) -> dict[str, Any]:
     from shared.lab.records.cache import cache_folder
     from shared.lab.records.json_log import write_atomic
 
-    path = cache_folder() / "settings" / f"{name}-{_code()}.json"
+    path = cache_folder() / "settings" / f"{name}-{code_state()}.json"
     with suppress(OSError, ValueError):
         kept: dict[str, Any] = json.loads(path.read_bytes())
         return kept
@@ -39,15 +34,3 @@ def _described(name: str) -> dict[str, Any]:
         "title": f"{experiment.name}: {experiment.summary}",
         "schema": experiment.settings.model_json_schema(),
     }
-
-
-def _code() -> str:
-    """Changes whenever a source file of ours does, or Python."""
-    state = [sys.version, *sorted(f"{path} {stat.st_mtime_ns} {stat.st_size}" for path, stat in _sources())]
-    return sha256("\n".join(state).encode()).hexdigest()[:16]
-
-
-def _sources() -> Iterator[tuple[Path, Any]]:
-    for root in ROOTS:
-        for path in (_HERE / root).rglob("*.py"):
-            yield path, path.stat()

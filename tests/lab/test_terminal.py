@@ -1,11 +1,13 @@
 """Laws of the terminal: no word of a page is broken where there is room for it, and nothing is left out."""
 
+import json
 import re
 
 import pytest
 from lab_toys import Coin, CoinSettings
 
-from shared.lab import KeyFigures, Page, Store, Table, Text, cite, print_page, print_table, run
+from shared.lab import Figure, KeyFigures, Number, Page, Store, Table, Text, cite, print_page, print_table, run
+from shared.lab.pages.printed import printed_data, printed_page
 
 WIDTHS = (60, 80, 200)
 
@@ -94,3 +96,18 @@ def test_a_page_breaks_no_word(printed, tmp_path, width):
 def test_the_verdict_stands_above_the_summary(printed):
     page = Page("Title", "Summary.", [], verdict=Text("Ours is level with theirs (", cite(0.01, form=".0%"), ")."))
     assert printed(80, print_page, page).splitlines() == ["Title", "Ours is level with theirs (1%).", "Summary."]
+
+
+def test_a_page_kept_as_json_data_prints_as_it_did(capsys):
+    number = Number(0.25, ("ab",), ".1%", "of all", 0.2, 0.3)
+    blocks = [
+        KeyFigures([("share", number), ("word", Number("none", ()))]),
+        Text("Text with ", number, title="Heading"),
+        Figure("drawing", ["<svg/>"]),
+        Table("Table", ("name", "share"), [("first", number), ("second", Number(None, ()))], "A note.", (1,)),
+    ]
+    page = Page("Title", "Summary.", blocks, verdict=Text("Level (", number, ")."))
+    print_page(page)
+    printed = capsys.readouterr().out
+    print_page(printed_page(json.loads(json.dumps(printed_data(page)))))
+    assert capsys.readouterr().out == printed

@@ -63,7 +63,7 @@ def test_settings_are_looked_up_without_the_experiment(call, monkeypatch, tmp_pa
     assert first == second
     assert "chance of heads" in first[1].replace("\n", " ")
     assert loaded == ["compvqc"]
-    monkeypatch.setattr("qwedge.commands.listing._code", lambda: "changed")
+    monkeypatch.setattr("qwedge.commands.listing.code_state", lambda: "changed")
     call("list", "compvqc")
     assert loaded == ["compvqc"] * 2
     for path in (tmp_path / "cache" / "settings").iterdir():

@@ -1,14 +1,16 @@
 """Two sets of rows side by side: paired differences of every number in their results."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.lab.pages.page import Number, Table
 from shared.lab.records.identity import canonical
 from shared.lab.records.statistics import paired_bootstrap
 from shared.lab.records.store import Row
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Difference(NamedTuple):
@@ -24,7 +26,7 @@ class Difference(NamedTuple):
     verdict: str
 
 
-def compare(first: Sequence[Row], second: Sequence[Row], rng: np.random.Generator) -> list[Difference]:
+def compare(first: Sequence[Row], second: Sequence[Row], rng: "np.random.Generator") -> list[Difference]:
     """The mean of each number in both sets and of `first - second`, with a paired bootstrap interval.
 
     Raises ValueError if the rows cannot be paired one to one.
@@ -56,8 +58,8 @@ def differences_table(differences: Sequence[Difference], first: str, second: str
     )
 
 
-def _difference(name: str, first: list[float], second: list[float], rng: np.random.Generator) -> Difference:
-    middles = float(np.mean(first)), float(np.mean(second))
+def _difference(name: str, first: list[float], second: list[float], rng: "np.random.Generator") -> Difference:
+    middles = fmean(first), fmean(second)
     if len(first) == 1:
         gap = first[0] - second[0]
         verdict = "equal" if gap == 0 else "one pair: no verdict"

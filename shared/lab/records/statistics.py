@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Interval(NamedTuple):
@@ -52,6 +53,8 @@ def mean(samples: Sequence[float], confidence: float = 0.95) -> Interval:
 
     As `scipy.stats.t.interval(confidence, n - 1, mean, sem)`.
     """
+    import numpy as np
+
     values = np.asarray(samples, dtype=np.float64)
     if len(values) < 2:
         raise ValueError(f"mean: {len(values)} sample has no interval; needs at least 2, such as 2 seeds")
@@ -72,7 +75,7 @@ def mean_over_seeds(samples: Sequence[float]) -> Estimate:
 def paired_bootstrap(
     ours: Sequence[float],
     theirs: Sequence[float],
-    rng: np.random.Generator,
+    rng: "np.random.Generator",
     confidence: float = 0.95,
     resamples: int = 10_000,
 ) -> Interval:
@@ -81,6 +84,8 @@ def paired_bootstrap(
     B. Efron, R. Tibshirani, An Introduction to the Bootstrap (1993), section 13.3. Raises ValueError unless both
     have the same length, at least 2.
     """
+    import numpy as np
+
     if len(ours) != len(theirs) or len(ours) < 2:
         raise ValueError(f"paired_bootstrap: {len(ours)} and {len(theirs)} samples; needs pairs, at least 2")
     differences = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)

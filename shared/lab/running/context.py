@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from shared.lab.records.identity import JSON, to_json_data
 from shared.lab.records.store import Store, check_artefact
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -24,6 +23,8 @@ class Context:
     """
 
     def __init__(self, store: Store, id: str, seed: int, show: Progress) -> None:
+        import numpy as np
+
         self.rng = np.random.default_rng(seed)
         self.artefacts: dict[str, str] = {}
         self.resumed = 0
@@ -151,7 +152,9 @@ class Context:
     def _rng_state(self) -> dict[str, Any]:
         return {"state": to_json_data(self.rng.bit_generator.state), "children": self._seeds().n_children_spawned}
 
-    def _seeds(self) -> np.random.SeedSequence:
+    def _seeds(self) -> "np.random.SeedSequence":
+        import numpy as np
+
         seeds = self.rng.bit_generator.seed_seq
         assert isinstance(seeds, np.random.SeedSequence)
         return seeds

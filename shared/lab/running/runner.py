@@ -43,7 +43,7 @@ def run(
     rows = {row.id: row for row in store.rows(experiment.name) if row.id in jobs}
     missing = [job for job in jobs.values() if job.id not in rows]
     if not quiet:
-        _print_existing(list(rows.values()), store)
+        print_existing(list(rows.values()), store)
     if not missing:
         return [rows[id] for id in jobs]
     store.require_writable()
@@ -58,8 +58,11 @@ def run(
     return [rows[id] for id in jobs]
 
 
-def _print_existing(rows: Sequence[Row], store: Store) -> None:
-    """Rows of other code are kept, for `version` says that results are the same; a reader should know."""
+def print_existing(rows: Sequence[Row], store: Store) -> None:
+    """Say on stderr how many rows are there, and which code they are of where it is not the code here.
+
+    Rows of other code are kept, for `version` says that results are the same; a reader should know.
+    """
     if not rows:
         return
     print(f"{len(rows)} of the rows are already in {store.folder}", file=sys.stderr)
