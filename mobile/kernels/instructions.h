@@ -1,15 +1,23 @@
 /* The kernels, once for each instruction set: included after `ISA`, `TARGET` and the vectors of the set are defined. */
 
-/* Sums as what bytes hold, but for the limits. Where digits are dropped, `bias` has added half of the last that is kept and
-   what bytes hold for 0: a tie was rounded up, so from an odd number one is taken away. */
-INLINE QW_(vec) QW_(requantised)(QW_(vec) n, const struct qw_requantise *to, int32_t zero)
+/* Sums become what bytes hold, but for the limits. Where digits are dropped, `bias` has added half of the last that is kept
+   and what bytes hold for 0: a tie was rounded up, so from an odd number one is taken away. */
+INLINE void QW_(requantise)(QW_(vec) sums[MOST_VECTORS][4], const struct qw_requantise *to, int32_t zero, const int V)
 {
-    if (to->right) {
-        const QW_(vec) odd_tie = (n & ((2 << to->right) - 1)) == QW_(splat)(1 << to->right);
-        return (n + odd_tie) >> to->right;
+    const int32_t right = to->right, left = to->left;
+    if (right) {
+        const QW_(vec) digits = QW_(splat)((2 << right) - 1), odd_tie = QW_(splat)(1 << right);
+        UNROLL for (int v = 0; v < V; v++)
+            UNROLL for (int r = 0; r < 4; r++)
+                sums[v][r] = (sums[v][r] + ((sums[v][r] & digits) == odd_tie)) >> right;
+        return;
     }
     /* What is beyond 2^14 saturates after the shift too: 8 bits hold less. */
-    return QW_(least)(QW_(most)(n, QW_(splat)(-(1 << 14))), QW_(splat)(1 << 14)) * (1 << to->left) + zero;
+    UNROLL for (int v = 0; v < V; v++)
+        UNROLL for (int r = 0; r < 4; r++) {
+            const QW_(vec) near = QW_(least)(QW_(most)(sums[v][r], QW_(splat)(-(1 << 14))), QW_(splat)(1 << 14));
+            sums[v][r] = near * (1 << left) + zero;
+        }
 }
 
 /* Four sums of each pixel, written as bytes of whole vectors or as integers of the pixels that exist. */
@@ -17,7 +25,8 @@ INLINE void QW_(put)(
     const struct qw_view *out, const struct qw_requantise *to, uint8_t *arena, int32_t plane, int32_t pixel,
     int32_t pixels, QW_(vec) sums[MOST_VECTORS][4], const int V)
 {
-    size_t at = 4 * ((size_t)plane * (size_t)out->stride + (size_t)pixel);
+    const size_t at = 4 * ((size_t)plane * (size_t)out->stride + (size_t)pixel);
+    uint8_t *bytes = arena + (size_t)out->at + (out->sums ? 4 * at : at);
     if (out->sums) {
         UNROLL for (int v = 0; v < V; v++) {
             int32_t fours[4][LANES], together[4 * LANES];
@@ -25,16 +34,15 @@ INLINE void QW_(put)(
             QW_(transpose)(sums[v]);
             UNROLL for (int k = 0; k < 4; k++) QW_(write)(fours[k], sums[v][k]);
             for (int p = 0; p < LANES; p++) memcpy(together + 4 * p, fours[p % 4] + p / 4 * 4, 16);
-            if (count > 0)
-                memcpy(arena + (size_t)out->at + 4 * (at + (size_t)(4 * v * LANES)), together, 16 * (size_t)count);
+            if (count > 0) memcpy(bytes + 16 * v * LANES, together, 16 * (size_t)count);
         }
         return;
     }
-    UNROLL for (int v = 0; v < V; v++) {
-        UNROLL for (int r = 0; r < 4; r++) sums[v][r] = QW_(requantised)(sums[v][r], to, out->zero);
-        const QW_(vec) bytes = QW_(narrowed)(sums[v], to->low + out->zero, to->high + out->zero);
-        QW_(write)(arena + (size_t)out->at + at + 4 * (size_t)(v * LANES), bytes);
-    }
+    const int32_t low = to->low + out->zero, high = to->high + out->zero;
+    QW_(requantise)(sums, to, out->zero, V);
+    QW_(vec) narrow[MOST_VECTORS]; /* before the first is written, which might change `low` for all the compiler knows */
+    UNROLL for (int v = 0; v < V; v++) narrow[v] = QW_(narrowed)(sums[v], low, high);
+    UNROLL for (int v = 0; v < V; v++) QW_(write)(bytes + 4 * v * LANES, narrow[v]);
 }
 
 /* Four outputs of V vectors of pixels, block by block of R outputs. */

@@ -40,36 +40,51 @@ static size_t element(const struct qw_view *v, int32_t plane, int32_t row, int32
     return 4 * ((size_t)plane * (size_t)v->stride + (size_t)row * (size_t)v->pitch + (size_t)column);
 }
 
+/* Four bytes of the arena's layout at once: compilers make vectors of these loops. */
+static uint32_t four(const uint8_t *from)
+{
+    uint32_t bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    return bytes;
+}
+
+/* The whole plane is one row if its rows follow each other. */
+static int32_t long_rows(const struct qw_view *v) { return v->pitch == v->columns ? 1 : v->rows; }
+
 void qw_load(const struct qw_view *to, const void *from, uint8_t *arena)
 {
     const size_t size = (size_t)to->rows * (size_t)to->columns;
-    const int32_t columns = to->columns, zero = to->zero;
+    const int32_t rows = long_rows(to), columns = (int32_t)size / rows;
+    const uint32_t zeros = (uint32_t)to->zero * 0x01010101u; /* to add 128 is to turn the highest bit */
     for (int32_t c = 0; c < to->channels; c += 4)
-        for (int32_t y = 0; y < to->rows; y++) {
+        for (int32_t y = 0; y < rows; y++) {
             const uint8_t *row = (const uint8_t *)from + (size_t)c * size + (size_t)y * (size_t)columns;
             uint8_t *out = arena + (size_t)to->at + element(to, c / 4, y, 0);
-            if (to->channels - c >= 4)
-                for (int32_t x = 0; x < columns; x++)
-                    for (size_t r = 0; r < 4; r++) out[4 * x + (int32_t)r] = (uint8_t)(row[r * size + (size_t)x] + zero);
-            else
-                for (int32_t r = 0; r < to->channels - c; r++)
-                    for (int32_t x = 0; x < columns; x++)
-                        out[4 * x + r] = (uint8_t)(row[(size_t)r * size + (size_t)x] + zero);
+            const int32_t channels = to->channels - c;
+            const uint8_t *b = channels > 1 ? row + size : row, *d = channels > 2 ? row + 2 * size : row;
+            const uint8_t *e = channels > 3 ? row + 3 * size : row; /* what does not exist is multiplied by zero */
+            for (int32_t x = 0; x < columns; x++) {
+                const uint32_t bytes =
+                    (row[x] | (uint32_t)b[x] << 8 | (uint32_t)d[x] << 16 | (uint32_t)e[x] << 24) ^ zeros;
+                memcpy(out + 4 * x, &bytes, sizeof bytes);
+            }
         }
 }
 
 void qw_store(const struct qw_view *from, void *to, const uint8_t *arena)
 {
-    const int32_t columns = from->columns, zero = from->zero;
+    const int32_t rows = long_rows(from), columns = from->rows * from->columns / rows;
+    const uint8_t zero = (uint8_t)from->zero;
     const size_t each = from->sums ? 4 : 1;
     uint8_t *out = to;
     for (int32_t c = 0; c < from->channels; c++)
-        for (int32_t y = 0; y < from->rows; y++, out += each * (size_t)columns) {
-            const uint8_t *row = arena + (size_t)from->at + each * (element(from, c / 4, y, 0) + (size_t)(c % 4));
+        for (int32_t y = 0; y < rows; y++, out += each * (size_t)columns) {
+            const uint8_t *row = arena + (size_t)from->at + each * element(from, c / 4, y, 0);
+            const int32_t place = c % 4;
             if (from->sums)
-                for (int32_t x = 0; x < columns; x++) memcpy(out + 4 * x, row + 16 * x, 4);
+                for (int32_t x = 0; x < columns; x++) memcpy(out + 4 * x, row + 16 * x + 4 * place, 4);
             else
-                for (int32_t x = 0; x < columns; x++) out[x] = (uint8_t)(row[4 * x] - zero);
+                for (int32_t x = 0; x < columns; x++) out[x] = (uint8_t)(four(row + 4 * x) >> 8 * place) ^ zero;
         }
 }
 
