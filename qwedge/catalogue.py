@@ -48,6 +48,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Learn classes from a few pictures, task by task, without forgetting: CML beside its controls.",
         "vision",
     ),
+    "superres": Entry(
+        "qwedge.experiments.superres:TimedSuperRes",
+        "Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ESPCN and other shapes.",
+        "vision,mobile",
+    ),
     "ofdm": Entry(
         "wireless.ofdm.experiment.run:OFDM",
         "Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere.",

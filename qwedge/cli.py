@@ -25,6 +25,7 @@ from qwedge.commands.listing import described
 from qwedge.commands.noise import noise
 from qwedge.commands.profile import latency, profile
 from qwedge.commands.synth import synth
+from qwedge.commands.upscale import upscale
 from qwedge.shadowing import refuse_shadows
 
 if TYPE_CHECKING:
@@ -231,6 +232,7 @@ cli.add_command(latency)
 cli.add_command(decode)
 cli.add_command(noise)
 cli.add_command(synth)
+cli.add_command(upscale)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -127,6 +127,7 @@ def test_help_has_an_example_on_each_verb(qwedge, verb):
         "profile",
         "latency",
         "synth",
+        "upscale",
     }
     assert ("--json" in out) == prints_data
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from vision.pruning_search.price import WidthPrice
-from vision.pruning_search.space import ChannelSpace
 
 THRESHOLD = 0.5
 """A channel is there if its score is above it."""
@@ -38,6 +38,20 @@ class GateSettings:
             )
 
 
+class Space(Protocol):
+    """Groups of parts of a net that a search may remove, all with the same meaning of a gate: `ChannelSpace` is one."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many parts each group has."""
+
+    def forward(self, net: nn.Module, gates: Tensor, x: Tensor) -> Tensor:
+        """`net(x)` with each part multiplied by its gate, all groups in turn."""
+
+    def widths(self, gates: Tensor) -> Tensor:
+        """The sum of the gates of each group, `(groups,)`."""
+
+
 class GatedNet(nn.Module):
     """`net` with a binary gate after each channel: `(B, *shape)` to what `net` returns.
 
@@ -53,7 +67,7 @@ class GatedNet(nn.Module):
     def __init__(
         self,
         net: nn.Module,
-        space: ChannelSpace,
+        space: Space,
         price: WidthPrice,
         share: float,
         steps: int,

@@ -152,9 +152,10 @@ def width_price(net: nn.Module, space: ChannelSpace, price: Price) -> WidthPrice
 
 def settled(gated: GatedNet, example: Tensor, multiple: int = 1) -> PrunedNet:
     """The net of the widths that the scores ask for, within the budget."""
-    scores = torch.split(gated.scores.detach().cpu(), gated.space.sizes)
+    scores, space = torch.split(gated.scores.detach().cpu(), gated.space.sizes), gated.space
+    assert isinstance(space, ChannelSpace)
     return pruned_net(
-        gated.net, gated.space, gated.price, gated.share * gated.full, scores, example, gated.settings.minimum, multiple
+        gated.net, space, gated.price, gated.share * gated.full, scores, example, gated.settings.minimum, multiple
     )
 
 

@@ -72,6 +72,11 @@ class ChannelSpace:
 
     def forward(self, net: nn.Module, gates: Tensor, x: Tensor) -> Tensor:
         """`net(x)` with the channels multiplied by `gates`, `(channels,)`; differentiable in gates and parameters."""
+        output: Tensor = functional_call(net, self.weights(net, gates), (x,))
+        return output
+
+    def weights(self, net: nn.Module, gates: Tensor) -> dict[str, Tensor]:
+        """The parameters of `net` by which it computes that, those that are not its own."""
         always = torch.cat((gates, gates.new_ones(1)))
         weights = {}
         for path, channels in self.readers.items():
@@ -80,8 +85,7 @@ class ChannelSpace:
             factors = gates.new_ones(weight.shape[axis])
             factors = torch.cat((always[channels.to(gates.device)], factors[len(channels) :]))
             weights[f"{path}.weight"] = weight * factors.reshape(-1, *(1,) * (weight.ndim - 1 - axis))
-        output: Tensor = functional_call(net, weights, (x,))
-        return output
+        return weights
 
     def widths(self, gates: Tensor) -> Tensor:
         """The sum of the gates of each group, `(groups,)`."""

@@ -1,0 +1,76 @@
+"""Super-resolution on Set5: the nets that ship, and a searched shape beside rivals that were trained for as long.
+
+`python -m benchmarks.superres [--quick] [--seed N] [--json FILE]`
+
+Pictures are taken from `sr` in the folder that the environment variable QWEDGE_DATA names; without it, nothing is run
+and every figure is skipped. Seeds below `HELD_OUT` are for development.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from qwedge.experiments.superres import TimedSuperRes
+from shared.lab import Row
+from shared.lab.running.benchmark import Metric, main, over_seeds
+from vision.superres.experiment import SuperResSettings
+from vision.superres.figures import gains, mean_psnr, mean_ssim, seconds_ratio
+from vision.superres.sources import is_published
+
+SEEDS = 2
+HELD_OUT = 100
+SKIPPED = "skipped: QWEDGE_DATA names no folder with pictures"
+GOALS = {
+    "set5_x2": ">= 37.0",
+    "set5_x4": ">= 30.8",
+    "set5_x2_ms": "<= 1",
+    "gain_vs_fsrcnn": ">= 0.2",
+    "vs_uniform": ">= 0.1",
+    "vs_random": "> 0",
+    "bicubic_x2": ">= 33.65",
+}
+SHORT = SuperResSettings(channels=16, blocks=10, macs=0.4, pretrain=200, search=150, steps=900)
+"""Less than a minute of one core for each net."""
+LARGER = SHORT.model_copy(update={"scale": 4, "pretrain": 100, "search": 100, "steps": 200, "rivals": ("fsrcnn",)})
+"""For what the net that ships reaches at x4."""
+QUICK = SHORT.model_copy(update={"pretrain": 10, "search": 10, "steps": 20, "rivals": ("uniform", "fsrcnn")})
+
+
+def cells(quick: bool, seed: int) -> Sequence[SuperResSettings]:
+    folder = SuperResSettings().folder
+    if SHORT.is_generated or not is_published(folder):
+        print(SKIPPED, file=sys.stderr)
+        return []
+    if quick:
+        return [QUICK.model_copy(update={"seed": HELD_OUT + seed})]
+    larger = LARGER.model_copy(update={"seed": HELD_OUT + seed})
+    return [*SHORT.model_copy(update={"seed": HELD_OUT + seed, "seeds": SEEDS}).per_seed(), larger]
+
+
+def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
+    """Differences in PSNR are paired by seed."""
+    if not rows:
+        return {name: Metric(None, unit=SKIPPED, goal=goal) for name, goal in GOALS.items()}
+    two, four = ([row for row in rows if row.settings["scale"] == scale] for scale in (2, 4))
+    shipped = two[0].result["nets"]
+    about = {
+        "set5_x2": Metric(mean_psnr(two[0], "shipped"), unit="dB", goal=GOALS["set5_x2"]),
+        "set5_x2_ssim": Metric(mean_ssim(two[0], "shipped")),
+        "set5_x2_ms": Metric(
+            shipped["shipped"]["ms"] / shipped["fsrcnn"]["ms"], unit="x FSRCNN's", goal=GOALS["set5_x2_ms"]
+        ),
+        "bicubic_x2": Metric(mean_psnr(two[0], "bicubic"), unit="dB", goal=GOALS["bicubic_x2"]),
+    }
+    if four:
+        about["set5_x4"] = Metric(mean_psnr(four[0], "shipped"), unit="dB", goal=GOALS["set5_x4"])
+    rivals = [name for name in ("fsrcnn", "uniform", "random", "espcn") if name in shipped]
+    keys = {name: "gain_vs_fsrcnn" if name == "fsrcnn" else f"vs_{name}" for name in rivals}
+    return (
+        about
+        | {key: over_seeds(gains(two, name), "dB", GOALS.get(key, "")) for name, key in keys.items()}
+        | {f"seconds_{name}": over_seeds(seconds_ratio(two, name), "x ours") for name in rivals}
+        | {f"psnr_{name}": over_seeds([mean_psnr(row, name) for row in two], "dB") for name in ("search", *rivals)}
+    )
+
+
+if __name__ == "__main__":
+    main(TimedSuperRes(), cells, figures)

@@ -1,0 +1,181 @@
+"""The search of width and depth: gates equal the smaller net, the price has both slopes, a killed cell goes on."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from shared.lab import Row, Store, run
+from shared.training.epochs import Trainer
+from shared.weights.prices import MACs
+from vision.superres.experiment import SuperRes, SuperResSettings, per_pixel, step_ms
+from vision.superres.figures import budget_share, gains, relative_ms, seconds_ratio
+from vision.superres.nets import ESPCN, FSRCNN, PlainNet
+from vision.superres.page import _verdict, page
+from vision.superres.search import TrunkPrice, TrunkSpace, channels_price, part_of
+from vision.superres.upscaler import from_bytes
+
+TINY = {"channels": 6, "blocks": 3, "pretrain": 8, "search": 8, "steps": 12, "size": 8, "height": 12, "width": 10}
+
+
+@pytest.fixture
+def net():
+    net = PlainNet(2, 6, 4)
+    torch.nn.init.normal_(net.body.tail.weight, std=0.1)
+    return net
+
+
+@pytest.mark.parametrize("closed", [(), (1, 5), (6, 8), (0, 2, 7, 9)])
+def test_closed_gates_equal_the_net_without_channels_and_blocks(net, closed):
+    gates = torch.ones(10)
+    gates[list(closed)] = 0
+    x = torch.rand(2, 1, 9, 7)
+    small = part_of(net, gates[:6].nonzero().flatten(), gates[6:].nonzero().flatten())
+    assert (small.width, small.depth) == (int(gates[:6].sum()), int(gates[6:].sum()))
+    assert float((TrunkSpace.of(net).forward(net, gates, x) - small(x)).detach().abs().max()) <= 1e-5
+
+
+def test_every_gate_has_a_gradient_open_or_closed(net):
+    gates = torch.tensor([1.0, 0, 1, 1, 0, 1, 1, 0, 1, 1], requires_grad=True)
+    TrunkSpace.of(net).forward(net, gates, torch.rand(1, 1, 9, 7)).square().sum().backward()
+    assert (gates.grad != 0).all()
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (3, 2), (1, 1)])
+def test_the_price_is_that_of_the_net_of_this_shape_and_has_its_slopes(net, shape):
+    price = TrunkPrice.of(net, lambda net: channels_price(net, MACs((1, 5, 4))))
+    at = torch.tensor(shape, dtype=torch.float64, requires_grad=True)
+    channels, blocks = shape
+    assert float(price.expected(at)) == 20 * (9 * channels + 9 * blocks * channels**2 + 36 * channels)
+    assert float(price.expected(at)) == 20 * per_pixel(PlainNet(2, *shape))
+    slopes = torch.autograd.grad(price.expected(at), at)[0].tolist()
+    assert slopes == pytest.approx([20 * (9 + 18 * blocks * channels + 36), 20 * 9 * channels**2])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("whole"))
+    [row] = run(SuperRes(), [settings()], store)
+    return row, store
+
+
+def settings(**others):
+    return SuperResSettings(**TINY | {"data": "$QWEDGE_DATA/nowhere"} | others)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_folder():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("QWEDGE_DATA", raising=False)
+        yield
+
+
+def without_times(result):
+    if isinstance(result, dict):
+        return {key: without_times(value) for key, value in result.items() if key != "cpu_s"}
+    return result
+
+
+def test_every_shape_is_within_the_budget(whole):
+    row, _ = whole
+    nets = row.result["nets"]
+    assert set(nets) == {"search", "uniform", "random", "fsrcnn", "espcn", "bicubic", "shipped"}
+    for name in ("search", "uniform", "random"):
+        assert budget_share(row, name) <= 1
+        assert nets[name]["priced"] == 120 * nets[name]["macs"]
+    assert nets["uniform"]["blocks"] == 3
+    wide = PlainNet(2, nets["uniform"]["channels"] + 1, 3)
+    assert 120 * per_pixel(wide) > row.result["price"]["budget"]
+    assert nets["fsrcnn"]["macs"] == per_pixel(FSRCNN(2)) == 12464
+    assert nets["espcn"]["macs"] == per_pixel(ESPCN(2)) == 21184
+    assert row.result["nets"]["search"]["ms"] is None
+    assert relative_ms([row], "fsrcnn") == []
+
+
+def test_rivals_are_trained_for_as_long(whole):
+    """By the time that a step takes: 16 steps of the supernet and 12 of the chosen net, in steps of the rival."""
+    nets = whole[0].result["nets"]
+    ours = PlainNet(2, nets["search"]["channels"], nets["search"]["blocks"])
+    allowance = 16 * step_ms(PlainNet(2, 6, 3)) + 12 * step_ms(ours)
+    for name, net in (("fsrcnn", FSRCNN(2)), ("espcn", ESPCN(2))):
+        assert nets[name]["steps"] == round(allowance / step_ms(net))
+    assert seconds_ratio([whole[0]], "uniform")[0] > 0
+
+
+def test_the_file_is_the_searched_net(whole):
+    row, store = whole
+    upscaler = from_bytes(store.get(row.artefacts["net.safetensors"]))
+    assert upscaler.scale == 2
+    assert per_pixel(upscaler.net) == row.result["nets"]["search"]["macs"]
+    assert store.get(row.artefacts["net.onnx"])
+
+
+def test_a_cell_that_was_stopped_goes_on(whole, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    calls, run_epoch = [], Trainer.run_epoch
+
+    def counted(*arguments):
+        calls.append(1)
+        if len(calls) > 2:  # of the chosen net, after the supernet and its search
+            raise Killed
+        return run_epoch(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", counted)
+        with pytest.raises(Killed):
+            run(SuperRes(), [settings()], Store(tmp_path))
+    [row] = run(SuperRes(), [settings()], Store(tmp_path))
+    assert without_times(row.result) == without_times(whole[0].result)
+    assert row.artefacts == whole[0].artefacts
+
+
+def test_the_page_shows_every_net_and_crops_of_a_generated_picture(whole):
+    shown = page([whole[0]])
+    assert [getattr(block, "title", "") for block in shown.blocks][1:4] == [
+        "Trained for as many seconds",
+        "Quality against cost",
+        "Side by side",
+    ]
+    assert [line[0] for line in shown.blocks[1].lines][:2] == ["searched width and depth", "narrowed, all blocks"]
+    assert len(shown.blocks[3].panels) == 4
+    assert "generated pictures" in shown.summary
+
+
+def counted(seed, **psnr):
+    nets = {
+        name: {"psnr": [value - 1, value + 1], "ms": 2.0 if name == "search" else 4.0} for name, value in psnr.items()
+    }
+    return Row(f"id{seed}", "superres", 1, {"seed": seed}, seed, {"nets": nets}, {}, {})
+
+
+def test_the_verdict_says_where_the_search_is_behind():
+    rows = [counted(0, search=37.0, fsrcnn=36.5, uniform=37.2), counted(1, search=37.1, fsrcnn=36.61, uniform=37.31)]
+    assert gains(rows, "fsrcnn") == pytest.approx([0.5, 0.49])
+    assert relative_ms(rows, "fsrcnn") == [0.5, 0.5]
+    text = "".join(map(str, _verdict(rows).parts))
+    assert "has a higher PSNR than FSRCNN (+0.50 dB)" in text
+    assert "has a lower PSNR than narrowed, all blocks (-0.21 dB)" in text
+
+
+def test_bad_settings_are_one_line(tmp_path):
+    with pytest.raises(ValueError, match="budget_ms needs a latency: take `qwedge run superres`, or macs"):
+        run(SuperRes(), [settings(budget_ms=1.0)], Store(tmp_path))
+    with pytest.raises(ValueError, match="the narrowest net, minimum=2 and multiple=1, costs"):
+        run(SuperRes(), [settings(macs=0.01)], Store(tmp_path))
+    with pytest.raises(ValueError, match="is no folder; name one that holds pictures"):
+        SuperRes().data(settings(data=str(tmp_path / "none")))
+
+
+def test_pictures_of_ones_own_are_hashed_and_used(tmp_path):
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(0, 256, (28, 30, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    mine = settings(data=str(tmp_path), rivals=(), pretrain=2, search=2, steps=2)
+    before = SuperRes().data(mine)
+    [row] = run(SuperRes(), [mine], Store(tmp_path / "rows"))
+    assert row.result["data"] == "4 pictures of your own, of which 1 are for tests"
+    assert row.result["pictures"] == ["3.png"]
+    Image.fromarray(pixels[::-1]).save(tmp_path / "0.png")
+    assert SuperRes().data(mine) != before

@@ -1,0 +1,264 @@
+"""A net for super-resolution whose width and depth are searched for a budget, beside nets trained for as long."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded
+from shared.training.epochs import Trainer
+from shared.training.loop import Net, seeded
+from shared.weights.prices import MACs
+from vision.nets.onnx_file import to_onnx
+from vision.pruning_search.gates import GatedNet, GateSettings
+from vision.pruning_search.price import WidthPrice
+from vision.pruning_search.rebuild import plain
+from vision.superres.nets import ESPCN, FSRCNN, PlainNet
+from vision.superres.page import page
+from vision.superres.patches import Pair, pair
+from vision.superres.pretrained import SCALES, pretrained
+from vision.superres.search import TrunkPrice, channels_price, chosen, gated_net
+from vision.superres.sources import Source, generated, hashes, is_published, own, published
+from vision.superres.training import BATCH, GateSchedule, enlarged, epoch_of, log_l1, quality, trainer, whole_epochs
+from vision.superres.upscaler import plain_net, to_bytes
+from vision.training.stages import epochs
+
+Rival = Literal["uniform", "random", "fsrcnn", "espcn"]
+STEP_MS: Mapping[str, tuple[float, float]] = {"plain": (13.0, 1.7), "fsrcnn": (0.0, 6.5), "espcn": (0.0, 2.6)}
+"""CPU milliseconds of a training step: a constant, and one for each thousand multiply-accumulates of a pixel.
+
+Measured once on a core with AVX2, so that what is trained for as long does not depend on the machine; rows hold the
+seconds that it took. FSRCNN is slow for its size: it has a transposed convolution with a stride.
+"""
+CROP = 32
+"""Pixels of the side of what the page shows, before it is enlarged."""
+
+
+class SuperResSettings(Seeded):
+    """The pictures, the budget, the training, and what the searched net is compared with."""
+
+    scale: Literal[2, 3, 4] = Field(default=2, description="how many times larger pictures become")
+    macs: float = Field(default=0.35, gt=0, le=1, description="share of the supernet's multiply-accumulates")
+    budget_ms: float | None = Field(
+        default=None,
+        gt=0,
+        description="instead of macs: milliseconds for a picture of height x width, as a library of 8-bit integers",
+    )
+    height: int = Field(default=360, gt=0, description="rows of the small picture that milliseconds are of")
+    width: int = Field(default=640, gt=0, description="its columns")
+    channels: int = Field(default=24, gt=1, description="channels of the supernet")
+    blocks: int = Field(default=10, gt=1, description="blocks of the supernet")
+    pretrain: int = Field(default=300, gt=0, description="training steps of the supernet before the search")
+    search: int = Field(default=200, gt=0, description="training steps with gates")
+    steps: int = Field(default=1000, gt=0, description="training steps of the net that the search chose")
+    size: int = Field(default=24, gt=7, description="side of a training patch, before it is enlarged")
+    rate: float = Field(default=2e-3, gt=0, description="highest learning rate of Adam")
+    search_rate: float = Field(default=1e-3, gt=0, description="highest rate of the weights in the search")
+    gate_rate: float = Field(default=0.01, gt=0, description="highest rate of the gates' scores")
+    weight: float = Field(default=60.0, gt=0, description="of the squared distance to the budget in the search's loss")
+    minimum: int = Field(default=2, gt=0, description="channels and blocks that are kept at least")
+    rivals: tuple[Rival, ...] = Field(default=get_args(Rival), description="nets that are trained for as long")
+    part: Literal["test", "validation"] = Field(default="test", description="pictures that are compared")
+    data: str = Field(
+        default="$QWEDGE_DATA/sr",
+        description="folder of pictures, $NAMES expanded; one with T91 and BSD200 is tested on Set5; generated "
+        "pictures where QWEDGE_DATA is not set",
+    )
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether pictures are generated for want of a folder."""
+        return self.data.startswith("$QWEDGE_DATA") and not os.environ.get("QWEDGE_DATA")
+
+    @property
+    def folder(self) -> Path:
+        return Path(os.path.expandvars(self.data)).expanduser()
+
+
+class SuperRes(Experiment[SuperResSettings]):
+    """Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ESPCN and other shapes.
+
+    One cell is one seed: the supernet, the search, the chosen net, and every rival, trained for as many seconds.
+    """
+
+    name = "superres"
+    version = 1
+
+    def data(self, cell: SuperResSettings) -> Mapping[str, str]:
+        return {} if cell.is_generated else hashes(cell.folder)
+
+    def run(self, cell: SuperResSettings, context: Context) -> Mapping[str, JSON]:
+        return _Cell(cell, context, self).result()
+
+    def latency(self, plane: tuple[int, int], context: Context) -> Callable[[nn.Module], WidthPrice]:
+        """Predicted milliseconds of any plain net by the channels of its trunk, `(1,)`, on this machine.
+
+        `qwedge run` knows how; here it raises `ValueError`.
+        """
+        raise ValueError("budget_ms needs a latency: take `qwedge run superres`, or macs")
+
+    def milliseconds(self, net: nn.Module, plane: tuple[int, int]) -> float | None:
+        """Measured milliseconds of a net in floating point; None where no runtime is installed."""
+        return None
+
+    def page(self, rows: Sequence[Row]) -> Page:
+        return page(rows)
+
+
+class _Cell:
+    """The stages of one cell."""
+
+    def __init__(self, settings: SuperResSettings, context: Context, experiment: SuperRes) -> None:
+        self.settings, self.context, self.experiment = settings, context, experiment
+        self.nets: dict[str, dict[str, Any]] = {}
+
+    def result(self) -> Mapping[str, JSON]:
+        s = self.settings
+        seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
+        wide = fresh(partial(PlainNet, s.scale, s.channels, s.blocks), seed)
+        price = self.price(wide)
+        full = float(price.expected(torch.tensor([s.channels, s.blocks])))
+        budget = s.macs * full if s.budget_ms is None else s.budget_ms
+        if budget > full:
+            raise ValueError(f"budget_ms={budget:g}: the supernet takes {full:.4g} ms; ask for less, or widen it")
+        gates = GateSettings(weight=s.weight, minimum=s.minimum)
+        chosen(gated_net(wide, price, budget / full, s.search, gates))  # refuses a budget that nothing meets
+        spent = self.train("supernet", wide, s.pretrain)
+        gated = gated_net(wide, price, budget / full, s.search, gates)
+        spent += self.train("gates", gated, s.search)
+        ours = chosen(gated)
+        self.compared("search", ours, s.steps, price, spent)
+        allowance = (s.pretrain + s.search) * step_ms(wide) + s.steps * step_ms(ours)
+        for name in s.rivals:
+            rival = fresh(partial(self.rival, name, price, budget), seed)
+            self.compared(name, rival, round(allowance / step_ms(rival)), price)
+        self.add("bicubic", None)
+        if s.scale in SCALES:
+            self.add("shipped", pretrained(s.scale).net)
+        self.keep(ours)
+        return {
+            "data": self.source.about,
+            "part": s.part,
+            "pictures": [it.name for it in self.scored],
+            "price": {"unit": price.unit, "full": full, "budget": budget},
+            "plane": [s.height, s.width],
+            "nets": self.nets,
+            "crops": self.crops,
+        }
+
+    def price(self, wide: PlainNet) -> TrunkPrice:
+        s = self.settings
+        if s.budget_ms is not None:
+            latency = self.experiment.latency((s.height, s.width), self.context)
+            return TrunkPrice.of(wide, lambda net: latency(plain_net(net)))
+        macs = MACs((1, s.height, s.width))
+        return TrunkPrice.of(wide, lambda net: channels_price(net, macs))
+
+    def rival(self, name: Rival, price: TrunkPrice, budget: float) -> nn.Module:
+        s = self.settings
+        if name == "fsrcnn":
+            return FSRCNN(s.scale)
+        if name == "espcn":
+            return ESPCN(s.scale)
+        blocks = s.blocks
+        if name == "random":
+            number = self.context.stage("random depth", lambda: float(self.context.rng.random()))
+            blocks = s.minimum + int(number * (s.blocks - s.minimum + 1))
+        for depth in range(blocks, 0, -1):  # fewer blocks where even the narrowest net of these costs too much
+            widths = [n for n in range(1, s.channels + 1) if float(price.expected(torch.tensor([n, depth]))) <= budget]
+            if widths:
+                return PlainNet(s.scale, widths[-1], depth)
+        raise ValueError(f"{budget=:g} {price.unit}: no net of one block is within it")
+
+    def train(self, name: str, net: nn.Module, steps: int) -> float:
+        """CPU seconds; the net ends trained, in evaluation mode."""
+        s = self.settings
+        count, each = whole_epochs(steps)
+        if isinstance(net, GatedNet):
+            schedule = GateSchedule(count, s.search_rate, BATCH, gate_rate=s.gate_rate, scores=net.scores)
+            prepared = Trainer(net, schedule, net.penalised(log_l1))
+        else:
+            prepared = trainer(net, count, s.rate)
+        pairs = self.train_pairs
+        done = epochs(
+            self.context, name, prepared, lambda: epoch_of(pairs, s.scale, s.size, each, self.context.generator())
+        )
+        net.eval()
+        return float(sum(epoch["cpu_s"] for epoch in done))  # type: ignore[misc]
+
+    def compared(self, name: str, net: nn.Module, steps: int, price: TrunkPrice, spent: float = 0.0) -> None:
+        """Trains a net, and adds what it reaches to the result; `spent` are CPU seconds before."""
+        about: dict[str, Any] = {"steps": steps, "cpu_s": spent + self.train(name, net, steps)}
+        if isinstance(net, PlainNet):
+            priced = float(price.expected(torch.tensor([net.width, net.depth])))
+            about |= {"channels": net.width, "blocks": net.depth, "priced": priced}
+        self.add(name, net, about)
+
+    def add(self, name: str, net: nn.Module | None, about: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """What a net costs and reaches; bicubic enlarging without one."""
+        s, cost = self.settings, dict[str, Any]()
+        if net is not None:
+            used, plane = plain(net, torch.zeros(1, 1, 8, 8)), (s.height, s.width)
+            cost["macs"] = per_pixel(net)
+            cost["ms"] = self.context.stage(f"{name}, timed", lambda: self.experiment.milliseconds(used, plane))
+        reached: Any = self.context.stage(f"{name}, compared", lambda: quality(net, self.scored, s.scale))
+        self.nets[name] = {**about, **cost, **reached}
+        self.crops[name] = enlarged(net, self.example, s.scale).astype(int).tolist()
+
+    def keep(self, net: PlainNet) -> None:
+        """The chosen net as files."""
+        about: Mapping[str, JSON] = {"trained on": self.source.about, "steps": self.settings.steps}
+        self.context.artefact("net.safetensors", to_bytes(net, about))
+        self.context.artefact("net.onnx", to_onnx(plain_net(net), torch.zeros(1, 1, 8, 8)))
+
+    @cached_property
+    def crops(self) -> dict[str, list[list[int]]]:
+        return {"truth": self.example.large.astype(int).tolist()}
+
+    @cached_property
+    def example(self) -> Pair:
+        """Generated, so that no page shows a person or a picture of somebody's."""
+        side = CROP * self.settings.scale
+        [(name, pixels)] = generated(seed=7, train=2, test=1, side=side).test.items()
+        return pair(name, pixels, self.settings.scale)
+
+    @cached_property
+    def source(self) -> Source:
+        s = self.settings
+        if s.is_generated:
+            return generated()
+        return published(s.folder) if is_published(s.folder) else own(s.folder)
+
+    @cached_property
+    def train_pairs(self) -> list[Pair]:
+        return self.pairs(self.source.train)
+
+    @cached_property
+    def scored(self) -> list[Pair]:
+        return self.pairs(self.source.test if self.settings.part == "test" else self.source.validation)
+
+    def pairs(self, pictures: Mapping[str, Any]) -> list[Pair]:
+        return [pair(name, pixels, self.settings.scale) for name, pixels in pictures.items()]
+
+
+def fresh(build: Callable[[], Net], seed: int) -> Net:
+    """A net of first weights by `seed`."""
+    return seeded(build, torch.Generator().manual_seed(seed))
+
+
+def per_pixel(net: nn.Module) -> int:
+    """Multiply-accumulates of a net for use, for each pixel of the small picture."""
+    used = plain(net, torch.zeros(1, 1, 8, 8))
+    return int(MACs((1, 8, 8)).number_costs(used, (), None).double().sum()) // 64
+
+
+def step_ms(net: nn.Module) -> float:
+    """What a training step takes, by `STEP_MS`."""
+    constant, each = STEP_MS[{FSRCNN: "fsrcnn", ESPCN: "espcn"}.get(type(net), "plain")]
+    return constant + each * per_pixel(net) / 1000

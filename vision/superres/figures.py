@@ -1,0 +1,38 @@
+"""Qualities and differences from the numbers in rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shared.lab import Row
+
+
+def mean_psnr(row: Row, net: str) -> float:
+    """In dB, the mean over pictures, as published figures are."""
+    return float(np.mean(row.result["nets"][net]["psnr"]))
+
+
+def mean_ssim(row: Row, net: str) -> float:
+    """The mean over pictures."""
+    return float(np.mean(row.result["nets"][net]["ssim"]))
+
+
+def gains(rows: Sequence[Row], rival: str) -> list[float]:
+    """Decibels by which the searched net is above a rival, by seed."""
+    return [mean_psnr(row, "search") - mean_psnr(row, rival) for row in rows]
+
+
+def seconds_ratio(rows: Sequence[Row], rival: str) -> list[float]:
+    """CPU seconds of training a rival over those of the supernet, the search and the chosen net, by seed."""
+    return [float(row.result["nets"][rival]["cpu_s"]) / float(row.result["nets"]["search"]["cpu_s"]) for row in rows]
+
+
+def budget_share(row: Row, net: str = "search") -> float:
+    """The price of a net over the budget."""
+    return float(row.result["nets"][net]["priced"]) / float(row.result["price"]["budget"])
+
+
+def relative_ms(rows: Sequence[Row], rival: str) -> list[float]:
+    """Measured milliseconds of the searched net over a rival's, by seed; empty where they were not measured."""
+    times = [(row.result["nets"]["search"]["ms"], row.result["nets"][rival]["ms"]) for row in rows]
+    return [ours / theirs for ours, theirs in times if ours is not None and theirs is not None]

@@ -1,0 +1,149 @@
+"""The page of a search for super-resolution: qualities at one budget, their cost, and crops side by side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from shared.lab import (
+    COLORS,
+    Block,
+    Figure,
+    KeyFigures,
+    Number,
+    Page,
+    Row,
+    Table,
+    Text,
+    cite_mean,
+    compared,
+    downloads,
+    equal_settings,
+    plot,
+    verdict,
+)
+from vision.superres.figures import budget_share, gains, mean_psnr, mean_ssim
+
+NETS = {
+    "search": "searched width and depth",
+    "uniform": "narrowed, all blocks",
+    "random": "random depth",
+    "fsrcnn": "FSRCNN",
+    "espcn": "ESPCN",
+    "bicubic": "bicubic",
+    "shipped": "the net that ships",
+}
+CROPS = ("bicubic", "fsrcnn", "search", "truth")
+FILES = {
+    "net.safetensors": "the searched net for `qwedge upscale --weights`",
+    "net.onnx": "the searched net as ONNX, from luma in [0, 1]",
+}
+
+
+def page(rows: Sequence[Row]) -> Page:
+    """One set of tables for all rows: seeds are pooled, their files stay apart."""
+    title = "Super-resolution: width and depth that were searched"
+    if not rows:
+        return Page(title, "A net that enlarges pictures within a budget.", (), Text("No rows."))
+    same = equal_settings(rows)
+    settings, about, price = same[0].settings, same[0].result, same[0].result["price"]
+    height, width = about["plane"]
+    summary = (
+        f"Pictures enlarged {settings['scale']} times for at most {price['budget']:,.4g} {price['unit']} from "
+        f"{width}x{height} pixels, of {price['full']:,.4g} {price['unit']} of the supernet. {about['data']}; "
+        f"{len(about['pictures'])} pictures of {about['part']}. Intervals are 95 %, over seeds."
+    )
+    blocks: list[Block] = [_key(same), _qualities(same), _pareto(same), _crops(same), *downloads(rows, FILES)]
+    return Page(title, summary, blocks, _verdict(same))
+
+
+def _named(row: Row) -> list[str]:
+    return [name for name in NETS if name in row.result["nets"]]
+
+
+def _verdict(rows: Sequence[Row]) -> Text:
+    comparisons = [
+        compared(NETS[name], cite_mean(gains(rows, name), *rows, form="+.2f", unit="dB"))
+        for name in _named(rows[0])
+        if name != "search"
+    ]
+    return verdict("The searched net", comparisons, "has a higher PSNR than", behind="has a lower PSNR than")
+
+
+def _key(rows: Sequence[Row]) -> KeyFigures:
+    return KeyFigures(
+        (
+            ("PSNR of luma", cite_mean([mean_psnr(row, "search") for row in rows], *rows, form=".2f", unit="dB")),
+            ("bicubic", cite_mean([mean_psnr(row, "bicubic") for row in rows], *rows, form=".2f", unit="dB")),
+            ("share of the budget", cite_mean([100 * budget_share(row) for row in rows], *rows, form=".1f", unit="%")),
+        )
+    )
+
+
+def _qualities(rows: Sequence[Row]) -> Table:
+    lines: list[Sequence[str | Number]] = []
+    for name in _named(rows[0]):
+        nets = [row.result["nets"][name] for row in rows]
+        lines.append(
+            (
+                NETS[name],
+                cite_mean([mean_psnr(row, name) for row in rows], *rows, form=".2f", unit="dB"),
+                "" if name == "search" else cite_mean(gains(rows, name), *rows, form="+.2f", unit="dB"),
+                cite_mean([mean_ssim(row, name) for row in rows], *rows, form=".4f"),
+                *(_mean(nets, key, rows, form) for key, form in COLUMNS.values()),
+            )
+        )
+    note = (
+        "PSNR and SSIM of luma, without a border of as many pixels as the scale. Milliseconds are of the net in "
+        "floating point with ONNX Runtime on one thread. CPU time of the searched net has supernet and search in it; "
+        "the steps are those of the chosen net. FSRCNN and ESPCN add the repeated pixels as ours does, which they do "
+        "not in their papers. The net that ships was trained before, and longer."
+    )
+    columns = ("net", "PSNR", "searched net above it", "SSIM", *COLUMNS)
+    return Table("Trained for as many seconds", columns, lines, note=note, strong=(0,))
+
+
+COLUMNS = {
+    "channels": ("channels", ".1f"),
+    "blocks": ("blocks", ".1f"),
+    "MAC for each small pixel": ("macs", ",.0f"),
+    "measured ms": ("ms", ".1f"),
+    "steps": ("steps", ",.0f"),
+    "CPU seconds": ("cpu_s", ".0f"),
+}
+"""What is shown of each net: the key of its number, and its form."""
+
+
+def _mean(nets: Sequence[dict[str, Any]], key: str, rows: Sequence[Row], form: str) -> str | Number:
+    values = [net.get(key) for net in nets]
+    return "" if None in values else cite_mean([float(value) for value in values], *rows, form=form)  # type: ignore[arg-type]
+
+
+def _pareto(rows: Sequence[Row]) -> Figure:
+    is_timed = rows[0].result["nets"]["search"]["ms"] is not None
+    key, label = ("ms", "measured ms, ONNX Runtime, one thread") if is_timed else ("macs", "MAC for each small pixel")
+
+    def paint(axes: Any) -> None:
+        for name, colour in zip(_named(rows[0]), COLORS.values(), strict=False):
+            if name == "bicubic":
+                continue
+            x = [row.result["nets"][name][key] for row in rows]
+            axes.plot(x, [mean_psnr(row, name) for row in rows], "o", color=colour, label=NETS[name])
+        axes.set_xlabel(label)
+        axes.set_ylabel("PSNR, dB")
+
+    return plot(paint, *rows, title="Quality against cost", caption="A mark is one seed.")
+
+
+def _crops(rows: Sequence[Row]) -> Figure:
+    crops = rows[0].result["crops"]
+    names = [name for name in CROPS if name in crops]
+
+    def paint(*every: Any) -> None:
+        for axes, name in zip(every, names, strict=True):
+            axes.imshow(np.array(crops[name], np.uint8), cmap="gray", vmin=16, vmax=235, interpolation="nearest")
+            axes.set_title(NETS.get(name, "the picture itself"))
+            axes.set_axis_off()
+
+    caption = f"Luma of a generated picture that no net was trained on, seed {rows[0].seed}."
+    return plot(paint, rows[0], title="Side by side", caption=caption, panels=len(names), size=(2.4, 2.6))

@@ -1,0 +1,144 @@
+"""A trained net with what it takes to use it on pictures of any size, in tiles of bounded memory."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from shared.core.task import Progress
+from shared.lab import JSON, canonical
+from vision.pruning_search.rebuild import plain
+from vision.superres.bicubic import REACH, as_integers, resized
+from vision.superres.nets import PlainNet
+from vision.superres.picture import Picture
+from vision.superres.quality import WEIGHTS, luma
+
+TILE = 256
+"""Pixels of a tile's side, without the border that it shares with its neighbours."""
+_ENTRY = "superres"
+_FULL = 255 / sum(WEIGHTS)
+"""From a difference in luma to one in each colour: 219 steps of luma are 255 of a colour."""
+
+
+@dataclass(frozen=True, eq=False)
+class Upscaler:
+    """`net` enlarges luma `scale` times; the colours follow bicubically, and get the net's detail added."""
+
+    net: nn.Module
+    scale: int
+
+    def __call__(self, picture: Picture, tile: int = TILE, progress: Progress | None = None) -> Picture:
+        """The picture at `scale` times its size, of the same bits, transparency, EXIF and profile.
+
+        Neither memory beyond the two pictures nor the result depends on `tile`: every tile is computed with the pixels
+        around it that the net reads, and a picture's last pixels are repeated beyond its border.
+        """
+        planes = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha[..., None]]
+        counts = [len(list(_tiles(plane, tile))) for plane in planes]
+        done, results = 0, []
+        for plane in planes:
+            height, width, channels = plane.shape
+            s = self.scale
+            result = np.empty((s * height, s * width, channels), plane.dtype)
+            for rows, columns in _tiles(plane, tile):
+                part = self._enlarged(_around(plane, rows, columns, self.reach))
+                result[s * rows.start : s * rows.stop, s * columns.start : s * columns.stop] = part
+                done += 1
+                if progress is not None:
+                    progress(done, sum(counts), "tiles")
+            results.append(result)
+        return replace(picture, pixels=results[0], alpha=None if picture.alpha is None else results[1][..., 0])
+
+    @property
+    def reach(self) -> int:
+        """Pixels on every side that an enlarged pixel depends on."""
+        return max(REACH, reach(self.net))
+
+    def _enlarged(self, part: NDArray[Any]) -> NDArray[Any]:
+        """A part without its border, enlarged."""
+        peak = np.float32(np.iinfo(part.dtype).max)
+        unit = part.astype(np.float32) / peak
+        y = luma(unit)
+        border = self.scale * self.reach
+        inside = (slice(border, -border), slice(border, -border))
+        detail = (self.luma(y) - resized(y, self.scale))[inside] * np.float32(_FULL / 255)
+        return as_integers((resized(unit, self.scale)[inside] + detail[..., None]) * peak, part.dtype)
+
+    @torch.no_grad()
+    def luma(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Luma `(H, W)` of peak 255 at `scale` times the size, not rounded; beyond the border is black."""
+        x = torch.from_numpy(np.ascontiguousarray(y))[None, None] / 255
+        result: NDArray[np.float32] = self.net.eval()(x)[0, 0].numpy() * np.float32(255)
+        return result
+
+
+def plain_net(net: PlainNet) -> nn.Module:
+    """The net for use, its blocks of branches merged."""
+    return plain(net, torch.zeros(1, 1, 8, 8))
+
+
+def to_bytes(net: PlainNet, about: Mapping[str, JSON] | None = None) -> bytes:
+    """A safetensors file of a plain net for use, with its shape and `about` as JSON in the metadata.
+
+    One entry, for the library writes several in an order that changes.
+    """
+    head = {"scale": net.scale, "width": net.width, "depth": net.depth, **(about or {})}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in plain_net(net).state_dict().items()}
+    return save(tensors, {_ENTRY: canonical(head)})
+
+
+def from_bytes(data: bytes, source: str = "the weights") -> Upscaler:
+    """The upscaler in a file of `to_bytes`. Raises `ValueError`, naming `source`, for another file."""
+    try:
+        head = metadata(data)
+        net = plain_net(PlainNet(int(head["scale"]), int(head["width"]), int(head["depth"])))
+        net.load_state_dict(load(data))
+    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        line = str(error).partition("\n")[0]
+        raise ValueError(f"{source}: not the weights of a net of `qwedge run superres`: {line}") from None
+    return Upscaler(net.eval(), int(head["scale"]))
+
+
+def metadata(data: bytes) -> dict[str, Any]:
+    """What `to_bytes` says of a net. A safetensors file begins with JSON behind its length in eight bytes."""
+    size = int.from_bytes(data[:8], "little")
+    return dict(json.loads(json.loads(data[8 : 8 + size])["__metadata__"][_ENTRY]))
+
+
+def reach(net: nn.Module) -> int:
+    """How far the convolutions of a net without strides see, one after the other, in pixels of its input.
+
+    >>> reach(plain_net(PlainNet(2, width=4, depth=3)))
+    5
+    """
+    total = 0
+    for layer in net.modules():
+        if isinstance(layer, nn.ConvTranspose2d):
+            total += (layer.kernel_size[0] // 2 + layer.stride[0] - 1) // layer.stride[0]
+        elif isinstance(layer, nn.Conv2d):
+            total += layer.kernel_size[0] // 2
+    return total
+
+
+def _tiles(plane: NDArray[Any], tile: int) -> Iterator[tuple[slice, slice]]:
+    height, width = plane.shape[:2]
+    for row in range(0, height, tile):
+        for column in range(0, width, tile):
+            yield slice(row, min(row + tile, height)), slice(column, min(column + tile, width))
+
+
+def _around(plane: NDArray[Any], rows: slice, columns: slice, border: int) -> NDArray[Any]:
+    """A part of the picture with so many pixels around it; beyond the picture its last pixels are repeated."""
+    wanted = (
+        np.arange(part.start - border, part.stop + border).clip(0, size - 1)
+        for part, size in zip((rows, columns), plane.shape, strict=False)
+    )
+    part: NDArray[Any] = plane[np.ix_(*wanted)]
+    return part
