@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mobile.build.compile import Compiled, compile_program
 from mobile.build.compile_floats import CompiledFloats, compile_floats
-from mobile.build.model import data_files, net_name, read_net, require_files
+from mobile.build.model import data_files, net_name, read_float_net, read_net, require_files
 from mobile.build.page import page
 from mobile.kernels import INSTRUCTION_SETS
 from mobile.pricing.calibration import calibrated
@@ -16,7 +16,7 @@ from mobile.runtime.compiler import FLAGS, find, version
 from shared.f8net.agreement import agreement
 from shared.f8net.convert import NetFile
 from shared.importers.arrays import load_array
-from shared.importers.read import read_module, real_samples
+from shared.importers.read import real_samples
 from shared.integer.files import to_json
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings
 
@@ -83,11 +83,7 @@ class Compile(Experiment[CompileSettings]):
         return {"net": net_name(cell.model), **compiler, **_notes(file), **_result(compiled)}
 
     def _floats(self, cell: CompileSettings, context: Context) -> dict[str, JSON]:
-        if cell.format != "auto":
-            raise ValueError(f"format {cell.format!r} is of integers: layers of floats leave out 16x1 blocks of zeros")
-        if not cell.model:
-            raise ValueError("numbers 'float32' need a model: ONNX, or safetensors with a spec beside it")
-        net = read_module(cell.model)
+        net = read_float_net(cell.model, cell.format)
         samples = [real_samples(load_array(cell.samples), net.shape).numpy()] if cell.samples else []
         compiled = compile_floats(
             net.module, [net.shape], context.rng, rounds=cell.rounds, samples=samples, count=cell.compared

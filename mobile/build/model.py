@@ -8,6 +8,7 @@ import numpy as np
 from mobile.build.example import example
 from shared.f8net.convert import NetFile, read_file
 from shared.importers.arrays import load_array
+from shared.importers.read import FloatNet, read_module
 from shared.integer.onnx_reader import external_weights
 from shared.lab import hash_file
 
@@ -33,6 +34,18 @@ def read_net(model: str, samples: str, rng: np.random.Generator) -> NetFile:
     if not model:
         return NetFile(example(rng))
     return read_file(model, samples=load_array(samples) if samples else None)
+
+
+def read_float_net(model: str, format: str) -> FloatNet:
+    """The module of a file, whose floats stay as they are.
+
+    Raises `ValueError` without a file, or for a format that is one of integers.
+    """
+    if format != "auto":
+        raise ValueError(f"format {format!r} is of integers: layers of floats leave out 16x1 blocks of zeros")
+    if not model:
+        raise ValueError("numbers 'float32' need a model: ONNX, or safetensors with a spec beside it")
+    return read_module(model)
 
 
 def net_name(model: str) -> str:

@@ -6,13 +6,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mobile.build.model import data_files, net_name, read_net, require_files
-from mobile.lowering.calls import Convolve, Depthwise, Lowered
+from mobile.build.model import data_files, net_name, read_float_net, read_net, require_files
+from mobile.lowering.calls import Lowered
 from mobile.lowering.lower import lower
-from mobile.lowering.work import work
-from mobile.pricing.calibration import calibrated, compile_benches, time_benches
+from mobile.lowering.lower_floats import lower_floats
+from mobile.pricing.calibration import calibrated, compile_benches, time_benches, work_of
 from mobile.pricing.latency import Latency
 from mobile.runtime.bench import fastest
+from shared.importers.graph import TracedGraph
 from shared.lab import JSON, Context, Experiment, KeyFigures, Page, Row, Settings, Table, Text, cite
 
 PASSES = 7
@@ -28,6 +29,9 @@ class ProfileSettings(Settings):
     samples: str = Field(default="", description="inputs as .npy that calibrate a float net")
     format: Literal["auto", "dense", "2x4", "1x4"] = Field(
         default="auto", description="of every layer's weights; auto: the fastest by the predicted time"
+    )
+    numbers: Literal["int8", "float32"] = Field(
+        default="int8", description="integers of 8 bits, or the floats of an ONNX or safetensors file as they are"
     )
     rounds: int = Field(
         default=31, ge=0, le=10**6, description="times that every kernel call is measured; 0: predicted alone"
@@ -51,13 +55,12 @@ class Profile(Experiment[ProfileSettings]):
         return data_files(cell.model, cell.samples)
 
     def run(self, cell: ProfileSettings, context: Context) -> Mapping[str, JSON]:
-        file = read_net(cell.model, cell.samples, context.rng)
-        latency = calibrated(context.progress)
-        net = lower(file.program, latency, None if cell.format == "auto" else cell.format)
+        net, notes = _lowered(cell, context)
+        latency = calibrated(context.progress, cell.numbers)
         about: dict[str, Any] = {"cpu": latency.about.get("cpu"), "compiler": latency.about.get("compiler")}
         return {
             "net": net_name(cell.model),
-            "notes": list(file.notes),
+            "notes": list(notes),
             "instructions": latency.instructions,
             "calibration": about | dict(latency.held_out),
             **_calls(net, latency, cell.rounds),
@@ -70,12 +73,22 @@ class Profile(Experiment[ProfileSettings]):
         return Page(f"Profile: {title}", summary, blocks, Text(*(part for row in rows for part in _verdict(row))))
 
 
+def _lowered(cell: ProfileSettings, context: Context) -> tuple[Lowered, Sequence[str]]:
+    """The kernel calls of the net, and what was left out of it."""
+    if cell.numbers == "float32":
+        net = read_float_net(cell.model, cell.format)
+        return lower_floats(TracedGraph.of(net.module, net.shape)), ()
+    file = read_net(cell.model, cell.samples, context.rng)
+    price = calibrated(context.progress) if cell.format == "auto" else None
+    return lower(file.program, price, None if cell.format == "auto" else cell.format), file.notes
+
+
 def _calls(net: Lowered, latency: Latency, rounds: int) -> dict[str, Any]:
     calls: list[dict[str, Any]] = []
     for call in net.calls:
-        layer = call.layer if isinstance(call, Convolve | Depthwise) else None
+        layer = call.layer
         described = {"format": layer.format, "executed_macs": layer.executed_macs} if layer else {}
-        calls.append({"call": call.title, "predicted_ms": latency(work(call))} | described)
+        calls.append({"call": call.title, "predicted_ms": latency(work_of(call))} | described)
     result: dict[str, Any] = {"predicted_ms": sum(call["predicted_ms"] for call in calls), "calls": calls}
     if not rounds:
         return result

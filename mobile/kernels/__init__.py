@@ -19,10 +19,13 @@ def sources() -> Mapping[str, bytes]:
 
 
 def tiles(instructions: str) -> Mapping[str, int]:
-    """Pixels of a vector (`LANES`), and vectors of a tile of each kernel, as the header of an instruction set says.
+    """Pixels of a vector (`LANES`), vectors of a tile of each kernel, and pixels of a tile of floats.
+
+    As the header of an instruction set says.
 
     >>> tiles("avx2")["LANES"]
     8
     """
     text = (Path(__file__).parent / f"{instructions}.h").read_text()
-    return {name: int(number) for name, number in re.findall(r"^#define (LANES|VECTORS_\w) (\d+)$", text, re.MULTILINE)}
+    defined = re.findall(r"^#define (LANES|VECTORS_\w|FLOAT_PIXELS) (\d+)$", text, re.MULTILINE)
+    return {name: int(number) for name, number in defined}

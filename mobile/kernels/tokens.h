@@ -43,10 +43,13 @@ TARGET static void QW_(multiply_floats)(const struct qw_multiply_floats *s, uint
                 for (int32_t j = count; j < OUTPUTS; j++) room[k * OUTPUTS + j] = 0.0f;
             }
             int32_t m = 0;
-            for (; m + FLOAT_PIXELS <= s->out.columns; m += FLOAT_PIXELS)
-                QW_(tile_matrices)(s, a + m * s->a_row, room, out + m * s->out.pitch + left, FLOAT_PIXELS);
-            for (; m < s->out.columns; m++)
-                QW_(tile_matrices)(s, a + m * s->a_row, room, out + m * s->out.pitch + left, 1);
+#define TILE(P)                                                                                                        \
+    for (; m + (P) <= s->out.columns; m += (P))                                                                        \
+        QW_(tile_matrices)(s, a + m * s->a_row, room, out + m * s->out.pitch + left, (P));
+            TILE(FLOAT_PIXELS)
+            TILE((FLOAT_PIXELS + 1) / 2)
+            TILE(1)
+#undef TILE
         }
     }
 }

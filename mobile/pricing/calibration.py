@@ -10,14 +10,19 @@ import numpy as np
 
 from mobile.codegen.library import library
 from mobile.kernels import sources, tiles
+from mobile.lowering import float_work as float_works
 from mobile.lowering import work as works
-from mobile.lowering.calls import Lowered
+from mobile.lowering.calls import Call, Lowered
+from mobile.lowering.float_work import FloatWork, float_work
+from mobile.lowering.floats import FloatCall
 from mobile.lowering.formats import FORMATS
 from mobile.lowering.lower import lower
 from mobile.lowering.work import Work, work
+from mobile.pricing import float_nets as random_float_nets
 from mobile.pricing import law
 from mobile.pricing import nets as random_nets
-from mobile.pricing.latency import Latency
+from mobile.pricing.float_nets import random_float_net
+from mobile.pricing.latency import Latency, Numbers
 from mobile.pricing.law import features, fit
 from mobile.pricing.nets import random_net
 from mobile.runtime import bench
@@ -32,32 +37,38 @@ LEAST_NS = 20.0
 """Calls that take less are measured no better than this."""
 
 
-_LAWS = (works.__file__, law.__file__, random_nets.__file__, bench.__file__)
+_LAWS = {
+    "int8": (works.__file__, law.__file__, random_nets.__file__, bench.__file__),
+    "float32": (float_works.__file__, law.__file__, random_float_nets.__file__, bench.__file__),
+}
 """What else decides the coefficients."""
 
 
 class Timed(NamedTuple):
     """The work of every call of a net with its milliseconds, and those of the net."""
 
-    calls: tuple[tuple[Work, float], ...]
+    calls: tuple[tuple[Work | FloatWork, float], ...]
     ms: float
 
 
-def calibrated(progress: Progress | None = None) -> Latency:
-    """The laws of this machine: from `QWEDGE_CACHE`, or measured now, in about a minute.
+def calibrated(progress: Progress | None = None, numbers: Numbers = "int8") -> Latency:
+    """The laws of this machine for nets of integers or of floats: from `QWEDGE_CACHE`, or measured now, in a minute.
 
     They are kept for this processor, compiler and version of the kernels and laws. Raises `CompilerError` without a
     compiler.
     """
-    about = {"cpu": provenance("")["cpu"], "compiler": version(find()), "nets": NETS}
+    about = {"cpu": provenance("")["cpu"], "compiler": version(find()), "nets": NETS, "numbers": numbers}
     about["kernels"] = {name: hash_bytes(data) for name, data in sources().items()}
-    about["laws"] = {Path(path).name: hash_bytes(Path(path).read_bytes()) for path in _LAWS}
+    about["laws"] = {Path(path).name: hash_bytes(Path(path).read_bytes()) for path in _LAWS[numbers]}
     path = cache_folder() / "mobile" / f"latency-{hash_bytes(canonical(about).encode())[:24]}.json"
     if path.exists():
         return Latency.from_json(path.read_text())
     rng = np.random.default_rng(0)
-    programs = [random_net(rng) for _ in range(NETS)]
-    nets = [lower(program, format=list(FORMATS)[k % len(FORMATS)]) for k, program in enumerate(programs)]
+    if numbers == "float32":
+        nets = [random_float_net(rng) for _ in range(NETS)]
+    else:
+        programs = [random_net(rng) for _ in range(NETS)]
+        nets = [lower(program, format=list(FORMATS)[k % len(FORMATS)]) for k, program in enumerate(programs)]
     instructions, timed = timings(nets, progress=progress)
     latency = fitted(instructions, timed, about)
     write_atomic(path, latency.to_json().encode())
@@ -75,10 +86,15 @@ def timings(
         runs = time_benches(benches, passes, rounds, progress)
     best = [fastest(turns) for turns in runs]
     timed = [
-        Timed(tuple((work(call), times.calls[call.title]) for call in net.calls), times.net)
+        Timed(tuple((work_of(call), times.calls[call.title]) for call in net.calls), times.net)
         for net, times in zip(nets, best, strict=True)
     ]
     return best[0].instructions, timed
+
+
+def work_of(call: Call) -> Work | FloatWork:
+    """The work of a call of either numbers."""
+    return float_work(call) if isinstance(call, FloatCall) else work(call)
 
 
 @contextmanager

@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from mobile.kernels import tiles
+from mobile.lowering.float_work import FloatWork
 from mobile.lowering.work import Amount, Work
 from mobile.pricing.law import features
+
+Numbers = Literal["int8", "float32"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,9 @@ class Latency:
     def _tiles(self) -> Mapping[str, int]:
         return tiles(self.instructions)
 
-    def __call__(self, work: Work) -> Amount:
+    def __call__(self, work: Work | FloatWork) -> Amount:
+        if work.kernel not in self.ns:
+            raise ValueError(f"no law of {work.kernel!r} here: take the latency of the net's numbers, int8 or float32")
         numbers = features(work, self._tiles)
         return sum(each * number for each, number in zip(self.ns[work.kernel], numbers, strict=True)) * 1e-6
 

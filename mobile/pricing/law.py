@@ -6,18 +6,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile.lowering.float_work import FloatWork
 from mobile.lowering.work import TILED, Amount, Work
 
 TILE: Final = {"dense": "VECTORS_4", "2x4": "VECTORS_2", "1x4": "VECTORS_1", "depthwise": "VECTORS_D"}
 """What the headers of the kernels call the vectors of a tile."""
 
 
-def features(work: Work, tiles: Mapping[str, int]) -> tuple[Amount, ...]:
+def features(work: Work | FloatWork, tiles: Mapping[str, int]) -> tuple[Amount, ...]:
     """The numbers that a call's time is linear in; `tiles` are those of `mobile.kernels.tiles`.
 
     Tiled kernels pay for each vector of pixels: by its outputs, by groups of products, and more for those that are
     not added in pairs. Every tile pays for the walk along its lists; the last pixels have smaller tiles.
     """
+    if isinstance(work, FloatWork):
+        return work.features(tiles["FLOAT_PIXELS"])
     if work.kernel not in TILED:
         return 1.0, work.rows, work.reads, work.writes, work.sums
     tile, vectors = tiles[TILE[work.kernel]], -(-work.pixels // tiles["LANES"])

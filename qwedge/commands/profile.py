@@ -23,6 +23,13 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Blocks of weights; auto: for each layer the fastest on this machine.",
         ),
+        click.option(
+            "--numbers",
+            type=click.Choice(["int8", "float32"]),
+            default="int8",
+            show_default=True,
+            help="Integers of 8 bits, or the floats of the file as they are.",
+        ),
         click.option("--samples", type=click.Path(path_type=Path), metavar="FILE.npy", help="Inputs to calibrate."),
         click.argument("model", type=click.Path(path_type=Path)),
     ):
@@ -34,7 +41,14 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_options
 @click.option("--rounds", type=click.IntRange(1), default=31, show_default=True, help="Times every call is measured.")
 def profile(
-    model: Path, samples: Path | None, form: str, rounds: int, out: Path | None, quiet: bool, as_json: bool
+    model: Path,
+    samples: Path | None,
+    numbers: str,
+    form: str,
+    rounds: int,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Measure every kernel call of a net, beside its prediction.
 
@@ -46,12 +60,14 @@ def profile(
     Example: qwedge profile net.json
              qwedge profile net.onnx --samples inputs.npy --format 2x4 --json
     """
-    _execute(model, samples, form, rounds, out, quiet, as_json)
+    _execute(model, samples, numbers, form, rounds, out, quiet, as_json)
 
 
 @click.command()
 @_options
-def latency(model: Path, samples: Path | None, form: str, out: Path | None, quiet: bool, as_json: bool) -> None:
+def latency(
+    model: Path, samples: Path | None, numbers: str, form: str, out: Path | None, quiet: bool, as_json: bool
+) -> None:
     """Predict what a net takes on this machine, without compiling or running it.
 
     MODEL is an integer program (.json), ONNX, or .safetensors with a spec beside it. The first time, kernels are
@@ -60,13 +76,22 @@ def latency(model: Path, samples: Path | None, form: str, out: Path | None, quie
     \b
     Example: qwedge latency net.json
              qwedge latency net.onnx --samples inputs.npy --format dense --json
+             qwedge latency net.onnx --numbers float32
     """
-    _execute(model, samples, form, 0, out, quiet, as_json)
+    _execute(model, samples, numbers, form, 0, out, quiet, as_json)
 
 
 def _execute(
-    model: Path, samples: Path | None, form: str, rounds: int, out: Path | None, quiet: bool, as_json: bool
+    model: Path,
+    samples: Path | None,
+    numbers: str,
+    form: str,
+    rounds: int,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     chosen: dict[str, Any] = {"model": str(model), "samples": str(samples or ""), "format": form, "rounds": rounds}
+    chosen["numbers"] = numbers
     words = [assignment(key, value) for key, value in chosen.items()]
     execute("profile", words, seed=0, out=out or Path("build") / model.stem, quiet=quiet, as_json=as_json)

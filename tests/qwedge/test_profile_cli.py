@@ -8,16 +8,18 @@ import pytest
 
 from mobile.build import profile as built
 from mobile.build.example import example
-from mobile.pricing.example import EXAMPLE
+from mobile.pricing.example import EXAMPLE, FLOATS
 from mobile.runtime.compiler import CompilerError, find
 from shared.integer.files import save
+
+EXAMPLES = {"int8": EXAMPLE, "float32": FLOATS}
 
 
 @pytest.fixture
 def model(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        built, "calibrated", lambda progress: replace(EXAMPLE, held_out={"median_error": 0.02, "p90_error": 0.06})
-    )
+    held_out = {"median_error": 0.02, "p90_error": 0.06}
+    laws = {numbers: replace(example, held_out=held_out) for numbers, example in EXAMPLES.items()}
+    monkeypatch.setattr(built, "calibrated", lambda progress, numbers="int8": laws[numbers])
     save(example(np.random.default_rng(0)), tmp_path / "net.json")
     return "net.json"
 
@@ -35,6 +37,22 @@ def test_a_prediction_needs_no_compiler(call, model, monkeypatch, tmp_path):
     assert "measured_ms" not in result
     assert result["predicted_ms"] == pytest.approx(sum(each["predicted_ms"] for each in result["calls"]))
     assert "Profile: net" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_floats_have_laws_of_their_own(call, model, tmp_path):
+    from torch import nn
+
+    from mobile.pricing.net import net_latency
+    from shared.importers.read import write
+
+    net = nn.Sequential(nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 64, 3)).eval()
+    write(net, tmp_path / "floats.safetensors", shape=(2, 8, 8), input_format="s8.5")
+    floats = ("latency", "floats.safetensors", "--numbers", "float32", "--out", "out", "--quiet", "--json")
+    result = rows(call(*floats))
+    assert result["predicted_ms"] == pytest.approx(net_latency(net, (2, 8, 8), FLOATS, "float32").ms)
+    code, _, errors = call(*floats, "--format", "2x4")
+    assert code == 2
+    assert "format '2x4' is of integers" in errors
 
 
 def test_a_profile_has_every_call_as_measured(call, model, tmp_path):

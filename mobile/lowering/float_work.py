@@ -1,0 +1,187 @@
+"""How much work a call of a kernel of floats is; widths may be tensors with a gradient."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import singledispatch
+from typing import NamedTuple
+
+from torch import Tensor
+
+from mobile.lowering.calls import Call
+from mobile.lowering.floats import (
+    OUTPUTS,
+    ActivateFloats,
+    ArrangeFloats,
+    CombineFloats,
+    ConvolveFloats,
+    DepthwiseFloats,
+    EmbedFloats,
+    FloatCall,
+    Floats,
+    MultiplyFloats,
+    NormFloats,
+    PadFloats,
+    PoolFloats,
+    ResampleFloats,
+    SlopeFloats,
+    SoftmaxFloats,
+)
+from mobile.lowering.work import Amount
+
+NEAR = 2**18
+"""Bytes that a call may read and write without leaving the second-level cache."""
+DEPTHWISE_PIXELS = 6
+"""Of a tile of a depthwise layer, with every instruction set."""
+
+
+class Size(NamedTuple):
+    """Channels and pixels of a value, as numbers or as tensors."""
+
+    channels: Amount
+    pixels: Amount
+
+    @property
+    def blocks(self) -> Amount:
+        """Of 16 channels: whole ones forward, their slope backward."""
+        exact = self.channels / OUTPUTS
+        if not isinstance(exact, Tensor):
+            return -(-self.channels // OUTPUTS)
+        return exact + (exact.detach().ceil() - exact.detach())
+
+    @property
+    def bytes(self) -> Amount:
+        """In the arena."""
+        return self.pixels * self.blocks * OUTPUTS * 4
+
+
+Sizes = Callable[[Floats], Size]
+
+
+@dataclass(frozen=True)
+class FloatWork:
+    """What the time of a call is linear in, but for the size of tiles, which depends on the instruction set."""
+
+    kernel: str
+    amounts: tuple[Amount, ...]
+    tiled: tuple[Amount, ...] = ()
+    """Amounts that every tile costs, such as its outputs and its products."""
+    spans: Mapping[int, Amount] = field(default_factory=dict)
+    """How often so many pixels beside each other are walked."""
+
+    def features(self, tile: int) -> tuple[Amount, ...]:
+        """The numbers that the time is linear in, for tiles of `tile` pixels, of half of them, and single ones."""
+        half = (tile + 1) // 2
+        ways = (lambda n: n // tile, lambda n: n % tile // half, lambda n: n % tile % half)
+        counts = [sum(way(n) * often for n, often in self.spans.items()) for way in ways]
+        return (1.0, *self.amounts, *(count * amount for amount in self.tiled for count in counts))
+
+
+def stated(value: Floats) -> Size:
+    """The size of a value as it is."""
+    return Size(value.channels, value.pixels)
+
+
+@singledispatch
+def float_work(call: Call, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
+    """The work of a call of a lowered float net, of its own sizes and blocks unless others are stated.
+
+    `density` is the share of the 16x1 blocks of a layer that hold weights.
+    """
+    raise TypeError(f"{type(call).__name__} has no work of floats")
+
+
+def _far(bytes: Amount) -> Amount:
+    """Bytes beyond the cache."""
+    beyond = bytes - NEAR
+    return (beyond + abs(beyond)) / 2
+
+
+@float_work.register
+def _(call: ConvolveFloats, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
+    source, out = size(call.reads[0]), size(call.writes)
+    taps = call.window.offsets.size
+    if density is None:
+        entries: Amount = len(call.offsets)
+    else:
+        entries = out.blocks * source.channels * taps * density * _share(call)
+    rows, columns = call.block
+    passes = -(-call.writes.rows // rows) * -(-call.writes.columns // columns)
+    spans = {columns: call.writes.rows * (call.writes.columns // columns)}
+    if rest := call.writes.columns % columns:
+        spans[rest] = spans.get(rest, 0) + call.writes.rows
+    return FloatWork("convolve", (passes * entries, _far(source.bytes + out.bytes)), (out.blocks, entries), spans)
+
+
+def _share(call: ConvolveFloats) -> float:
+    """Of a layer in groups, the part of its blocks that it would have without zero weights; of others 1."""
+    inputs, outputs = call.reads[0].channels, call.writes.channels
+    groups = round(inputs * outputs * call.window.offsets.size * call.writes.pixels / max(call.layer.dense_macs, 1))
+    each = -(-outputs // groups)
+    read = sum((min(begin + OUTPUTS, outputs) - 1) // each - begin // each + 1 for begin in range(0, outputs, OUTPUTS))
+    return read / groups / -(-outputs // OUTPUTS)
+
+
+@float_work.register
+def _(call: DepthwiseFloats, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
+    out = size(call.writes)
+    wide, narrow = (
+        call.writes.rows * n * out.blocks
+        for n in (call.writes.columns // DEPTHWISE_PIXELS, call.writes.columns % DEPTHWISE_PIXELS)
+    )
+    taps = len(call.weights)
+    return FloatWork(
+        "depthwise", (wide, wide * taps, narrow, narrow * taps, _far(size(call.reads[0]).bytes + out.bytes))
+    )
+
+
+@float_work.register(PadFloats)
+@float_work.register(SlopeFloats)
+@float_work.register(CombineFloats)
+@float_work.register(ActivateFloats)
+def _(call: FloatCall, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
+    out = size(call.writes)
+    name = type(call).__name__.removesuffix("Floats").lower()
+    kernel = f"{name} {call.function}" if isinstance(call, ActivateFloats) else name
+    bytes = out.bytes + sum(size(read).bytes for read in call.reads)
+    return FloatWork(kernel, (out.pixels, out.pixels * out.blocks, _far(bytes)))
+
+
+@float_work.register
+def _(call: PoolFloats, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
+    out = size(call.writes)
+    numbers = out.pixels * out.blocks
+    return FloatWork("pool", (out.pixels, numbers, numbers * call.size[0] * call.size[1]))
+
+
+@float_work.register
+def _(call: ResampleFloats, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
+    out = size(call.writes)
+    numbers, taps = out.pixels * out.blocks, call.rows.places.shape[1] * call.columns.places.shape[1]
+    return FloatWork("resample", (out.pixels, numbers, numbers * taps, _far(out.bytes)))
+
+
+@float_work.register
+def _(call: ArrangeFloats, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
+    source = size(call.reads[0])
+    pixels = len(call.rows) * len(call.columns)
+    part = source.channels * source.pixels / (call.reads[0].channels * call.reads[0].pixels)  # if widths have changed
+    numbers = part * pixels * len(call.channels)
+    kernel = "arrange together" if call.together else "arrange apart"
+    return FloatWork(kernel, (pixels, numbers, _far(source.bytes + numbers * 4)))
+
+
+@float_work.register(NormFloats)
+@float_work.register(SoftmaxFloats)
+@float_work.register(EmbedFloats)
+def _(call: FloatCall, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
+    out = size(call.writes)
+    kernel = type(call).__name__.removesuffix("Floats").lower()
+    return FloatWork(kernel, (out.pixels, out.pixels * out.channels))
+
+
+@float_work.register
+def _(call: MultiplyFloats, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
+    out = size(call.writes)
+    panels = out.blocks * out.pixels / call.writes.columns  # those of all matrices
+    products = panels * call.inner
+    return FloatWork("multiply", (products,), (panels, products), {call.writes.columns: 1})
