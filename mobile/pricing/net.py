@@ -41,6 +41,7 @@ def net_latency(
 
     Raises `ValueError` naming an operation that has no kernel, and the way out.
 
+    >>> import torch
     >>> from mobile.pricing.example import EXAMPLE
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 16, 1), nn.ReLU())
     >>> priced = net_latency(net, (3, 16, 16), EXAMPLE)
@@ -73,6 +74,7 @@ def _rooted(call: PricedCall, walk: "_Walk") -> PricedCall:
 def planes(width: Tensor) -> Tensor:
     """Planes of four channels: whole ones forward, their slope backward.
 
+    >>> import torch
     >>> width = torch.tensor(5.0, requires_grad=True)
     >>> planes(width).item(), torch.autograd.grad(planes(width), width)[0].item()
     (2.0, 0.25)
