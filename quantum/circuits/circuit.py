@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
+from quantum.circuits.formula import Formula
+
 ROTATIONS = MappingProxyType(
     {
         "rx": 2 * math.pi,
@@ -39,6 +41,7 @@ class Gate:
     """One gate whose angle is `value`, `value + scale * weight` or `value + scale * feature`, in radians.
 
     `weight` and `feature` index the circuit's trainable weights and the data's columns; at most one of them is set.
+    A feature may also be a `Formula` of several columns.
     Names are Qiskit's (`ry`, `crz`, `cx`), and wires count from 0, the control first.
     """
 
@@ -46,7 +49,7 @@ class Gate:
     wires: tuple[int, ...]
     value: float = 0.0
     weight: int | None = None
-    feature: int | None = None
+    feature: int | Formula | None = None
     scale: float = 1.0
 
     def __post_init__(self) -> None:
@@ -66,6 +69,13 @@ class Gate:
     def arity(self) -> int:
         """The number of wires that the gate acts on."""
         return FIXED.get(self.name) or (1 if self.name in ("rx", "ry", "rz", "p") else 2)
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The data columns that the angle reads."""
+        if self.feature is None:
+            return ()
+        return self.feature.columns if isinstance(self.feature, Formula) else (self.feature,)
 
     @property
     def period(self) -> float:
@@ -130,7 +140,7 @@ class Circuit:
     @property
     def features(self) -> int:
         """The number of data columns that the circuit reads: one more than the highest index."""
-        return 1 + max((gate.feature for gate in self.gates if gate.feature is not None), default=-1)
+        return 1 + max((column for gate in self.gates for column in gate.columns), default=-1)
 
     def __add__(self, other: "Circuit") -> "Circuit":
         """This circuit followed by `other`; both index the same weights and features."""

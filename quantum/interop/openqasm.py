@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from quantum.circuits.circuit import ROTATIONS, Circuit, Gate
+from quantum.circuits.formula import Formula
 from quantum.interop.expansion import check_expansion
 from quantum.interop.limits import MOST_BYTES, MOST_CONTROLS, MOST_POWER_QUBITS, MOST_WIRES
 
@@ -58,6 +59,9 @@ def dumps(circuit: Circuit, weights: Sequence[float] = (), version: int = 3) -> 
         raise ValueError(
             f"OpenQASM 2 has no inputs, but the circuit reads feature {circuit.features - 1}: use version 3"
         )
+    formulas = (gate.feature for gate in circuit.gates if isinstance(gate.feature, Formula))
+    if functions := sorted({name for formula in formulas for name in formula.functions}):
+        raise ValueError(f"no reader of OpenQASM 3 in Python knows {functions[0]} of an input: write QPY")
     used = {gate.name for gate in circuit.gates}
     lines = [f"input float[64] x{k};" for k in range(circuit.features)]  # all, so that x0 says where counting starts
     lines += [text for name, text in _DEFINITIONS.items() if name in used and name in _LACKS[version]]
@@ -74,7 +78,8 @@ def _line(gate: Gate, name: str) -> str:
 def _angle(gate: Gate) -> str:
     if gate.feature is None:
         return _real(gate.value)
-    scaled = f"x{gate.feature}" if gate.scale == 1 else f"{_real(gate.scale)}*x{gate.feature}"
+    read = str(gate.feature) if isinstance(gate.feature, Formula) else f"x{gate.feature}"
+    scaled = read if gate.scale == 1 else f"{_real(gate.scale)}*{read}"
     return f"{_real(gate.value)} + {scaled}" if gate.value else scaled
 
 

@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import pennylane as qml
@@ -15,6 +15,7 @@ from pennylane.tape import QuantumScript, QuantumScriptBatch
 from pennylane.typing import PostprocessingFn
 
 from quantum.circuits.circuit import FIXED, ROTATIONS, Circuit, Gate
+from quantum.circuits.formula import FUNCTIONS, Formula, column
 from quantum.interop.limits import MOST_GATES
 
 _CLASSES: dict[str, Callable[..., Operator]] = {
@@ -102,28 +103,36 @@ def from_pennylane(
     `function` is a QNode or a quantum function, and the other arguments are those of an example call. The data is the
     argument called `features`, by default the first whose name starts with `x`, `feature` or `input`; it is one row.
     The dependence of the angles on the data is measured by calling the function at 0 and at each unit vector, and
-    checked at two more points. Gates outside `ROTATIONS` and `FIXED` are decomposed by PennyLane; wires are numbered in
-    the order of their labels.
+    checked at two more points. Where it is not affine, the function is called once with symbols for the data, and the
+    `Formula` that results is checked at the same points. Gates outside `ROTATIONS` and `FIXED` are decomposed by
+    PennyLane; wires are numbered in the order of their labels.
 
-    Raises `ValueError` if an angle is not affine in the data, the gates themselves depend on the data, a state is
-    prepared from amplitudes, or a measurement is not at the end.
+    Raises `ValueError` if an angle is neither affine in the data nor a `Formula` of it, the gates themselves depend on
+    the data, a state is prepared from amplitudes, or a measurement is not at the end.
     """
     call = _Call(function, args, kwargs, features)
     at_zero = call.steps(np.zeros(call.size))
     value = np.array([_number(step) for step in at_zero])
     slope = np.zeros((call.size, len(at_zero)))
-    for column, unit in enumerate(np.eye(call.size)):
-        slope[column] = (call.angles(unit, at_zero) - value).round(12)
-    for point in _checks(call.size):
-        affine = value + point @ slope
-        wrong = np.abs(call.angles(point, at_zero) - affine) > 1e-6 * (1 + np.abs(affine))
-        if wrong.any():
-            step = at_zero[int(wrong.argmax())]
+    for k, unit in enumerate(np.eye(call.size)):
+        slope[k] = (call.angles(unit, at_zero) - value).round(12)
+    points = _checks(call.size)
+    angles = np.array([call.angles(point, at_zero) for point in points]).reshape(len(points), len(at_zero))
+    curved = ~np.isfinite(value) | _differ(value + points @ slope, angles).any(axis=0)
+    formulas = call.formulas(at_zero) if curved.any() else {}
+    gates: list[Gate] = []
+    for k, step in enumerate(at_zero):
+        if not curved[k]:
+            gates += _gates(step, value[k], slope[:, k])
+            continue
+        formula = formulas.get(k)
+        if formula is None or _differ(np.array([_value(formula, point) for point in points]), angles[:, k]).any():
             raise ValueError(
-                f"the angle of {step.name!r} on {list(step.wires)} is not affine in {call.features!r}: compute it "
-                f"beforehand and pass it as a separate feature"
+                f"the angle of {step.name!r} on {list(step.wires)} is not affine in {call.features!r} and cannot be "
+                f"written as a formula of its columns with {', '.join(FUNCTIONS)} of NumPy: compute it beforehand and "
+                f"pass it as a separate feature"
             )
-    gates = [gate for k, step in enumerate(at_zero) for gate in _gates(step, value[k], slope[:, k])]
+        gates.append(Gate(step.name, step.wires, feature=formula))
     return Circuit(len(call.wires), tuple(gates)).untie(())
 
 
@@ -159,7 +168,7 @@ def to_pennylane(
             if gate.weight is not None:
                 angle = gate.value + gate.scale * bound.arguments["weights"][gate.weight]
             elif gate.feature is not None:
-                angle = gate.value + gate.scale * call.column(bound.arguments[str(call.features)], gate.feature)
+                angle = gate.value + gate.scale * call.feature(bound.arguments[str(call.features)], gate.feature)
             _apply(gate, angle, call.wires)
         return _queued(measured)
 
@@ -192,7 +201,7 @@ def rewritten(tape: QuantumScript, rewrite: Rewrite) -> tuple[QuantumScriptBatch
             if gate.weight is not None:
                 angle = gate.value + gate.scale * weights[gate.weight]
             elif gate.feature is not None:
-                angle = gate.value + gate.scale * features[gate.feature]
+                angle = gate.value + gate.scale * features[cast(int, gate.feature)]
             _apply(gate, angle, wires)
     return (tape.copy(operations=list(queue.queue)),), lambda results: results[0]
 
@@ -262,7 +271,11 @@ class _Call:
         if point is None or not self.features:
             return self.function(*self.bound.args, **self.bound.kwargs)
         bound = copy.copy(self.bound)
-        data = qml.math.asarray(point.reshape(self.shape), like=qml.math.get_interface(self.data))
+        data: Any = point.reshape(self.shape)
+        if point.dtype != object:
+            data = qml.math.asarray(data, like=qml.math.get_interface(self.data))
+        elif not self.shape:
+            data = data[()]
         bound.arguments = {**bound.arguments, self.features: data}
         return self.function(*bound.args, **bound.kwargs)
 
@@ -276,6 +289,26 @@ class _Call:
         if [step[:2] for step in steps] != [step[:2] for step in like]:
             raise ValueError(f"the gates depend on the values of {self.features!r}: only their angles may")
         return np.array([_number(step) for step in steps])
+
+    def formulas(self, like: Sequence[_Step]) -> dict[int, Formula]:
+        """The angles that depend on data, by the place of their gate: from one call with symbols for the data.
+
+        Empty where the function computes with something that takes no symbols.
+        """
+        symbols = np.array([column(k) for k in range(self.size)], dtype=object)
+        try:
+            steps = self.steps(symbols)
+        except Exception:  # noqa: BLE001 - whatever a user's function, or a framework in it, raises for a symbol
+            return {}
+        if [step[:2] for step in steps] != [step[:2] for step in like]:
+            return {}
+        return {k: step.angle for k, step in enumerate(steps) if isinstance(step.angle, Formula)}
+
+    def feature(self, data: Any, feature: int | Formula) -> Any:
+        """A column of the data, or a formula of its columns."""
+        if isinstance(feature, Formula):
+            return feature.of(lambda k: self.column(data, k), lambda name, value: getattr(qml.math, name)(value))
+        return self.column(data, feature)
 
     def column(self, data: Any, k: int) -> Any:
         """Column `k` of the data, numbered as in the example; for a whole batch if `data` is one."""
@@ -354,6 +387,15 @@ def _checks(size: int) -> np.ndarray:
     """Two points `(2, size)` away from every axis, or none without data."""
     columns = np.arange(size)
     return np.stack([0.37 + 1.13 * columns, -1.9 + 0.71 * columns])[: 2 if size else 0]
+
+
+def _value(formula: Formula, point: np.ndarray) -> float:
+    return float(formula.of(point.__getitem__, lambda name, value: getattr(np, name)(value)))
+
+
+def _differ(predicted: np.ndarray, angles: np.ndarray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    close: np.ndarray[Any, np.dtype[np.bool_]] = np.isclose(angles, predicted, rtol=1e-6, atol=1e-6, equal_nan=True)
+    return ~close
 
 
 def _apply(gate: Gate, angle: Any, labels: Sequence[Any]) -> None:

@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -27,9 +27,12 @@ from qiskit.quantum_info import Operator
 
 from quantum import Note
 from quantum.circuits.circuit import FIXED, ROTATIONS, Circuit, Directive, Gate
+from quantum.circuits.formula import FUNCTIONS, Formula, column
 from quantum.interop.limits import MOST_GATES, MOST_IDLE_WIRES
 
 _GATES: dict[str, QiskitGate] = get_standard_gate_name_mapping()
+_FUNCTIONS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
+"""SymPy's names of functions where they are not those of a formula."""
 _OLD_NAMES = {"u1": PhaseGate, "cu1": CPhaseGate}
 
 Angle: TypeAlias = "float | ParameterExpression"
@@ -58,7 +61,8 @@ def to_qiskit(
         if gate.weight is not None:
             angle = _affine(gate, theta[gate.weight])
         elif gate.feature is not None:
-            angle = _affine(gate, x[gate.feature])
+            read = gate.feature
+            angle = _affine(gate, read.of(x.__getitem__) if isinstance(read, Formula) else x[read])
         out.append(_GATES[gate.name].base_class(*((angle,) if gate.name in ROTATIONS else ())), gate.wires)
     for directive in directives[::-1]:
         _direct(out, directive)
@@ -73,7 +77,7 @@ def _direct(out: QuantumCircuit, directive: Directive) -> None:
         out.delay(duration, directive.wires[0], directive.unit)
 
 
-def _affine(gate: Gate, symbol: Parameter) -> ParameterExpression:
+def _affine(gate: Gate, symbol: ParameterExpression) -> ParameterExpression:
     """`value + scale * symbol`, without a zero value or a scale of 1."""
     scaled = symbol if gate.scale == 1 else gate.scale * symbol
     return gate.value + scaled if gate.value else scaled
@@ -93,7 +97,7 @@ def from_qiskit(
     Features are the parameters named in `features`, one per data column in that order; by default those whose name
     starts with `x`, `feature` or `input`, where the number in the name is the column (`x[3]`, `x3`, `input_3` and
     Qiskit's OpenQASM name `_x_3_` are column 3). Plain names that count from 1 without a gap, `x1` to `x4`, are the
-    first columns, which a `Note` says. Features stay symbolic, in angles that are affine in them.
+    first columns, which a `Note` says. Features stay symbolic; an angle that is not affine in them is a `Formula`.
 
     Every other parameter needs a value: bound, in `weights`, or from a call of `unbound`. Gates outside `ROTATIONS` and
     `FIXED` are expanded by their definitions, exactly up to a global phase. Barriers and delays become directives;
@@ -104,7 +108,7 @@ def from_qiskit(
     the classical bits, for `physical` qubits and for more wires than can be simulated.
 
     Raises `ValueError` for measurement or reset before the end, control flow, a gate without a definition, an angle
-    that is not affine in the features, or a parameter without a value.
+    with a function that no `Formula` has, or a parameter without a value.
     """
     if circuit.num_qubits == 0:
         raise ValueError("the circuit has no qubits")
@@ -344,6 +348,8 @@ def _gates(name: str, wires: tuple[int, ...], angles: Sequence[Angle], columns: 
         euler = (("rz", lam), ("ry", theta), ("rz", phi))
         return [gate for axis, angle in euler for gate in _gates(axis, wires, [angle], columns)]
     value, scales = _read_angle(angles[0], f"{name!r} on {list(wires)}", columns)
+    if isinstance(scales, Formula):
+        return [Gate(name, wires, feature=scales)]
     if not scales:
         return [Gate(name, wires, value)]
     first, *others = (Gate(name, wires, feature=column, scale=scale) for column, scale in sorted(scales.items()))
@@ -355,8 +361,8 @@ def _bound(angle: Angle, values: Mapping[Parameter, float]) -> Angle:
     return cast(ParameterExpression, angle).bind(here) if here else angle
 
 
-def _read_angle(angle: Angle, where: str, columns: Mapping[Parameter, int]) -> tuple[float, dict[int, float]]:
-    """`angle = value + sum of scales[column] * feature`: the value and the scales, in radians."""
+def _read_angle(angle: Angle, where: str, columns: Mapping[Parameter, int]) -> tuple[float, dict[int, float] | Formula]:
+    """`angle = value + sum of scales[column] * feature`: the value and the scales, in radians; or 0 and a formula."""
     if not isinstance(angle, ParameterExpression):
         return float(angle), {}
     free = sorted(p.name for p in angle.parameters if p not in columns)
@@ -369,9 +375,33 @@ def _read_angle(angle: Angle, where: str, columns: Mapping[Parameter, int]) -> t
     try:
         value = float(angle.bind(dict.fromkeys(symbols, 0.0)))
         scales = {p: float(angle.gradient(p)) for p in symbols}
-    except (TypeError, ArithmeticError, CircuitError, RuntimeError) as error:
-        raise ValueError(
-            f"the angle {angle} of {where} is not affine in its features: compute it beforehand and pass it as a "
-            f"separate feature"
-        ) from error
+    except (TypeError, ArithmeticError, CircuitError, RuntimeError):  # the slope depends on features, or is infinite
+        return 0.0, _formula(angle, where, {p.name: column for p, column in columns.items()})
     return value, {columns[p]: scale for p, scale in scales.items() if scale}
+
+
+def _formula(angle: ParameterExpression, where: str, columns: Mapping[str, int]) -> Formula:
+    """The angle as a formula of the data's columns, from its SymPy form."""
+
+    def term(node: Any) -> Formula | float:
+        if node.is_number:
+            return float(node)
+        if node.is_Symbol:
+            return column(columns[node.name])
+        terms = map(term, node.args)
+        match type(node).__name__:
+            case "Add":
+                return cast(Formula, sum(terms, start=next(terms)))
+            case "Mul":
+                return cast(Formula, math.prod(terms, start=next(terms)))
+            case "Pow":
+                base, exponent = terms
+                return cast(Formula, base**exponent)
+            case name if (function := _FUNCTIONS.get(name, name.lower())) in FUNCTIONS:
+                return Formula(function, tuple(terms))
+        raise ValueError(
+            f"the angle {angle} of {where} has {type(node).__name__}, which is read of no feature: compute it "
+            f"beforehand and pass it as a separate feature"
+        )
+
+    return cast(Formula, term(angle.sympify()))

@@ -8,7 +8,7 @@ applied gate by gate.
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from qiskit.circuit.library import get_standard_gate_name_mapping
 from torch import Tensor
 
 from quantum.circuits.circuit import ROTATIONS, Circuit, Gate
+from quantum.circuits.formula import Formula
 from quantum.circuits.readout import Readout
 from quantum.simulation import kernel
 
@@ -69,9 +70,14 @@ def _gate_matrix(gate: Gate, weights: Tensor, x: Tensor | None) -> Tensor:
 
 
 def _column(x: Tensor | None, gate: Gate) -> Tensor:
-    if x is None or gate.feature is None or gate.feature >= x.shape[-1]:
-        columns = 0 if x is None else x.shape[-1]
-        raise ValueError(f"the circuit reads feature {gate.feature} but the data has {columns} columns")
+    columns = 0 if x is None else x.shape[-1]
+    if x is None or max(gate.columns) >= columns:
+        raise ValueError(f"the circuit reads feature {max(gate.columns)} but the data has {columns} columns")
+    if isinstance(gate.feature, Formula):
+        values = cast(Tensor, gate.feature.of(lambda k: x[:, k]))
+        if not (finite := torch.isfinite(values)).all():
+            raise ValueError(f"the angle {gate.feature} has no value for row {int((~finite).nonzero()[0])} of the data")
+        return values
     return x[:, gate.feature]
 
 

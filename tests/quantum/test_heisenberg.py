@@ -229,12 +229,25 @@ def test_symbolic_angles_that_are_not_affine():
     circuit.sx(0)
     circuit.rz((np.pi - x[0]) * (np.pi - x[1]), 0)  # as the ZZ feature map does
     circuit.sx(0)
+    circuit.rz(x[0].sign() + abs(x[1]), 1)
     circuit.cz(0, 1)
     noisy = NoisyCircuit(circuit, compiled_for("fractional line"))
     data = np.random.default_rng(0).uniform(-1, 1, (3, 2))
     np.testing.assert_allclose(
         noisy.probabilities(torch.tensor(data)), by_aer(noisy, "fractional line", data), rtol=0, atol=ATOL
     )
+
+
+@pytest.mark.parametrize(
+    ("angle", "row"), [(ParameterVector("x", 1)[0].log(), -1.0), (1 / ParameterVector("x", 1)[0], 0.0)]
+)
+def test_a_row_for_which_an_angle_has_no_value_is_named(angle, row):
+    circuit = QuantumCircuit(1)
+    circuit.rz(angle, 0)
+    circuit.sx(0)
+    noisy = NoisyCircuit(circuit, compiled_for("fractional line"))
+    with pytest.raises(ValueError, match=r"x\[0\].* has no value for row 1 of the data"):
+        noisy.probabilities(torch.tensor([[0.5], [row]], dtype=torch.float64))
 
 
 def test_inputs_in_turns_and_observables_in_turns(monkeypatch):

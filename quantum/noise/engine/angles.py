@@ -1,11 +1,11 @@
 """Angles that depend on data: Qiskit expressions of the features `x[k]`, evaluated for all samples at once."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from qiskit.circuit import Parameter, ParameterExpression
+from qiskit.circuit import CircuitError, Parameter, ParameterExpression
 from torch import Tensor
 
 _FEATURE = re.compile(r"x\[(\d+)\]")
@@ -39,9 +39,24 @@ def _evaluate(expression: float | ParameterExpression, x: Tensor) -> Tensor:
         return torch.full((len(x),), float(expression), dtype=torch.float64)
     parameters = sorted(expression.parameters, key=feature)
     columns = x[:, [feature(parameter) for parameter in parameters]]
-    slopes = [expression.gradient(parameter) for parameter in parameters]
-    if not symbols(slopes):  # affine, as every angle encoding is
+    if (slopes := _slopes(expression, parameters)) is not None:
         offset = float(expression.bind(dict.fromkeys(parameters, 0.0)))
-        return offset + columns @ torch.tensor([float(slope) for slope in slopes], dtype=torch.float64)
-    rows = [float(expression.bind(dict(zip(parameters, row, strict=True)))) for row in columns.tolist()]
+        return offset + columns @ torch.tensor(slopes, dtype=torch.float64)
+    rows = [_value(expression, dict(zip(parameters, row, strict=True)), k) for k, row in enumerate(columns.tolist())]
     return torch.tensor(rows, dtype=torch.float64)
+
+
+def _slopes(expression: ParameterExpression, parameters: Sequence[Parameter]) -> list[float] | None:
+    """The slope in each parameter, or None where the expression is not affine, as of the ZZ feature map."""
+    try:
+        slopes = [expression.gradient(parameter) for parameter in parameters]
+    except RuntimeError:  # Qiskit differentiates no sign
+        return None
+    return None if symbols(slopes) else [float(slope) for slope in slopes]
+
+
+def _value(expression: ParameterExpression, features: Mapping[Parameter, float], row: int) -> float:
+    try:
+        return float(expression.bind(features))
+    except (TypeError, ArithmeticError, CircuitError) as error:  # complex, infinite
+        raise ValueError(f"the angle {expression} has no value for row {row} of the data") from error
