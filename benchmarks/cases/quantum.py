@@ -121,9 +121,8 @@ def _feature_map(folder: Path) -> None:
     with expect("read"):
         theirs, row = zz_feature_map(4, reps=1), [0.3, -1.2, 2.0, 0.7]
         circuit, weights = from_qiskit(theirs)
-        ours = evolve(circuit, torch.tensor(weights), torch.tensor([row], dtype=torch.float64), zero_state(1, 4))[
-            0
-        ].numpy()
+        data = torch.tensor([row], dtype=torch.float64)
+        ours = evolve(circuit, torch.tensor(weights), data, zero_state(1, 4))[0].numpy()
         overlap = abs(np.vdot(Statevector(theirs.assign_parameters(row)).data, ours)) ** 2
     if abs(overlap - 1) > 1e-9:
         raise Wrong(f"fidelity {overlap}")
