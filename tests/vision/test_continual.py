@@ -9,17 +9,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import normalize
 
+from shared.integer import outputs
 from shared.lab import Store, render, run
 from shared.training.epochs import Trainer
 from vision.continual.adaptation import Adaptation, Discriminator, adapted, class_means
 from vision.continual.controls import Tuned, Tuning
+from vision.continual.device import OnDevice
 from vision.continual.evaluate import follow, forgetting
 from vision.continual.experiment import Continual, ContinualSettings
 from vision.continual.learner import Learner
 from vision.continual.meta import Reversal, StreamLoss
 from vision.continual.storage import ClassStorage
 from vision.continual.streams import Episodes, Shape, Task, stream
+from vision.data.augment import PIXEL
 from vision.data.few_shot import ClassPictures, load, read_tree
 from vision.nets.conv4 import Conv4, Embedding
 
@@ -169,7 +173,7 @@ def test_no_class_comes_twice_and_no_picture_is_both_learned_from_and_asked_abou
 
 @pytest.mark.parametrize(
     ("shape", "said"),
-    [(Shape(5, 1, 3, 1), "tasks=3 of ways=5 need 15 classes: there are 12"), (Shape(2, 8, 2, 3), "need 11")],
+    [(Shape(13, 1, 1, 1), "ways=13 needs 13 classes: there are 12"), (Shape(2, 8, 2, 3), "need 11")],
     ids=["classes", "pictures"],
 )
 def test_too_few_classes_or_pictures_are_said(classes, shape, said):
@@ -275,14 +279,19 @@ def test_an_archive_that_ends_early_is_refused(tmp_path):
         load(str(tmp_path / "set"))
 
 
-def test_alphabets_in_both_files_of_omniglot_count_once_and_base_characters_are_turned(tmp_path):
-    for number, alphabets in ((1, ("Korean", "Greek")), (2, ("Greek", "Tagalog"))):
-        with zipfile.ZipFile(tmp_path / f"images_background_small{number}.zip", "w") as archive:
-            for alphabet in alphabets:
+def drawings(folder, *alphabets):
+    """The two files of Omniglot with two drawings of one character for each alphabet."""
+    for number, names in enumerate(alphabets):
+        with zipfile.ZipFile(folder / f"images_background_small{number + 1}.zip", "w") as archive:
+            for name in names:
                 for drawing in range(2):
                     pixels = np.full((56, 56), 255, np.uint8)
                     pixels[:28, :28] = 0
-                    archive.writestr(f"s/{alphabet}/character01/{drawing}.png", png(pixels, "L"))
+                    archive.writestr(f"s/{name}/character01/{drawing}.png", png(pixels, "L"))
+
+
+def test_alphabets_in_both_files_of_omniglot_count_once_and_base_characters_are_turned(tmp_path):
+    drawings(tmp_path, ("Korean", "Greek"), ("Greek", "Tagalog"))
     read = load(str(tmp_path))
     assert read.novel.names == ("Greek/character01", "Tagalog/character01")
     assert [len(each) for each in read.novel.pictures] == [2, 2]
@@ -362,3 +371,37 @@ def test_a_cell_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(tiny, tm
     learner = Learner.load(kept)
     learner.learn({"a": torch.rand(2, 3, 32, 32), "b": torch.rand(2, 3, 32, 32)})
     assert set(learner.predict(torch.rand(3, 3, 32, 32))) <= {"a", "b"}
+
+
+def test_a_device_answers_as_its_integer_program_does():
+    device = OnDevice(embedding(), pictures(40))
+    support = {"a": pictures(3, 1), "b": pictures(2, 2)}
+    device.learn(support)
+    asked = pictures(20, 3)
+    program = device.encoder.program()
+    [integers] = outputs(program, PIXEL.to_integers(asked.numpy()))
+    reals = torch.from_numpy(program.values[program.outputs[0]].format.from_integers(integers)).float()
+    embedded = normalize(device.rest(reals) - device.centre, dim=1)
+    torch.testing.assert_close(device.scores(asked), embedded @ device.stored.means.T, atol=1e-5, rtol=0)
+    assert device.stored.names == ["a", "b"]
+    assert device.emptied().bytes_kept == 0 < device.bytes_kept
+
+
+def test_tasks_of_another_folder_have_no_class_that_the_encoder_knows(tiny, tmp_path):
+    known = load(tiny.data).base.names
+    tree(tmp_path / "other", [known[0], "new 1", "new 2", "new 3"], size=32)
+    cell = tiny.model_copy(update={"tasks_from": str(tmp_path / "other"), "tasks": 9})
+    [row] = run(Continual(), [cell], Store(tmp_path / "out"))
+    assert row.result["novel_classes"] == 3
+    assert row.result["notes"] == [
+        "3 classes make 1 tasks of 2, not 9.",
+        f"The encoder knows these of {tmp_path / 'other'}, so no task has them: {known[0]}.",
+    ]
+
+
+def test_pictures_that_the_encoder_cannot_read_are_refused(tiny, tmp_path):
+    (tmp_path / "grey").mkdir()
+    drawings(tmp_path / "grey", ("Korean", "Greek"))
+    cell = tiny.model_copy(update={"tasks_from": str(tmp_path / "grey")})
+    with pytest.raises(ValueError, match=r"pictures are \(1, 28, 28\) .* reads \(3, 32, 32\); take a set of the same"):
+        run(Continual(), [cell], Store(tmp_path / "out"))

@@ -16,6 +16,7 @@ from shared.training.epochs import NesterovCosine, Trainer
 from shared.training.loop import seeded
 from vision.continual.adaptation import Adaptation, Discriminator
 from vision.continual.controls import Tuned, Tuning
+from vision.continual.device import OnDevice
 from vision.continual.evaluate import Method, follow, forgetting
 from vision.continual.learner import Learner
 from vision.continual.meta import StreamLoss
@@ -23,7 +24,7 @@ from vision.continual.page import page
 from vision.continual.streams import Episodes, Shape, stream
 from vision.data.augment import Augmented, as_input
 from vision.data.cifar10 import Images
-from vision.data.few_shot import FewShotSet, files, load
+from vision.data.few_shot import ClassPictures, FewShotSet, files, load
 from vision.nets.conv4 import Conv4, Embedding
 from vision.training.stages import epochs
 
@@ -37,9 +38,10 @@ class ContinualSettings(Seeded):
     """The data, the streams, and the training of the encoder."""
 
     data: str = Field(default="omniglot", description="cifar100, miniimagenet, omniglot, or a folder")
+    tasks_from: str = Field(default="", description="a folder whose classes the tasks are made of; else those of data")
     ways: int = Field(default=5, ge=2, description="new classes of a task")
     shots: int = Field(default=1, gt=0, description="pictures to learn each class from")
-    tasks: int = Field(default=10, gt=0, description="tasks of a stream")
+    tasks: int = Field(default=10, gt=0, description="most tasks of a stream; as many as there are classes for")
     queries: int = Field(default=5, gt=0, description="other pictures of each class that are asked about")
     streams: int = Field(default=50, gt=0, description="random streams that are scored")
     width: int = Field(default=64, gt=0, description="channels of Conv4")
@@ -58,11 +60,6 @@ class ContinualSettings(Seeded):
     elastic: float = Field(default=100.0, gt=0, description="weight of EWC's penalty")
 
     @property
-    def shape(self) -> Shape:
-        """What is asked of the classes of a stream."""
-        return Shape(self.ways, self.shots, self.tasks, self.queries)
-
-    @property
     def adaptation(self) -> Adaptation:
         """The inner loop."""
         return Adaptation(self.inner_steps, self.inner_rate, self.adversary)
@@ -75,10 +72,11 @@ class Continual(Experiment[ContinualSettings]):
     """
 
     name = "continual"
-    version = 1
+    version = 2
 
     def data(self, cell: ContinualSettings) -> Mapping[str, str]:
-        return {f"{path.parent.name}/{path.name}": hash_file(path) for path in files(cell.data)}
+        paths = [path for name in (cell.data, cell.tasks_from) if name for path in files(name)]
+        return {f"{path.parent.name}/{path.name}": hash_file(path) for path in paths}
 
     def run(self, cell: ContinualSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context).result()
@@ -92,7 +90,7 @@ class _Cell:
 
     def __init__(self, settings: ContinualSettings, context: Context) -> None:
         self.settings, self.context = settings, context
-        settings.shape.check(self.set.novel)
+        self.shape.check(self.set.novel)
         self.meta_shape.check(self.set.base)
         context.plan(2 + settings.epochs + 2 * settings.tuning + -(-settings.streams // STREAMS_OF_A_STAGE))
 
@@ -113,6 +111,7 @@ class _Cell:
         methods = self.methods(outer, frozen, self.centred(further))
         return {
             "data": self.set.caveat,
+            "notes": self.notes,
             "base_classes": len(self.set.base),
             "novel_classes": len(self.set.novel),
             "parameters": sum(parameter.numel() for parameter in frozen.parameters()),
@@ -155,9 +154,12 @@ class _Cell:
     def centred(self, classifier: "_Classifier") -> Embedding:
         """The encoder of a trained classifier, around the mean of its embeddings of base classes."""
         embedding = Embedding(copy.deepcopy(classifier.encoder)).eval()
-        pictures = [as_input(torch.from_numpy(each[:CENTRED_ON])) for each in self.set.base.pictures]
-        embedding.centre.copy_(torch.cat([embedding.encoder(each) for each in pictures]).mean(0))
+        embedding.centre.copy_(torch.cat([embedding.encoder(part) for part in self.sample().split(256)]).mean(0))
         return embedding
+
+    def sample(self) -> Tensor:
+        """A few pictures of every base class."""
+        return as_input(torch.from_numpy(np.concatenate([each[:CENTRED_ON] for each in self.set.base.pictures])))
 
     def keep(self, outer: StreamLoss) -> None:
         """The learner before its first class, as a file that `Learner.load` reads."""
@@ -169,7 +171,8 @@ class _Cell:
         s = self.settings
         how, none = s.adaptation, Adaptation(steps=0)
         tuning = Tuning(s.control_steps, s.control_rate)
-        equal = len(frozen.centre) * s.ways * s.tasks // self.set.novel.pictures[0][0].size
+        equal = len(frozen.centre) * s.ways * self.shape.tasks // self.set.novel.pictures[0][0].size
+        integers = OnDevice(outer.embedding, self.sample())
 
         def cml(**changes: Any) -> Callable[[], Method]:
             return lambda: Learner(outer.embedding, outer.discriminator, Adaptation(**{**vars(how), **changes}))
@@ -183,6 +186,7 @@ class _Cell:
         return {
             "cml": cml(),
             "no_inner_loop": cml(steps=0),
+            "int8": integers.emptied,
             "no_storage": cml(against_stored=False),
             "no_adversary": cml(adversary=0.0),
             "nearest_mean": nearest_mean(frozen),
@@ -206,7 +210,7 @@ class _Cell:
     def followed(self, methods: Mapping[str, Callable[[], Method]], count: int) -> JSON:
         results = []
         for number in range(count):
-            tasks = stream(self.set.novel, self.settings.shape, self.context.rng)
+            tasks = stream(self.set.novel, self.shape, self.context.rng)
             traces = {}
             for name, method in methods.items():
                 self.context.progress(number, count, f"{name} on streams")
@@ -219,14 +223,53 @@ class _Cell:
             )
         return results
 
+    @cached_property
+    def shape(self) -> Shape:
+        """What is asked of a stream: as many tasks as were asked for, or as the classes make."""
+        s = self.settings
+        return Shape(s.ways, s.shots, min(s.tasks, len(self.set.novel) // s.ways), s.queries)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not as it was asked for."""
+        s, notes = self.settings, []
+        if self.shape.tasks < s.tasks:
+            notes.append(f"{len(self.set.novel)} classes make {self.shape.tasks} tasks of {s.ways}, not {s.tasks}.")
+        if self.left_out:
+            notes.append(f"The encoder knows these of {s.tasks_from}, so no task has them: {', '.join(self.left_out)}.")
+        return notes
+
     @property
     def meta_shape(self) -> Shape:
         s = self.settings
         return Shape(s.ways, s.shots, min(s.meta_tasks, len(self.set.base) // s.ways), s.queries)
 
     @cached_property
-    def set(self) -> FewShotSet:
+    def own(self) -> FewShotSet:
         return load(self.settings.data)
+
+    @cached_property
+    def set(self) -> FewShotSet:
+        return self.own._replace(novel=self.foreign.without(self.own.base.names)) if self.foreign else self.own
+
+    @cached_property
+    def foreign(self) -> ClassPictures | None:
+        """The classes of another folder, if one is named. Raises `ValueError` where the encoder cannot read them."""
+        if not self.settings.tasks_from:
+            return None
+        expected = self.own.base.shape
+        classes = load(self.settings.tasks_from, expected[1]).all()
+        if classes.shape != expected:
+            raise ValueError(
+                f"tasks_from={self.settings.tasks_from}: its pictures are {classes.shape} (channels, height, width) "
+                f"and the encoder of {self.settings.data} reads {expected}; take a set of the same kind"
+            )
+        return classes
+
+    @property
+    def left_out(self) -> list[str]:
+        """Classes of the other folder that no task may have."""
+        return sorted(set(self.foreign.names) & set(self.own.base.names)) if self.foreign else []
 
 
 class _Classifier(nn.Module):

@@ -9,6 +9,7 @@ from shared.lab import Estimate, Row, mean_over_seeds
 METHODS = {
     "cml": "CML",
     "no_inner_loop": "CML without inner loop",
+    "int8": "CML without inner loop, encoder in int8",
     "no_storage": "CML, inner loop without stored classes",
     "no_adversary": "CML, inner loop without adversary",
     "nearest_mean": "nearest class mean, frozen",
@@ -30,11 +31,9 @@ def points(rows: Sequence[Row], method: str, key: str = "final") -> Estimate:
     return mean_over_seeds([100 * float(np.mean(row.result["methods"][method][key])) for row in rows])
 
 
-def gain(rows: Sequence[Row], other: str, key: str = "final") -> Estimate:
-    """Points of CML over another method on the same streams; the interval as of `points`, paired."""
-    differences = [
-        np.subtract(row.result["methods"]["cml"][key], row.result["methods"][other][key]) * 100 for row in rows
-    ]
+def gain(rows: Sequence[Row], other: str, key: str = "final", of: str = "cml") -> Estimate:
+    """Points of a method over another on the same streams; the interval as of `points`, paired."""
+    differences = [np.subtract(row.result["methods"][of][key], row.result["methods"][other][key]) * 100 for row in rows]
     if len(rows) == 1:
         return mean_over_seeds(differences[0].tolist())
     return mean_over_seeds([float(each.mean()) for each in differences])

@@ -40,6 +40,7 @@ def page(rows: Sequence[Row]) -> Page:
         f"{about['data']}. CML is our reconstruction from the abstract of arXiv 2207.12303."
     )
     blocks: list[Block] = [
+        *(Text(note) for note in about["notes"]),
         _key(same),
         _methods(same),
         _course(same),
@@ -91,7 +92,7 @@ def _methods(rows: Sequence[Row]) -> Table:
     ]
     columns = ("method", "first task", "all classes, at the end", "forgetting", "bytes kept", "CPU time of a class")
     note = (
-        "Forgetting: how far a task has fallen at the end from its best. What lines 2 to 4 leave out, they leave out "
+        "Forgetting: how far a task has fallen at the end from its best. What lines 2 to 5 leave out, they leave out "
         "of the inner loop alone; the outer loop was the same. Joint tuning keeps every picture and bounds replay."
     )
     return Table("Methods on the same streams", columns, lines, note=note, strong=(0,))

@@ -23,11 +23,8 @@ class Shape:
 
     def check(self, classes: ClassPictures) -> None:
         """Raises `ValueError` where the classes, or the pictures of one, are too few."""
-        if self.ways * self.tasks > len(classes):
-            raise ValueError(
-                f"tasks={self.tasks} of ways={self.ways} need {self.ways * self.tasks} classes: there are "
-                f"{len(classes)}; take fewer"
-            )
+        if self.ways > len(classes):
+            raise ValueError(f"ways={self.ways} needs {self.ways} classes: there are {len(classes)}; take fewer")
         needed = self.shots + self.queries
         for name, pictures in zip(classes.names, classes.pictures, strict=True):
             if len(pictures) < needed:

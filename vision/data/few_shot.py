@@ -9,7 +9,7 @@ import os
 import tarfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -47,6 +47,11 @@ class ClassPictures:
     def __len__(self) -> int:
         return len(self.names)
 
+    def without(self, names: Collection[str]) -> "ClassPictures":
+        """The classes of other names."""
+        kept = [k for k, name in enumerate(self.names) if name not in names]
+        return ClassPictures(tuple(self.names[k] for k in kept), tuple(self.pictures[k] for k in kept))
+
 
 class FewShotSet(NamedTuple):
     """Classes for the encoder, classes for tasks, what to know of both, and whether a mirrored picture is its class."""
@@ -55,6 +60,10 @@ class FewShotSet(NamedTuple):
     novel: ClassPictures
     caveat: str
     mirrored: bool
+
+    def all(self) -> ClassPictures:
+        """The classes of both parts."""
+        return ClassPictures(self.base.names + self.novel.names, self.base.pictures + self.novel.pictures)
 
 
 def load(data: str, size: int = 32) -> FewShotSet:
