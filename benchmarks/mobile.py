@@ -37,6 +37,7 @@ from shared.integer import Constant, Conv2d, Input, Program, Requantise
 from shared.integer.format import Format
 from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, Table, cite, one_thread
 from shared.lab.running.benchmark import Metric, main, over_seeds
+from vision.nets.efficientformer import Factor, efficientformer_l1
 
 SHAPES = {  # channels, pixels a side, kernel
     "1x1 56": (128, 56, 1),
@@ -50,13 +51,17 @@ SHAPES = {  # channels, pixels a side, kernel
 }
 CHAIN, KEPT = 3, 0.25
 NETS = ("mobilenet_v2", "resnet18")
+WORDS, TOKENS = 8192, 128
+FLOAT_NETS = ("efficientformer_l1", "bert", "super_resolution")
 Run = Callable[[], object]
 
 
 class MobileSettings(Seeded):
     """What is timed."""
 
-    part: Literal["layer", "net", "predictor"] = Field(description="a chain of layers, a whole net, or predictions")
+    part: Literal["layer", "net", "float net", "predictor"] = Field(
+        description="a chain of layers, a whole net of integers or floats, or predictions"
+    )
     subject: str = Field(description="a shape of the layers, a net, or the family of nets that is predicted")
     rounds: int = Field(default=25, gt=0, description="timed samples of each runtime")
 
@@ -74,7 +79,7 @@ class Mobile(Experiment[MobileSettings]):
         one_thread()
         if cell.part == "predictor":
             return predicted(cell, context)
-        return (layer if cell.part == "layer" else whole_net)(cell, context)
+        return {"layer": layer, "net": whole_net, "float net": float_net}[cell.part](cell, context)
 
     def page(self, rows: Sequence[Row]) -> Page:
         lines = []
@@ -338,7 +343,7 @@ def whole_net(cell: MobileSettings, context: Context) -> Mapping[str, JSON]:
     integers = program.inputs[0].format.to_integers(x[:1])
     y = np.empty((1, 1000), np.float32)
     runs = {"ours int8": ours(compiled.net, integers), "ours fp32": partial(floats.net.run, [x[:1].copy()], [y])}
-    model = exported(net, shape)
+    model = exported(net, torch.zeros(1, *shape))
     peers, missing = peer_runs({"fp32": (model, x[:1]), "int8": (quantised(model, x), x[:1])})
     context.progress(3, 4, "timing")
     return {
@@ -353,13 +358,97 @@ def whole_net(cell: MobileSettings, context: Context) -> Mapping[str, JSON]:
     }
 
 
-def exported(net: nn.Module, shape: tuple[int, ...]) -> bytes:
+def exported(net: nn.Module, example: torch.Tensor) -> bytes:
     """The net as float ONNX."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(net, (torch.zeros(1, *shape),), buffer, dynamo=False, opset_version=17)
+        torch.onnx.export(net, (example,), buffer, dynamo=False, opset_version=17)
     return buffer.getvalue()
+
+
+class Encoder(nn.Module):
+    """BERT of four layers and 256 numbers a token, as J. Devlin et al. describe it (arXiv 1810.04805), to classes."""
+
+    def __init__(self, width: int = 256) -> None:
+        super().__init__()
+        self.words, self.places = nn.Embedding(WORDS, width), nn.Embedding(TOKENS, width)
+        self.norm, self.layers = nn.LayerNorm(width), nn.Sequential(*(EncoderLayer(width) for _ in range(4)))
+        self.pooled, self.head = nn.Linear(width, width), nn.Linear(width, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(self.words(x) + self.places.weight)
+        return self.head(torch.tanh(self.pooled(self.layers(y)[:, 0])))  # type: ignore[no-any-return]
+
+
+class EncoderLayer(nn.Module):
+    """Attention and an MLP, each added to the tokens before a layer norm."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.first, self.second, self.heads = nn.LayerNorm(width), nn.LayerNorm(width), width // 64
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, 64)).transpose(1, 3).unbind(2)
+        mixed = (q @ k.transpose(-2, -1) / 8).softmax(-1) @ v
+        x = self.first(x + self.out(mixed.transpose(1, 2).flatten(2)))
+        return self.second(x + self.mlp(x))  # type: ignore[no-any-return]
+
+
+class Enlarger(nn.Module):
+    """Images to twice their size: 3x3 layers of 16 channels, a pixel shuffle, and the nearest pixels as anchor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        body = [nn.Conv2d(3, 16, 3, padding=1), nn.ReLU()]
+        for _ in range(4):
+            body += [nn.Conv2d(16, 16, 3, padding=1), nn.ReLU()]
+        self.body = nn.Sequential(*body, nn.Conv2d(16, 12, 3, padding=1), nn.PixelShuffle(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x) + nn.functional.interpolate(x, scale_factor=2.0)  # type: ignore[no-any-return]
+
+
+def _float_subject(subject: str, rng: np.random.Generator) -> tuple[nn.Module, torch.Tensor]:
+    """A net and a sample."""
+    if subject == "bert":
+        return Encoder().eval(), torch.from_numpy(rng.integers(0, WORDS, (1, TOKENS)))
+    if subject == "super_resolution":
+        return Enlarger().eval(), torch.from_numpy(rng.standard_normal((1, 3, 180, 320)).astype(np.float32))
+    net = efficientformer_l1().eval()
+    for module in net.modules():
+        if isinstance(module, Factor):  # of no effect in a net that is not trained
+            nn.init.uniform_(module.weight, 0.2, 1.0)
+    return net, torch.from_numpy(rng.standard_normal((1, 3, 224, 224)).astype(np.float32))
+
+
+def float_net(cell: MobileSettings, context: Context) -> Mapping[str, JSON]:
+    """A net whose kernels are of floats alone, beside the peers and beside its prediction."""
+    torch.manual_seed(int(context.rng.integers(2**31)))
+    net, example = _float_subject(cell.subject, context.rng)
+    x = example.numpy()
+    began = time.perf_counter()
+    compiled = compile_floats(net, [example], context.rng, count=1)
+    seconds = time.perf_counter() - began
+    context.progress(1, 3, f"{cell.subject}: floats compiled")
+    y = np.empty((1, *compiled.net.outputs[0]), np.float32)
+    runs: dict[str, Run] = {"ours fp32": partial(compiled.net.run, [x.astype(np.float32)], [y])}
+    peers, missing = peer_runs({"fp32": (exported(net, example), x)})
+    latency = calibrated(context.progress, "float32")
+    _, [timed] = timings([compiled.lowered], passes=6)
+    context.progress(2, 3, "timing")
+    return {
+        "instructions": compiled.net.instructions,
+        "missing": missing,
+        "max_rel_error": max(compiled.errors.values()),
+        "compile_s": seconds,
+        "library_kib": {"fp32": len(compiled.shared_library) / 1024},
+        "arena_kib": {"fp32": compiled.lowered.arena / 1024},
+        "pair": [net_latency(net, example, latency, "float32").ms, timed.ms],
+        **interleaved(runs | peers, cell.rounds),
+    }
 
 
 def quantised(model: bytes, samples: NDArray[np.float32]) -> bytes:
@@ -454,8 +543,14 @@ def figures(rows: Sequence[Row]) -> dict[str, Metric]:
             [_ratio(row, "ours int8", "int8") for row in those], "x", ">= 0.95"
         )
         figures[f"dense_fp32_ratio_{net}"] = over_seeds([_ratio(row, "ours fp32", "fp32") for row in those], "x")
+    floats = [row for row in rows if row.settings["part"] == "float net"]
+    for net in FLOAT_NETS:
+        ratios = [_ratio(row, "ours fp32", "fp32") for row in floats if row.settings["subject"] == net]
+        figures[f"dense_fp32_ratio_{net}"] = over_seeds(ratios, "x")
+    wide = [abs(row.result["pair"][0] / row.result["pair"][1] - 1) for row in floats]
+    figures["float_predictor_worst_error"] = Metric(max(wide, default=None), goal="<= 0.1")
     mobile = [row for row in nets if row.settings["subject"] == "mobilenet_v2"]
-    relative = [row.result["max_rel_error"] for row in nets]
+    relative = [row.result["max_rel_error"] for row in (*nets, *floats)]
     wrong = [row.result["mismatches"] for row in nets]
     figures |= {
         "predictor_median_error": Metric(statistics.median(errors) if errors else None, goal="<= 0.05"),
@@ -502,6 +597,7 @@ def cells(quick: bool, seed: int) -> list[MobileSettings]:
     seeds = range(seed, seed + 3)
     layers = [MobileSettings(part="layer", subject=shape, seed=each) for each in seeds for shape in SHAPES]
     nets = [MobileSettings(part="net", subject=net, seed=seed) for net in NETS]
+    nets += [MobileSettings(part="float net", subject=net, seed=seed) for net in FLOAT_NETS]
     return [*layers, *nets, *(MobileSettings(part="predictor", subject=net, seed=seed) for net in NETS)]
 
 

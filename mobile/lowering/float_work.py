@@ -143,7 +143,7 @@ def _(call: FloatCall, size: Sizes = stated, density: Amount | None = None) -> F
     name = type(call).__name__.removesuffix("Floats").lower()
     kernel = f"{name} {call.function}" if isinstance(call, ActivateFloats) else name
     bytes = out.bytes + sum(size(read).bytes for read in call.reads)
-    return FloatWork(kernel, (out.pixels, out.pixels * out.blocks, _far(bytes)))
+    return FloatWork(kernel, (out.pixels * out.blocks, _far(bytes)))
 
 
 @float_work.register

@@ -50,8 +50,11 @@ class Placed:
     @property
     def is_whole(self) -> bool:
         """Whether every number of the memory is one of the tensor, once."""
-        flat = self.index.flatten()
-        return len(flat) == self.memory.pixels * self.memory.channels and len(flat.unique()) == len(flat)
+        if self.index.numel() != self.memory.pixels * self.memory.channels:
+            return False
+        once = torch.zeros(self.memory.pixels * self.memory.pitch, dtype=torch.bool)
+        once[self.index.flatten()] = True
+        return int(once.sum()) == self.index.numel()
 
     def as_image(self) -> Floats | None:
         """The memory with the tensor's rows and columns, if its first axis are the channels; else `None`."""

@@ -25,8 +25,8 @@ FLOATS = Latency(
     {
         "convolve": (100.0, 0.1, 0.0, 20.0, 12.0, 8.0, 2.5, 1.6, 1.0),
         "depthwise": (100.0, 10.0, 4.0, 3.0, 1.0, 0.0),
-        **dict.fromkeys(("pad", "slope", "combine", "activate clamp", "activate leaky"), (50.0, 2.0, 3.0, 0.0)),
-        **dict.fromkeys(("activate gelu", "activate silu", "activate sigmoid"), (50.0, 2.0, 20.0, 0.0)),
+        **dict.fromkeys(("pad", "slope", "combine", "activate clamp", "activate leaky"), (50.0, 3.0, 0.0)),
+        **dict.fromkeys(("activate gelu", "activate silu", "activate sigmoid"), (50.0, 20.0, 0.0)),
         "pool": (50.0, 5.0, 3.0, 3.0),
         "resample": (50.0, 5.0, 3.0, 3.0, 0.0),
         "arrange together": (50.0, 5.0, 0.2, 0.0),
