@@ -43,6 +43,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Learn the width of every layer for a budget, beside widths by rule and by the solvers of the core.",
         "vision,mobile",
     ),
+    "slimming": Entry(
+        "qwedge.experiments.slimming:TimedSlimming",
+        "Slim a net for a budget of milliseconds: depths, widths and operators, beside uniform and random cuts.",
+        "vision,mobile",
+    ),
     "continual": Entry(
         "vision.continual.experiment:Continual",
         "Learn classes from a few pictures, task by task, without forgetting: CML beside its controls.",

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from shared.core.admm import ADMM
 from shared.core.relax import Relaxation
-from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file
+from shared.lab import JSON, Context, Experiment, Page, Row
 from shared.training.epochs import NesterovCosine, Trainer
 from shared.training.loop import Schedule, seeded
 from shared.weights.blocks import ChannelSparsity
@@ -25,8 +24,8 @@ from shared.weights.compressed import fitted
 from shared.weights.files import to_bytes
 from shared.weights.prices import MACs
 from vision.data.augment import Augmented, as_input
-from vision.data.cifar10 import ARCHIVE, CAVEAT, CIFAR10, SHAPE, Images, archive, load
-from vision.data.shapes import ABOUT, shapes
+from vision.data.chosen import Chosen, ImageSettings
+from vision.data.cifar10 import SHAPE, Images
 from vision.nets.onnx_file import to_onnx
 from vision.nets.repvgg import RepVGG
 from vision.nets.resnet import ResNet8
@@ -47,11 +46,9 @@ PROJECTIONS = 10
 """Of a solver of the core."""
 CALIBRATION = 500
 """Training images from which the number formats of a compiled net are."""
-WATCHED = 50
-"""Validation images of each class that are counted after each epoch, to show its course."""
 
 
-class PruningSearchSettings(Seeded):
+class PruningSearchSettings(ImageSettings):
     """The net, its training, the budget, and what it is compared with."""
 
     macs: float = Field(default=0.25, gt=0, le=1, description="share of the multiply-accumulates that is kept")
@@ -82,21 +79,6 @@ class PruningSearchSettings(Seeded):
     controls: tuple[Control, ...] = Field(
         default=get_args(Control), description="what chooses widths beside the search"
     )
-    per_class: int = Field(default=300, gt=0, le=4500, description="training images of each class")
-    scored: int = Field(default=1000, gt=0, le=1000, description="images of each class that are counted")
-    part: Literal["test", "validation"] = Field(
-        default="test",
-        description="images that are counted; validation: every tenth training image, to choose settings by",
-    )
-    images: str = Field(
-        default="$QWEDGE_DATA/cifar10",
-        description=f"folder that holds {ARCHIVE}, $NAMES expanded; generated shapes where QWEDGE_DATA is not set",
-    )
-
-    @property
-    def is_generated(self) -> bool:
-        """Whether images are generated for want of a folder."""
-        return self.images.startswith("$QWEDGE_DATA") and not os.environ.get("QWEDGE_DATA")
 
 
 class PruningSearch(Experiment[PruningSearchSettings]):
@@ -109,7 +91,7 @@ class PruningSearch(Experiment[PruningSearchSettings]):
     version = 1
 
     def data(self, cell: PruningSearchSettings) -> Mapping[str, str]:
-        return {} if cell.is_generated else {ARCHIVE: hash_file(archive(cell.images))}
+        return cell.hashes()
 
     def run(self, cell: PruningSearchSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context, self).result()
@@ -165,8 +147,8 @@ class _Cell:
                 about["reparam_error"] = self.context.stage("files", partial(self.keep, net))
             nets[name] = {**about, "macs": macs(net)}
         return {
-            "data": {"name": ABOUT if s.is_generated else CAVEAT, "part": s.part, "trained_on": len(self.train.labels)},
-            "scored": len(self.scored.labels),
+            "data": {"name": self.images.about, "part": s.part, "trained_on": len(self.images.train.labels)},
+            "scored": len(self.images.scored.labels),
             "macs": macs(wide),
             "price": {"unit": self.price.unit, "wide": full_price(self.price, self.space), "budget": self.budget},
             "wide_epochs": wide_epochs,
@@ -195,18 +177,18 @@ class _Cell:
     def after(self, name: str, net: nn.Module, epochs: int, rate: float, warm: float = 0.0) -> list[Mapping[str, JSON]]:
         """Trains the net; the results of each epoch."""
         trainer = Trainer(net, NesterovCosine(epochs, rate, warm=warm, batch=self.settings.batch))
-        return trained(self.context, name, trainer, self.train, self.held_back)
+        return trained(self.context, name, trainer, self.images.train, self.images.held_back)
 
     def searched(self, wide: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
         s = self.settings
         schedule = NesterovCosine(s.search, s.search_rate, warm=0.0, batch=s.batch, decay=1e-4)
-        steps = s.search * (len(self.train.labels) // min(s.batch, len(self.train.labels)))
+        steps = s.search * (len(self.images.train.labels) // min(s.batch, len(self.images.train.labels)))
         gates = GateSettings(weight=s.weight, minimum=s.minimum)
         gated = gated_net(
             wide, self.example, self.price, self.budget / full_price(self.price, self.space), steps, gates
         )
         trainer = Trainer(gated, schedule, gated.penalised(cross_entropy))
-        epochs = trained(self.context, "search", trainer, self.train, self.held_back)
+        epochs = trained(self.context, "search", trainer, self.images.train, self.images.held_back)
         chosen = settled(gated, self.example, s.multiple)
         self.chosen = chosen
         return chosen.module, {**self.about(chosen), "searched": epochs}
@@ -223,7 +205,7 @@ class _Cell:
     def solved(self, name: str, wide: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
         """By a solver of the core, with as many training steps as the search, on norms that are fixed."""
         s = self.settings
-        steps = s.search * (len(self.train.labels) // s.batch)
+        steps = s.search * (len(self.images.train.labels) // s.batch)
         each = max(steps // PROJECTIONS, 1)
 
         def compute() -> JSON:
@@ -235,7 +217,7 @@ class _Cell:
             )
             compressed = compress(
                 wide,
-                Augmented(self.train),
+                Augmented(self.images.train),
                 on=ChannelSparsity(),
                 price=MACs(SHAPE),
                 budget=s.macs,
@@ -259,7 +241,7 @@ class _Cell:
         """The net that the search chose, as files; the largest difference of the plain net's answers."""
         chosen = replace(self.chosen, module=net.eval())
         used = chosen.plain()
-        x = as_input(torch.from_numpy(self.scored.pixels[:: max(len(self.scored.labels) // 100, 1)]))
+        x = as_input(torch.from_numpy(self.images.scored.pixels[:: max(len(self.images.scored.labels) // 100, 1)]))
         with torch.no_grad():
             expected, actual = net(x), used(x)
         self.context.artefact("net.safetensors", to_bytes(used))
@@ -271,32 +253,19 @@ class _Cell:
         """Where the budget is one of milliseconds, those that were measured."""
         if self.settings.ms is None:
             return {}
-        used, images = plain(net, self.example), self.train.first(CALIBRATION // 10)
+        used, images = plain(net, self.example), self.images.train.first(CALIBRATION // 10)
         return {name: self.context.stage(f"{name}, timed", lambda: self.experiment.milliseconds(used, images))}
 
     def count(self, name: str, net: nn.Module) -> int:
-        return int(self.context.stage(f"{name}, counted", lambda: correct(net, self.scored)))
+        return int(self.context.stage(f"{name}, counted", lambda: correct(net, self.images.scored)))
+
+    @cached_property
+    def images(self) -> Chosen:
+        return self.settings.chosen()
 
     @cached_property
     def example(self) -> Tensor:
-        return as_input(torch.from_numpy(self.train.pixels[:2]))
-
-    @cached_property
-    def loaded(self) -> CIFAR10:
-        return shapes() if self.settings.is_generated else load(archive(self.settings.images))
-
-    @cached_property
-    def train(self) -> Images:
-        return self.loaded.train.first(self.settings.per_class)
-
-    @cached_property
-    def held_back(self) -> Images:
-        return self.loaded.validation.first(WATCHED)
-
-    @cached_property
-    def scored(self) -> Images:
-        part = self.loaded.test if self.settings.part == "test" else self.loaded.validation
-        return part.first(self.settings.scored)
+        return as_input(torch.from_numpy(self.images.train.pixels[:2]))
 
 
 def full_price(price: WidthPrice, space: ChannelSpace) -> float:

@@ -1,0 +1,60 @@
+"""Slimming for milliseconds: prices of compiled nets of floats decide, and what was promised is measured."""
+
+import pytest
+
+pytest.importorskip("onnx", reason="pip install -e '.[vision]'")
+
+from mobile.pricing.example import FLOATS
+from qwedge.experiments import slimming as timed
+from shared.lab import Store, run
+from vision.slimming.experiment import SlimmingSettings
+from vision.slimming.figures import regret
+from vision.slimming.net import SlimNet
+from vision.slimming.page import page
+from vision.slimming.plan import Plan
+
+TINY = SlimmingSettings(
+    images="$QWEDGE_DATA/none", widths=(16, 32), depths=(1, 2), attending=1, supernet=1, tuning=1, exchange=0.0,
+    per_class=8, scored=5, judged=2, batch=16,
+)  # fmt: skip
+
+
+@pytest.fixture
+def generated(monkeypatch):
+    monkeypatch.delenv("QWEDGE_DATA", raising=False)
+    monkeypatch.setattr(timed, "calibrated", lambda progress, numbers: FLOATS)
+
+
+class Kept:
+    progress = None
+
+    def stage(self, name, compute):
+        return compute()
+
+
+def test_every_action_that_saves_work_saves_milliseconds(generated):
+    price = timed.TimedSlimming().latency(Kept())
+    largest = Plan((32, 48), (("conv",), ("conv", "attention")))
+
+    def ms(plan):
+        return price(SlimNet(plan, image=32, classes=10).eval())
+
+    dearer = {action for action, plan in largest.actions() if ms(plan) >= ms(largest)}
+    assert not dearer
+
+
+def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(generated, tmp_path, monkeypatch):
+    budget = 0.7 * timed.TimedSlimming().latency(Kept())(SlimNet(TINY.largest(), image=32, classes=10).eval())
+    monkeypatch.setattr(timed.TimedSlimming, "milliseconds", lambda self, net: 2 * budget)
+    settings = TINY.model_copy(update={"budget_ms": budget})
+    [row] = run(timed.TimedSlimming(), [settings], Store(tmp_path))
+    assert row.result["price"]["unit"] == "ms"
+    assert all(about["price"] <= budget for about in row.result["nets"].values())
+    assert regret(row) == pytest.approx(100 * (2 * budget / row.result["nets"]["slimmed"]["price"] - 1))
+    assert "ms, measured" in str(page([row]))
+    with pytest.raises(ValueError, match=r"budget_ms=99: the largest net takes .* ms; ask for less"):
+        run(timed.TimedSlimming(), [TINY.model_copy(update={"budget_ms": 99.0})], Store(tmp_path))
+
+
+def test_a_slimmed_net_is_compiled_and_timed():
+    assert timed.TimedSlimming().milliseconds(SlimNet(TINY.largest(), image=32, classes=10).eval()) > 0

@@ -1,0 +1,196 @@
+"""The net of a plan, and the supernet whose blocks hold every operator."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gumbel_softmax
+
+from vision.nets.efficientformer import DropPath, Factor, MapBlock, Size, TokenBlock, Tokens
+from vision.slimming.plan import OPERATORS, Operator, Plan
+
+FUSED = 2
+"""Channels inside of a fused block beside those around it: its 3x3 convolution is dense, so few more pay."""
+
+
+START = 0.1
+"""Of the factors of branches. The paper's 1e-5 is for hundreds of epochs."""
+
+
+class FusedBlock(nn.Module):
+    """A 3x3 convolution to more channels and a 1x1 back, added to a map: what compilers for CPUs run fastest.
+
+    S. Gupta, M. Tan, EfficientNet-EdgeTPU (2019): depthwise and expansion fused into one dense convolution.
+    """
+
+    def __init__(self, width: int, drop: float = 0.0) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, FUSED * width, 3, padding=1),
+            nn.BatchNorm2d(FUSED * width),
+            nn.ReLU(),
+            nn.Conv2d(FUSED * width, width, 1),
+            nn.BatchNorm2d(width),
+        )
+        self.scale = Factor(width, 1, 1, start=START)
+        self.drop = DropPath(drop)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.drop(self.scale(self.layers(x)))
+        return y
+
+
+def block(operator: Operator, width: int, size: Size) -> nn.Module:
+    """One block, `(B, width, H, W)` or tokens `(B, H * W, width)` to the same."""
+    match operator:
+        case "none":
+            return nn.Identity()
+        case "pool":
+            made: nn.Module = MapBlock(width)
+        case "conv":
+            made = FusedBlock(width)
+        case "attention":
+            made = TokenBlock(width, size)
+    for module in made.modules():
+        if isinstance(module, Factor):
+            nn.init.constant_(module.weight, START)
+    return made
+
+
+def stem(width: int, stride: int) -> nn.Sequential:
+    """A convolution of the image, two for a stride of 4."""
+    first = [nn.Conv2d(3, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU()]
+    more = [nn.Conv2d(width, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU()] if stride == 4 else []
+    return nn.Sequential(*first, *more)
+
+
+def embedding(before: int, width: int) -> nn.Sequential:
+    """A convolution that halves the map."""
+    return nn.Sequential(nn.Conv2d(before, width, 3, 2, 1), nn.BatchNorm2d(width))
+
+
+class SlimNet(nn.Module):
+    """Images `(B, 3, image, image)` to logits `(B, classes)`, by the blocks of a plan.
+
+    >>> net = SlimNet(Plan((32, 64), (("conv",), ("pool", "attention"))), image=32, classes=10)
+    >>> net(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(self, plan: Plan, *, image: int, classes: int, stride: int = 2) -> None:
+        super().__init__()
+        sides = map_sides(plan, image, stride)
+        stages: list[nn.Module] = []
+        for stage, (width, operators) in enumerate(zip(plan.widths, plan.blocks, strict=True)):
+            maps = [block(each, width, (sides[stage],) * 2) for each in operators if each in ("pool", "conv")]
+            tokens = [block(each, width, (sides[stage],) * 2) for each in operators if each == "attention"]
+            first = [embedding(plan.widths[stage - 1], width)] if stage else []
+            stages.append(nn.Sequential(*first, *maps, *([Tokens()] if tokens else []), *tokens))
+        self.stem = stem(plan.widths[0], stride)
+        self.stages = nn.Sequential(*stages)
+        self.to_tokens = nn.Identity() if "attention" in plan.blocks[-1] else Tokens()
+        self.norm = nn.LayerNorm(plan.widths[-1])
+        self.head = nn.Linear(plan.widths[-1], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.norm(self.to_tokens(self.stages(self.stem(x)))).mean(1))
+        return logits
+
+
+def map_sides(plan: Plan, image: int, stride: int) -> list[int]:
+    """Pixels per side of each stage's map."""
+    first = -(-image // stride)
+    return [-(-first // 2**stage) for stage in range(len(plan.widths))]
+
+
+class Supernet(nn.Module):
+    """Every block as a choice: the sum of all operators' outputs, weighted by a Gumbel softmax in training.
+
+    `plan` is the largest net; each of its blocks may be what it is or anything cheaper. Once `chosen` is set, the net
+    computes that plan with the shared weights: narrower stages by zeros in the channels of least importance.
+
+    Y. Li et al., EfficientFormer (arXiv 2206.01191), section 3.3 and appendix; E. Jang et al. (arXiv 1611.01144).
+    """
+
+    def __init__(self, plan: Plan, *, image: int, classes: int, stride: int = 2) -> None:
+        super().__init__()
+        sides = map_sides(plan, image, stride)
+        openings = [stem(plan.widths[0], stride), *map(embedding, plan.widths, plan.widths[1:])]
+        stages = zip(openings, plan.blocks, plan.widths, sides, strict=True)
+        self.plan = plan
+        self.chosen: Plan | None = None
+        self.stages = nn.ModuleList(
+            _Stage(opening, [_Choice(operator, width, (side, side)) for operator in operators])
+            for opening, operators, width, side in stages
+        )
+        self.norm = nn.LayerNorm(plan.widths[-1])
+        self.head = nn.Linear(plan.widths[-1], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for place, stage in enumerate(self.stages):
+            x = stage(x) if self.chosen is None else stage(x, self.chosen.blocks[place], self.chosen.widths[place])
+        logits: Tensor = self.head(self.norm(x.flatten(2).transpose(1, 2)).mean(1))
+        return logits
+
+    def shares(self) -> list[list[dict[str, float]]]:
+        """What the softmax gives to each operator of each block, by stage."""
+        return [
+            [choice.shares() for choice in stage.choices if isinstance(choice, _Choice)]
+            for stage in self.stages
+            if isinstance(stage, _Stage)
+        ]
+
+
+class _Stage(nn.Module):
+    """What opens a stage, ending in a norm, and its choices."""
+
+    def __init__(self, opening: nn.Sequential, choices: Sequence["_Choice"]) -> None:
+        super().__init__()
+        self.opening, self.choices = opening, nn.ModuleList(choices)
+
+    def forward(self, x: Tensor, operators: Sequence[Operator] = (), width: int | None = None) -> Tensor:
+        kept = None if width is None else self.kept(width)
+        x = _masked(self.opening(x), kept)
+        for place, choice in enumerate(self.choices):
+            x = _masked(choice(x, operators[place] if operators else None), kept)
+        return x
+
+    def kept(self, width: int) -> Tensor:
+        """1 for the channels into which the opening's norm writes most, and 0 for the others, `(channels, 1, 1)`."""
+        [*_, norm] = [module for module in self.opening if isinstance(module, nn.BatchNorm2d)]
+        order = (norm.weight.detach().abs() + norm.bias.detach().abs()).argsort(descending=True, stable=True)
+        kept = torch.zeros(len(order))
+        kept[order[:width]] = 1
+        return kept[:, None, None]
+
+
+def _masked(x: Tensor, kept: Tensor | None) -> Tensor:
+    return x if kept is None else x * kept
+
+
+class _Choice(nn.Module):
+    """A block that may be any of several operators, always on a map `(B, width, H, W)`."""
+
+    def __init__(self, largest: Operator, width: int, size: Size) -> None:
+        super().__init__()
+        self.operators = OPERATORS[: OPERATORS.index(largest) + 1]
+        self.blocks = nn.ModuleList(block(operator, width, size) for operator in self.operators)
+        self.scores = nn.Parameter(torch.zeros(len(self.operators)))
+
+    def forward(self, x: Tensor, operator: Operator | None) -> Tensor:
+        if operator is not None:
+            return self.one(x, operator)
+        weights = gumbel_softmax(self.scores) if self.training else self.scores.softmax(0)
+        return torch.stack([weights[k] * self.one(x, each) for k, each in enumerate(self.operators)]).sum(0)
+
+    def one(self, x: Tensor, operator: Operator) -> Tensor:
+        module = self.blocks[self.operators.index(operator)]
+        y: Tensor
+        if operator != "attention":
+            y = module(x)
+            return y
+        y = module(x.flatten(2).transpose(1, 2)).transpose(1, 2).unflatten(2, x.shape[2:])
+        return y
+
+    def shares(self) -> dict[str, float]:
+        return dict(zip(self.operators, self.scores.detach().softmax(0).tolist(), strict=True))

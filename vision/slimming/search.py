@@ -1,0 +1,79 @@
+"""The slimming itself: from the largest plan, again and again the action that loses least per price that it saves."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from vision.slimming.plan import STEP, Plan
+
+Price = Callable[[Plan], float]
+"""Milliseconds, or multiply-accumulates, of a plan's net."""
+Accuracy = Callable[[Plan], float]
+"""The accuracy of a plan with the supernet's weights, 0 to 1."""
+
+
+class Step(NamedTuple):
+    """An action that was taken, and what the plan after it costs and answers right."""
+
+    action: str
+    plan: Plan
+    price: float
+    accuracy: float
+
+
+def slimmed(plan: Plan, price: Price, accuracy: Accuracy, budget: float, least: int = STEP) -> Iterator[Step]:
+    """The course from `plan` to the first plan within `budget`, each step when it is taken.
+
+    Y. Li et al., EfficientFormer (arXiv 2206.01191), algorithm 1: of all actions, the one with the least accuracy drop
+    per price saved. Raises `ValueError` where no action is left and the budget is not met.
+
+    >>> cost = lambda plan: float(sum(plan.widths))
+    >>> [step.plan.widths for step in slimmed(Plan((32, 48), ((), ())), cost, lambda plan: plan.widths[1] / 48, 50)]
+    [(16, 48), (16, 32)]
+    """
+    cost, right = price(plan), accuracy(plan)
+    while cost > budget:
+        candidates = []
+        for action, other in plan.actions(least):
+            step = Step(action, other, price(other), 0.0)
+            if step.price < cost:
+                step = step._replace(accuracy=accuracy(other))
+                candidates.append(((right - step.accuracy) / (cost - step.price), step))
+        if not candidates:
+            raise ValueError(
+                f"the budget of {budget:g} is not met: {plan.spelled()} costs {cost:.4g} and is the least; ask for more"
+            )
+        _, step = min(candidates, key=lambda candidate: candidate[0])
+        plan, cost, right = step.plan, step.price, step.accuracy
+        yield step
+
+
+def uniform(plan: Plan, price: Price, budget: float, least: int = STEP) -> Plan:
+    """The plan with every stage narrowed by one factor, rounded down to a multiple of `STEP`, within the budget.
+
+    Where widths alone do not get there, blocks are left out from the end of each stage, one at a time.
+    """
+    for dropped in range(1 + max(map(len, plan.blocks))):
+        blocks = tuple(_without(each, dropped) for each in plan.blocks)
+        for factor in np.arange(1.0, 0.0, -0.05):
+            widths = tuple(max(least, int(factor * width) // STEP * STEP) for width in plan.widths)
+            if price(candidate := Plan(widths, blocks)) <= budget:
+                return candidate
+    raise ValueError(f"no uniform scaling of {plan.spelled()} costs {budget:g} or less; ask for more")
+
+
+def random(plan: Plan, price: Price, budget: float, rng: np.random.Generator, least: int = STEP) -> Plan:
+    """A plan within the budget by actions taken at random."""
+    while price(plan) > budget:
+        cheaper = [other for _, other in plan.actions(least)]
+        if not cheaper:
+            raise ValueError(f"the budget of {budget:g} is not met by random actions; ask for more")
+        plan = cheaper[int(rng.integers(len(cheaper)))]
+    return plan
+
+
+def _without(blocks: tuple, dropped: int) -> tuple:
+    """The stage's blocks with the last `dropped` of them none, one at least being kept."""
+    kept = max(len(blocks) - dropped, min(len(blocks), 1))
+    return blocks[:kept] + ("none",) * (len(blocks) - kept)
