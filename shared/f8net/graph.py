@@ -55,7 +55,7 @@ class _Value:
 
 
 def build(
-    net: nn.Module, shape: Sequence[int], input: Format, word: int, weight_words: Mapping[str, int]
+    net: nn.Module, shape: Sequence[int], input: Format, word: int, weight_words: Mapping[str, int], sparse: bool
 ) -> FixedPointGraph:
     """The steps of a copy of `net` for one input of `shape` (without the batch) and format.
 
@@ -76,7 +76,7 @@ def build(
             )
         if not 2 <= bits <= word:
             raise ValueError(f"weight_words gives {path!r} {bits} bits: they must be 2 to {word}, the word of the net")
-    return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word, weight_words).graph()
+    return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word, weight_words, sparse).graph()
 
 
 def _value_names(names: Sequence[str]) -> dict[str, str]:
@@ -88,8 +88,10 @@ def _value_names(names: Sequence[str]) -> dict[str, str]:
 
 
 class _Builder:
-    def __init__(self, traced: TracedGraph, input: Format, word: int, weight_words: Mapping[str, int]) -> None:
-        self.traced, self.input, self.word, self.weight_words = traced, input, word, weight_words
+    def __init__(
+        self, traced: TracedGraph, input: Format, word: int, weight_words: Mapping[str, int], sparse: bool
+    ) -> None:
+        self.traced, self.input, self.word, self.weight_words, self.sparse = traced, input, word, weight_words, sparse
         self.values: dict[str, _Value] = {}
         self.alias: dict[str, str] = {}  # a traced value -> the step that computes it
         self.ties = Ties()
@@ -176,7 +178,7 @@ class _Builder:
         def construct() -> AbstractStep:
             format = self.quantisers.get(origin, self.input)
             scales = self.scale(source), self.scale(node.name)
-            return Weighted(layer, norm, self.weight_words.get(node.path, self.word), format, scales)
+            return Weighted(layer, norm, self.weight_words.get(node.path, self.word), self.sparse, format, scales)
 
         self.alias[node.name] = node.name
         self.step(node.name, (source,), construct, _Value(node.shape, True, None))

@@ -389,6 +389,23 @@ def test_pruned_weights_stay_zero_integers_while_the_others_train():
     assert 0 < np.count_nonzero(down.weight.integers) <= mask.sum()
 
 
+def test_zeros_of_a_sparse_net_leave_the_binary_points_of_its_weights_alone():
+    torch.manual_seed(0)
+    dense = nn.Linear(8, 16, bias=False)
+    sparse = nn.Linear(128, 16, bias=False)
+    with torch.no_grad():
+        sparse.weight.zero_()[:, ::16] = dense.weight
+    fractions = [
+        F8Net(nn.Sequential(layer), shape=(layer.in_features,), input=Format(8, 7), sparse=is_sparse)
+        .calibrate(torch.rand(4, layer.in_features))
+        .program()
+        .operations[0]
+        .weight.format.fraction
+        for layer, is_sparse in ((dense, False), (sparse, True), (sparse, False))
+    ]
+    assert fractions[0] == fractions[1] == fractions[2] - 2  # a spread of a quarter
+
+
 def test_a_mask_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"mask of shape \(2,\).* weight of shape \(3, 2\)"):
         keep_zeros(nn.Linear(2, 3), torch.ones(2, dtype=torch.bool))
