@@ -29,7 +29,9 @@ GOALS = {
     "bicubic_x2": ">= 33.65",
     "latency_mape": "<= 5",
 }
-SHORT = SuperResSettings(channels=16, blocks=10, macs=0.4, pretrain=200, search=150, steps=900)
+SHORT = SuperResSettings(
+    channels=16, blocks=10, macs=0.4, pretrain=200, search=150, steps=900, rivals=("uniform", "random", "fsrcnn")
+)
 """Less than a minute of one core for each net."""
 LARGER = SHORT.model_copy(update={"scale": 4, "pretrain": 100, "search": 100, "steps": 200, "rivals": ("fsrcnn",)})
 """For what the net that ships reaches at x4."""
@@ -48,7 +50,7 @@ def cells(quick: bool, seed: int) -> Sequence[SuperResSettings]:
     if quick:
         return [QUICK.model_copy(update={"seed": HELD_OUT + seed})]
     once = [each.model_copy(update={"seed": HELD_OUT + seed}) for each in (LARGER, TIMED)]
-    return [*SHORT.model_copy(update={"seed": HELD_OUT + seed, "seeds": SEEDS}).per_seed(), *once]
+    return [*once, *SHORT.model_copy(update={"seed": HELD_OUT + seed, "seeds": SEEDS}).per_seed()]
 
 
 def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
@@ -58,18 +60,18 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     timed = [row for row in rows if row.settings["budget_ms"] is not None]
     two, four = ([row for row in rows if row not in timed and row.settings["scale"] == scale] for scale in (2, 4))
     nets = two[0].result["nets"]
-    relative = nets["shipped"]["ms"] / nets["fsrcnn"]["ms"]
+    ours, theirs = (min(row.result["nets"][name]["ms"] for row in two) for name in ("shipped", "fsrcnn"))
     about = {
         "set5_x2": Metric(mean_psnr(two[0], "shipped"), unit="dB", goal=GOALS["set5_x2"]),
         "set5_x2_ssim": Metric(mean_ssim(two[0], "shipped")),
-        "set5_x2_ms": Metric(relative, unit="x FSRCNN's", goal=GOALS["set5_x2_ms"]),
+        "set5_x2_ms": Metric(ours / theirs, unit="x FSRCNN's", goal=GOALS["set5_x2_ms"]),
         "bicubic_x2": Metric(mean_psnr(two[0], "bicubic"), unit="dB", goal=GOALS["bicubic_x2"]),
     }
     if four:
         about["set5_x4"] = Metric(mean_psnr(four[0], "shipped"), unit="dB", goal=GOALS["set5_x4"])
     if timed:
         about["latency_mape"] = Metric(max(map(latency_error, timed)), unit="%", goal=GOALS["latency_mape"])
-    rivals = [name for name in ("fsrcnn", "uniform", "random", "espcn") if name in nets]
+    rivals = [name for name in SHORT.rivals if name in nets]
     keys = {name: "gain_vs_fsrcnn" if name == "fsrcnn" else f"vs_{name}" for name in rivals}
     return (
         about

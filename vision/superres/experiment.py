@@ -30,11 +30,11 @@ from vision.superres.upscaler import plain_net, to_bytes
 from vision.training.stages import epochs
 
 Rival = Literal["uniform", "random", "fsrcnn", "espcn"]
-STEP_MS: Mapping[str, tuple[float, float]] = {"plain": (13.0, 1.7), "fsrcnn": (0.0, 6.5), "espcn": (0.0, 2.6)}
-"""CPU milliseconds of a training step: a constant, and one for each thousand multiply-accumulates of a pixel.
+STEP_MS: Mapping[str, tuple[float, float]] = {"plain": (2.1, 0.9), "fsrcnn": (0.0, 2.55), "espcn": (0.0, 1.1)}
+"""CPU milliseconds of a training step, for each block and for each thousand multiply-accumulates of a pixel.
 
-Measured once on a core with AVX2, so that what is trained for as long does not depend on the machine; rows hold the
-seconds that it took. FSRCNN is slow for its size: it has a transposed convolution with a stride.
+Measured once on a core with AVX2, so that what is trained for as long does not depend on the machine; only their ratios
+count, and rows hold the seconds that it took.
 """
 CROP = 32
 """Pixels of the side of what the page shows, before it is enlarged."""
@@ -271,5 +271,5 @@ def per_pixel(net: nn.Module) -> int:
 
 def step_ms(net: nn.Module) -> float:
     """What a training step takes, by `STEP_MS`."""
-    constant, each = STEP_MS[{FSRCNN: "fsrcnn", ESPCN: "espcn"}.get(type(net), "plain")]
-    return constant + each * per_pixel(net) / 1000
+    block, each = STEP_MS[{FSRCNN: "fsrcnn", ESPCN: "espcn"}.get(type(net), "plain")]
+    return block * getattr(net, "depth", 0) + each * per_pixel(net) / 1000
