@@ -134,7 +134,12 @@ def test_the_file_is_the_searched_net(whole):
     upscaler = from_bytes(store.get(row.artefacts["net.safetensors"]))
     assert upscaler.scale == 2
     assert per_pixel(upscaler.net) == row.result["nets"]["search"]["macs"]
-    assert store.get(row.artefacts["net.onnx"])
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(store.get(row.artefacts["net.onnx"]))
+    for size in ((5, 9), (12, 3)):  # of any size
+        x = torch.rand(1, 1, *size)
+        [enlarged] = session.run(None, {"image": x.numpy()})
+        assert np.abs(enlarged - upscaler.net(x).detach().numpy()).max() < 1e-5
 
 
 def test_a_cell_that_was_stopped_goes_on(whole, tmp_path, monkeypatch):
@@ -196,6 +201,14 @@ def test_bad_settings_are_one_line(tmp_path):
         run(SuperRes(), [settings(macs=0.01)], Store(tmp_path))
     with pytest.raises(ValueError, match="is no folder; name one that holds pictures"):
         SuperRes().data(settings(data=str(tmp_path / "none")))
+
+
+def test_pictures_too_small_to_compare_are_refused_before_training(tmp_path, monkeypatch):
+    for number in range(3):
+        Image.fromarray(np.zeros((14, 12), np.uint8)).save(tmp_path / f"{number}.png")
+    monkeypatch.setattr(Trainer, "run_epoch", lambda *arguments: pytest.fail("it was trained"))
+    with pytest.raises(ValueError, match="SSIM needs 11x11 pixels inside the border, got 8x10"):
+        run(SuperRes(), [settings(data=str(tmp_path))], Store(tmp_path / "rows"))
 
 
 def test_pictures_of_ones_own_are_hashed_and_used(tmp_path):

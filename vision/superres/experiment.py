@@ -136,6 +136,7 @@ class _Cell:
             raise ValueError(f"budget_ms={budget:g}: the supernet takes {full:.4g} ms; ask for less, or widen it")
         gates = GateSettings(weight=s.weight, minimum=s.minimum)
         chosen(gated_net(wide, price, budget / full, s.search, gates))  # refuses a budget that nothing meets
+        self.add("bicubic", None)  # first, as it refuses pictures that are too small to compare
         spent = self.train("supernet", wide, s.pretrain)
         gated = gated_net(wide, price, budget / full, s.search, gates)
         spent += self.train("gates", gated, s.search)
@@ -145,7 +146,6 @@ class _Cell:
         for name in s.rivals:
             rival = fresh(partial(self.rival, name, price, budget), seed)
             self.compared(name, rival, round(allowance / step_ms(rival)), price)
-        self.add("bicubic", None)
         if s.scale in SCALES:
             self.add("shipped", pretrained(s.scale).net)
         self.keep(ours)
@@ -226,7 +226,8 @@ class _Cell:
         """The chosen net as files."""
         about: Mapping[str, JSON] = {"trained on": self.source.about, "steps": self.settings.steps}
         self.context.artefact("net.safetensors", to_bytes(net, about))
-        self.context.artefact("net.onnx", to_onnx(plain_net(net), torch.zeros(1, 1, 8, 8)))
+        file = to_onnx(plain_net(net), torch.zeros(1, 1, 8, 8), "enlarged", any_size=True)
+        self.context.artefact("net.onnx", file)
 
     @cached_property
     def crops(self) -> dict[str, list[list[int]]]:

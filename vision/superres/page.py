@@ -36,7 +36,7 @@ NETS = {
 CROPS = ("bicubic", "fsrcnn", "search", "truth")
 FILES = {
     "net.safetensors": "the searched net for `qwedge upscale --weights`",
-    "net.onnx": "the searched net as ONNX, from luma in [0, 1]",
+    "net.onnx": "the searched net as ONNX, for luma in [0, 1] of any size",
 }
 
 
