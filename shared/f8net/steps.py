@@ -288,6 +288,20 @@ class Flatten(AbstractStep):
         return integer.Flatten(inputs, output)
 
 
+class PixelShuffle(AbstractStep):
+    """Channels as squares of pixels."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.pixel_shuffle(x, self.factor)
+
+    def operation(self, inputs: tuple[str, ...], output: str) -> integer.Operation:
+        return integer.PixelShuffle(inputs, output, self.factor)
+
+
 class Pass(AbstractStep):
     """A layer that acts in training only."""
 
