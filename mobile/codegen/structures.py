@@ -16,6 +16,7 @@ from mobile.lowering.calls import (
     Lowered,
     Pool,
     Rounding,
+    Shuffle,
     SpreadCall,
     Value,
     View,
@@ -154,6 +155,12 @@ def _(call: Add, net: Lowered, name: str) -> Iterator[str]:
     }
     fields |= {"shift_a": call.shifts[0], "shift_b": call.shifts[1], "to": _to(call.to)}
     yield f"static const struct qw_add {name} = {braces(fields)};"
+
+
+@structure.register
+def _(call: Shuffle, net: Lowered, name: str) -> Iterator[str]:
+    fields = {"in": view(call.reads[0], net), "out": view(call.writes, net), "factor": call.factor}
+    yield f"static const struct qw_shuffle {name} = {braces(fields)};"
 
 
 @structure.register

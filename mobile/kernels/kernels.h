@@ -69,6 +69,12 @@ struct qw_add {
     struct qw_requantise to;
 };
 
+/* Channels as squares of `factor` x `factor` pixels. */
+struct qw_shuffle {
+    struct qw_view in, out;
+    int32_t factor;
+};
+
 struct qw_flatten {
     struct qw_view in, out;
 };
@@ -200,6 +206,7 @@ struct qw_kernels {
     void (*spread)(const struct qw_spread *, uint8_t *arena);
     void (*pool)(const struct qw_pool *, uint8_t *arena);
     void (*add)(const struct qw_add *, uint8_t *arena);
+    void (*shuffle)(const struct qw_shuffle *, uint8_t *arena);
     void (*flatten)(const struct qw_flatten *, uint8_t *arena);
     void (*convolve_floats)(const struct qw_convolve_floats *, uint8_t *arena);
     void (*depthwise_floats)(const struct qw_depthwise_floats *, uint8_t *arena);

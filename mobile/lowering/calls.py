@@ -315,6 +315,15 @@ class Add(Call):
 
 
 @dataclass(frozen=True, eq=False)
+class Shuffle(Call):
+    """Channels as squares of pixels."""
+
+    reads: tuple[View]
+    writes: View
+    factor: int
+
+
+@dataclass(frozen=True, eq=False)
 class Flatten(Call):
     """Channels first, one after the other."""
 

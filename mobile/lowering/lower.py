@@ -21,6 +21,7 @@ from mobile.lowering.calls import (
     Lowered,
     Pool,
     Rounding,
+    Shuffle,
     Spread,
     SpreadCall,
     View,
@@ -246,6 +247,12 @@ class _Lowering:
         self.views[end] = self._view(end)
         to = to.clipped(max(clip.low, -(2**31)), min(clip.high, 2**31 - 1))
         self.calls.append(Add((x,), self.views[end], (0, 0), to))
+
+    @_emit.register
+    def _(self, operation: operations.PixelShuffle) -> None:
+        x = self.views[operation.inputs[0]]
+        self.views[operation.output] = self._view(operation.output)
+        self.calls.append(Shuffle((x,), self.views[operation.output], operation.factor))
 
     @_emit.register
     def _(self, operation: operations.Flatten) -> None:

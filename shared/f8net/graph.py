@@ -218,7 +218,7 @@ class _Builder:
 
         def construct() -> AbstractStep:
             scales = self.scale(source), self.scale(name)
-            return Weighted(ones, None, self.word, self.quantisers.get(origin, self.input), scales)
+            return Weighted(ones, None, self.word, False, self.quantisers.get(origin, self.input), scales)
 
         self.step(name, (source,), construct, _Value((channels * times, *size), value.signed, None))
         return name
