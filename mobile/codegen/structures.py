@@ -131,6 +131,7 @@ def _(call: SpreadCall, net: Lowered, name: str) -> Iterator[str]:
         "at": net.places[to.name],
         "rows": to.rows,
         "columns": to.columns,
+        "tail": to.tail,
         "plane": to.plane,
     }
     fields |= {"padding": pair(to.padding), "stride": pair(to.stride), "phases": pair(to.phases)}

@@ -51,6 +51,7 @@ struct qw_depthwise {
 struct qw_spread {
     struct qw_view in;
     int32_t at, rows, columns; /* of each phase of the result */
+    int32_t tail;              /* pixels of padding behind the last row */
     int32_t plane;             /* bytes from one plane of four channels, all phases, to the next */
     int32_t padding[2], stride[2], phases[2];
 };
