@@ -16,7 +16,7 @@ from vision.superres.experiment import SuperResSettings
 from vision.superres.figures import gains, latency_error, mean_psnr, mean_ssim, seconds_ratio
 from vision.superres.sources import is_published
 
-SEEDS = 3
+SEEDS = 2
 HELD_OUT = 100
 SKIPPED = "skipped: QWEDGE_DATA names no folder with pictures"
 GOALS = {
