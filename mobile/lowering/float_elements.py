@@ -84,7 +84,7 @@ def joined(
             node, f"its terms have the shapes {tuple(a.index.shape)} and {tuple(b.index.shape)}; keep the batch"
         )
     a, b = replace(a, index=at_a), replace(b, index=at_b)
-    if joint != "subtract" and (a.memory.is_constant or (b.is_whole and not a.is_whole)):
+    if joint != "subtract" and (a.memory.is_constant or _lies_better(b, a)):
         a, b = b, a
     a = _whole(walk, node, a)
     table = torch.empty(a.memory.pixels * a.memory.pitch, dtype=torch.int64)
@@ -134,6 +134,11 @@ def masked(walk: Walk, node: TracedNode) -> None:
     fill = torch.zeros(mask.shape).masked_fill(mask, value)
     constant = Placed.constant(f"{node.name} mask", fill)
     walk.end(node, joined(walk, node, node.name, walk.placed(node.inputs[0]), constant, "add"))
+
+
+def _lies_better(a: Placed, b: Placed) -> bool:
+    """Whether a result had better lie as `a` does: in a memory of its own, and as images do."""
+    return a.is_whole and (not b.is_whole or (b.as_image() is None and a.as_image() is not None))
 
 
 def _whole(walk: Walk, node: TracedNode, x: Placed) -> Placed:

@@ -10,6 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from mobile.build.compile_floats import compile_floats
+from mobile.lowering.floats import ArrangeFloats
+from mobile.lowering.lower_floats import lower_floats
+from shared.importers.graph import TracedGraph
 
 
 def net(name):
@@ -60,6 +63,13 @@ def test_chains_of_any_operators_equal_torch(chains):
 
     compiled = compile_floats(Function(every), [(4, 5, 6)], np.random.default_rng(0), count=2)
     assert max(compiled.errors.values()) <= 1e-5
+
+
+def test_a_sum_lies_as_images_do_and_its_terms_are_arranged_once():
+    """A pixel shuffle added to an interpolation is moved to the pixels of the other term, not both to the shuffle."""
+    make, shape = NETS["bicubic anchor"]
+    lowered = lower_floats(TracedGraph.of(make().eval(), shape))
+    assert sum(isinstance(call, ArrangeFloats) for call in lowered.calls) == 1
 
 
 def test_a_row_of_a_table_is_that_of_the_nearest_number_that_it_has():
