@@ -84,6 +84,7 @@ def test_a_row_of_a_table_is_that_of_the_nearest_number_that_it_has():
     [
         (lambda _, x: torch.cumsum(x, 1), "cumsum 'cumsum' has no kernel of floats: leave it to the host"),
         (lambda _, x: x / x, "truediv 'truediv' has no kernel of floats: give it one number"),
+        (lambda _, x: torch.add(x, x, alpha=2), "add 'add' has no kernel of floats: leave out alpha"),
         (lambda _, x: x.mean(0), "mean 'mean' has no kernel of floats: it takes the mean over samples"),
         (lambda _, x: x.masked_fill(x > 0, 0.0), "masked_fill 'masked_fill' has no kernel|gt 'gt' has no kernel"),
         (lambda _, x: functional.avg_pool2d(x, 2), "avg_pool2d 'avg_pool2d' has no kernel of floats: use a pool that"),
