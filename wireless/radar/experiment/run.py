@@ -11,6 +11,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from shared.integer import Program
+from shared.integer.files import to_json
 from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file
 from shared.training.epochs import Trainer
 from shared.weights.prices import MACs
@@ -68,6 +70,7 @@ class RadarSettings(Seeded):
     techniques: tuple[str, ...] = Field(default=(), description=f"of compression: {', '.join(TECHNIQUES)}")
     budget: float = Field(default=0.25, gt=0, le=1, description="bytes that each may keep, as a share of the net's")
     tuning: int = Field(default=2, gt=0, description="epochs of training that each technique takes")
+    timed: bool = Field(default=False, description="milliseconds too: needs a C compiler and the extra mobile")
 
     def channel(self) -> Channel:
         return Channel(self.paths, self.spread, self.offset, self.phase_noise, self.overlap)
@@ -132,7 +135,14 @@ class Radar(Experiment[RadarSettings]):
         return files | ({Path(cell.weights).name: hash_file(cell.weights)} if cell.weights else {})
 
     def run(self, cell: RadarSettings, context: Context) -> Mapping[str, JSON]:
-        return _Cell(cell, context).result()
+        return _Cell(cell, context, self.milliseconds).result()
+
+    def milliseconds(self, net: nn.Module | Program, dense: nn.Module, samples: int) -> Mapping[str, float]:
+        """Measured times of one window, of `net` and of the `dense` one that it comes from, by runtime.
+
+        Raises `ValueError` here, where no compiler is known; `qwedge.experiments.radar` measures.
+        """
+        raise ValueError("timed=True needs a compiler of nets: run `qwedge run radar`, or leave it out")
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
@@ -141,8 +151,8 @@ class Radar(Experiment[RadarSettings]):
 class _Cell:
     """The stages of one cell. Each epoch is stored once finished, so a killed run continues after the last one."""
 
-    def __init__(self, settings: RadarSettings, context: Context) -> None:
-        self.settings, self.context = settings, context
+    def __init__(self, settings: RadarSettings, context: Context, milliseconds: "_Milliseconds") -> None:
+        self.settings, self.context, self.milliseconds = settings, context, milliseconds
 
     def result(self) -> Mapping[str, JSON]:
         [name] = self.settings.nets
@@ -182,6 +192,7 @@ class _Cell:
             "epochs": epochs,
             **pulses.about,
             **counts,
+            **self.times(classifier.net, classifier.net, pulses),
             "techniques": compressed,
         }
 
@@ -203,11 +214,14 @@ class _Cell:
         )
         outcome = TECHNIQUES[technique][1](work)
         spent = time.process_time() - started
-        if outcome.program:
-            self.context.artefact(f"{technique}.json", outcome.program.encode())
+        if isinstance(outcome.net, Program):
+            self.context.artefact(f"{technique}.json", to_json(outcome.net).encode())
         counted = self.count(lambda windowed: outcome.answers(windowed.samples), pulses)
-        about = {"bytes": outcome.bytes, "macs": outcome.macs, "kept": outcome.kept, "cpu_s": spent}
-        return {**about, **counted}
+        about: dict[str, JSON] = {"bytes": outcome.bytes, "macs": outcome.macs, "kept": outcome.kept, "cpu_s": spent}
+        return {**about, **self.times(outcome.net, classifier.net, pulses), **counted}
+
+    def times(self, net: nn.Module | Program, dense: nn.Module, pulses: "_Pulses") -> dict[str, JSON]:
+        return {"ms": dict(self.milliseconds(net, dense, pulses.samples))} if self.settings.timed else {}
 
     def generated(self) -> "_Pulses":
         settings = self.settings
@@ -290,6 +304,9 @@ class _Cell:
         grid = np.array(pulses.tested_db)
         counts = confusion(classify, pulses.test(), grid, len(pulses.classes), self.context.progress)
         return {"confusion": counts.tolist()}
+
+
+_Milliseconds = Callable[[nn.Module | Program, nn.Module, int], Mapping[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
