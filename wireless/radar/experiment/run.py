@@ -67,10 +67,16 @@ class RadarSettings(Seeded):
     phase_noise: float = Field(default=0.0, ge=0, description="step of the phase's random walk in radians")
     overlap: float = Field(default=0.0, ge=0, le=1, description="share of windows with a second, weaker pulse")
     weights: str = Field(default="", description="weights (.safetensors) to begin with, instead of training")
+    further: int = Field(default=0, ge=0, description="epochs that those weights are trained further")
     techniques: tuple[str, ...] = Field(default=(), description=f"of compression: {', '.join(TECHNIQUES)}")
     budget: float = Field(default=0.25, gt=0, le=1, description="bytes that each may keep, as a share of the net's")
     tuning: int = Field(default=2, gt=0, description="epochs of training that each technique takes")
     timed: bool = Field(default=False, description="milliseconds too: needs a C compiler and the extra mobile")
+
+    @property
+    def trained(self) -> int:
+        """Epochs of training, before any technique."""
+        return self.further if self.weights else self.epochs
 
     def channel(self) -> Channel:
         return Channel(self.paths, self.spread, self.offset, self.phase_noise, self.overlap)
@@ -174,7 +180,7 @@ class _Cell:
 
     def net(self, name: str) -> Mapping[str, JSON]:
         settings = self.settings
-        self.context.plan(settings.epochs + 3 + len(settings.techniques))
+        self.context.plan(settings.trained + 3 + len(settings.techniques))
         pulses = self.own() if settings.data else self.generated()
         classifier, epochs = self.trained(name, pulses)
         counts = self.context.stage("counting", partial(self.count, classify_by(classifier.net), pulses))
@@ -227,7 +233,7 @@ class _Cell:
         settings = self.settings
         recipe = settings.test_recipe(settings.tested, settings.tested_db)
         about: dict[str, JSON] = {
-            "trained_on": 0 if settings.weights else settings.epochs * settings.examples,
+            "trained_on": settings.trained * settings.examples,
             "tested_on": {"recipe": recipe.identity, "windows": recipe.count},
             "generation": self.context.stage("generating", self.generation),
         }
@@ -262,14 +268,13 @@ class _Cell:
     def trained(self, name: str, pulses: "_Pulses") -> tuple[Classifier, list[Mapping[str, JSON]]]:
         """The net after all epochs, with the loss and the CPU time of each."""
         settings, epochs = self.settings, []
-        if settings.weights:
-            return self.loaded(pulses), []
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
         generator = torch.Generator().manual_seed(seed)
-        classifier = fresh(name, pulses.classes, pulses.samples, generator)
-        training = trainer(classifier.net, settings.epochs, settings.rate, settings.batch)
-        for number in range(1, settings.epochs + 1):
-            title = f"{name}, epoch {number}/{settings.epochs}"
+        initial = fresh(name, pulses.classes, pulses.samples, generator)
+        classifier = self.loaded(pulses) if settings.weights else initial
+        training = trainer(classifier.net, settings.trained, settings.rate, settings.batch)
+        for number in range(1, settings.trained + 1):
+            title = f"{name}, epoch {number}/{settings.trained}"
             epochs.append(self.context.stage(title, partial(self.epoch, title, training, pulses.source)))
             training.restore(self.context.load_tensors(title))
         classifier.net.cpu().eval()
