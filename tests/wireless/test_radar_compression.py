@@ -161,6 +161,10 @@ def test_a_sweep_begins_with_given_weights_and_stands_on_the_page(tmp_path, caps
     shown = capsys.readouterr().out
     assert "largest weights kept" in shown
     assert "8-bit fixed point, F8Net" in shown
+    further = begun.model_copy(update={"further": 2, "techniques": ()})
+    [later] = run(Radar(), Radar().cells(further), Store(tmp_path / "further"))
+    assert (len(later.result["epochs"]), later.result["trained_on"]) == (2, 192)
+    assert later.artefacts["iq-10k.safetensors"] != row.artefacts["iq-10k.safetensors"]
     other = begun.model_copy(update={"classes": ("cw", "t2")})
     with pytest.raises(
         ValueError, match=r"mine\.safetensors is iq-10k for cw, t1 in 128 samples; needs iq-10k for cw, t2"

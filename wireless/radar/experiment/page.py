@@ -51,8 +51,9 @@ Counted = NDArray[np.int64]
 def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows of equal settings: seeds are pooled, nets stay apart."""
     comparable = _comparable(rows)
-    # Rows of a sweep begin with weights of another row, which counts for the net itself.
-    same = [row for row in comparable if not row.settings.get("weights")] or comparable
+    # A sweep begins with the weights of another row: where that row is here, it counts for the net itself.
+    trained = [row for row in comparable if not row.settings.get("weights")]
+    same = trained + [row for row in comparable if not of_net(trained, row.result["net"])]
     names = list(dict.fromkeys(row.result["net"] for row in same))
     best = max((name for name in names if name != BAYES), key=lambda name: _mean(of_net(same, name)), default=BAYES)
     shown = of_net(same, best)

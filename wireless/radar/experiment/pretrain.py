@@ -4,16 +4,20 @@ The same settings give the same weights on the same machine. The rows of the run
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shared.lab import Store, run, write_atomic
 from wireless.radar.experiment.run import Radar, RadarSettings
 
-TRAINED: Mapping[str, RadarSettings] = {
-    "iq": RadarSettings(nets=("iq",), epochs=25, examples=40_000, rate=4e-3, tested=200, seed=100),
-    "iq-10k": RadarSettings(nets=("iq-10k",), epochs=40, examples=40_000, rate=1e-2, tested=200, seed=100),
+TRAINED: Mapping[str, Sequence[RadarSettings]] = {
+    "iq": (RadarSettings(nets=("iq",), epochs=25, examples=40_000, rate=4e-3, tested=200, seed=100),),
+    "iq-10k": (
+        RadarSettings(nets=("iq-10k",), epochs=40, examples=40_000, rate=1e-2, tested=200, seed=100),
+        RadarSettings(nets=("iq-10k",), further=24, examples=40_000, rate=8e-3, tested=200, seed=101),
+    ),
 }
+"""By name; each stage goes on with the weights of the one before."""
 
 
 def main() -> None:
@@ -21,9 +25,11 @@ def main() -> None:
     parser.add_argument("--net", choices=TRAINED, default="iq", help="which one (default: iq)")
     parser.add_argument("--out", type=Path, required=True, help="folder for rows and weights")
     options = parser.parse_args()
-    store, name = Store(options.out), f"{options.net}.safetensors"
-    [row] = run(Radar(), Radar().cells(TRAINED[options.net]), store, quiet=False)
-    write_atomic(options.out / name, store.get(row.artefacts[name]))
+    store, weights = Store(options.out), ""
+    for settings in TRAINED[options.net]:
+        [row] = run(Radar(), [settings.model_copy(update={"weights": weights})], store, quiet=False)
+        weights = str(options.out / f"{options.net}.safetensors")
+        write_atomic(Path(weights), store.get(row.artefacts[f"{options.net}.safetensors"]))
 
 
 if __name__ == "__main__":
