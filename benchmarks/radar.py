@@ -26,13 +26,10 @@ BOUND = RadarSettings(nets=("bayes",), bound_tested=2)
 LARGE = RadarSettings(
     nets=("iq",),
     weights=f"{WEIGHTS}/iq.safetensors",
-    techniques=(
-        *("magnitude", "admm-blocks", "admm-channels", "low-rank", "code-book"),
-        *("int8", "int4", "channels-int8", "channels-int4"),
-    ),
+    techniques=("magnitude", "admm-channels", "low-rank", "code-book", "channels-int4"),
     budget=0.27,  # as many bytes as the small net has
     examples=12_000,
-    tuning=4,
+    tuning=3,
     timed=True,
 )
 SMALL = RadarSettings(
@@ -46,7 +43,7 @@ SMALL = RadarSettings(
 )
 QUICK = RadarSettings(nets=("iq-10k",), epochs=2, examples=4_000, tested=10)
 
-PRUNED = ("magnitude", "admm-blocks", "admm-channels", "low-rank")
+PRUNED = ("magnitude", "admm-channels", "low-rank")
 """Techniques whose nets have as many bytes as the small one, in floating point."""
 LOST = 0.01
 """Share of pulses that a net may lose and still count as compressed."""
