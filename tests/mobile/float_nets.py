@@ -229,3 +229,31 @@ NETS = {
     "encoder": (lambda: Language(False), (12,)),
     "decoder": (lambda: Language(True), (12,)),
 }
+
+
+class DecoderStep(nn.Module):
+    """One word of a `Language` decoder: keys and values of the words before it come in, and go out with its own.
+
+    They lie in a window, the newest last; `mask` is added to the scores, minus infinity for places not yet filled.
+    """
+
+    def __init__(self, whole):
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, word, place, mask, keys, values):
+        net = self.whole
+        y = net.norm(net.words(word.long()) + net.places(place.long()))
+        width, kept_keys, kept_values = net.norm.normalized_shape[0], [], []
+        for layer, block in enumerate(net.blocks):
+            q, k, v = block.qkv(block.first(y)).split((width, width, width), -1)
+            kept_keys.append(torch.cat([keys[:, layer, 1:], k], 1))
+            kept_values.append(torch.cat([values[:, layer, 1:], v], 1))
+            q, k, v = (
+                each.unflatten(-1, (block.heads, -1)).transpose(1, 2) for each in (q, kept_keys[-1], kept_values[-1])
+            )
+            scores = q @ k.transpose(-2, -1) / (width // block.heads) ** 0.5 + mask[:, None, None]
+            y = y + block.out((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+            y = y + block.mlp(block.second(y))
+        joined = (torch.cat([each[:, None] for each in kept], 1) for kept in (kept_keys, kept_values))
+        return (net.head(y), *joined)

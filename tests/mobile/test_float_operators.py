@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from float_nets import NETS, Function
+from float_nets import NETS, DecoderStep, Function, Language
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -93,3 +93,19 @@ def test_a_row_of_a_table_is_that_of_the_nearest_number_that_it_has():
 def test_what_has_no_kernel_is_named_with_the_way_out(function, message):
     with pytest.raises(ValueError, match=message):
         compile_floats(Function(function), [(3, 4, 4)], np.random.default_rng(0))
+
+
+def test_a_decoder_with_a_cache_of_keys_and_values_equals_the_whole_decoder():
+    torch.manual_seed(0)
+    whole = Language(True).eval()
+    words = torch.randint(50, (1, 12))
+    word, window = words[:, :1], (12,)
+    kept = (2, 12, 32)
+    examples = [word, torch.arange(12)[None, :1], window, kept, kept]
+    step = compile_floats(DecoderStep(whole), examples, np.random.default_rng(0), count=2)
+    expected = whole(words).detach().numpy()
+    keys, values = np.zeros((1, *kept)), np.zeros((1, *kept))
+    for place in range(12):
+        mask = np.where(np.arange(12) < 11 - place, -np.inf, 0.0)[None]
+        logits, keys, values = step.net(words[:, place, None].numpy(), np.array([[place]]), mask, keys, values)
+        assert np.abs(logits[0, 0] - expected[0, place]).max() <= 1e-5 * np.abs(expected).max()
