@@ -247,7 +247,7 @@ def _front(rows: Sequence[Row]) -> Figure:
     points = [
         (name, result, float(right(np.array(result["confusion"])).mean()))
         for row in rows
-        for name, result in ((TITLES[row.result["net"]], row.result), *row.result["techniques"].items())
+        for name, result in ((row.result["net"], row.result), *row.result["techniques"].items())
     ]
 
     def paint(*panels: Any) -> None:
