@@ -69,7 +69,7 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "wireless,fpga",
     ),
     "radar": Entry(
-        "wireless.radar.experiment.run:Radar",
+        "qwedge.experiments.radar:TimedRadar",
         "Tell radar waveforms apart by small nets, beside the Bayes bound.",
         "wireless",
     ),

@@ -119,6 +119,8 @@ def _convert(
                 "channels first: add before the Flatten"
             )
         return {"class_name": "Merge", "op": "add"}, {"result": fixed(_exact(y))}, sources[0].order
+    if isinstance(operation, integer.PixelShuffle):
+        raise ValueError(f"hls4ml has no layer for PixelShuffle {operation.output!r}: use the open flow, unrolled")
     assert isinstance(operation, integer.Flatten)
     attributes = {"class_name": "Reshape", "target_shape": [math.prod(x.shape)]}
     return attributes, {"result": sources[0].precision["result"]}, sources[0].order

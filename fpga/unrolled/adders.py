@@ -75,6 +75,13 @@ def _(operation: integer.AveragePool, values: list[integer.Value], *inputs: Symb
 
 
 @trace_operation.register
+def _(operation: integer.PixelShuffle, values: list[integer.Value], *inputs: Symbols) -> Symbols:
+    (channels, rows, columns), factor = inputs[0].shape, operation.factor
+    apart = inputs[0].reshape(channels // factor**2, factor, factor, rows, columns)
+    return apart.transpose(0, 3, 1, 4, 2).reshape(-1, rows * factor, columns * factor)
+
+
+@trace_operation.register
 def _(operation: integer.Flatten, values: list[integer.Value], *inputs: Symbols) -> Symbols:
     return inputs[0].ravel()
 

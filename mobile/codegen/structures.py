@@ -16,6 +16,7 @@ from mobile.lowering.calls import (
     Lowered,
     Pool,
     Rounding,
+    Shuffle,
     SpreadCall,
     Value,
     View,
@@ -130,6 +131,7 @@ def _(call: SpreadCall, net: Lowered, name: str) -> Iterator[str]:
         "at": net.places[to.name],
         "rows": to.rows,
         "columns": to.columns,
+        "tail": to.tail,
         "plane": to.plane,
     }
     fields |= {"padding": pair(to.padding), "stride": pair(to.stride), "phases": pair(to.phases)}
@@ -154,6 +156,12 @@ def _(call: Add, net: Lowered, name: str) -> Iterator[str]:
     }
     fields |= {"shift_a": call.shifts[0], "shift_b": call.shifts[1], "to": _to(call.to)}
     yield f"static const struct qw_add {name} = {braces(fields)};"
+
+
+@structure.register
+def _(call: Shuffle, net: Lowered, name: str) -> Iterator[str]:
+    fields = {"in": view(call.reads[0], net), "out": view(call.writes, net), "factor": call.factor}
+    yield f"static const struct qw_shuffle {name} = {braces(fields)};"
 
 
 @structure.register

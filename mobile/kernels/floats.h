@@ -155,8 +155,12 @@ TARGET static void QW_(activate_floats)(const struct qw_activate_floats *s, uint
     const int32_t count = s->out.rows * s->out.columns * s->out.pitch;
     const qw_float *in = floats(arena, &s->in);
     qw_float *out = floats(arena, &s->out);
-    for (int32_t i = 0; i < count; i += LANES)
-        *(QW_(floats) *)(out + i) = QW_(activated)(*(const QW_(floats) *)(in + i), s);
+    for (int32_t i = 0; i < count; i += OUTPUTS) { /* side by side: polynomials are long chains */
+        QW_(floats) x[VECTORS];
+        UNROLL for (int v = 0; v < VECTORS; v++) x[v] = *(const QW_(floats) *)(in + i + v * LANES);
+        UNROLL for (int v = 0; v < VECTORS; v++) x[v] = QW_(activated)(x[v], s);
+        UNROLL for (int v = 0; v < VECTORS; v++) *(QW_(floats) *)(out + i + v * LANES) = x[v];
+    }
 }
 
 TARGET static void QW_(slope_floats)(const struct qw_slope_floats *s, uint8_t *arena)

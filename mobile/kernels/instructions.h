@@ -164,6 +164,7 @@ TARGET static void QW_(spread)(const struct qw_spread *s, uint8_t *arena)
                     else
                         for (int32_t j = from; j < to; j++) memcpy(out + 4 * j, row + 4 * (j * step + at), 4);
                 }
+        memset(out, s->in.zero, 4 * (size_t)s->tail);
     }
 }
 

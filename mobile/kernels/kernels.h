@@ -51,6 +51,7 @@ struct qw_depthwise {
 struct qw_spread {
     struct qw_view in;
     int32_t at, rows, columns; /* of each phase of the result */
+    int32_t tail;              /* pixels of padding behind the last row */
     int32_t plane;             /* bytes from one plane of four channels, all phases, to the next */
     int32_t padding[2], stride[2], phases[2];
 };
@@ -67,6 +68,12 @@ struct qw_add {
     struct qw_view a, b, out;
     int32_t terms, shift_a, shift_b;
     struct qw_requantise to;
+};
+
+/* Channels as squares of `factor` x `factor` pixels. */
+struct qw_shuffle {
+    struct qw_view in, out;
+    int32_t factor;
 };
 
 struct qw_flatten {
@@ -200,6 +207,7 @@ struct qw_kernels {
     void (*spread)(const struct qw_spread *, uint8_t *arena);
     void (*pool)(const struct qw_pool *, uint8_t *arena);
     void (*add)(const struct qw_add *, uint8_t *arena);
+    void (*shuffle)(const struct qw_shuffle *, uint8_t *arena);
     void (*flatten)(const struct qw_flatten *, uint8_t *arena);
     void (*convolve_floats)(const struct qw_convolve_floats *, uint8_t *arena);
     void (*depthwise_floats)(const struct qw_depthwise_floats *, uint8_t *arena);

@@ -6,6 +6,7 @@ static const struct qw_kernels QW_(kernels) = {
     .spread = QW_(spread),
     .pool = QW_(pool),
     .add = QW_(add),
+    .shuffle = QW_(shuffle),
     .flatten = QW_(flatten),
     .convolve_floats = QW_(convolve_floats),
     .depthwise_floats = QW_(depthwise_floats),

@@ -92,6 +92,8 @@ class Spread:
     padding: tuple[int, int]
     stride: tuple[int, int]
     phases: tuple[int, int]
+    tail: int
+    """Pixels of padding behind the last row, where rows have none on the right of their own."""
 
     @property
     def name(self) -> str:
@@ -106,7 +108,7 @@ class Spread:
     @property
     def plane(self) -> int:
         """Bytes from one plane of four channels, all phases, to the next."""
-        return plane_stride(self.phases[0] * self.phases[1] * self.rows * self.columns) * 4
+        return plane_stride(self.phases[0] * self.phases[1] * self.rows * self.columns + self.tail) * 4
 
     @property
     def bytes(self) -> int:
@@ -312,6 +314,15 @@ class Add(Call):
     writes: View
     shifts: tuple[int, int]
     to: Rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Shuffle(Call):
+    """Channels as squares of pixels."""
+
+    reads: tuple[View]
+    writes: View
+    factor: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mobile.lowering.float_walk import Walk, argument, bounds, plain
 from mobile.lowering.floats import (
@@ -70,6 +70,8 @@ def prelu(walk: Walk, node: TracedNode) -> None:
 
 def combine(walk: Walk, node: TracedNode) -> None:
     """A sum, difference or product of two tensors, which are broadcast as torch does it."""
+    if node.call.kwargs:
+        walk.refuse(node, f"leave out {', '.join(node.call.kwargs)}")
     a, b = (walk.placed(name) for name in (*node.inputs, *node.inputs)[:2])  # `x * x` reads one tensor
     walk.clamped(node, joined(walk, node, node.name, a, b, JOINTS[plain(node)], walk.limits(node)))
 
@@ -80,11 +82,9 @@ def joined(
     """The sum, difference or product of two tensors, which are broadcast as torch does it."""
     at_a, at_b = torch.broadcast_tensors(a.index, b.index)
     if len(at_a) != 1:
-        walk.refuse(
-            node, f"its terms have the shapes {tuple(a.index.shape)} and {tuple(b.index.shape)}; keep the batch"
-        )
+        walk.refuse(node, f"its terms are {tuple(a.index.shape)} and {tuple(b.index.shape)}; keep the batch first")
     a, b = replace(a, index=at_a), replace(b, index=at_b)
-    if joint != "subtract" and (a.memory.is_constant or (b.is_whole and not a.is_whole)):
+    if joint != "subtract" and (a.memory.is_constant or _lies_better(b, a)):
         a, b = b, a
     a = _whole(walk, node, a)
     table = torch.empty(a.memory.pixels * a.memory.pitch, dtype=torch.int64)
@@ -125,7 +125,7 @@ def number(walk: Walk, node: TracedNode) -> None:
 
 
 def masked(walk: Walk, node: TracedNode) -> None:
-    """`x.masked_fill(mask, number)` with a mask that is constant: what is masked times zero, plus the number."""
+    """`x.masked_fill(mask, -inf)` with a mask that is constant: minus infinity is added where it holds."""
     mask, value = walk.constant(node.call.args[1]), walk.constant(node.call.args[2])
     if mask is None or not isinstance(value, int | float):
         walk.refuse(node, "give it a mask that depends on no input, and a number")
@@ -134,6 +134,11 @@ def masked(walk: Walk, node: TracedNode) -> None:
     fill = torch.zeros(mask.shape).masked_fill(mask, value)
     constant = Placed.constant(f"{node.name} mask", fill)
     walk.end(node, joined(walk, node, node.name, walk.placed(node.inputs[0]), constant, "add"))
+
+
+def _lies_better(a: Placed, b: Placed) -> bool:
+    """Whether a result had better lie as `a` does: in a memory of its own, and as images do."""
+    return a.is_whole and (not b.is_whole or (b.as_image() is None and a.as_image() is not None))
 
 
 def _whole(walk: Walk, node: TracedNode, x: Placed) -> Placed:
@@ -158,8 +163,3 @@ def _repeated(memory: Floats, table: Tensor) -> Floats | None:
     if memory.channels != table.shape[1] or len(table) % len(every):
         return None
     return memory if table.equal(every.repeat(len(table) // len(every), 1)) else None
-
-
-def is_prelu(node: TracedNode) -> bool:
-    """Whether a node has slopes that were trained."""
-    return isinstance(node.layer, nn.PReLU) or plain(node) == "prelu"

@@ -15,7 +15,7 @@ WAY_OUT: Final = "leave it to the host, or replace it by layers that have one"
 
 
 class Walk:
-    """What is known of the values so far; an operator appends its calls and states its result."""
+    """The values so far, and where their numbers lie; an operator appends its calls and states its result."""
 
     def __init__(self, graph: TracedGraph) -> None:
         self.graph = graph

@@ -61,6 +61,41 @@ def convolution(walk: Walk, node: TracedNode) -> None:
     walk.values[node.name] = walk.values[last.name]
 
 
+def transposed(walk: Walk, node: TracedNode) -> None:
+    """A transposed convolution: a convolution for each phase of its stride, whose results lie as squares of pixels.
+
+    Result `stride * q + p - padding` is the sum over `m` of input `q - m` times weight `p + stride * m`; so the kernel
+    of phase `p` has every `stride`-th weight, the last one first.
+    """
+    layer: Any = node.layer
+    if layer is None or layer.groups != 1 or layer.padding_mode != "zeros" or set(layer.dilation) != {1}:
+        walk.refuse(node, "use a layer without groups and dilation")
+    weight = _weights(node.path, layer.weight.transpose(0, 1), layer.bias)
+    stride, padding = plane(layer.stride, 1), plane(layer.padding, 0)
+    taps = tuple(-(-size // step) for size, step in zip(weight.weight.shape[2:], stride, strict=True))
+    filled = np.pad(
+        weight.weight,
+        ((0, 0), (0, 0), *((0, n * s - k) for n, s, k in zip(taps, stride, weight.weight.shape[2:], strict=True))),
+    )
+    outputs, inputs = filled.shape[:2]
+    phases = filled.reshape(outputs, inputs, taps[0], stride[0], taps[1], stride[1])[:, :, ::-1, :, ::-1]
+    phases = phases.transpose(0, 3, 5, 1, 2, 4).reshape(-1, inputs, *taps)
+    parts = Weights(node.path, np.ascontiguousarray(phases), weight.bias.repeat(stride[0] * stride[1]))
+    parts.require_finite()
+    source = walk.image(node)
+    size = tuple(n + k - 1 for n, k in zip((source.rows, source.columns), taps, strict=True))
+    out = Placed.image(f"{node.name} phases", (len(phases), *size))
+    wide = _wide(walk, source, (taps[0] - 1, taps[1] - 1), f"{node.name} padded")
+    _convolve(walk, wide, out.memory, _window(wide, taps, (1, 1), (1, 1)), parts, 1, Bounds())
+    squares = out.index.reshape(outputs, *stride, *size).permute(0, 3, 1, 4, 2)
+    squares = squares.reshape(outputs, size[0] * stride[0], size[1] * stride[1])
+    rows, columns = plane((1, *node.shape[1:]), 1)
+    kept = squares[:, padding[0] : padding[0] + rows, padding[1] : padding[1] + columns]
+    if kept.shape[1:] != (rows, columns):
+        walk.refuse(node, "leave out output_padding beyond its kernel")
+    walk.end(node, Placed(out.memory, kept.reshape(1, *node.shape)))
+
+
 def linear(walk: Walk, node: TracedNode) -> None:
     """A linear layer on a vector, or on each token; as a function, its weight is a constant."""
     weight, bias = walk.option(node, 1, "weight", None), walk.option(node, 2, "bias", None)
@@ -116,16 +151,21 @@ def _padded(walk: Walk, node: TracedNode, source: Floats, layer: Any, name: str)
     if isinstance(layer.padding, str):
         walk.refuse(node, "pad by a number")
     top, left = plane(layer.padding, 0)
-    if (top, left) == (0, 0):
-        return source
-    rows, columns = source.rows + 2 * top, source.columns + 2 * left
-    wide = Placed.image(f"{name} padded", (source.channels, rows, columns))
-    if layer.padding_mode == "zeros":
-        walk.calls.append(PadFloats((source,), wide.memory, top, left))
-        return wide.memory
+    if layer.padding_mode == "zeros" or (top, left) == (0, 0):
+        return _wide(walk, source, (top, left), f"{name} padded")
+    wide = Placed.image(f"{name} padded", (source.channels, source.rows + 2 * top, source.columns + 2 * left))
     index = Placed.image(source.name, (source.channels, source.rows, source.columns)).index.double()
     moved = functional.pad(index, (left, left, top, top), layer.padding_mode).long()
     return walk.arrange(source, moved, wide)
+
+
+def _wide(walk: Walk, source: Floats, padding: tuple[int, int], name: str) -> Floats:
+    """With zeros around."""
+    if padding == (0, 0):
+        return source
+    wide = Floats(name, source.channels, source.rows + 2 * padding[0], source.columns + 2 * padding[1])
+    walk.calls.append(PadFloats((source,), wide, *padding))
+    return wide
 
 
 def _depthwise(walk: Walk, source: Floats, out: Floats, window: Window, weights: Weights, to: Bounds) -> None:

@@ -1,7 +1,8 @@
 """Formats of a layer's weights: dense, or lists of the blocks of 2 x 4 or 1 x 4 weights that are not zero."""
 
+import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,30 @@ FORMATS: Final[Mapping[str, int]] = {"dense": 4, "2x4": 2, "1x4": 1}
 """Outputs of a block, by name; every block has four neighbouring inputs of one tap."""
 
 
-def lists(name: str, blocks: NDArray[np.int8], offsets: NDArray[np.int32]) -> Lists:
+def filled(array: NDArray[Any], axis: int) -> NDArray[Any]:
+    """Zeros behind, up to a multiple of four."""
+    widths = [(0, -array.shape[k] % 4 if k == axis else 0) for k in range(array.ndim)]
+    return np.pad(array, widths)
+
+
+def blocks(weight: NDArray[Any]) -> NDArray[Any]:
+    """Weights `(out, in, *kernel)` as `(outputs, entries, 4)`: entries go by four inputs, then by tap."""
+    whole = filled(filled(weight, 0), 1)
+    out, inputs, *kernel = whole.shape
+    apart = whole.reshape(out, inputs // 4, 4, math.prod(kernel)).swapaxes(2, 3)
+    return np.ascontiguousarray(apart.reshape(out, -1, 4))
+
+
+def lists(name: str, weights: NDArray[np.int8], offsets: NDArray[np.int32]) -> Lists:
     """The weights `(outputs, entries, 4)` in a format; the outputs are a multiple of four.
 
     `offsets` `(entries,)` say where the four inputs of each entry lie. A dense layer leaves out entries that no output
     multiplies: they are inputs that do not exist for it.
     """
     rows = FORMATS[name]
-    grouped = blocks.reshape(len(blocks) // rows, rows, *blocks.shape[1:]).swapaxes(1, 2)  # (blocks, entries, rows, 4)
+    grouped = weights.reshape(len(weights) // rows, rows, *weights.shape[1:]).swapaxes(
+        1, 2
+    )  # (blocks, entries, rows, 4)
     kept = grouped.any(axis=(2, 3))
     if name == "dense":
         kept = np.broadcast_to(kept.any(0), kept.shape)
@@ -63,7 +80,7 @@ def depthwise_lists(weights: NDArray[np.int8], offsets: NDArray[np.int32], plane
     return DepthwiseLists(first.astype(np.int32), at.astype(np.int32), fours)
 
 
-def share(blocks: NDArray[np.int8], name: str) -> float:
-    """Share of the blocks of a format that hold a weight."""
+def share(weights: NDArray[Any], name: str) -> float:
+    """Share of the blocks of a format that hold a weight, of weights `(outputs, entries, 4)`."""
     rows = FORMATS[name]
-    return float(blocks.reshape(len(blocks) // rows, rows, *blocks.shape[1:]).any(axis=(1, 3)).mean())
+    return float(weights.reshape(len(weights) // rows, rows, *weights.shape[1:]).any(axis=(1, 3)).mean())

@@ -1,6 +1,5 @@
 """Lowers an integer program to kernel calls."""
 
-import math
 from collections import Counter
 from functools import singledispatchmethod
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from mobile.lowering.calls import (
     Lowered,
     Pool,
     Rounding,
+    Shuffle,
     Spread,
     SpreadCall,
     View,
@@ -30,7 +30,7 @@ from mobile.lowering.calls import (
     rounds_up,
 )
 from mobile.lowering.choice import WorkPrice, choose
-from mobile.lowering.formats import depthwise_lists
+from mobile.lowering.formats import blocks, depthwise_lists, filled
 from mobile.lowering.groups import ungrouped
 from mobile.lowering.taps import taps
 from mobile.lowering.work import Work, convolution, depthwise
@@ -166,7 +166,7 @@ class _Lowering:
         macs = weight.size * rows * columns
         if not out.sums:
             bias = bias + rounds_up(to, out.zero)
-        lanes = _fill(bias, 0).astype(np.int64).astype(np.uint32).view(np.int32)  # modulo 2**32, as the kernels add
+        lanes = filled(bias, 0).astype(np.int64).astype(np.uint32).view(np.int32)  # modulo 2**32, as the kernels add
         plane_bytes = source.plane if isinstance(source, Spread) else source.stride * 4
         walk = _Walk(operation.output, source, at.ravel(), plane_bytes, pixels, out, lanes, to, macs)
         if groups > 1 and groups == x.channels == len(weight):
@@ -175,7 +175,7 @@ class _Lowering:
             self.calls.append(self._convolve(walk, ungrouped(weight, groups)))
 
     def _depthwise(self, walk: "_Walk", weight: NDArray[np.int64]) -> Depthwise:
-        lists = depthwise_lists(_fill(weight.reshape(len(weight), -1), 0).astype(np.int8), walk.offsets, walk.plane)
+        lists = depthwise_lists(filled(weight.reshape(len(weight), -1), 0).astype(np.int8), walk.offsets, walk.plane)
         macs = lists.weights.size * walk.pixels
         work = depthwise(walk.out.planes, len(lists.offsets), walk.pixels, walk.out.sums)
         size = lists.weights.nbytes + lists.first.nbytes + lists.offsets.nbytes + walk.bias.nbytes
@@ -200,7 +200,7 @@ class _Lowering:
         def call(format: str, lists: Lists) -> Work:
             return convolution(format, walk.out.planes, lists.groups, walk.pixels, walk.out.sums, lists.single_groups)
 
-        choice = choose(_blocks(weight), offsets, call, self.price, self.format)
+        choice = choose(blocks(weight.astype(np.int8)), offsets, call, self.price, self.format)
         rows, columns = weight.shape[2:]
         layer = Layer(
             walk.name,
@@ -249,6 +249,12 @@ class _Lowering:
         self.calls.append(Add((x,), self.views[end], (0, 0), to))
 
     @_emit.register
+    def _(self, operation: operations.PixelShuffle) -> None:
+        x = self.views[operation.inputs[0]]
+        self.views[operation.output] = self._view(operation.output)
+        self.calls.append(Shuffle((x,), self.views[operation.output], operation.factor))
+
+    @_emit.register
     def _(self, operation: operations.Flatten) -> None:
         x = self.views[operation.inputs[0]]
         self.views[operation.output] = self._view(operation.output)
@@ -258,17 +264,3 @@ class _Lowering:
 def _image(sizes: tuple[int, ...]) -> tuple[int, int]:
     """Rows and columns: a vector is one pixel, a line an image of one row."""
     return plane((1, *sizes), 1)
-
-
-def _fill(array: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
-    """Zeros behind, up to a multiple of four."""
-    widths = [(0, -array.shape[k] % 4 if k == axis else 0) for k in range(array.ndim)]
-    return np.pad(array, widths)
-
-
-def _blocks(weight: NDArray[np.int64]) -> NDArray[np.int8]:
-    """`(out, in, rows, columns)` as `(outputs, entries, 4)`: entries go by four inputs, then by tap."""
-    filled = _fill(_fill(weight, 0), 1)
-    out, inputs, *kernel = filled.shape
-    apart = filled.reshape(out, inputs // 4, 4, math.prod(kernel)).swapaxes(2, 3)
-    return np.ascontiguousarray(apart.reshape(out, -1, 4).astype(np.int8))

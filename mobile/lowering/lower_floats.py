@@ -26,6 +26,8 @@ _BY_KIND: Final[dict[str, Operator]] = {
     "concatenate": pixels.concatenate,
 }
 _BY_NAME: Final[dict[str, Operator]] = {
+    "convtranspose1d": weights.transposed,
+    "convtranspose2d": weights.transposed,
     "layernorm": tokens.layer_norm,
     "prelu": elements.prelu,
     "cat": pixels.concatenate,

@@ -34,9 +34,10 @@ class Placed:
 
     @classmethod
     def constant(cls, name: str, tensor: Tensor) -> "Placed":
-        """The numbers of a tensor of any shape, `(1, ...)` if it shall meet those of samples axis by axis."""
+        """The numbers of a tensor of any shape; its last axis of several are the channels, as in `(channels, 1, 1)`."""
         numbers: NDArray[np.float32] = tensor.detach().to("cpu", torch.float32).numpy()
-        rows = numbers.reshape(-1, numbers.shape[-1] if numbers.ndim else 1)
+        channels = next((size for size in reversed(numbers.shape) if size > 1), 1)
+        rows = numbers.reshape(-1, channels)
         data = np.zeros((len(rows), -(-rows.shape[1] // OUTPUTS) * OUTPUTS), np.float32)
         data[:, : rows.shape[1]] = rows
         memory = Floats(name, rows.shape[1], 1, len(rows), data)

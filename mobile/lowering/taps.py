@@ -23,7 +23,10 @@ def taps(
         return x, ((dy * x.pitch + dx) * 4).astype(np.int32), x.pitch
     phases = min(stride[0], kernel[0]), min(stride[1], kernel[1])
     rows, columns = (n + (k - 1) // s for n, k, s in zip(size, kernel, stride, strict=True))
-    spread = Spread(name, x, rows, columns, padding, stride, phases)
+    # What pads a row on the right pads the next on the left, too: fewer pixels are computed and ignored.
+    shared = min(padding[1], kernel[1] - 1) if stride[1] == 1 else 0
+    columns -= shared
+    spread = Spread(name, x, rows, columns, padding, stride, phases, shared)
     phase = (dy % stride[0]) * phases[1] + dx % stride[1]
     at = (phase * rows + dy // stride[0]) * columns + dx // stride[1]
     return spread, (at * 4).astype(np.int32), columns

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any, Final
 
-from mobile.lowering.calls import Add, Call, Convolve, Depthwise, Flatten, Pool, SpreadCall
+from mobile.lowering.calls import Add, Call, Convolve, Depthwise, Flatten, Pool, Shuffle, SpreadCall
 
 Amount = Any
 """A number, or a scalar tensor."""
@@ -102,6 +102,18 @@ def add(planes: Amount, size: tuple[int, int], reads: Sequence[bool], writes: bo
     pixels = planes * size[0] * size[1]
     sums = pixels * (sum(reads) + writes)
     return Work(("round", "add")[len(reads) - 1], planes * size[0], pixels, pixels, sums=sums)
+
+
+@work.register
+def _(call: Shuffle) -> Work:
+    to = call.writes
+    return shuffle(to.channels, (to.rows, to.columns), call.factor, to.sums)
+
+
+def shuffle(channels: Amount, size: tuple[int, int], factor: int, sums: bool) -> Work:
+    """Channels as squares of pixels; a row is walked once for each pixel of a square's side."""
+    pixels = channels * size[0] * size[1]
+    return Work("shuffle", channels * size[0] * factor, pixels, sums=pixels * sums)
 
 
 @work.register

@@ -129,9 +129,7 @@ class _Forms:
         size = source.rows if form.axis == "pixels" else source.pitch
         grown = torch.from_numpy(call.channels.astype("int64")) // per % size
         is_channels = len(grown.unique()) > 1 or len(call.channels) == 1
-        ratio = call.writes.channels / source.channels
-        if len(call.channels) < call.writes.channels:
-            ratio = len(call.channels) / source.channels
+        ratio = min(len(call.channels), call.writes.channels) / source.channels
         parts = tuple((name, max(round(count * ratio), 1)) for name, count in form.parts)
         return Form(parts, "channels" if is_channels else "pixels")
 

@@ -11,10 +11,11 @@ from mobile.lowering.calls import Spread, View
 from mobile.lowering.float_work import FloatWork
 from mobile.lowering.formats import FORMATS
 from mobile.lowering.taps import taps
-from mobile.lowering.work import Work, add, convolution, depthwise, flatten, pool, spread
+from mobile.lowering.work import Work, add, convolution, depthwise, flatten, pool, shuffle, spread
 from mobile.pricing.float_net import float_latency
 from mobile.pricing.latency import Latency, Numbers
 from mobile.pricing.priced import NetLatency, PricedCall, Widths, Works
+from shared.f8net.graph import nearest_factor, shuffle_factor
 from shared.importers.graph import TracedGraph, TracedNode
 from shared.integer.geometry import plane
 
@@ -24,7 +25,7 @@ class Value:
     """The group whose channels a value has, how often each (its pixels, behind a flatten), and how it lies."""
 
     group: str
-    times: int
+    times: float
     view: View
 
 
@@ -66,7 +67,9 @@ def _rooted(call: PricedCall, walk: "_Walk") -> PricedCall:
     roots = {name: walk.root(name) for name in call.groups}
 
     def works(widths: Widths, density: Tensor) -> Mapping[str, Work | FloatWork]:
-        return call.works({name: widths[root] for name, root in roots.items()}, density)
+        # Groups that meet in a sum may differ by a factor: channels that became pixels, or that were repeated.
+        own = {name: widths[root] * (walk.widths[name] / walk.widths[root]) for name, root in roots.items()}
+        return call.works(own, density)
 
     return PricedCall(call.layer, tuple(dict.fromkeys(roots.values())), works)
 
@@ -144,13 +147,17 @@ class _Walk:
             self.pool(node, node.layer)
         elif node.kind == "flatten" and len(node.shape) == 1:
             self.flatten(node)
+        elif node.operation in ("PixelShuffle", "pixel_shuffle"):
+            self.shuffle(node, self.values[node.inputs[0]], shuffle_factor(node))
+        elif node.operation in ("Upsample", "interpolate"):
+            self.enlarge(node)
         else:
             self.refuse(node, "use ReLU, pools that are layers, additions and Flatten, or leave it to the host")
 
     def bytes(self, node: TracedNode, x: Value, name: str) -> Value:
         """Sums rounded by a call of their own, since the call that computed them could not."""
         view = replace(x.view, pitch=x.view.columns, sums=False)
-        self.elements(name, x.group, view, (True,))
+        self.elements(name, replace(x, view=view), (True,))
         return replace(x, view=view)
 
     def narrow(self, node: TracedNode) -> Value:
@@ -163,14 +170,44 @@ class _Walk:
             self.rounded[name] = self.bytes(node, x, f"{name} rounded")
         return self.rounded[name]
 
-    def elements(self, name: str, group: str, view: View, reads: tuple[bool, ...]) -> None:
+    def elements(self, name: str, value: Value, reads: tuple[bool, ...]) -> None:
+        view, group, times = value.view, value.group, value.times
         size = (view.rows, view.columns)
-        channels = view.channels // self.widths[group]
         self.emit(
             name,
             (group,),
-            lambda widths, _: {"elements": add(planes(widths[group] * channels), size, reads, view.sums)},
+            lambda widths, _: {"elements": add(planes(widths[group] * times), size, reads, view.sums)},
         )
+
+    def shuffle(self, node: TracedNode, x: Value, factor: int) -> None:
+        view, group, times = self.view(node, sums=x.view.sums), x.group, x.times / factor**2
+        size = (view.rows, view.columns)
+        self.emit(
+            node.path or node.name,
+            (group,),
+            lambda widths, _: {"shuffle": shuffle(widths[group] * times, size, factor, view.sums)},
+        )
+        self.values[node.name] = Value(group, times, view)
+
+    def repeated(self, node: TracedNode, x: Value, times: int) -> Value:
+        """Each channel `times` in a row, by a convolution by ones: the sums of an addition or of a shuffle."""
+        group, before, after = x.group, x.times, x.times * times
+        view = replace(x.view, channels=x.view.channels * times, pitch=x.view.pitch, sums=True)
+
+        def formats(widths: Widths, _: Tensor) -> Mapping[str, Work]:
+            out = planes(widths[group] * after)
+            groups = out * 4 * planes(widths[group] * before)
+            return {name: convolution(name, out, groups, view.pixels, True) for name in FORMATS}
+
+        self.emit(f"{node.path or node.name} repeated", (group,), formats)
+        return Value(group, after, view)
+
+    def enlarge(self, node: TracedNode) -> None:
+        x = self.narrow(node)
+        factor = nearest_factor(node, (x.view.channels, x.view.rows, x.view.columns))
+        if factor is None:
+            self.refuse(node, "enlarge by the nearest pixel, by a whole factor")
+        self.shuffle(node, self.repeated(node, x, factor**2), factor)
 
     def weighted(self, node: TracedNode) -> None:
         layer: Any = node.layer
@@ -219,12 +256,19 @@ class _Walk:
 
     def add(self, node: TracedNode) -> None:
         a, b = (self.values[name] for name in node.inputs)
+        a, b = (self.broadcast(node, each, other) for each, other in ((a, b), (b, a)))
         first, second = sorted((self.root(a.group), self.root(b.group)), key=list(self.widths).index)
         if first != second:
             self.same[second] = first
-        view = self.view(node, sums=self.sums_stay(node))
-        self.elements(node.name, a.group, view, (a.view.sums, b.view.sums))
-        self.values[node.name] = Value(a.group, a.times, view)
+        value = Value(a.group, a.times, self.view(node, sums=self.sums_stay(node)))
+        self.elements(node.name, value, (a.view.sums, b.view.sums))
+        self.values[node.name] = value
+
+    def broadcast(self, node: TracedNode, x: Value, other: Value) -> Value:
+        """An image of one channel, repeated if it is added to one of several."""
+        if x.view.channels == 1 < other.view.channels and x.view.pixels > 1 and not x.view.sums:
+            return self.repeated(node, x, other.view.channels)
+        return x
 
     def pool(self, node: TracedNode, layer: Any) -> None:
         x = self.values[node.inputs[0]]

@@ -12,6 +12,7 @@ from shared.integer import (
     Linear,
     MaxPool,
     Operation,
+    PixelShuffle,
     Program,
     Requantise,
 )
@@ -87,6 +88,20 @@ class _Chain:
         pool = kind((self.last,), self.name(), (window, window), (2, 2))
         self.put(pool, (channels, *((size - window) // 2 + 1,) * 2))
 
+    def enlarge(self) -> None:
+        """Channels as squares of pixels, of bytes or of the sums themselves."""
+        channels, size, _ = self.shape
+        factor = int(self.rng.integers(2, 4))
+        weight = self.weight(factor**2 * int(self.rng.integers(1, 9)), channels, 1, 1)
+        layer = Conv2d((self.last,), self.name(), weight)
+        outputs = len(weight.integers)
+        if self.rng.random() < 0.5:
+            self.put(layer, (outputs, size, size))
+        else:
+            self.operations.append(layer)
+            self.last = layer.output
+        self.put(PixelShuffle((self.last,), self.name(), factor), (outputs // factor**2, factor * size, factor * size))
+
     def classify(self) -> None:
         channels, size, _ = self.shape
         self.put(AveragePool((self.last,), self.name(), (size, size), (size, size)), (channels, 1, 1))
@@ -101,6 +116,8 @@ def random_net(rng: np.random.Generator) -> Program:
     """A chain of about a dozen layers of random width, from 14 to 64 pixels a side down to a classifier."""
     size, channels = int(rng.choice([14, 16, 28, 32, 40, 48, 56, 64])), int(rng.choice([3, 16, 24, 32, 64]))
     chain = _Chain(rng, channels, size)
+    if size <= 32 and rng.random() < 0.5:
+        chain.enlarge()
     for _ in range(10):
         stride = 2 if chain.shape[1] >= 14 and rng.random() < 0.25 else 1
         step = rng.integers(6)

@@ -94,14 +94,19 @@ class NetLatency:
         slopes = torch.autograd.grad(self.expected(at), list(at.values()), allow_unused=True)
         return {name: 0.0 if slope is None else float(slope) for name, slope in zip(at, slopes, strict=True)}
 
-    def over(self, layers: Sequence[str]) -> "WidthLatency":
+    def over(self, layers: Sequence[str], sizes: Sequence[int] | None = None) -> "WidthLatency":
         """The time as a function of some widths alone, `(len(layers),)`: those of the groups that these layers write.
 
-        That is what searches take that narrow a net. Raises `ValueError` for a layer that writes no group here.
+        That is what searches take that narrow a net. `sizes` are the widths of the net as it is, where they count
+        something else than channels: 8 of a layer that writes the queries, keys and values of 8 heads.
+
+        Raises `ValueError` for a layer that writes no group here.
         """
         if unknown := [layer for layer in layers if layer not in self.written]:
             raise ValueError(f"{unknown[0]!r} writes no channels: it must be one of {', '.join(self.written)}")
-        return WidthLatency(self, tuple(self.written[layer] for layer in layers))
+        groups = tuple(self.written[layer] for layer in layers)
+        each = tuple(self.widths[group] / size for group, size in zip(groups, sizes, strict=True)) if sizes else ()
+        return WidthLatency(self, groups, each or (1.0,) * len(groups))
 
     def price(self, width: Callable[[Tensor], Tensor] = kept, step: int = 4) -> TablePrice:
         """The price of the widths, for the core: group k of `TablePrice` is the k-th of `widths`.
@@ -136,11 +141,14 @@ class WidthLatency:
 
     net: NetLatency
     groups: tuple[str, ...]
+    each: tuple[float, ...]
+    """Channels that a width counts, of each group."""
     unit: str = "ms"
 
     def expected(self, widths: Tensor) -> Tensor:
         """Milliseconds at `widths`, `(groups,)`, which need not be whole."""
-        return self.net.expected(dict(zip(self.groups, widths.double(), strict=True)))
+        channels = widths.double() * torch.tensor(self.each, dtype=torch.float64)
+        return self.net.expected(dict(zip(self.groups, channels, strict=True)))
 
 
 def scalar(number: Any) -> Tensor:

@@ -10,13 +10,14 @@ import torch
 from torch import fx, nn
 
 from shared.f8net.scales import REAL, Scale, Ties
-from shared.f8net.steps import AbstractStep, Add, Flatten, Pass, Pool, Quantiser, Weighted
+from shared.f8net.steps import AbstractStep, Add, Flatten, Pass, PixelShuffle, Pool, Quantiser, Weighted
 from shared.importers.graph import TracedGraph, TracedNode
 from shared.integer.format import Format
 from shared.integer.names import value_name
 
 SUPPORTED = (
-    "Linear, Conv1d, Conv2d, BatchNorm behind them, ReLU, MaxPool, AvgPool, AdaptiveAvgPool(1), Flatten, Dropout, +"
+    "Linear, Conv1d, Conv2d, BatchNorm behind them, ReLU, MaxPool, AvgPool, AdaptiveAvgPool(1), Flatten, Dropout, "
+    "PixelShuffle, interpolation by the nearest pixel, +"
 )
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -55,7 +56,7 @@ class _Value:
 
 
 def build(
-    net: nn.Module, shape: Sequence[int], input: Format, word: int, weight_words: Mapping[str, int]
+    net: nn.Module, shape: Sequence[int], input: Format, word: int, weight_words: Mapping[str, int], sparse: bool
 ) -> FixedPointGraph:
     """The steps of a copy of `net` for one input of `shape` (without the batch) and format.
 
@@ -76,7 +77,25 @@ def build(
             )
         if not 2 <= bits <= word:
             raise ValueError(f"weight_words gives {path!r} {bits} bits: they must be 2 to {word}, the word of the net")
-    return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word, weight_words).graph()
+    return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word, weight_words, sparse).graph()
+
+
+def shuffle_factor(node: TracedNode) -> int:
+    """Of a pixel shuffle, a layer or a function."""
+    if isinstance(node.layer, nn.PixelShuffle):
+        return node.layer.upscale_factor
+    factor = node.call.kwargs.get("upscale_factor", node.call.args[-1])
+    assert isinstance(factor, int)
+    return factor
+
+
+def nearest_factor(node: TracedNode, shape: Sequence[int]) -> int | None:
+    """By what an interpolation by the nearest pixel enlarges an image on both sides; `None` for all others."""
+    layer, kwargs = node.layer, node.call.kwargs
+    mode = layer.mode if layer is not None else kwargs.get("mode", (*node.call.args, *("nearest",) * 4)[3])
+    factor = node.shape[1] // shape[1] if len(shape) == 3 else 0
+    is_whole = len(shape) == 3 and node.shape[1:] == (shape[1] * factor, shape[2] * factor)
+    return factor if str(mode).startswith("nearest") and is_whole else None
 
 
 def _value_names(names: Sequence[str]) -> dict[str, str]:
@@ -88,8 +107,10 @@ def _value_names(names: Sequence[str]) -> dict[str, str]:
 
 
 class _Builder:
-    def __init__(self, traced: TracedGraph, input: Format, word: int, weight_words: Mapping[str, int]) -> None:
-        self.traced, self.input, self.word, self.weight_words = traced, input, word, weight_words
+    def __init__(
+        self, traced: TracedGraph, input: Format, word: int, weight_words: Mapping[str, int], sparse: bool
+    ) -> None:
+        self.traced, self.input, self.word, self.weight_words, self.sparse = traced, input, word, weight_words, sparse
         self.values: dict[str, _Value] = {}
         self.alias: dict[str, str] = {}  # a traced value -> the step that computes it
         self.ties = Ties()
@@ -149,6 +170,10 @@ class _Builder:
         elif node.kind in ("flatten", "reshape"):
             self.refuse(node, node.kind == "reshape", f"the result {node.shape}", "flatten all axes behind the batch")
             self.passing(node, Flatten(), inputs[0])
+        elif isinstance(layer, nn.PixelShuffle) or node.operation == "pixel_shuffle":
+            self.passing(node, PixelShuffle(shuffle_factor(node)), inputs[0])
+        elif isinstance(layer, nn.Upsample) or node.operation == "interpolate":
+            self.enlarge(node, inputs[0])
         elif isinstance(layer, nn.Dropout | nn.Dropout1d | nn.Dropout2d):
             self.passing(node, Pass(layer), inputs[0])
         elif node.kind == "identity":
@@ -176,10 +201,34 @@ class _Builder:
         def construct() -> AbstractStep:
             format = self.quantisers.get(origin, self.input)
             scales = self.scale(source), self.scale(node.name)
-            return Weighted(layer, norm, self.weight_words.get(node.path, self.word), format, scales)
+            return Weighted(layer, norm, self.weight_words.get(node.path, self.word), self.sparse, format, scales)
 
         self.alias[node.name] = node.name
         self.step(node.name, (source,), construct, _Value(node.shape, True, None))
+
+    def repeated(self, name: str, operand: str, times: int) -> str:
+        """Each channel `times` in a row: a convolution by ones of kernel 1, which is exact."""
+        source = self.narrow(operand)
+        value = self.values[source]
+        origin, (channels, *size) = value.source, value.shape
+        assert origin is not None
+        ones = nn.Conv2d(channels, channels * times, 1, groups=channels, bias=False).requires_grad_(False)
+        nn.init.ones_(ones.weight)
+        self.ties.tie(name, source)
+
+        def construct() -> AbstractStep:
+            scales = self.scale(source), self.scale(name)
+            return Weighted(ones, None, self.word, False, self.quantisers.get(origin, self.input), scales)
+
+        self.step(name, (source,), construct, _Value((channels * times, *size), value.signed, None))
+        return name
+
+    def enlarge(self, node: TracedNode, operand: str) -> None:
+        """Each pixel as a square: its channel repeated, then laid out."""
+        factor = nearest_factor(node, self.values[operand].shape)
+        self.refuse(node, factor is None, "this interpolation", "enlarge by the nearest pixel, by a whole factor")
+        assert factor is not None
+        self.passing(node, PixelShuffle(factor), self.repeated(f"{node.name}_repeated", operand, factor**2))
 
     def norm_behind(self, node: TracedNode) -> nn.BatchNorm1d | nn.BatchNorm2d | None:
         reader = self.traced.sole_reader(node.name)
@@ -234,6 +283,7 @@ class _Builder:
         return [other for other in self.order if self.ties.root(other)[0] == group][-1]
 
     def add(self, node: TracedNode, a: str, b: str) -> None:
+        a, b = (self.broadcast(node, each, other) for each, other in ((a, b), (b, a)))
         shapes = self.values[a].shape, self.values[b].shape
         self.refuse(node, shapes[0] != shapes[1], f"shapes {shapes[0]} and {shapes[1]}", "give both terms one shape")
         agree = self.ties.tie(a, b) and self.ties.tie(node.name, a)
@@ -241,6 +291,13 @@ class _Builder:
         self.alias[node.name] = node.name
         signed = self.values[a].signed or self.values[b].signed
         self.step(node.name, (a, b), Add, _Value(shapes[0], signed, None))
+
+    def broadcast(self, node: TracedNode, operand: str, other: str) -> str:
+        """An image of one channel, repeated if it is added to one of several."""
+        shape, wanted = self.values[operand].shape, self.values[other].shape
+        if len(shape) == 3 and shape[0] == 1 < wanted[0] and shape[1:] == wanted[1:]:
+            return self.repeated(f"{node.name}_{operand}", operand, wanted[0])
+        return operand
 
     def pool(self, node: TracedNode, layer: nn.Module, operand: str) -> None:
         average, value = not isinstance(layer, _MAX_POOLS), self.values[operand]

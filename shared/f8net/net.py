@@ -18,10 +18,12 @@ class F8Net(nn.Module):
     """A copy of `net` whose weights and activations are `word`-bit fixed-point numbers (F8Net, arXiv 2202.05239).
 
     `net` is any module of Linear, Conv1d, Conv2d (groups too), BatchNorm behind them, ReLU, MaxPool, AvgPool,
-    AdaptiveAvgPool(1), Flatten, Dropout and additions; `shape` is that of one input, without the batch; `input` the
-    format its numbers come in. `weight_words` gives the weights of single layers fewer bits, by the layer's name. Train
-    it as usual; the first training batch calibrates, or `calibrate` does. Outside training and in float64, `forward`
-    equals `program()` bit for bit. In float32 it does while sums stay below 2**24 steps.
+    AdaptiveAvgPool(1), Flatten, Dropout, PixelShuffle, interpolation by the nearest pixel, and additions; `shape`
+    is that of one input, without the batch; `input` the format its numbers come in. `weight_words` gives the
+    weights of single layers fewer bits, by the layer's name; with `sparse`, weights that are zero do not count in
+    the spread that sets the fraction bits of the others. Train it as usual; the first training batch calibrates, or
+    `calibrate` does. Outside training and in float64, `forward` equals `program()` bit for bit. In float32 it does
+    while sums stay below 2**24 steps.
 
     Ours beside the paper: the spread is the root mean square; fraction bits are not clamped to 0 to `word`; the last
     layer is not rescaled, its weight's own fraction bits do that; sums of a residual block are added in 32 bits before
@@ -43,9 +45,10 @@ class F8Net(nn.Module):
         input: Format,
         word: int = 8,
         weight_words: Mapping[str, int] | None = None,
+        sparse: bool = False,
     ) -> None:
         super().__init__()
-        graph = build(net, shape, input, word, weight_words or {})
+        graph = build(net, shape, input, word, weight_words or {}, sparse)
         self.input = Input(graph.input, tuple(shape), input)
         self.output = graph.output
         self.wiring = tuple((step.name, step.inputs) for step in graph.steps)

@@ -154,11 +154,12 @@ class Weighted(AbstractStep):
         layer: nn.Linear | nn.Conv1d | nn.Conv2d,
         norm: nn.BatchNorm1d | nn.BatchNorm2d | None,
         word: int,
+        sparse: bool,
         source: "Quantiser | Format",
         scales: tuple[tuple[Scale, float], tuple[Scale, float]],
     ) -> None:
         super().__init__()
-        self.layer, self.norm, self.word = layer, norm, word
+        self.layer, self.norm, self.word, self.sparse = layer, norm, word, sparse
         self._links = (source, scales)
 
     @property
@@ -183,7 +184,8 @@ class Weighted(AbstractStep):
 
     def formats(self, weight: Tensor) -> tuple[Format, Format]:
         """The formats of an effective weight and the bias beside it."""
-        fraction = fraction_for(spread(weight), self.word)
+        kept = weight[weight != 0] if self.sparse else weight
+        fraction = fraction_for(spread(kept) if kept.numel() else 0.0, self.word)
         return Format(self.word, fraction), Format(BIAS, fraction + self.input_format.fraction)
 
     def _effective(
@@ -284,6 +286,20 @@ class Flatten(AbstractStep):
 
     def operation(self, inputs: tuple[str, ...], output: str) -> integer.Operation:
         return integer.Flatten(inputs, output)
+
+
+class PixelShuffle(AbstractStep):
+    """Channels as squares of pixels."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.pixel_shuffle(x, self.factor)
+
+    def operation(self, inputs: tuple[str, ...], output: str) -> integer.Operation:
+        return integer.PixelShuffle(inputs, output, self.factor)
 
 
 class Pass(AbstractStep):

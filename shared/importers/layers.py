@@ -18,6 +18,13 @@ class Sum(nn.Module):
         return a + b
 
 
+class Joined(nn.Module):
+    """The channels of several values, one behind the other."""
+
+    def forward(self, *values: Tensor) -> Tensor:
+        return torch.cat(values, 1)
+
+
 @dataclass(frozen=True)
 class LayerNode:
     """A layer, what it reads, and what it is called."""

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import onnx
 
 SUPPORTED = (
-    "Gemm, MatMul, Conv, BatchNormalization, Relu, MaxPool, AveragePool, GlobalAveragePool, Add, Flatten, and Softmax "
-    "at the end"
+    "Gemm, MatMul, Conv, BatchNormalization, Relu, PRelu, LeakyRelu, Clip, Sigmoid, Tanh, HardSwish, MaxPool, "
+    "AveragePool, GlobalAveragePool, Add, Concat, DepthToSpace, Resize, Flatten, and Softmax at the end"
 )
 
 BATCH = 0
@@ -152,8 +152,22 @@ class _Reader:
             return _pool(kind, fields)
         if kind == "GlobalAveragePool":
             return nn.AdaptiveAvgPool1d(1) if axes == 1 else nn.AdaptiveAvgPool2d(1)
-        if kind == "Relu":
-            return nn.ReLU()
+        if kind in _ACTIVATIONS:
+            return _ACTIVATIONS[kind]()
+        if kind == "LeakyRelu":
+            return nn.LeakyReLU(fields.get("alpha", 0.01))
+        if kind == "PRelu":
+            return _prelu(numbers[0], shape)
+        if kind == "Clip":
+            return _clip(fields, arrays)
+        if kind == "Concat":
+            require(fields, axis=1)
+            return layers.Joined()
+        if kind == "DepthToSpace":
+            require({"mode": fields.get("mode", b"DCR")}, mode=b"CRD")
+            return nn.PixelShuffle(fields["blocksize"])
+        if kind == "Resize":
+            return _resize(fields, arrays)
         if kind == "Add":
             return layers.Sum()
         if kind == "Flatten":
@@ -180,6 +194,51 @@ class _Reader:
         layer = layers.linear(before.layer.weight.detach(), bias)
         self.nodes[self.nodes.index(before)] = layers.LayerNode(layer, before.inputs, value)
         self.alias[output] = value
+
+
+_ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
+    "Relu": nn.ReLU,
+    "Sigmoid": nn.Sigmoid,
+    "Tanh": nn.Tanh,
+    "HardSwish": nn.Hardswish,
+}
+
+
+def _prelu(slopes: Tensor, shape: tuple[int, ...]) -> nn.PReLU:
+    """Slopes below zero: one, or one for each channel."""
+    count = slopes.numel()
+    if count != 1 and tuple(slopes.shape) != (shape[0], *(1,) * (len(shape) - 1)):
+        raise ValueError(f"slopes must be one, or one for each of {shape[0]} channels, got {tuple(slopes.shape)}")
+    layer = nn.PReLU(count)
+    layer.load_state_dict({"weight": slopes.flatten()})
+    return layer
+
+
+def _clip(fields: dict[str, Any], arrays: list[NDArray[Any]]) -> nn.Module:
+    """Limits on both sides, which are constants."""
+    allow(fields)
+    if len(arrays) != 2 or any(array.size != 1 for array in arrays):
+        raise ValueError("a lower and an upper limit are needed, each a constant number")
+    return nn.Hardtanh(float(arrays[0].item()), float(arrays[1].item()))
+
+
+def _resize(fields: dict[str, Any], arrays: list[NDArray[Any]]) -> nn.Upsample:
+    """Enlargement by one whole factor, which every way to place pixels but that of aligned corners agrees on."""
+    scales = arrays[-1].tolist() if arrays and arrays[-1].size == 4 else []
+    factor = round(scales[-1]) if scales else 0
+    if scales != [1, 1, factor, factor] or arrays[-1].dtype.kind != "f":
+        raise ValueError(f"scales [1, 1, n, n] with a whole n are needed, got {scales or 'sizes'}")
+    mode, places = fields.get("mode", b"nearest"), fields.get("coordinate_transformation_mode", b"half_pixel")
+    if mode == b"nearest":
+        require({"nearest_mode": fields.get("nearest_mode", b"round_prefer_floor"), "places": places}, **_NEAREST)
+        return nn.Upsample(scale_factor=float(factor), mode="nearest")
+    if mode not in (b"linear", b"cubic") or places not in (b"half_pixel", b"pytorch_half_pixel"):
+        raise ValueError(f"mode {mode.decode()} with {places.decode()} is not supported: use nearest, linear or cubic")
+    require(fields, cubic_coeff_a=-0.75, exclude_outside=0, antialias=0)
+    return nn.Upsample(scale_factor=float(factor), mode="bilinear" if mode == b"linear" else "bicubic")
+
+
+_NEAREST: Final = {"nearest_mode": b"floor", "places": b"asymmetric"}
 
 
 def _bias(numbers: list[Tensor], out: int) -> Tensor | None:

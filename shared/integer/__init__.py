@@ -25,6 +25,7 @@ from shared.integer.operations import (
     Linear,
     MaxPool,
     Operation,
+    PixelShuffle,
     Requantise,
     Value,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "Linear",
     "MaxPool",
     "Operation",
+    "PixelShuffle",
     "Program",
     "Requantise",
     "Value",

@@ -131,6 +131,23 @@ def _(operation: operations.Flatten, program: Program, name: str) -> list[str]:
 
 
 @_code.register
+def _(operation: operations.PixelShuffle, program: Program, name: str) -> list[str]:
+    (_, height, width), (channels, rows, columns) = (
+        program.values[value].shape for value in (operation.inputs[0], operation.output)
+    )
+    f = operation.factor
+    return [
+        f"for (int32_t o = 0; o < {channels}; ++o)",
+        f"for (int32_t r = 0; r < {rows}; ++r)",
+        f"for (int32_t c = 0; c < {columns}; ++c) {{",
+        f"    int32_t i = (o * {f} + r % {f}) * {f} + c % {f};",
+        f"    v->{operation.output}[(o * {rows} + r) * {columns} + c] =",
+        f"        v->{operation.inputs[0]}[(i * {height} + r / {f}) * {width} + c / {f}];",
+        "}",
+    ]
+
+
+@_code.register
 def _(operation: operations.Add, program: Program, name: str) -> list[str]:
     y = program.values[operation.output]
     terms = [

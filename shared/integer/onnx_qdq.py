@@ -132,6 +132,8 @@ class _Graph:
             self.node("Conv", [*inputs, weight], output, strides=operation.stride, group=channels)
         elif isinstance(operation, operations.AbstractPool):
             self.node("MaxPool", inputs, output, kernel_shape=operation.size, strides=operation.stride)
+        elif isinstance(operation, operations.PixelShuffle):
+            self.node("DepthToSpace", inputs, output, blocksize=operation.factor, mode="CRD")
         else:
             assert isinstance(operation, operations.Flatten)
             self.node("Flatten", inputs, output, axis=1)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SUPPORTED = (
     "QuantizeLinear, DequantizeLinear, Gemm, MatMul, Conv, Relu, Clip, Add, MaxPool, AveragePool, GlobalAveragePool, "
-    "Flatten"
+    "Flatten, DepthToSpace"
 )
 
 
@@ -91,10 +91,10 @@ def from_onnx(model: "onnx.ModelProto") -> Program:
     """The integer program of a QDQ model; of what `to_onnx` wrote, the same program.
 
     Each `QuantizeLinear` with its `DequantizeLinear` is a `Requantise`, a `Clip` before it limits it, a `Relu` makes it
-    unsigned. Between them stand Gemm or MatMul, Conv, Add, MaxPool, AveragePool over powers of two, Flatten. Integers
-    have 4, 8 or 16 bits, biases 32; weights and biases are constants behind a `DequantizeLinear`, and their words are
-    those of their types, even if the program that was exported had fewer bits there. Every scale is one power of two,
-    every zero point 0.
+    unsigned. Between them stand Gemm or MatMul, Conv, Add, MaxPool, AveragePool over powers of two, Flatten and
+    DepthToSpace. Integers have 4, 8 or 16 bits, biases 32; weights and biases are constants behind a
+    `DequantizeLinear`, and their words are those of their types, even if the program that was exported had fewer bits
+    there. Every scale is one power of two, every zero point 0.
 
     Raises `ValueError` naming the node that is something else, and the way out. Needs onnx.
     """
@@ -188,6 +188,10 @@ class _Reader:
             allow(fields, "axis")
             require(fields, axis=1)
             return operations.Flatten((self.value(inputs[0]),), name)
+        if kind == "DepthToSpace":
+            allow(fields, "blocksize", "mode")
+            require({"mode": fields.get("mode", b"DCR")}, mode=b"CRD")
+            return operations.PixelShuffle((self.value(inputs[0]),), name, fields["blocksize"])
         raise ValueError(f"this operator is not supported: use {SUPPORTED}")
 
     def linear(self, kind: str, fields: dict[str, Any], inputs: list[str], name: str) -> operations.Operation:

@@ -269,6 +269,20 @@ class Flatten(Operation):
         return Value((math.prod(inputs[0].shape),), *inputs[0][1:])
 
 
+@dataclass(frozen=True)
+class PixelShuffle(Operation):
+    """`(C * factor^2, H, W)` to `(C, factor * H, factor * W)`, as `torch.nn.PixelShuffle`: only the places change."""
+
+    factor: int
+
+    def infer(self, *inputs: Value) -> Value:
+        (x,) = inputs
+        if len(x.shape) != 3 or self.factor < 1 or x.shape[0] % self.factor**2:
+            raise ValueError(f"factor {self.factor} needs an image of a multiple of its square channels, got {x.shape}")
+        channels, rows, columns = x.shape
+        return Value((channels // self.factor**2, rows * self.factor, columns * self.factor), *x[1:])
+
+
 OPERATIONS: tuple[type[Operation], ...] = (
     Linear,
     Conv1d,
@@ -279,6 +293,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     MaxPool,
     AveragePool,
     Flatten,
+    PixelShuffle,
 )
 """All that a program consists of: multiply by integer constants, add, shift, compare."""
 

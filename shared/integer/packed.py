@@ -1,6 +1,7 @@
 """The numbers of an integer program in as few bytes as a standard coder takes."""
 
 import lzma
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +18,9 @@ _CODER = [{"id": lzma.FILTER_LZMA1, "lc": 0, "lp": 0, "pb": 0, "preset": 9}]
 def pack(program: Program) -> bytes:
     """Weights, biases and binary points, entropy coded: what differs between two programs of the same layers and words.
 
-    A number takes whole bytes, the low ones of a constant first, before LZMA codes each byte by how often it occurs: a
-    weight of 4 bits takes about three bits then, and a zero among many less than one.
+    Binary points and the bytes that each constant needs come first, then the lowest byte of every number, constants of
+    few bits before wider ones, then the second bytes and so on: LZMA codes each by how often it occurred lately, so
+    that a weight of 4 bits takes about three and a half, and a zero among many less than one.
 
     >>> from shared.integer import Input, Linear
     >>> weight = Constant(np.arange(1000).reshape(10, 100) % 16 - 8, Format(4, 3))
@@ -26,14 +28,14 @@ def pack(program: Program) -> bytes:
     >>> unpack(pack(program), program) == program
     True
     """
-    parts: list[bytes] = []
-    for operation in program.operations:
-        if isinstance(operation, Requantise):
-            parts.append(_point(operation.format))
-        for constant in _constants(operation):
-            little = constant.integers.astype("<i8").reshape(-1, 1).view(np.uint8)[:, : _width(constant.format)]
-            parts += [_point(constant.format), little.T.tobytes()]
-    return lzma.compress(b"".join(parts), lzma.FORMAT_RAW, filters=_CODER)
+    constants = list(_constants(program))
+    widths = [_width(constant.integers) for constant in constants]
+    points = [format.fraction.to_bytes(1, signed=True) for format in _formats(program)]
+    planes = [
+        np.ascontiguousarray(constants[index].integers.astype("<i8").reshape(-1, 1).view(np.uint8)[:, plane]).tobytes()
+        for plane, index in _order(constants, widths)
+    ]
+    return lzma.compress(b"".join([*points, bytes(widths), *planes]), lzma.FORMAT_RAW, filters=_CODER)
 
 
 def unpack(data: bytes, program: Program) -> Program:
@@ -42,61 +44,65 @@ def unpack(data: bytes, program: Program) -> Program:
     Raises `ValueError` for bytes that are not of such a program.
     """
     try:
-        plain = lzma.decompress(data, lzma.FORMAT_RAW, filters=_CODER)
+        plain = np.frombuffer(lzma.decompress(data, lzma.FORMAT_RAW, filters=_CODER), np.uint8)
     except (lzma.LZMAError, EOFError) as error:
         raise ValueError(f"{len(data)} bytes are no packed program: {error}") from None
-    needed = sum(map(_size, program.operations))
-    if len(plain) != needed:
-        raise ValueError(f"the packed program has {len(plain)} bytes of numbers: one of these layers has {needed}")
-    read = _Reader(plain)
-    return replace(program, operations=tuple(map(read.operation, program.operations)))
+    constants, formats = list(_constants(program)), list(_formats(program))
+    points, widths = np.split(plain[: len(formats) + len(constants)], [len(formats)])
+    needed = int(sum(constant.integers.size * int(width) for constant, width in zip(constants, widths, strict=False)))
+    if len(widths) < len(constants) or len(plain) != len(points) + len(widths) + needed:
+        raise ValueError(f"the packed program has {len(plain)} bytes of numbers, which those layers do not have")
+    naturals = [np.zeros(constant.integers.size, np.int64) for constant in constants]
+    at = len(points) + len(widths)
+    for plane, index in _order(constants, widths.tolist()):
+        naturals[index] += plain[at : at + len(naturals[index])].astype(np.int64) << 8 * plane
+        at += len(naturals[index])
+    fractions, numbers = iter(points.view(np.int8).tolist()), iter(zip(naturals, widths.tolist(), strict=True))
 
+    def constant(like: Constant) -> Constant:
+        natural, width = next(numbers)
+        signed = natural - (natural >> 8 * width - 1 << 8 * width)
+        return Constant(signed.reshape(like.integers.shape), replace(like.format, fraction=next(fractions)))
 
-def _constants(operation: Operation) -> list[Constant]:
-    if not isinstance(operation, AbstractWeighted):
-        return []
-    return [operation.weight] if operation.bias is None else [operation.weight, operation.bias]
-
-
-def _size(operation: Operation) -> int:
-    """Bytes before they are coded."""
-    numbers = sum(1 + constant.integers.size * _width(constant.format) for constant in _constants(operation))
-    return numbers + isinstance(operation, Requantise)
-
-
-def _width(format: Format) -> int:
-    return -(-format.word // 8)
-
-
-def _point(format: Format) -> bytes:
-    return format.fraction.to_bytes(1, signed=True)
-
-
-class _Reader:
-    """Operations with other numbers, one after the other."""
-
-    def __init__(self, plain: bytes) -> None:
-        self.plain: NDArray[np.uint8] = np.frombuffer(plain, np.uint8)
-        self.at = 0
-
-    def operation(self, like: Operation) -> Operation:
+    def operation(like: Operation) -> Operation:
         if isinstance(like, Requantise):
-            return replace(like, format=self.format(like.format))
+            return replace(like, format=replace(like.format, fraction=next(fractions)))
         if isinstance(like, AbstractWeighted):
-            weight = self.constant(like.weight)
-            return replace(like, weight=weight, bias=None if like.bias is None else self.constant(like.bias))
+            weight = constant(like.weight)
+            return replace(like, weight=weight, bias=None if like.bias is None else constant(like.bias))
         return like
 
-    def constant(self, like: Constant) -> Constant:
-        format, width, size = self.format(like.format), _width(like.format), like.integers.size
-        planes = self.take(size * width).reshape(width, size).astype(np.int64)
-        natural = (planes << 8 * np.arange(width)[:, None]).sum(0)
-        signed = natural - ((natural >> 8 * width - 1) << 8 * width) * like.format.signed
-        return Constant(signed.reshape(like.integers.shape), format)
+    return replace(program, operations=tuple(map(operation, program.operations)))
 
-    def format(self, like: Format) -> Format:
-        return replace(like, fraction=int(self.take(1).view(np.int8)[0]))
 
-    def take(self, count: int) -> NDArray[np.uint8]:
-        self.at += count
-        return self.plain[self.at - count : self.at]
+def _constants(program: Program) -> Iterator[Constant]:
+    """Every one, in the order of the operations."""
+    for operation in program.operations:
+        if isinstance(operation, AbstractWeighted):
+            yield operation.weight
+            if operation.bias is not None:
+                yield operation.bias
+
+
+def _formats(program: Program) -> Iterator[Format]:
+    """Those of `_constants` and of what is requantised, in the order of the operations."""
+    for operation in program.operations:
+        if isinstance(operation, Requantise):
+            yield operation.format
+        elif isinstance(operation, AbstractWeighted):
+            yield operation.weight.format
+            if operation.bias is not None:
+                yield operation.bias.format
+
+
+def _width(integers: NDArray[np.signedinteger]) -> int:
+    """The fewest bytes whose two's complement holds all of them."""
+    top = max(-int(integers.min()) - 1, int(integers.max()), 0)
+    return top.bit_length() // 8 + 1
+
+
+def _order(constants: Sequence[Constant], widths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Planes of bytes, and in each the constants that have it, those of few bits first."""
+    narrow_first = sorted(range(len(constants)), key=lambda index: constants[index].format.word)
+    for plane in range(max(widths, default=0)):
+        yield from ((plane, index) for index in narrow_first if widths[index] > plane)

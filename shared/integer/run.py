@@ -117,6 +117,14 @@ def _(operation: operations.Flatten, types: list[operations.Value], *inputs: Arr
     return inputs[0].reshape(len(inputs[0]), math.prod(inputs[0].shape[1:]))
 
 
+@_step.register
+def _(operation: operations.PixelShuffle, types: list[operations.Value], *inputs: Array) -> Array:
+    batch, channels, rows, columns = inputs[0].shape
+    factor = operation.factor
+    apart = inputs[0].reshape(batch, channels // factor**2, factor, factor, rows, columns)
+    return apart.transpose(0, 1, 4, 2, 5, 3).reshape(batch, -1, rows * factor, columns * factor)
+
+
 def _product(rows: Array, matrix: NDArray[Any]) -> Array:
     """`rows @ matrix.T` over the last axes.
 

@@ -51,6 +51,12 @@ def test_any_program_with_any_folding_is_bit_exact_and_on_time(seed: int) -> Non
     agrees(plan, x[:2], rng)  # stalls change the clocks and nothing else
 
 
+def test_what_has_no_engine_is_named_with_the_way_out() -> None:
+    program = replace(PROGRAMS["enlarged"](), outputs=("y",))
+    with pytest.raises(ValueError, match="PixelShuffle 'c' has no folded engine: build it unrolled, or leave it"):
+        folding(np.random.default_rng(0), program)
+
+
 @pytest.mark.parametrize(
     ("name", "output"), [("dense", "y"), ("line", "y"), ("image", "y"), ("image", "e"), ("clipped", "y")]
 )

@@ -21,10 +21,12 @@ from shared.integer import (
     Input,
     Linear,
     MaxPool,
+    PixelShuffle,
     Program,
     Requantise,
     audit,
     outputs,
+    run,
 )
 from shared.integer.format import Format, saturate, shift
 
@@ -263,3 +265,10 @@ def test_sums_beyond_32_bits_are_exact_in_hardware_only():
     np.testing.assert_array_equal(design.sink.unpack(actual.output), outputs(program, x)[0])
     with pytest.raises(ValueError, match="cuts 'y' to 32 bits: simulate the Verilog"):
         trace(program).predict(x)
+
+
+def test_channels_become_squares_of_pixels_without_an_adder():
+    program = Program((Input("x", (8, 2, 3), Format(8, 0)),), (PixelShuffle(("x",), "y", 2),), ("y",))
+    x = stimuli(program, 1, np.random.default_rng(0))
+    symbols = adders.trace_operation(program.operations[0], [program.values["x"]], x[0])
+    assert (symbols == run(program, x)["y"][0]).all()

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from vision.nets.efficientformer import EfficientFormer, Factor
+
 
 class Function(nn.Module):
     """A function of tensors as a module, with layers and parameters of its own."""
@@ -149,7 +151,73 @@ NUMBERS = Function(
     everywhere=torch.linspace(-1, 1, 5 * 6 * 7).reshape(5, 6, 7),
 )
 
+
+class Residual(nn.Module):
+    """The block of ResNet-50, or that of MobileNetV3: its channels scaled by what their mean says."""
+
+    def __init__(self, *body, squeezed=0):
+        super().__init__()
+        self.body = nn.Sequential(*body)
+        if squeezed:
+            self.scale = nn.Sequential(
+                nn.AdaptiveAvgPool2d(1),
+                nn.Conv2d(squeezed, 8, 1),
+                nn.ReLU(),
+                nn.Conv2d(8, squeezed, 1),
+                nn.Hardsigmoid(),
+            )
+
+    def forward(self, x):
+        y = self.body(x)
+        return functional.relu(y + x) if not hasattr(self, "scale") else y * self.scale(y) + x
+
+
+def layers(*channels, kernel=3, behind=nn.Hardswish, **options):
+    conv = nn.Conv2d(*channels, kernel, padding=kernel // 2, bias=False, **options)
+    return conv, nn.BatchNorm2d(channels[1]), behind()
+
+
+def classifier():
+    """Blocks of VGG, ResNet-50 and MobileNetV3."""
+    return nn.Sequential(
+        *layers(3, 12, behind=nn.ReLU),
+        nn.MaxPool2d(2),
+        *layers(12, 16, stride=2),
+        Residual(*layers(16, 8, kernel=1), *layers(8, 8), *layers(8, 16, kernel=1, behind=nn.Identity)),
+        Residual(
+            *layers(16, 24, kernel=1, behind=nn.SiLU),
+            *layers(24, 24, kernel=5, groups=24),
+            *layers(24, 16),
+            squeezed=16,
+        ),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(),
+        nn.Linear(16 * 16, 5),
+    )
+
+
+def efficientformer():
+    """Of 64 pixels, with factors that do not hide the blocks as those of an untrained net do."""
+    net = EfficientFormer((16, 32, 48, 64), (1, 1, 1, 3), 2, image=64, classes=10)
+    for module in net.modules():
+        if isinstance(module, Factor):
+            nn.init.uniform_(module.weight, 0.2, 1.0)
+    return net
+
+
+def enlarger():
+    """Transposed convolutions, as FSRCNN has them."""
+    first = nn.ConvTranspose2d(2, 5, (9, 3), (3, 1), padding=(4, 0), output_padding=(2, 0))
+    return nn.Sequential(
+        first, nn.PReLU(5), nn.ConvTranspose2d(5, 3, 2, 2), nn.Flatten(2), nn.ConvTranspose1d(3, 2, 1, 2)
+    )
+
+
 NETS = {
+    "classifier": (classifier, (3, 32, 32)),
+    "efficientformer": (efficientformer, (3, 64, 64)),
+    "transposed": (enlarger, (2, 4, 5)),
     "super-resolution": (lambda: SuperResolution(16, "nearest"), (3, 9, 14)),
     "bicubic anchor": (lambda: SuperResolution(12, "bicubic", nn.PReLU, 3), (3, 8, 7)),
     "joined": (Joined, (3, 8, 9)),
@@ -161,3 +229,31 @@ NETS = {
     "encoder": (lambda: Language(False), (12,)),
     "decoder": (lambda: Language(True), (12,)),
 }
+
+
+class DecoderStep(nn.Module):
+    """One word of a `Language` decoder: keys and values of the words before it come in, and go out with its own.
+
+    They lie in a window, the newest last; `mask` is added to the scores, minus infinity for places not yet filled.
+    """
+
+    def __init__(self, whole):
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, word, place, mask, keys, values):
+        net = self.whole
+        y = net.norm(net.words(word.long()) + net.places(place.long()))
+        width, kept_keys, kept_values = net.norm.normalized_shape[0], [], []
+        for layer, block in enumerate(net.blocks):
+            q, k, v = block.qkv(block.first(y)).split((width, width, width), -1)
+            kept_keys.append(torch.cat([keys[:, layer, 1:], k], 1))
+            kept_values.append(torch.cat([values[:, layer, 1:], v], 1))
+            q, k, v = (
+                each.unflatten(-1, (block.heads, -1)).transpose(1, 2) for each in (q, kept_keys[-1], kept_values[-1])
+            )
+            scores = q @ k.transpose(-2, -1) / (width // block.heads) ** 0.5 + mask[:, None, None]
+            y = y + block.out((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+            y = y + block.mlp(block.second(y))
+        joined = (torch.cat([each[:, None] for each in kept], 1) for kept in (kept_keys, kept_values))
+        return (net.head(y), *joined)

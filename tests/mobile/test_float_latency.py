@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from float_nets import Joined, SuperResolution, VisionTransformer
+from float_nets import Joined, SuperResolution, VisionTransformer, efficientformer
 from torch import nn
 
 from mobile.lowering.float_work import float_work
@@ -13,6 +13,7 @@ from mobile.pricing.example import EXAMPLE, FLOATS
 from mobile.pricing.float_nets import random_float_net
 from mobile.pricing.net import net_latency
 from shared.importers.graph import TracedGraph
+from shared.weights.channels import channel_groups, taken
 
 NETS = {
     "super-resolution": (lambda: SuperResolution(16, "nearest"), (3, 12, 14)),
@@ -78,6 +79,22 @@ def test_a_narrower_net_is_priced_as_the_net_of_those_widths():
     assert float(price.expected({"head": torch.tensor(8.0)})) == pytest.approx(narrow.ms)
     whole, half = (net_latency(Heads(heads), (7, 32), FLOATS, "float32") for heads in (4, 2))
     assert float(whole.expected({"qkv": torch.tensor(96.0)})) == pytest.approx(half.ms, rel=1e-3)
+
+
+def test_the_channels_and_heads_of_a_slimming_search_have_a_time():
+    net = efficientformer()
+    groups = [group for group in channel_groups(net, torch.zeros(1, 3, 64, 64)) if group.is_removable]
+    whole = net_latency(net, (3, 64, 64), FLOATS, "float32")
+    price = whole.over([group.writers[0].path for group in groups], [group.size for group in groups])
+    widths = torch.tensor([float(group.size) for group in groups], requires_grad=True)
+    ms = price.expected(widths)
+    ms.backward()
+    assert float(ms.detach()) == pytest.approx(whole.ms)
+    assert (widths.grad > 0).all()
+    halves = [group.size // 2 for group in groups]
+    narrow = taken(net, [(group, torch.arange(half)) for group, half in zip(groups, halves, strict=True)])
+    predicted = float(price.expected(torch.tensor(halves).double()))
+    assert predicted == pytest.approx(net_latency(narrow, (3, 64, 64), FLOATS, "float32").ms, rel=1e-3)
 
 
 class Heads(nn.Module):

@@ -13,6 +13,7 @@ from shared.integer import (
     Input,
     Linear,
     MaxPool,
+    PixelShuffle,
     Program,
     Requantise,
 )
@@ -102,7 +103,25 @@ def clipped(seed=0):
     )
 
 
-PROGRAMS = {"dense": dense, "line": line, "image": image, "clipped": clipped}
+def enlarged(seed=0):
+    """Pixels laid out as squares, of bytes and of sums, and the image itself added to them."""
+    rng = np.random.default_rng(seed)
+    return Program(
+        (Input("x", (1, 4, 5), S8),),
+        (
+            Conv2d(("x",), "a", constant(rng, (8, 1, 3, 3)), bias(rng, 8, 10), padding=(1, 1)),
+            Requantise(("a",), "b", U8),
+            PixelShuffle(("b",), "c", 2),
+            Conv2d(("c",), "d", constant(rng, (9, 2, 1, 1))),
+            Conv2d(("x",), "e", constant(rng, (4, 1, 1, 1)), bias(rng, 4, 10)),
+            PixelShuffle(("e",), "f", 2),
+            PixelShuffle(("d",), "y", 3),
+        ),
+        ("y", "f"),
+    )
+
+
+PROGRAMS = {"enlarged": enlarged, "dense": dense, "line": line, "image": image, "clipped": clipped}
 
 
 def samples(program, count, seed=0):

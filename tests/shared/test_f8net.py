@@ -23,7 +23,7 @@ from torch.nn.utils import prune
 from shared.f8net import F8Net, fix_quant, keep_zeros
 from shared.f8net.scales import REAL, Ties
 from shared.f8net.steps import _Statistics
-from shared.integer import AbstractWeighted, Linear, MaxPool, Requantise, audit, run
+from shared.integer import AbstractWeighted, Linear, MaxPool, Requantise, audit, outputs, run
 from shared.integer.format import Format
 
 S8, U8 = Format(8, 6), Format(8, 8, signed=False)
@@ -389,6 +389,23 @@ def test_pruned_weights_stay_zero_integers_while_the_others_train():
     assert 0 < np.count_nonzero(down.weight.integers) <= mask.sum()
 
 
+def test_zeros_of_a_sparse_net_leave_the_binary_points_of_its_weights_alone():
+    torch.manual_seed(0)
+    dense = nn.Linear(8, 16, bias=False)
+    sparse = nn.Linear(128, 16, bias=False)
+    with torch.no_grad():
+        sparse.weight.zero_()[:, ::16] = dense.weight
+    fractions = [
+        F8Net(nn.Sequential(layer), shape=(layer.in_features,), input=Format(8, 7), sparse=is_sparse)
+        .calibrate(torch.rand(4, layer.in_features))
+        .program()
+        .operations[0]
+        .weight.format.fraction
+        for layer, is_sparse in ((dense, False), (sparse, True), (sparse, False))
+    ]
+    assert fractions[0] == fractions[1] == fractions[2] - 2  # a spread of a quarter
+
+
 def test_a_mask_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"mask of shape \(2,\).* weight of shape \(3, 2\)"):
         keep_zeros(nn.Linear(2, 3), torch.ones(2, dtype=torch.bool))
@@ -557,3 +574,49 @@ def test_eight_bits_learn_as_well_as_float(make, draw, shape):
     assert right > 0.9
     assert fixed > right - 0.02
     audit(program).require(8)
+
+
+class Enlarger(nn.Module):
+    """The image repeated by an addition, or enlarged and added."""
+
+    def __init__(self, early):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 9, 3, padding=1, bias=False), nn.Identity()
+        )
+        self.shuffle, self.early = nn.PixelShuffle(3), early
+
+    def forward(self, x):
+        if self.early:
+            return nn.functional.pixel_shuffle(self.body(x) + x, 3)
+        return self.shuffle(self.body(x)) + nn.functional.interpolate(x, scale_factor=3.0)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_net_that_enlarges_is_its_program_bit_for_bit_and_the_image_itself_where_it_adds_nothing(early):
+    torch.manual_seed(0)
+    net, x = Enlarger(early), torch.rand(5, 1, 6, 7)
+    fixed = F8Net(net, shape=(1, 6, 7), input=Format(8, 8, signed=False)).calibrate(x).eval().double()
+    integers = Format(8, 8, signed=False).to_integers(x.numpy())
+    program = fixed.program()
+    [y] = outputs(program, integers)
+    real = Format(8, 8, signed=False).from_integers(integers)
+    assert (
+        program.values[program.outputs[0]].format.from_integers(y) == fixed(torch.from_numpy(real)).detach().numpy()
+    ).all()
+    for layer in net.body:
+        for parameter in layer.parameters():
+            nn.init.zeros_(parameter)
+    alone = F8Net(net, shape=(1, 6, 7), input=Format(8, 8, signed=False)).calibrate(x).eval().program()
+    [y] = outputs(alone, integers)
+    repeated = real.repeat(3, axis=2).repeat(3, axis=3)
+    assert (alone.values[alone.outputs[0]].format.from_integers(y) == repeated).all()
+
+
+def test_an_enlargement_that_is_no_repetition_is_named():
+    class Smooth(nn.Module):
+        def forward(self, x):
+            return nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear")
+
+    with pytest.raises(ValueError, match=r"interpolate 'interpolate' with this interpolation: enlarge by the nearest"):
+        F8Net(Smooth(), shape=(1, 6, 7), input=Format(8, 8, signed=False))

@@ -26,6 +26,7 @@ from shared.integer import (
     Linear,
     MaxPool,
     Operation,
+    PixelShuffle,
     Program,
     Requantise,
     audit,
@@ -61,6 +62,8 @@ def by_torch(operation, program, *inputs):
         return sum(x * 2 ** (max(fractions) - f) for x, f in zip(inputs, fractions, strict=True))
     if isinstance(operation, Flatten):
         return inputs[0].flatten(1)
+    if isinstance(operation, PixelShuffle):
+        return functional.pixel_shuffle(inputs[0], operation.factor)
     if isinstance(operation, AbstractWeighted):
         weight = torch.from_numpy(operation.weight.integers.astype(np.int64))
         bias = None if operation.bias is None else torch.from_numpy(operation.bias.integers.astype(np.int64))

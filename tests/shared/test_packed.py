@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from integer_programs import PROGRAMS, S8
 
-from shared.integer import Constant, Input, Linear, Program
+from shared.integer import Constant, Input, Linear, Program, Requantise
 from shared.integer.format import Format
 from shared.integer.packed import pack, unpack
 
@@ -44,5 +44,21 @@ def test_bytes_that_are_no_packed_program_are_refused(damage):
 
 def test_a_program_of_other_layers_is_refused():
     small, large = linear(np.ones((2, 3), int)), linear(np.ones((3, 3), int))
-    with pytest.raises(ValueError, match=r"^the packed program has 7 bytes of numbers: one of these layers has 10$"):
+    with pytest.raises(
+        ValueError, match=r"^the packed program has 8 bytes of numbers, which those layers do not have$"
+    ):
         unpack(pack(small), large)
+
+
+def test_constants_of_few_bits_are_coded_together():
+    """A stream that changes between them would cost each its model."""
+    rng = np.random.default_rng(0)
+    layers, last = [], "x"
+    for index in range(8):
+        word = 8 if index % 2 else 4
+        weight = Constant(rng.integers(-(2 ** (word - 1)), 2 ** (word - 1), (32, 32)), Format(word, 2))
+        layers += [Linear((last,), f"s{index}", weight), Requantise((f"s{index}",), f"y{index}", S8)]
+        last = f"y{index}"
+    program = Program((Input("x", (32,), S8),), tuple(layers), (last,))
+    assert unpack(pack(program), program) == program
+    assert len(pack(program)) < 1.04 * 4 * 32 * 32 * (1 + 0.5)

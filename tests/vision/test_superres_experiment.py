@@ -9,10 +9,11 @@ from shared.lab import Row, Store, run
 from shared.training.epochs import Trainer
 from shared.weights.prices import MACs
 from vision.superres.experiment import SuperRes, SuperResSettings, per_pixel, step_ms
-from vision.superres.figures import budget_share, gains, relative_ms, seconds_ratio
+from vision.superres.figures import budget_share, gains, latency_error, relative_ms, seconds_ratio
 from vision.superres.nets import ESPCN, FSRCNN, PlainNet
 from vision.superres.page import _verdict, page
-from vision.superres.search import TrunkPrice, TrunkSpace, channels_price, part_of
+from vision.superres.search import TrunkPrice, TrunkSpace, channels_price, chosen, gated_net, part_of
+from vision.superres.training import GateSchedule
 from vision.superres.upscaler import from_bytes
 
 TINY = {"channels": 6, "blocks": 3, "pretrain": 8, "search": 8, "steps": 12, "size": 8, "height": 12, "width": 10}
@@ -39,6 +40,32 @@ def test_every_gate_has_a_gradient_open_or_closed(net):
     gates = torch.tensor([1.0, 0, 1, 1, 0, 1, 1, 0, 1, 1], requires_grad=True)
     TrunkSpace.of(net).forward(net, gates, torch.rand(1, 1, 9, 7)).square().sum().backward()
     assert (gates.grad != 0).all()
+
+
+def test_a_search_begins_with_all_of_the_net_and_closes_what_weighs_least_first(net):
+    with torch.no_grad():
+        net.body.block2.main.weight.mul_(0.1)
+        net.body.block2.side.weight.mul_(0.1)
+    gated = gated_net(net, TrunkPrice.of(net, lambda net: channels_price(net, MACs((1, 5, 4)))), 0.5, 10)
+    assert gated.gates().tolist() == [1.0] * 10
+    assert float(gated.relative_price()) == 1
+    assert len(gated.scores.unique()) > 6
+    assert int(gated.scores[6:].argmin()) == 2
+    small = chosen(gated)
+    assert small.width < 6
+    assert float(gated.price.expected(torch.tensor([small.width, small.depth]))) <= 0.5 * gated.full
+
+
+def test_scores_move_by_their_gradient_and_weights_by_steps_of_equal_size():
+    scores, weight = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(2))
+    schedule = GateSchedule(1, rate=0.1, gate_rate=0.01, scores=scores)
+    optimiser = schedule.optimiser([scores, weight])
+    for step in range(4):
+        schedule.set_rate(optimiser, 0, step, 4)
+        scores.grad, weight.grad = torch.tensor([0.1, 0.01]), torch.tensor([0.1, 0.01])
+        optimiser.step()
+    assert float(weight[0] / weight[1]) == pytest.approx(1, rel=1e-3)
+    assert 8 < float(scores[0] / scores[1]) < 10
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (3, 2), (1, 1)])
@@ -107,7 +134,12 @@ def test_the_file_is_the_searched_net(whole):
     upscaler = from_bytes(store.get(row.artefacts["net.safetensors"]))
     assert upscaler.scale == 2
     assert per_pixel(upscaler.net) == row.result["nets"]["search"]["macs"]
-    assert store.get(row.artefacts["net.onnx"])
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(store.get(row.artefacts["net.onnx"]))
+    for size in ((5, 9), (12, 3)):  # of any size
+        x = torch.rand(1, 1, *size)
+        [enlarged] = session.run(None, {"image": x.numpy()})
+        assert np.abs(enlarged - upscaler.net(x).detach().numpy()).max() < 1e-5
 
 
 def test_a_cell_that_was_stopped_goes_on(whole, tmp_path, monkeypatch):
@@ -154,6 +186,9 @@ def test_the_verdict_says_where_the_search_is_behind():
     rows = [counted(0, search=37.0, fsrcnn=36.5, uniform=37.2), counted(1, search=37.1, fsrcnn=36.61, uniform=37.31)]
     assert gains(rows, "fsrcnn") == pytest.approx([0.5, 0.49])
     assert relative_ms(rows, "fsrcnn") == [0.5, 0.5]
+    rows[0].result["nets"]["search"] |= {"compiled_ms": 4.4, "priced": 4.0}
+    rows[0].result["nets"]["uniform"] |= {"compiled_ms": 3.8, "priced": 4.0}
+    assert latency_error(rows[0]) == pytest.approx(7.5)
     text = "".join(map(str, _verdict(rows).parts))
     assert "has a higher PSNR than FSRCNN (+0.50 dB)" in text
     assert "has a lower PSNR than narrowed, all blocks (-0.21 dB)" in text
@@ -166,6 +201,14 @@ def test_bad_settings_are_one_line(tmp_path):
         run(SuperRes(), [settings(macs=0.01)], Store(tmp_path))
     with pytest.raises(ValueError, match="is no folder; name one that holds pictures"):
         SuperRes().data(settings(data=str(tmp_path / "none")))
+
+
+def test_pictures_too_small_to_compare_are_refused_before_training(tmp_path, monkeypatch):
+    for number in range(3):
+        Image.fromarray(np.zeros((14, 12), np.uint8)).save(tmp_path / f"{number}.png")
+    monkeypatch.setattr(Trainer, "run_epoch", lambda *arguments: pytest.fail("it was trained"))
+    with pytest.raises(ValueError, match="SSIM needs 11x11 pixels inside the border, got 8x10"):
+        run(SuperRes(), [settings(data=str(tmp_path))], Store(tmp_path / "rows"))
 
 
 def test_pictures_of_ones_own_are_hashed_and_used(tmp_path):

@@ -86,6 +86,18 @@ def test_tiled_is_untiled(scale, size):
         assert (difference > 0).mean() < 0.01
 
 
+def test_no_part_is_larger_than_a_tile_and_its_border():
+    sizes = set()
+
+    class Repeated(torch.nn.Module):
+        def forward(self, x):
+            sizes.add(x.shape[3])
+            return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    assert Upscaler(Repeated(), 2)(Picture(colours(3, 20_000)), tile=256).size == (40_000, 6)
+    assert max(sizes) == 256 + 2 * 2
+
+
 def test_a_net_that_adds_nothing_leaves_the_colours_bicubic():
     class Bicubic(torch.nn.Module):
         def forward(self, x):

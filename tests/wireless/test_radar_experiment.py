@@ -158,6 +158,15 @@ def test_the_verdict_says_so_where_a_net_is_behind():
     assert "It is less accurate than Bayes classifier over templates, SNR known (-25.0 points)" in text
 
 
+def test_a_net_that_was_only_loaded_stands_beside_the_others():
+    loaded = answers("iq", 0, (5, 9))
+    loaded.settings["weights"] = "iq.safetensors"
+    text = "".join(map(str, page([answers("bayes", 0, (9, 10)), loaded]).verdict.parts))
+    assert "70.0 % of all pulses are named rightly" in text
+    trained = answers("iq", 1, (6, 10))
+    assert "80.0 % of all pulses" in "".join(map(str, page([loaded, trained]).verdict.parts))
+
+
 def test_counts_are_by_ratio_class_and_answer():
     parts = [SimpleNamespace(snr_db=np.array([0.1, 9.0, 9.9]), labels=np.array([0, 1, 1]))]
     counted = confusion(lambda _: np.array([1, 1, 0]), parts, np.array([0.0, 10.0]), 2)

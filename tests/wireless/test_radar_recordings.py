@@ -8,7 +8,7 @@ from scipy.io import wavfile
 
 from wireless.radar.datasets.generate import generate
 from wireless.radar.datasets.recipe import Recipe
-from wireless.radar.nets.pretrained import pretrained
+from wireless.radar.nets.pretrained import NAMES, pretrained
 from wireless.radar.recordings import classify, read
 from wireless.radar.waveforms.catalogue import TWELVE, merged
 
@@ -42,9 +42,10 @@ def write(kind, folder, samples):
     return path
 
 
-def test_the_net_that_ships_names_fresh_pulses(pulses):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_net_that_ships_names_fresh_pulses(name, pulses):
     """TorchSig's were less than 1 % right on such: weights are scored on pulses that nothing was trained on."""
-    answers = pretrained().probabilities(pulses.samples).argmax(1)
+    answers = pretrained(name).probabilities(pulses.samples).argmax(1)
     assert (answers == pulses.labels).mean() > 0.9
     alike = np.array(merged(TWELVE))
     assert (alike[answers] == alike[pulses.labels]).mean() > 0.95

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 
-def to_onnx(net: nn.Module, example: Tensor) -> bytes:
-    """The net in evaluation mode, from `image` `(batch, ...)` to `logits`, of any batch.
+def to_onnx(net: nn.Module, example: Tensor, output: str = "logits", any_size: bool = False) -> bytes:
+    """The net in evaluation mode, from `image` `(batch, ...)` to `output`, of any batch, and of any plane if asked.
 
     Written by torch's exporter that traces the forward pass: the one that is to replace it needs onnxscript, and takes
     ten seconds where this takes one. Raises `ModuleNotFoundError` without onnx.
@@ -26,7 +26,10 @@ def to_onnx(net: nn.Module, example: Tensor) -> bytes:
             buffer,  # type: ignore[arg-type]  # a file works too
             dynamo=False,
             input_names=["image"],
-            output_names=["logits"],
-            dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
+            output_names=[output],
+            dynamic_axes={
+                name: {0: "batch"} | ({2: f"{name} rows", 3: f"{name} columns"} if any_size else {})
+                for name in ("image", output)
+            },
         )
     return buffer.getvalue()

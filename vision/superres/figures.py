@@ -32,6 +32,16 @@ def budget_share(row: Row, net: str = "search") -> float:
     return float(row.result["nets"][net]["priced"]) / float(row.result["price"]["budget"])
 
 
+def latency_error(row: Row) -> float:
+    """By how many per cent measured milliseconds differ from predicted ones, the mean over nets that have both."""
+    both = [
+        (net["compiled_ms"], net["priced"])
+        for net in row.result["nets"].values()
+        if {"compiled_ms", "priced"} <= net.keys()
+    ]
+    return float(np.mean([100 * abs(measured / predicted - 1) for measured, predicted in both]))
+
+
 def relative_ms(rows: Sequence[Row], rival: str) -> list[float]:
     """Measured milliseconds of the searched net over a rival's, by seed; empty where they were not measured."""
     times = [(row.result["nets"]["search"]["ms"], row.result["nets"][rival]["ms"]) for row in rows]

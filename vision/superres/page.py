@@ -36,7 +36,7 @@ NETS = {
 CROPS = ("bicubic", "fsrcnn", "search", "truth")
 FILES = {
     "net.safetensors": "the searched net for `qwedge upscale --weights`",
-    "net.onnx": "the searched net as ONNX, from luma in [0, 1]",
+    "net.onnx": "the searched net as ONNX, for luma in [0, 1] of any size",
 }
 
 
@@ -53,7 +53,8 @@ def page(rows: Sequence[Row]) -> Page:
         f"{width}x{height} pixels, of {price['full']:,.4g} {price['unit']} of the supernet. {about['data']}; "
         f"{len(about['pictures'])} pictures of {about['part']}. Intervals are 95 %, over seeds."
     )
-    blocks: list[Block] = [_key(same), _qualities(same), _pareto(same), _crops(same), *downloads(rows, FILES)]
+    timed = [_times(same)] if price["unit"] == "ms" else []
+    blocks: list[Block] = [_key(same), _qualities(same), *timed, _pareto(same), _crops(same), *downloads(rows, FILES)]
     return Page(title, summary, blocks, _verdict(same))
 
 
@@ -117,6 +118,24 @@ COLUMNS = {
 def _mean(nets: Sequence[dict[str, Any]], key: str, rows: Sequence[Row], form: str) -> str | Number:
     values = [net.get(key) for net in nets]
     return "" if None in values else cite_mean([float(value) for value in values], *rows, form=form)  # type: ignore[arg-type]
+
+
+def _times(rows: Sequence[Row]) -> Table:
+    lines: list[Sequence[str | Number]] = []
+    for name in _named(rows[0]):
+        nets = [row.result["nets"][name] for row in rows]
+        if "priced" in nets[0]:
+            apart = [100 * (net["compiled_ms"] / net["priced"] - 1) for net in nets]
+            lines.append(
+                (
+                    NETS[name],
+                    cite_mean([net["priced"] for net in nets], *rows, form=".2f", unit="ms"),
+                    cite_mean([net["compiled_ms"] for net in nets], *rows, form=".2f", unit="ms"),
+                    cite_mean(apart, *rows, form="+.1f", unit="%"),
+                )
+            )
+    note = "Each net as the C library of `qwedge compile --numbers float32`, on one thread; the least of many runs."
+    return Table("Milliseconds", ("net", "predicted", "measured", "measured above predicted"), lines, note=note)
 
 
 def _pareto(rows: Sequence[Row]) -> Figure:

@@ -1,6 +1,6 @@
 """Width and depth of a plain net, learned together under a price by gates on channels and on whole blocks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -85,13 +85,6 @@ def channels_price(net: PlainNet, price: NetPrice) -> WidthPrice:
     return PairedPrice.of(net, _channels(net).groups, price)
 
 
-def shape_within(scores: Sequence[Tensor], price: WidthPrice, budget: float, minimum: int) -> tuple[Tensor, Tensor]:
-    """The channels and the blocks of highest score that the budget allows, in their order."""
-    widths = widths_within(scores, price, budget, minimum)
-    channels, blocks = (part.topk(n).indices.sort().values for part, n in zip(scores, widths, strict=True))
-    return channels, blocks
-
-
 def gated_net(
     net: PlainNet,
     price: TrunkPrice,
@@ -119,11 +112,12 @@ def _magnitude(block: nn.Module) -> Tensor:
 
 
 def chosen(gated: GatedNet) -> PlainNet:
-    """The net that the scores ask for, within the budget, with the weights of the search."""
+    """The net of the channels and blocks of highest score that the budget allows, with the weights of the search."""
     scores = torch.split(gated.scores.detach().cpu(), gated.space.sizes)
-    budget = gated.share * gated.full
+    widths = widths_within(scores, gated.price, gated.share * gated.full, gated.settings.minimum)
+    channels, blocks = (part.topk(n).indices.sort().values for part, n in zip(scores, widths, strict=True))
     assert isinstance(gated.net, PlainNet)
-    return part_of(gated.net, *shape_within(scores, gated.price, budget, gated.settings.minimum))
+    return part_of(gated.net, channels, blocks)
 
 
 def part_of(net: PlainNet, channels: Tensor, blocks: Tensor) -> PlainNet:
@@ -137,7 +131,7 @@ def part_of(net: PlainNet, channels: Tensor, blocks: Tensor) -> PlainNet:
         if layer in kept:
             state[f"{body}.{kept[layer]}.{rest}"] = value
     shallow.load_state_dict(state)
-    narrow = narrowed(shallow, _channels(shallow), [channels], torch.rand(1, 1, 8, 8))
+    narrow = narrowed(shallow, _channels(shallow), [channels], torch.linspace(0, 1, 64).reshape(1, 1, 8, 8))
     assert isinstance(narrow, PlainNet)
     narrow.width = len(channels)
     return narrow

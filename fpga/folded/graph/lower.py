@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpga.design.stream import ends
-from shared.integer import Clip, Flatten, Operation, Program, Requantise, Value
+from shared.integer import Clip, Flatten, Operation, PixelShuffle, Program, Requantise, Value
 from shared.integer.geometry import from_channels_last
 
 
@@ -68,6 +68,8 @@ class _Lowering:
         reads = Counter(name for op in self.program.live for name in op.inputs) + Counter(self.program.outputs)
         for operation in self.program.live:
             x, y = operation.inputs[0], operation.output
+            if isinstance(operation, PixelShuffle):
+                raise ValueError(f"PixelShuffle {y!r} has no folded engine: build it unrolled, or leave it to the host")
             if isinstance(operation, Flatten):
                 self.stream[y], self.layout[y] = self.stream[x], self.layout[x]
                 reads[self.stream[x]] += reads[y] - 1

@@ -50,7 +50,7 @@ def code_book(work: Work) -> Outcome:
     others = work.size - sum(map(len, weights))
     settled(net)
     macs = float(MACs(work.example).number_costs(net, (), None).sum())
-    return Outcome(answers_of(net), indices + 4 * (sum(map(len, books)) + others), macs, 1.0)
+    return Outcome(answers_of(net), indices + 4 * (sum(map(len, books)) + others), macs, 1.0, net)
 
 
 def nearest_values(weight: Tensor, count: int, rounds: int = 50) -> Tensor:

@@ -47,7 +47,7 @@ def low_rank(work: Work) -> Outcome:
 
 
 def fixed(bits: int) -> Technique:
-    """F8Net: 8-bit activations and weights of so many bits, counted on the integers."""
+    """F8Net: 8-bit activations and weights of so many bits, but depthwise ones of 8, counted on the integers."""
     return lambda work: in_integers(work, copy.deepcopy(work.net), work.epochs, _words(work.net, bits))
 
 
@@ -86,8 +86,8 @@ TECHNIQUES: Mapping[str, tuple[str, Technique]] = {
     "low-rank": ("ranks and channels pruned by ADMM", low_rank),
     "code-book": ("16 values in each layer, by ADMM", code_book),
     "int8": ("8-bit fixed point, F8Net", fixed(8)),
-    "int4": ("4-bit weights, 8-bit activations", fixed(4)),
-    "int3": ("3-bit weights, 8-bit activations", fixed(3)),
+    "int4": ("4-bit weights, depthwise ones 8", fixed(4)),
+    "int3": ("3-bit weights, depthwise ones 8", fixed(3)),
     "sparse-int4": ("weights pruned by ADMM, 4 bits", sparse_fixed("admm", _SINGLE, 4)),
     "admm-int8": ("blocks of 4 pruned by ADMM, 8 bits", sparse_fixed("admm", _TILES, 8)),
     "channels-int8": ("channels pruned by ADMM, 8 bits", sparse_fixed("admm", _CHANNELS, 8)),
@@ -102,7 +102,14 @@ TECHNIQUES: Mapping[str, tuple[str, Technique]] = {
 
 
 def _words(net: nn.Module, bits: int) -> dict[str, int]:
-    return {name: bits for name, layer in net.named_modules() if isinstance(layer, nn.Conv1d | nn.Linear)}
+    """Bits of the weights of each layer. Depthwise ones keep 8: they have few weights, on one grid for channels whose
+    batch norms scale them differently.
+    """
+    return {
+        name: bits
+        for name, layer in net.named_modules()
+        if isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv1d) and layer.groups == 1)
+    }
 
 
 def _smaller(work: Work) -> nn.Module:

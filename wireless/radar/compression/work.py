@@ -14,8 +14,7 @@ from torch.nn.utils import parametrize
 
 from shared.core.task import Progress
 from shared.f8net import F8Net
-from shared.integer import AbstractWeighted, audit
-from shared.integer.files import to_json
+from shared.integer import AbstractWeighted, Program, audit
 from shared.integer.packed import pack
 from shared.weights.prices import MACs
 from wireless.radar.nets.classifier import log_probabilities
@@ -74,7 +73,7 @@ class Work:
 
 
 class Outcome(NamedTuple):
-    """A compressed net, and what it costs."""
+    """What a compressed net answers, and what it costs."""
 
     answers: Callable[[NDArray[np.complex64]], NDArray[np.int64]]
     """The class of each window."""
@@ -83,8 +82,8 @@ class Outcome(NamedTuple):
     """Multiply-accumulates of a window whose weight is not zero."""
     kept: float
     """Weights that are not zero, as a share of the net's."""
-    program: str = ""
-    """The integer program as JSON, where there is one."""
+    net: nn.Module | Program
+    """What computes the answers."""
 
 
 def in_floats(work: Work, net: nn.Module, block: int = 1) -> Outcome:
@@ -94,7 +93,7 @@ def in_floats(work: Work, net: nn.Module, block: int = 1) -> Outcome:
     taken = sum(4 * kept + (math.ceil(all_ / block / 8) if kept < all_ else 0) for all_, kept in sizes)
     uses = MACs(work.example).number_costs(net, (), None)
     nonzero = torch.cat([parameter.detach().flatten() for parameter in net.parameters()]) != 0
-    return Outcome(answers_of(net), taken, float(uses[nonzero].sum()), _kept(work, sizes))
+    return Outcome(answers_of(net), taken, float(uses[nonzero].sum()), _kept(work, sizes), net)
 
 
 def in_integers(
@@ -116,7 +115,7 @@ def in_integers(
         logits = fixed(as_input(samples) if exact else as_input(samples).double())
         return np.asarray(logits.detach().argmax(1).numpy())
 
-    return Outcome(answers, len(pack(program)), float(audited.nonzero_macs), _kept(work, sizes), to_json(program))
+    return Outcome(answers, len(pack(program)), float(audited.nonzero_macs), _kept(work, sizes), program)
 
 
 def answers_of(net: nn.Module) -> Callable[[NDArray[np.complex64]], NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """The page of a radar run: accuracy against noise beside the bound, what is mistaken for what, the size of each net."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,9 @@ Counted = NDArray[np.int64]
 def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows of equal settings: seeds are pooled, nets stay apart."""
     comparable = _comparable(rows)
-    # Rows of a sweep begin with weights of another row, which counts for the net itself.
-    same = [row for row in comparable if not row.settings.get("weights")] or comparable
+    # A sweep begins with the weights of another row: where that row is here, it counts for the net itself.
+    trained = [row for row in comparable if not row.settings.get("weights")]
+    same = trained + [row for row in comparable if not of_net(trained, row.result["net"])]
     names = list(dict.fromkeys(row.result["net"] for row in same))
     best = max((name for name in names if name != BAYES), key=lambda name: _mean(of_net(same, name)), default=BAYES)
     shown = of_net(same, best)
@@ -190,51 +191,83 @@ def _nets(rows: Sequence[Row], names: Sequence[str]) -> Table:
 def _techniques(rows: Sequence[Row]) -> list[Block]:
     """What each technique of compression makes of each net, beside the net; all of them, whatever came of it."""
     shown = [row for row in rows if row.result.get("techniques")]
-    tables: list[Block] = []
-    for net in dict.fromkeys(row.result["net"] for row in shown):
-        of = of_net(shown, net)
-        db = tested_db(of[0])
-        at = sorted({_nearest(db, wanted) for wanted in (-8.0, 0.0, 10.0)})
-        dense = float(np.mean([row.result["bytes"] for row in of]))
-        lines: list[Sequence[str | Number]] = [
-            (
-                f"the net: {TITLES[net]}",
-                cite(dense, *of, form=",.0f"),
-                cite(1.0, *of, form=".1f", unit="x"),
-                *(cite(of[0].result["macs"], *of, form=",.0f"), cite(1.0, *of, form=".0%")),
-                cite_mean([mean_accuracy(row) for row in of], *of, form=".1%"),
-                cite_mean([0.0 for _ in of], *of, form="+.1f", unit="points"),
-                *(_share(_pooled(of), ratio, of) for ratio in at),
-            )
+    if not shown:
+        return []
+    nets = dict.fromkeys(row.result["net"] for row in shown)
+    return [_front(shown), *(_table(of_net(shown, net)) for net in nets)]
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    """The techniques of one net, a line each."""
+    db = tested_db(rows[0])
+    at = sorted({_nearest(db, wanted) for wanted in (-8.0, 0.0, 10.0)})
+    is_timed = all("ms" in row.result for row in rows)
+
+    def line(title: str, results: Sequence[Mapping[str, Any]]) -> Sequence[str | Number]:
+        answers = [np.array(result["confusion"]) for result in results]
+        gained = [
+            100 * float(right(a).mean() - right(counts(row)).mean()) for a, row in zip(answers, rows, strict=True)
         ]
-        for name in of[0].result["techniques"]:
-            results = [row.result["techniques"][name] for row in of]
-            answers = [np.array(result["confusion"]) for result in results]
-            gained = [
-                100 * float(right(a).mean() - right(counts(row)).mean()) for a, row in zip(answers, of, strict=True)
-            ]
-            means = {key: float(np.mean([result[key] for result in results])) for key in ("bytes", "macs", "kept")}
-            lines.append(
-                (
-                    TECHNIQUES[name][0],
-                    cite(means["bytes"], *of, form=",.0f"),
-                    cite(dense / means["bytes"], *of, form=".1f", unit="x"),
-                    cite(means["macs"], *of, form=",.0f"),
-                    cite(means["kept"], *of, form=".0%"),
-                    cite_mean([float(right(each).mean()) for each in answers], *of, form=".1%"),
-                    cite_mean(gained, *of, form="+.1f", unit="points"),
-                    *(_share(np.sum(answers, 0), ratio, of) for ratio in at),
-                )
-            )
-        head = ("technique", "bytes", "smaller", "MACs", "weights", "mean", "against the net")
-        columns = (*head, *(f"{db[ratio]:g} dB" for ratio in at))
-        note = (
-            "Every technique trains for as many epochs more, small nets for all epochs from scratch. Bytes: four, or "
-            "one in 8 bits, for each weight that is not zero, and a bit for each block of a layer that has zeros. MACs "
-            "are those whose weight is not zero. Unfavourable results are kept."
+        means = {key: float(np.mean([it[key] for it in results])) for key in ("bytes", "macs", "kept")}
+        smaller = float(np.mean([row.result["bytes"] for row in rows])) / means["bytes"]
+        return (
+            title,
+            cite(means["bytes"], *rows, form=",.0f"),
+            cite(smaller, *rows, form=".1f", unit="x"),
+            cite(means["macs"], *rows, form=",.0f"),
+            cite(means["kept"], *rows, form=".0%"),
+            *([_ms(results, "compiled", rows), _ms(results, "dense in ONNX Runtime", rows)] if is_timed else []),
+            cite_mean([float(right(each).mean()) for each in answers], *rows, form=".1%"),
+            cite_mean(gained, *rows, form="+.1f", unit="points"),
+            *(_share(np.sum(answers, 0), ratio, rows) for ratio in at),
         )
-        tables.append(Table("Compression", columns, lines, note))
-    return tables
+
+    title = TITLES[rows[0].result["net"]]
+    lines = [line(f"the net: {title}", [{**row.result, "kept": 1.0} for row in rows])]
+    for name in rows[0].result["techniques"]:
+        lines.append(line(TECHNIQUES[name][0], [row.result["techniques"][name] for row in rows]))
+    times = ("compiled", "dense, ONNX Runtime") if is_timed else ()
+    head = ("technique", "bytes", "smaller", "MACs", "weights", *times, "mean", "against the net")
+    note = (
+        "Every technique trains for as many epochs more, small nets for all epochs from scratch. Bytes in floating "
+        "point: four for each number that is not zero, and a bit for each block of a layer that has zeros; in fixed "
+        "point: weights, biases and binary points as LZMA codes them. MACs are those whose weight is not zero. "
+        + ("Times are of a window on one thread, both in turn. " if is_timed else "")
+        + "Unfavourable results are kept."
+    )
+    return Table(f"Compression of the {title}", (*head, *(f"{db[ratio]:g} dB" for ratio in at)), lines, note)
+
+
+def _ms(results: Sequence[Mapping[str, Any]], runtime: str, rows: Sequence[Row]) -> Number:
+    return cite(float(np.mean([it["ms"][runtime] for it in results])), *rows, form=".3f", unit="ms")
+
+
+def _front(rows: Sequence[Row]) -> Figure:
+    """Mean accuracy against bytes and MACs, nets and all that was made of them; a line joins what nothing beats."""
+    points = [
+        (name, result, float(right(np.array(result["confusion"])).mean()))
+        for row in rows
+        for name, result in ((row.result["net"], row.result), *row.result["techniques"].items())
+    ]
+
+    def paint(*panels: Any) -> None:
+        for axes, key in zip(panels, ("bytes", "macs"), strict=True):
+            best = -1.0
+            front = []
+            for name, result, accuracy in sorted(points, key=lambda point: (point[1][key], -point[2])):
+                axes.plot(result[key], 100 * accuracy, "o", color=COLORS["blue"])
+                if accuracy > best:
+                    best = accuracy
+                    front.append((result[key], 100 * accuracy, name))
+            axes.plot(*zip(*((x, y) for x, y, _ in front), strict=True), color=COLORS["grey"], linewidth=1)
+            for x, y, name in front:
+                axes.annotate(name, (x, y), fontsize=6, xytext=(0, -8), textcoords="offset points")
+            axes.set_xscale("log")
+            axes.set_xlabel({"bytes": "bytes", "macs": "multiply-accumulates of a window"}[key])
+            axes.set_ylabel("right answers in %")
+
+    caption = "Mean accuracy over all ratios; up and left is better. The line joins what nothing of its size beats."
+    return plot(paint, *rows, title="Accuracy against size", caption=caption, panels=2)
 
 
 def _telling(rows: Sequence[Row]) -> int:

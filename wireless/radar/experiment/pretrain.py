@@ -1,25 +1,35 @@
-"""Trains the net that ships: `python -m wireless.radar.experiment.pretrain --out FOLDER`; goes on where it was stopped.
+"""Trains a net that ships: `python -m wireless.radar.experiment.pretrain --net iq --out FOLDER`; goes on after a stop.
 
 The same settings give the same weights on the same machine. The rows of the run are in FOLDER too.
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shared.lab import Store, run, write_atomic
 from wireless.radar.experiment.run import Radar, RadarSettings
-from wireless.radar.nets.pretrained import NAME
 
-TRAINED = RadarSettings(nets=(NAME,), epochs=25, examples=40_000, rate=4e-3, tested=200, seed=100)
+TRAINED: Mapping[str, Sequence[RadarSettings]] = {
+    "iq": (RadarSettings(nets=("iq",), epochs=25, examples=40_000, rate=4e-3, tested=200, seed=100),),
+    "iq-10k": (
+        RadarSettings(nets=("iq-10k",), epochs=40, examples=40_000, rate=1e-2, tested=200, seed=100),
+        RadarSettings(nets=("iq-10k",), further=24, examples=40_000, rate=8e-3, tested=200, seed=101),
+    ),
+}
+"""By name; each stage goes on with the weights of the one before."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train the radar net that ships.")
+    parser = argparse.ArgumentParser(description="Train a radar net that ships.")
+    parser.add_argument("--net", choices=TRAINED, default="iq", help="which one (default: iq)")
     parser.add_argument("--out", type=Path, required=True, help="folder for rows and weights")
-    folder = parser.parse_args().out
-    store = Store(folder)
-    [row] = run(Radar(), Radar().cells(TRAINED), store, quiet=False)
-    write_atomic(folder / f"{NAME}.safetensors", store.get(row.artefacts[f"{NAME}.safetensors"]))
+    options = parser.parse_args()
+    store, weights = Store(options.out), ""
+    for settings in TRAINED[options.net]:
+        [row] = run(Radar(), [settings.model_copy(update={"weights": weights})], store, quiet=False)
+        weights = str(options.out / f"{options.net}.safetensors")
+        write_atomic(Path(weights), store.get(row.artefacts[f"{options.net}.safetensors"]))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from shared.integer import Program
+from shared.integer.files import to_json
 from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file
 from shared.training.epochs import Trainer
 from shared.weights.prices import MACs
@@ -65,9 +67,16 @@ class RadarSettings(Seeded):
     phase_noise: float = Field(default=0.0, ge=0, description="step of the phase's random walk in radians")
     overlap: float = Field(default=0.0, ge=0, le=1, description="share of windows with a second, weaker pulse")
     weights: str = Field(default="", description="weights (.safetensors) to begin with, instead of training")
+    further: int = Field(default=0, ge=0, description="epochs that those weights are trained further")
     techniques: tuple[str, ...] = Field(default=(), description=f"of compression: {', '.join(TECHNIQUES)}")
     budget: float = Field(default=0.25, gt=0, le=1, description="bytes that each may keep, as a share of the net's")
     tuning: int = Field(default=2, gt=0, description="epochs of training that each technique takes")
+    timed: bool = Field(default=False, description="milliseconds too: needs a C compiler and the extra mobile")
+
+    @property
+    def trained(self) -> int:
+        """Epochs of training, before any technique."""
+        return self.further if self.weights else self.epochs
 
     def channel(self) -> Channel:
         return Channel(self.paths, self.spread, self.offset, self.phase_noise, self.overlap)
@@ -132,7 +141,14 @@ class Radar(Experiment[RadarSettings]):
         return files | ({Path(cell.weights).name: hash_file(cell.weights)} if cell.weights else {})
 
     def run(self, cell: RadarSettings, context: Context) -> Mapping[str, JSON]:
-        return _Cell(cell, context).result()
+        return _Cell(cell, context, self.milliseconds).result()
+
+    def milliseconds(self, net: nn.Module | Program, dense: nn.Module, samples: int) -> Mapping[str, float]:
+        """Measured times of one window, of `net` and of the `dense` one that it comes from, by runtime.
+
+        Raises `ValueError` here, where no compiler is known; `qwedge.experiments.radar` measures.
+        """
+        raise ValueError("timed=True needs a compiler of nets: run `qwedge run radar`, or leave it out")
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
@@ -141,8 +157,8 @@ class Radar(Experiment[RadarSettings]):
 class _Cell:
     """The stages of one cell. Each epoch is stored once finished, so a killed run continues after the last one."""
 
-    def __init__(self, settings: RadarSettings, context: Context) -> None:
-        self.settings, self.context = settings, context
+    def __init__(self, settings: RadarSettings, context: Context, milliseconds: "_Milliseconds") -> None:
+        self.settings, self.context, self.milliseconds = settings, context, milliseconds
 
     def result(self) -> Mapping[str, JSON]:
         [name] = self.settings.nets
@@ -164,7 +180,7 @@ class _Cell:
 
     def net(self, name: str) -> Mapping[str, JSON]:
         settings = self.settings
-        self.context.plan(settings.epochs + 3 + len(settings.techniques))
+        self.context.plan(settings.trained + 3 + len(settings.techniques))
         pulses = self.own() if settings.data else self.generated()
         classifier, epochs = self.trained(name, pulses)
         counts = self.context.stage("counting", partial(self.count, classify_by(classifier.net), pulses))
@@ -182,6 +198,7 @@ class _Cell:
             "epochs": epochs,
             **pulses.about,
             **counts,
+            **self.times(classifier.net, classifier.net, pulses),
             "techniques": compressed,
         }
 
@@ -203,17 +220,20 @@ class _Cell:
         )
         outcome = TECHNIQUES[technique][1](work)
         spent = time.process_time() - started
-        if outcome.program:
-            self.context.artefact(f"{technique}.json", outcome.program.encode())
+        if isinstance(outcome.net, Program):
+            self.context.artefact(f"{technique}.json", to_json(outcome.net).encode())
         counted = self.count(lambda windowed: outcome.answers(windowed.samples), pulses)
-        about = {"bytes": outcome.bytes, "macs": outcome.macs, "kept": outcome.kept, "cpu_s": spent}
-        return {**about, **counted}
+        about: dict[str, JSON] = {"bytes": outcome.bytes, "macs": outcome.macs, "kept": outcome.kept, "cpu_s": spent}
+        return {**about, **self.times(outcome.net, classifier.net, pulses), **counted}
+
+    def times(self, net: nn.Module | Program, dense: nn.Module, pulses: "_Pulses") -> dict[str, JSON]:
+        return {"ms": dict(self.milliseconds(net, dense, pulses.samples))} if self.settings.timed else {}
 
     def generated(self) -> "_Pulses":
         settings = self.settings
         recipe = settings.test_recipe(settings.tested, settings.tested_db)
         about: dict[str, JSON] = {
-            "trained_on": 0 if settings.weights else settings.epochs * settings.examples,
+            "trained_on": settings.trained * settings.examples,
             "tested_on": {"recipe": recipe.identity, "windows": recipe.count},
             "generation": self.context.stage("generating", self.generation),
         }
@@ -248,14 +268,13 @@ class _Cell:
     def trained(self, name: str, pulses: "_Pulses") -> tuple[Classifier, list[Mapping[str, JSON]]]:
         """The net after all epochs, with the loss and the CPU time of each."""
         settings, epochs = self.settings, []
-        if settings.weights:
-            return self.loaded(pulses), []
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
         generator = torch.Generator().manual_seed(seed)
-        classifier = fresh(name, pulses.classes, pulses.samples, generator)
-        training = trainer(classifier.net, settings.epochs, settings.rate, settings.batch)
-        for number in range(1, settings.epochs + 1):
-            title = f"{name}, epoch {number}/{settings.epochs}"
+        initial = fresh(name, pulses.classes, pulses.samples, generator)
+        classifier = self.loaded(pulses) if settings.weights else initial
+        training = trainer(classifier.net, settings.trained, settings.rate, settings.batch)
+        for number in range(1, settings.trained + 1):
+            title = f"{name}, epoch {number}/{settings.trained}"
             epochs.append(self.context.stage(title, partial(self.epoch, title, training, pulses.source)))
             training.restore(self.context.load_tensors(title))
         classifier.net.cpu().eval()
@@ -290,6 +309,9 @@ class _Cell:
         grid = np.array(pulses.tested_db)
         counts = confusion(classify, pulses.test(), grid, len(pulses.classes), self.context.progress)
         return {"confusion": counts.tolist()}
+
+
+_Milliseconds = Callable[[nn.Module | Program, nn.Module, int], Mapping[str, float]]
 
 
 @dataclass(frozen=True, eq=False)

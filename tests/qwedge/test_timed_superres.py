@@ -1,0 +1,62 @@
+"""Super-resolution for milliseconds: the price is that of the whole compiled net of each shape, and is measured."""
+
+import pytest
+import torch
+
+pytest.importorskip("onnxruntime", reason="pip install -e '.[mobile]'")
+pytest.importorskip("PIL", reason="pip install -e '.[vision]'")
+
+from mobile.pricing.example import FLOATS
+from mobile.pricing.float_net import float_latency
+from qwedge.experiments import superres as timed
+from shared.lab import Store, run
+from vision.superres.experiment import SuperResSettings
+from vision.superres.figures import budget_share
+from vision.superres.nets import PlainNet
+from vision.superres.search import TrunkPrice
+from vision.superres.upscaler import plain_net
+
+TINY = {"channels": 8, "blocks": 3, "pretrain": 4, "search": 4, "steps": 4, "size": 8, "height": 40, "width": 64}
+
+
+class Kept:
+    progress = None
+
+    def stage(self, name, compute):
+        return compute()
+
+
+@pytest.fixture
+def price(monkeypatch):
+    monkeypatch.setattr(timed, "calibrated", lambda progress, numbers="int8": FLOATS)
+    latency = timed.TimedSuperRes().latency((36, 64), Kept())
+    return TrunkPrice.of(PlainNet(2, 16, 4), lambda net: latency(plain_net(net)))
+
+
+@pytest.mark.parametrize("shape", [(16, 4), (8, 4), (4, 2), (16, 1), (11, 3)])
+def test_the_price_is_that_of_the_whole_net_of_this_shape(price, shape):
+    alone = float_latency(plain_net(PlainNet(2, *shape)), (1, 36, 64), FLOATS).ms
+    assert float(price.expected(torch.tensor(shape))) == pytest.approx(alone)
+
+
+def test_milliseconds_have_a_slope_in_channels_and_in_blocks(price):
+    at = torch.tensor([12.0, 3.0], requires_grad=True)
+    slopes = torch.autograd.grad(price.expected(at), at)[0]
+    assert (slopes > 0).all()
+    wider = float(price.expected(torch.tensor([16.0, 3.0])) - price.expected(at)) / 4
+    assert 0.5 * wider < float(slopes[0]) < 2 * wider
+
+
+def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(price, tmp_path, monkeypatch):
+    monkeypatch.delenv("QWEDGE_DATA", raising=False)
+    monkeypatch.setattr(timed.TimedSuperRes, "compiled_milliseconds", lambda self, net, plane: 0.25)
+    settings = SuperResSettings(budget_ms=0.3, rivals=("uniform", "espcn"), **TINY)
+    [row] = run(timed.TimedSuperRes(), [settings], Store(tmp_path))
+    assert row.result["price"]["unit"] == "ms"
+    for name in ("search", "uniform"):
+        assert 0.2 < budget_share(row, name) <= 1
+        assert row.result["nets"][name]["compiled_ms"] == 0.25
+    for name in ("search", "uniform", "espcn"):
+        assert row.result["nets"][name]["ms"] > 0
+    with pytest.raises(ValueError, match=r"budget_ms=50: the supernet takes .* ms; ask for less, or widen it"):
+        run(timed.TimedSuperRes(), [settings.model_copy(update={"budget_ms": 50.0})], Store(tmp_path))
