@@ -38,6 +38,7 @@ Name = Literal[
     "radar_waveforms",
     "pruning_search",
     "continual",
+    "superres",
 ]
 
 

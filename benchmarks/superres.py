@@ -59,25 +59,30 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         return {name: Metric(None, unit=SKIPPED, goal=goal) for name, goal in GOALS.items()}
     timed = [row for row in rows if row.settings["budget_ms"] is not None]
     two, four = ([row for row in rows if row not in timed and row.settings["scale"] == scale] for scale in (2, 4))
-    nets = two[0].result["nets"]
-    ours, theirs = (min(row.result["nets"][name]["ms"] for row in two) for name in ("shipped", "fsrcnn"))
-    about = {
-        "set5_x2": Metric(mean_psnr(two[0], "shipped"), unit="dB", goal=GOALS["set5_x2"]),
-        "set5_x2_ssim": Metric(mean_ssim(two[0], "shipped")),
-        "set5_x2_ms": Metric(ours / theirs, unit="x FSRCNN's", goal=GOALS["set5_x2_ms"]),
-        "bicubic_x2": Metric(mean_psnr(two[0], "bicubic"), unit="dB", goal=GOALS["bicubic_x2"]),
-    }
+    about: dict[str, Metric] = {}
+    if two:
+        ours, theirs = (min(row.result["nets"][name]["ms"] for row in two) for name in ("shipped", "fsrcnn"))
+        about |= {
+            "set5_x2": Metric(mean_psnr(two[0], "shipped"), unit="dB", goal=GOALS["set5_x2"]),
+            "set5_x2_ssim": Metric(mean_ssim(two[0], "shipped")),
+            "set5_x2_ms": Metric(ours / theirs, unit="x FSRCNN's", goal=GOALS["set5_x2_ms"]),
+            "bicubic_x2": Metric(mean_psnr(two[0], "bicubic"), unit="dB", goal=GOALS["bicubic_x2"]),
+        }
     if four:
         about["set5_x4"] = Metric(mean_psnr(four[0], "shipped"), unit="dB", goal=GOALS["set5_x4"])
     if timed:
         about["latency_mape"] = Metric(max(map(latency_error, timed)), unit="%", goal=GOALS["latency_mape"])
-    rivals = [name for name in SHORT.rivals if name in nets]
+    rivals = [name for name in SHORT.rivals if two and name in two[0].result["nets"]]
     keys = {name: "gain_vs_fsrcnn" if name == "fsrcnn" else f"vs_{name}" for name in rivals}
     return (
         about
         | {key: over_seeds(gains(two, name), "dB", GOALS.get(key, "")) for name, key in keys.items()}
         | {f"seconds_{name}": over_seeds(seconds_ratio(two, name), "x ours") for name in rivals}
-        | {f"psnr_{name}": over_seeds([mean_psnr(row, name) for row in two], "dB") for name in ("search", *rivals)}
+        | {
+            f"psnr_{name}": over_seeds([mean_psnr(row, name) for row in two], "dB")
+            for name in ("search", *rivals)
+            if two
+        }
     )
 
 

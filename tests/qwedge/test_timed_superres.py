@@ -56,6 +56,7 @@ def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(price, tmp_pa
     for name in ("search", "uniform"):
         assert 0.2 < budget_share(row, name) <= 1
         assert row.result["nets"][name]["compiled_ms"] == 0.25
+    assert "compiled_ms" not in row.result["nets"]["shipped"]  # it was not priced
     for name in ("search", "uniform", "espcn"):
         assert row.result["nets"][name]["ms"] > 0
     with pytest.raises(ValueError, match=r"budget_ms=50: the supernet takes .* ms; ask for less, or widen it"):

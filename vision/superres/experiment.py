@@ -214,7 +214,7 @@ class _Cell:
             used, plane = plain(net, torch.zeros(1, 1, 8, 8)), (s.height, s.width)
             cost["macs"] = per_pixel(net)
             cost["ms"] = self.context.stage(f"{name}, timed", lambda: self.experiment.milliseconds(used, plane))
-            if s.budget_ms is not None and isinstance(net, PlainNet):
+            if s.budget_ms is not None and "priced" in about:
                 cost["compiled_ms"] = self.context.stage(
                     f"{name}, compiled", lambda: self.experiment.compiled_milliseconds(used, plane)
                 )

@@ -162,7 +162,8 @@ def _crops(rows: Sequence[Row]) -> Figure:
         for axes, name in zip(every, names, strict=True):
             axes.imshow(np.array(crops[name], np.uint8), cmap="gray", vmin=16, vmax=235, interpolation="nearest")
             axes.set_title(NETS.get(name, "the picture itself"))
-            axes.set_axis_off()
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
 
     caption = f"Luma of a generated picture that no net was trained on, seed {rows[0].seed}."
     return plot(paint, rows[0], title="Side by side", caption=caption, panels=len(names), size=(2.4, 2.6))
