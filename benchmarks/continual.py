@@ -77,6 +77,11 @@ def _group(row: Row) -> str:
     return f"{Path(row.settings['data']).name}_{row.settings['shots']}_shots"
 
 
+def _is_omniglot(row: Row) -> bool:
+    """Whether the goal for a single task is of these pictures: those of other sets stand beside published figures."""
+    return bool(row.settings["data"] == "omniglot")
+
+
 def _figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     """Differences are those of accuracies on all classes after the last task, paired by stream."""
     cml = [row.result["methods"]["cml"] for row in rows]
@@ -88,7 +93,7 @@ def _figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         "gain_vs_no_inner_loop": _measure(gain(rows, "no_inner_loop"), "points"),
         "gain_vs_replay": _measure(gain(rows, "replay"), "points", "gain_vs_replay"),
         "gain_vs_joint": _measure(gain(rows, "joint"), "points"),
-        "single_task": _measure(points(rows, "cml", "single"), "%", "single_task"),
+        "single_task": _measure(points(rows, "cml", "single"), "%", "single_task" if _is_omniglot(rows[0]) else ""),
         "int8_drop": _measure(gain(rows, "int8", of="no_inner_loop"), "points", "int8_drop"),
         "bytes_per_class": Metric(rows[0].result["bytes_per_class"], unit="bytes", goal=GOALS["bytes_per_class"]),
         "ms_per_new_class": Metric(
