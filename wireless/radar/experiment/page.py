@@ -194,48 +194,62 @@ def _techniques(rows: Sequence[Row]) -> list[Block]:
     if not shown:
         return []
     nets = dict.fromkeys(row.result["net"] for row in shown)
-    return [_front(shown), *(_table(of_net(shown, net)) for net in nets)]
+    return [_front(shown), *(table for net in nets for table in _tables(of_net(shown, net)))]
 
 
-def _table(rows: Sequence[Row]) -> Table:
-    """The techniques of one net, a line each."""
+def _tables(rows: Sequence[Row]) -> list[Table]:
+    """The techniques of one net, a line each: what its nets cost, and how often they are right."""
     db = tested_db(rows[0])
     at = sorted({_nearest(db, wanted) for wanted in (-8.0, 0.0, 10.0)})
     is_timed = all("ms" in row.result for row in rows)
+    title = TITLES[rows[0].result["net"]]
+    nets: dict[str, Sequence[Mapping[str, Any]]] = {f"the net: {title}": [{**row.result, "kept": 1.0} for row in rows]}
+    for name in rows[0].result["techniques"]:
+        nets[TECHNIQUES[name][0]] = [row.result["techniques"][name] for row in rows]
 
-    def line(title: str, results: Sequence[Mapping[str, Any]]) -> Sequence[str | Number]:
-        answers = [np.array(result["confusion"]) for result in results]
-        gained = [
-            100 * float(right(a).mean() - right(counts(row)).mean()) for a, row in zip(answers, rows, strict=True)
-        ]
+    def cost(results: Sequence[Mapping[str, Any]]) -> Sequence[Number]:
         means = {key: float(np.mean([it[key] for it in results])) for key in ("bytes", "macs", "kept")}
         smaller = float(np.mean([row.result["bytes"] for row in rows])) / means["bytes"]
         return (
-            title,
             cite(means["bytes"], *rows, form=",.0f"),
             cite(smaller, *rows, form=".1f", unit="x"),
             cite(means["macs"], *rows, form=",.0f"),
             cite(means["kept"], *rows, form=".0%"),
             *([_ms(results, "compiled", rows), _ms(results, "dense in ONNX Runtime", rows)] if is_timed else []),
+        )
+
+    def accuracy(results: Sequence[Mapping[str, Any]]) -> Sequence[Number]:
+        answers = [np.array(result["confusion"]) for result in results]
+        gained = [
+            100 * float(right(a).mean() - right(counts(row)).mean()) for a, row in zip(answers, rows, strict=True)
+        ]
+        return (
             cite_mean([float(right(each).mean()) for each in answers], *rows, form=".1%"),
             cite_mean(gained, *rows, form="+.1f", unit="points"),
             *(_share(np.sum(answers, 0), ratio, rows) for ratio in at),
         )
 
-    title = TITLES[rows[0].result["net"]]
-    lines = [line(f"the net: {title}", [{**row.result, "kept": 1.0} for row in rows])]
-    for name in rows[0].result["techniques"]:
-        lines.append(line(TECHNIQUES[name][0], [row.result["techniques"][name] for row in rows]))
     times = ("compiled", "dense, ONNX Runtime") if is_timed else ()
-    head = ("technique", "bytes", "smaller", "MACs", "weights", *times, "mean", "against the net")
+    costs = ("technique", "bytes", "smaller", "MACs", "weights", *times)
+    accuracies = ("technique", "mean", "against the net", *(f"{db[ratio]:g} dB" for ratio in at))
     note = (
-        "Every technique trains for as many epochs more, small nets for all epochs from scratch. Bytes in floating "
-        "point: four for each number that is not zero, and a bit for each block of a layer that has zeros; in fixed "
-        "point: weights, biases and binary points as LZMA codes them. MACs are those whose weight is not zero. "
-        + ("Times are of a window on one thread, both in turn. " if is_timed else "")
-        + "Unfavourable results are kept."
+        "Bytes in floating point: four for each number that is not zero, and a bit for each block of a layer that has "
+        "zeros; in fixed point: weights, biases and binary points as LZMA codes them. MACs are those whose weight is "
+        "not zero." + (" Times are of a window on one thread, both in turn." if is_timed else "")
     )
-    return Table(f"Compression of the {title}", (*head, *(f"{db[ratio]:g} dB" for ratio in at)), lines, note)
+    trained = (
+        "Every technique trains for as many epochs more, small nets for all epochs from scratch. Unfavourable results "
+        "are kept."
+    )
+    return [
+        Table(f"Compression of the {title}", costs, [(name, *cost(each)) for name, each in nets.items()], note),
+        Table(
+            f"Compression of the {title}: accuracy",
+            accuracies,
+            [(name, *accuracy(each)) for name, each in nets.items()],
+            trained,
+        ),
+    ]
 
 
 def _ms(results: Sequence[Mapping[str, Any]], runtime: str, rows: Sequence[Row]) -> Number:
