@@ -29,11 +29,12 @@ SHARES = (0.25, 0.45, 0.65)
 BUDGETS = ("tight", "middle", "loose")
 GOALS = {"uniform": ">= 1.0", "random": "> 0"}
 SKIPPED = "skipped: QWEDGE_DATA names no folder with images"
+FULL = {"supernet": 6, "tuning": 6, "per_class": 150, "judged": 30}
 QUICK = {"supernet": 1, "tuning": 1, "exchange": 0.0, "per_class": 40, "scored": 50, "judged": 5}
 
 
 def cells(quick: bool, seed: int) -> Sequence[SlimmingSettings]:
-    settings = SlimmingSettings(seed=HELD_OUT + seed, seeds=1 if quick else SEEDS, **(QUICK if quick else {}))
+    settings = SlimmingSettings(seed=HELD_OUT + seed, seeds=1 if quick else SEEDS, **(QUICK if quick else FULL))
     try:
         archive(settings.images)
     except ValueError as error:
