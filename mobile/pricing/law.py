@@ -30,11 +30,12 @@ def features(work: Work | FloatWork, tiles: Mapping[str, int]) -> tuple[Amount, 
     return (
         1.0,
         walks * work.rows,
-        walks * work.reads,
+        walks * paired,
+        walks * work.singles,
         vectors * work.rows,
         vectors * paired,
         vectors * work.singles,
-        work.sums,
+        work.sums / work.pixels * vectors * tiles["LANES"],  # those of whole vectors are put in order
     )
 
 

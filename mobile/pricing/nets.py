@@ -38,13 +38,14 @@ class _Chain:
         return f"v{len(self.operations)}"
 
     def weight(self, *shape: int) -> Constant:
-        """Integers of which a random share of the blocks of 2 x 4 or 1 x 4 is kept."""
+        """Integers as trained layers have them, with a random share of the blocks of 2 x 4 or 1 x 4."""
         rows = int(self.rng.integers(1, 3))
         blocks = self.rng.random((-(-shape[0] // rows), -(-shape[1] // 4))) < self.rng.choice([1.0, 0.5, 0.25, 0.12])
         blocks[0, 0] = True
         mask = np.repeat(np.repeat(blocks, rows, 0), 4, 1)[: shape[0], : shape[1]]
         mask = mask.reshape(*mask.shape, *(1,) * (len(shape) - 2))
-        return Constant(self.rng.integers(-64, 64, shape) * mask, S8)
+        normal = np.rint(self.rng.normal(0, self.rng.choice([16, 32, 40]), shape)).clip(-127, 127).astype(int)
+        return Constant(normal * mask, S8)
 
     def convolve(self, kernel: int, stride: int) -> None:
         channels, size, _ = self.shape
