@@ -19,6 +19,7 @@ from vision.nets.onnx_file import to_onnx
 from vision.pruning_search.gates import GatedNet, GateSettings
 from vision.pruning_search.price import WidthPrice
 from vision.pruning_search.rebuild import plain
+from vision.superres.crops import to_text
 from vision.superres.nets import ESPCN, FSRCNN, PlainNet
 from vision.superres.page import page
 from vision.superres.patches import Pair, pair
@@ -88,7 +89,7 @@ class SuperRes(Experiment[SuperResSettings]):
     """
 
     name = "superres"
-    version = 1
+    version = 2
 
     def data(self, cell: SuperResSettings) -> Mapping[str, str]:
         return {} if cell.is_generated else hashes(cell.folder)
@@ -220,7 +221,7 @@ class _Cell:
                 )
         reached: Any = self.context.stage(f"{name}, compared", lambda: quality(net, self.scored, s.scale))
         self.nets[name] = {**about, **cost, **reached}
-        self.crops[name] = enlarged(net, self.example, s.scale).astype(int).tolist()
+        self.crops[name] = to_text(enlarged(net, self.example, s.scale))
 
     def keep(self, net: PlainNet) -> None:
         """The chosen net as files."""
@@ -230,8 +231,8 @@ class _Cell:
         self.context.artefact("net.onnx", file)
 
     @cached_property
-    def crops(self) -> dict[str, list[list[int]]]:
-        return {"truth": self.example.large.astype(int).tolist()}
+    def crops(self) -> dict[str, str]:
+        return {"truth": to_text(self.example.large)}
 
     @cached_property
     def example(self) -> Pair:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from shared.lab import (
     COLORS,
     Block,
@@ -22,6 +20,7 @@ from shared.lab import (
     plot,
     verdict,
 )
+from vision.superres.crops import of_text
 from vision.superres.figures import budget_share, gains, mean_psnr, mean_ssim
 
 NETS = {
@@ -160,7 +159,7 @@ def _crops(rows: Sequence[Row]) -> Figure:
 
     def paint(*every: Any) -> None:
         for axes, name in zip(every, names, strict=True):
-            axes.imshow(np.array(crops[name], np.uint8), cmap="gray", vmin=16, vmax=235, interpolation="nearest")
+            axes.imshow(of_text(crops[name]), cmap="gray", vmin=16, vmax=235, interpolation="nearest")
             axes.set_title(NETS.get(name, "the picture itself"))
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
