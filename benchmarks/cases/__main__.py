@@ -5,6 +5,7 @@ Ends with exit code 1 where an answer is wrong.
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def main() -> int:
     parser.add_argument("--part", choices=PARTS, action="append", help="only this domain; may be repeated")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the answers and figures to FILE")
     options = parser.parse_args()
+    # A shell has Ctrl-C ignored in what it starts in the background, and commands that are stopped would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rows, figures = [], {}
     for part in options.part or PARTS:
         right = 0
