@@ -37,6 +37,7 @@ Name = Literal[
     "radar",
     "radar_waveforms",
     "pruning_search",
+    "slimming",
     "continual",
     "superres",
 ]
