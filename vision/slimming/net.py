@@ -46,15 +46,15 @@ def block(operator: Operator, width: int, size: Size) -> nn.Module:
         case "none":
             return nn.Identity()
         case "pool":
-            made: nn.Module = MapBlock(width)
+            operation: nn.Module = MapBlock(width)
         case "conv":
-            made = FusedBlock(width)
+            operation = FusedBlock(width)
         case "attention":
-            made = TokenBlock(width, size)
-    for module in made.modules():
+            operation = TokenBlock(width, size)
+    for module in operation.modules():
         if isinstance(module, Factor):
             nn.init.constant_(module.weight, START)
-    return made
+    return operation
 
 
 def stem(width: int, stride: int) -> nn.Sequential:
