@@ -388,14 +388,14 @@ def test_a_device_answers_as_its_integer_program_does():
 
 
 def test_tasks_of_another_folder_have_no_class_that_the_encoder_knows(tiny, tmp_path):
-    known = load(tiny.data).base.names
-    tree(tmp_path / "other", [known[0], "new 1", "new 2", "new 3"], size=32)
+    of_the_encoder = load(tiny.data).base.names
+    tree(tmp_path / "other", [of_the_encoder[0], "new 1", "new 2", "new 3"], size=32)
     cell = tiny.model_copy(update={"tasks_from": str(tmp_path / "other"), "tasks": 9})
     [row] = run(Continual(), [cell], Store(tmp_path / "out"))
     assert row.result["novel_classes"] == 3
     assert row.result["notes"] == [
         "3 classes make 1 tasks of 2, not 9.",
-        f"The encoder knows these of {tmp_path / 'other'}, so no task has them: {known[0]}.",
+        f"The encoder knows these of {tmp_path / 'other'}, so no task has them: {of_the_encoder[0]}.",
     ]
 
 
