@@ -76,7 +76,7 @@ def upscale(
 
 def _jobs(source: Path, target: Path, overwrite: bool) -> list[tuple[Path, Path]]:
     """Which file becomes which; raises `ValueError` before anything is computed where one must not be written."""
-    from vision.superres.picture import SUFFIXES, check_output
+    from vision.data.picture import SUFFIXES, check_output
 
     if not source.is_dir():
         jobs = [(source, target / f"{source.stem}.png" if target.is_dir() else target)]
@@ -99,7 +99,7 @@ def _jobs(source: Path, target: Path, overwrite: bool) -> list[tuple[Path, Path]
 def _enlarged(
     path: Path, written: Path, upscaler: "Upscaler", tile: int, progress: Callable[[int, int, str], None]
 ) -> dict[str, Any]:
-    from vision.superres.picture import read, write
+    from vision.data.picture import read, write
 
     picture = read(path)
     began = time.perf_counter()

@@ -13,7 +13,7 @@ from shared.lab import Store, run
 from vision.superres.experiment import SuperResSettings
 from vision.superres.figures import budget_share
 from vision.superres.nets import PlainNet
-from vision.superres.search import TrunkPrice
+from vision.superres.search import trunk_price
 from vision.superres.upscaler import plain_net
 
 TINY = {"channels": 8, "blocks": 3, "pretrain": 4, "search": 4, "steps": 4, "size": 8, "height": 40, "width": 64}
@@ -30,7 +30,7 @@ class Kept:
 def price(monkeypatch):
     monkeypatch.setattr(timed, "calibrated", lambda progress, numbers="int8": FLOATS)
     latency = timed.TimedSuperRes().latency((36, 64), Kept())
-    return TrunkPrice.of(PlainNet(2, 16, 4), lambda net: latency(plain_net(net)))
+    return trunk_price(PlainNet(2, 16, 4), lambda net: latency(plain_net(net)))
 
 
 @pytest.mark.parametrize("shape", [(16, 4), (8, 4), (4, 2), (16, 1), (11, 3)])

@@ -8,12 +8,12 @@ from PIL import Image
 from shared.lab import Row, Store, run
 from shared.training.epochs import Trainer
 from shared.weights.prices import MACs
+from vision.pruning_search.schedule import GateSchedule
 from vision.superres.experiment import SuperRes, SuperResSettings, per_pixel, step_ms
 from vision.superres.figures import budget_share, gains, latency_error, relative_ms, seconds_ratio
 from vision.superres.nets import ESPCN, FSRCNN, PlainNet
 from vision.superres.page import _verdict, page
-from vision.superres.search import TrunkPrice, TrunkSpace, channels_price, chosen, gated_net, part_of
-from vision.superres.training import GateSchedule
+from vision.superres.search import channels_price, chosen, gated_net, part_of, trunk_price, trunk_space
 from vision.superres.upscaler import from_bytes
 
 TINY = {"channels": 6, "blocks": 3, "pretrain": 8, "search": 8, "steps": 12, "size": 8, "height": 12, "width": 10}
@@ -33,12 +33,12 @@ def test_closed_gates_equal_the_net_without_channels_and_blocks(net, closed):
     x = torch.rand(2, 1, 9, 7)
     small = part_of(net, gates[:6].nonzero().flatten(), gates[6:].nonzero().flatten())
     assert (small.width, small.depth) == (int(gates[:6].sum()), int(gates[6:].sum()))
-    assert float((TrunkSpace.of(net).forward(net, gates, x) - small(x)).detach().abs().max()) <= 1e-5
+    assert float((trunk_space(net).forward(net, gates, x) - small(x)).detach().abs().max()) <= 1e-5
 
 
 def test_every_gate_has_a_gradient_open_or_closed(net):
     gates = torch.tensor([1.0, 0, 1, 1, 0, 1, 1, 0, 1, 1], requires_grad=True)
-    TrunkSpace.of(net).forward(net, gates, torch.rand(1, 1, 9, 7)).square().sum().backward()
+    trunk_space(net).forward(net, gates, torch.rand(1, 1, 9, 7)).square().sum().backward()
     assert (gates.grad != 0).all()
 
 
@@ -46,7 +46,7 @@ def test_a_search_begins_with_all_of_the_net_and_closes_what_weighs_least_first(
     with torch.no_grad():
         net.body.block2.main.weight.mul_(0.1)
         net.body.block2.side.weight.mul_(0.1)
-    gated = gated_net(net, TrunkPrice.of(net, lambda net: channels_price(net, MACs((1, 5, 4)))), 0.5, 10)
+    gated = gated_net(net, trunk_price(net, lambda net: channels_price(net, MACs((1, 5, 4)))), 0.5, 10)
     assert gated.gates().tolist() == [1.0] * 10
     assert float(gated.relative_price()) == 1
     assert len(gated.scores.unique()) > 6
@@ -70,7 +70,7 @@ def test_scores_move_by_their_gradient_and_weights_by_steps_of_equal_size():
 
 @pytest.mark.parametrize("shape", [(6, 4), (3, 2), (1, 1)])
 def test_the_price_is_that_of_the_net_of_this_shape_and_has_its_slopes(net, shape):
-    price = TrunkPrice.of(net, lambda net: channels_price(net, MACs((1, 5, 4))))
+    price = trunk_price(net, lambda net: channels_price(net, MACs((1, 5, 4))))
     at = torch.tensor(shape, dtype=torch.float64, requires_grad=True)
     channels, blocks = shape
     assert float(price.expected(at)) == 20 * (9 * channels + 9 * blocks * channels**2 + 36 * channels)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vision.data.picture import read
+from vision.data.quality import luma, psnr, ssim
 from vision.superres.bicubic import as_integers, resized
 from vision.superres.patches import pair
-from vision.superres.picture import read
-from vision.superres.quality import luma, psnr, ssim
 from vision.superres.training import quality
 
 RNG = np.random.default_rng(0)

@@ -10,11 +10,11 @@ from PIL import Image
 from safetensors.torch import save
 
 from shared.training.loop import seeded
+from vision.data.picture import Picture
 from vision.pruning_search.rebuild import plain
 from vision.superres.bicubic import as_integers, resized
 from vision.superres.nets import ESPCN, FSRCNN, PlainNet, RepBlock
 from vision.superres.patches import Patches, pair
-from vision.superres.picture import Picture
 from vision.superres.pretrained import SCALES, pretrained
 from vision.superres.sources import generated, own, published
 from vision.superres.training import epoch_of, quality, trainer

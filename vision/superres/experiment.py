@@ -15,20 +15,22 @@ from shared.lab import JSON, Context, Experiment, Page, Row, Seeded
 from shared.training.epochs import Trainer
 from shared.training.loop import Net, seeded
 from shared.weights.prices import MACs
+from vision.data.crops import to_text
 from vision.nets.onnx_file import to_onnx
+from vision.pruning_search.depth import DepthPrice
 from vision.pruning_search.gates import GatedNet, GateSettings
 from vision.pruning_search.price import WidthPrice
 from vision.pruning_search.rebuild import plain
-from vision.superres.crops import to_text
+from vision.pruning_search.schedule import GateSchedule
 from vision.superres.nets import ESPCN, FSRCNN, PlainNet
 from vision.superres.page import page
 from vision.superres.patches import Pair, pair
 from vision.superres.pretrained import SCALES, pretrained
-from vision.superres.search import TrunkPrice, channels_price, chosen, gated_net
+from vision.superres.search import channels_price, chosen, gated_net, trunk_price
 from vision.superres.sources import Source, generated, hashes, is_published, own, published
-from vision.superres.training import BATCH, GateSchedule, enlarged, epoch_of, log_l1, quality, trainer, whole_epochs
+from vision.superres.training import BATCH, enlarged, epoch_of, log_l1, quality, trainer
 from vision.superres.upscaler import plain_net, to_bytes
-from vision.training.stages import epochs
+from vision.training.stages import epochs, whole_epochs
 
 Rival = Literal["uniform", "random", "fsrcnn", "espcn"]
 STEP_MS: Mapping[str, tuple[float, float]] = {"plain": (2.1, 0.9), "fsrcnn": (0.0, 2.55), "espcn": (0.0, 1.1)}
@@ -160,15 +162,15 @@ class _Cell:
             "crops": self.crops,
         }
 
-    def price(self, wide: PlainNet) -> TrunkPrice:
+    def price(self, wide: PlainNet) -> DepthPrice:
         s = self.settings
         if s.budget_ms is not None:
             latency = self.experiment.latency((s.height, s.width), self.context)
-            return TrunkPrice.of(wide, lambda net: latency(plain_net(net)))
+            return trunk_price(wide, lambda net: latency(plain_net(net)))
         macs = MACs((1, s.height, s.width))
-        return TrunkPrice.of(wide, lambda net: channels_price(net, macs))
+        return trunk_price(wide, lambda net: channels_price(net, macs))
 
-    def rival(self, name: Rival, price: TrunkPrice, budget: float) -> nn.Module:
+    def rival(self, name: Rival, price: DepthPrice, budget: float) -> nn.Module:
         s = self.settings
         if name == "fsrcnn":
             return FSRCNN(s.scale)
@@ -200,7 +202,7 @@ class _Cell:
         net.eval()
         return float(sum(epoch["cpu_s"] for epoch in done))  # type: ignore[misc]
 
-    def compared(self, name: str, net: nn.Module, steps: int, price: TrunkPrice, spent: float = 0.0) -> None:
+    def compared(self, name: str, net: nn.Module, steps: int, price: DepthPrice, spent: float = 0.0) -> None:
         """Trains a net, and adds what it reaches to the result; `spent` are CPU seconds before."""
         about: dict[str, Any] = {"steps": steps, "cpu_s": spent + self.train(name, net, steps)}
         if isinstance(net, PlainNet):

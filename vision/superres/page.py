@@ -20,7 +20,7 @@ from shared.lab import (
     plot,
     verdict,
 )
-from vision.superres.crops import of_text
+from vision.data.crops import of_text
 from vision.superres.figures import budget_share, gains, mean_psnr, mean_ssim
 
 NETS = {

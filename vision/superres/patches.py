@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vision.data.quality import luma
 from vision.superres.bicubic import as_integers, resized
-from vision.superres.quality import luma
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,9 @@ from vision.superres.nets import PlainNet
 from vision.superres.patches import pair
 from vision.superres.pretrained import SCALES
 from vision.superres.sources import set5, training_pictures
-from vision.superres.training import epoch_of, quality, trainer, whole_epochs
+from vision.superres.training import epoch_of, quality, trainer
 from vision.superres.upscaler import to_bytes
+from vision.training.stages import whole_epochs
 
 WIDTH, DEPTH = 24, 5
 STEPS = {2: 9000, 4: 3000}

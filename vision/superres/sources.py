@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.lab import hash_bytes, hash_file
-from vision.superres.picture import SUFFIXES, read
+from vision.data.picture import SUFFIXES, read
 
 ARCHIVES = ("T91.tar.xz", "BSD200.tar.xz")
 """The 91 pictures of Yang et al. (2010), and the training half of the Berkeley Segmentation Dataset."""

@@ -1,7 +1,7 @@
 """A trained net with what it takes to use it on pictures of any size, in tiles of bounded memory."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,11 +14,12 @@ from torch import nn
 
 from shared.core.task import Progress
 from shared.lab import JSON, canonical
+from vision.data.picture import Picture
+from vision.data.quality import WEIGHTS, luma
+from vision.data.tiles import around, tiles
 from vision.pruning_search.rebuild import plain
 from vision.superres.bicubic import REACH, as_integers, resized
 from vision.superres.nets import PlainNet
-from vision.superres.picture import Picture
-from vision.superres.quality import WEIGHTS, luma
 
 TILE = 256
 """Pixels of a tile's side, without the border that it shares with its neighbours."""
@@ -41,14 +42,14 @@ class Upscaler:
         around it that the net reads, and a picture's last pixels are repeated beyond its border.
         """
         planes = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha[..., None]]
-        counts = [len(list(_tiles(plane, tile))) for plane in planes]
+        counts = [len(list(tiles(plane, tile))) for plane in planes]
         done, results = 0, []
         for plane in planes:
             height, width, channels = plane.shape
             s = self.scale
             result = np.empty((s * height, s * width, channels), plane.dtype)
-            for rows, columns in _tiles(plane, tile):
-                part = self._enlarged(_around(plane, rows, columns, self.reach))
+            for rows, columns in tiles(plane, tile):
+                part = self._enlarged(around(plane, rows, columns, self.reach))
                 result[s * rows.start : s * rows.stop, s * columns.start : s * columns.stop] = part
                 done += 1
                 if progress is not None:
@@ -125,20 +126,3 @@ def reach(net: nn.Module) -> int:
         elif isinstance(layer, nn.Conv2d):
             total += layer.kernel_size[0] // 2
     return total
-
-
-def _tiles(plane: NDArray[Any], tile: int) -> Iterator[tuple[slice, slice]]:
-    height, width = plane.shape[:2]
-    for row in range(0, height, tile):
-        for column in range(0, width, tile):
-            yield slice(row, min(row + tile, height)), slice(column, min(column + tile, width))
-
-
-def _around(plane: NDArray[Any], rows: slice, columns: slice, border: int) -> NDArray[Any]:
-    """A part of the picture with so many pixels around it; beyond the picture its last pixels are repeated."""
-    wanted = (
-        np.arange(part.start - border, part.stop + border).clip(0, size - 1)
-        for part, size in zip((rows, columns), plane.shape, strict=False)
-    )
-    part: NDArray[Any] = plane[np.ix_(*wanted)]
-    return part

@@ -13,6 +13,19 @@ from vision.data.augment import Augmented
 from vision.data.cifar10 import Images
 from vision.training.evaluate import correct
 
+EPOCH = 100
+"""Steps of an epoch, after which a stopped training goes on, where a training is so many steps on random examples."""
+
+
+def whole_epochs(steps: int) -> tuple[int, int]:
+    """How many epochs `steps` are split into, and the steps of each.
+
+    >>> whole_epochs(1000), whole_epochs(30)
+    ((10, 100), (1, 30))
+    """
+    count = max(round(steps / EPOCH), 1)
+    return count, max(round(steps / count), 1)
+
 
 def trained(
     context: Context, name: str, trainer: Trainer, train: Images, held_back: Images

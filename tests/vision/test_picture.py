@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision.superres.picture import Picture, check_output, encoded, read, write
+from vision.data.picture import Picture, check_output, encoded, read, write
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (5, 7, 3), np.uint8)
