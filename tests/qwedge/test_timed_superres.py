@@ -8,6 +8,7 @@ pytest.importorskip("PIL", reason="pip install -e '.[vision]'")
 
 from mobile.pricing.example import FLOATS
 from mobile.pricing.float_net import float_latency
+from qwedge.experiments import float_nets
 from qwedge.experiments import superres as timed
 from shared.lab import Store, run
 from vision.superres.experiment import SuperResSettings
@@ -28,7 +29,7 @@ class Kept:
 
 @pytest.fixture
 def price(monkeypatch):
-    monkeypatch.setattr(timed, "calibrated", lambda progress, numbers="int8": FLOATS)
+    monkeypatch.setattr(float_nets, "calibrated", lambda progress, numbers="int8": FLOATS)
     latency = timed.TimedSuperRes().latency((36, 64), Kept())
     return trunk_price(PlainNet(2, 16, 4), lambda net: latency(plain_net(net)))
 
