@@ -10,6 +10,7 @@ import torch
 from torch import fx, nn
 
 from shared.f8net.scales import REAL, Scale, Ties
+from shared.f8net.spreads import Fit
 from shared.f8net.steps import AbstractStep, Add, Flatten, Pass, PixelShuffle, Pool, Quantiser, Weighted
 from shared.importers.graph import TracedGraph, TracedNode
 from shared.integer.format import Format
@@ -56,7 +57,13 @@ class _Value:
 
 
 def build(
-    net: nn.Module, shape: Sequence[int], input: Format, word: int, weight_words: Mapping[str, int], sparse: bool
+    net: nn.Module,
+    shape: Sequence[int],
+    input: Format,
+    word: int,
+    weight_words: Mapping[str, int],
+    sparse: bool,
+    fit: Fit,
 ) -> FixedPointGraph:
     """The steps of a copy of `net` for one input of `shape` (without the batch) and format.
 
@@ -77,7 +84,7 @@ def build(
             )
         if not 2 <= bits <= word:
             raise ValueError(f"weight_words gives {path!r} {bits} bits: they must be 2 to {word}, the word of the net")
-    return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word, weight_words, sparse).graph()
+    return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word, weight_words, sparse, fit).graph()
 
 
 def shuffle_factor(node: TracedNode) -> int:
@@ -108,9 +115,16 @@ def _value_names(names: Sequence[str]) -> dict[str, str]:
 
 class _Builder:
     def __init__(
-        self, traced: TracedGraph, input: Format, word: int, weight_words: Mapping[str, int], sparse: bool
+        self,
+        traced: TracedGraph,
+        input: Format,
+        word: int,
+        weight_words: Mapping[str, int],
+        sparse: bool,
+        fit: Fit,
     ) -> None:
-        self.traced, self.input, self.word, self.weight_words, self.sparse = traced, input, word, weight_words, sparse
+        self.traced, self.input, self.word, self.weight_words = traced, input, word, weight_words
+        self.sparse, self.fit = sparse, fit
         self.values: dict[str, _Value] = {}
         self.alias: dict[str, str] = {}  # a traced value -> the step that computes it
         self.ties = Ties()
@@ -201,7 +215,8 @@ class _Builder:
         def construct() -> AbstractStep:
             format = self.quantisers.get(origin, self.input)
             scales = self.scale(source), self.scale(node.name)
-            return Weighted(layer, norm, self.weight_words.get(node.path, self.word), self.sparse, format, scales)
+            word = self.weight_words.get(node.path, self.word)
+            return Weighted(layer, norm, word, self.sparse, self.fit, format, scales)
 
         self.alias[node.name] = node.name
         self.step(node.name, (source,), construct, _Value(node.shape, True, None))
@@ -218,7 +233,7 @@ class _Builder:
 
         def construct() -> AbstractStep:
             scales = self.scale(source), self.scale(name)
-            return Weighted(ones, None, self.word, False, self.quantisers.get(origin, self.input), scales)
+            return Weighted(ones, None, self.word, False, self.fit, self.quantisers.get(origin, self.input), scales)
 
         self.step(name, (source,), construct, _Value((channels * times, *size), value.signed, None))
         return name
@@ -271,7 +286,7 @@ class _Builder:
 
         def construct() -> AbstractStep:
             leads = self.ties.root(name)[0] != REAL and self.leader(name) == name
-            self.quantisers[name] = Quantiser(self.word, signed=signed, scale=self.scale(name), leads=leads)
+            self.quantisers[name] = Quantiser(self.word, self.fit, signed=signed, scale=self.scale(name), leads=leads)
             return self.quantisers[name]
 
         self.step(name, (operand,), construct, _Value(self.values[operand].shape, signed, name))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.f8net.graph import build
+from shared.f8net.spreads import Fit
 from shared.f8net.steps import AbstractStep, Quantiser, fix_quant
 from shared.integer import Input, Program
 from shared.integer.format import Format
@@ -21,9 +22,10 @@ class F8Net(nn.Module):
     AdaptiveAvgPool(1), Flatten, Dropout, PixelShuffle, interpolation by the nearest pixel, and additions; `shape`
     is that of one input, without the batch; `input` the format its numbers come in. `weight_words` gives the
     weights of single layers fewer bits, by the layer's name; with `sparse`, weights that are zero do not count in
-    the spread that sets the fraction bits of the others. Train it as usual; the first training batch calibrates, or
-    `calibrate` does. Outside training and in float64, `forward` equals `program()` bit for bit. In float32 it does
-    while sums stay below 2**24 steps.
+    the spread that sets the fraction bits of the others. With `fit="error"`, fraction bits are those of the least
+    squared error: for weights and activations of which a few are much larger than the rest. Train it as usual; the
+    first training batch calibrates, or `calibrate` does. Outside training and in float64, `forward` equals `program()`
+    bit for bit. In float32 it does while sums stay below 2**24 steps.
 
     Ours beside the paper: the spread is the root mean square; fraction bits are not clamped to 0 to `word`; the last
     layer is not rescaled, its weight's own fraction bits do that; sums of a residual block are added in 32 bits before
@@ -46,9 +48,10 @@ class F8Net(nn.Module):
         word: int = 8,
         weight_words: Mapping[str, int] | None = None,
         sparse: bool = False,
+        fit: Fit = "spread",
     ) -> None:
         super().__init__()
-        graph = build(net, shape, input, word, weight_words or {}, sparse)
+        graph = build(net, shape, input, word, weight_words or {}, sparse, fit)
         self.input = Input(graph.input, tuple(shape), input)
         self.output = graph.output
         self.wiring = tuple((step.name, step.inputs) for step in graph.steps)

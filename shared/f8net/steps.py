@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.f8net.scales import Scale
+from shared.f8net.spreads import Fit, spread
 from shared.integer import operations as integer
 from shared.integer.format import Format, fraction_for
 
@@ -71,11 +72,6 @@ def fix_quant(x: Tensor, format: Format) -> Tensor:
     return quantised
 
 
-def spread(x: Tensor) -> float:
-    """The root mean square: the standard deviation if the mean is zero, and still safe if it is not."""
-    return float(torch.linalg.vector_norm(x.detach(), dtype=torch.float64)) / math.sqrt(x.numel())
-
-
 class AbstractStep(nn.Module, abc.ABC):
     """One step, on fixed-point numbers in floating point `(B, ...)`."""
 
@@ -95,9 +91,9 @@ class Quantiser(AbstractStep):
     bits of their own, the moving average of each batch's, rounded.
     """
 
-    def __init__(self, word: int, *, signed: bool, scale: tuple[Scale, float], leads: bool) -> None:
+    def __init__(self, word: int, fit: Fit, *, signed: bool, scale: tuple[Scale, float], leads: bool) -> None:
         super().__init__()
-        self.word, self.signed, self.leads = word, signed, leads
+        self.word, self.fit, self.signed, self.leads = word, fit, signed, leads
         self.scale = (*scale,)  # in a tuple: no module of ours, its owner is the net
         self.fraction: Tensor
         self.register_buffer("fraction", torch.zeros(()))
@@ -110,7 +106,7 @@ class Quantiser(AbstractStep):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.exact or (self.training and not self.leads):
-            self.spread = spread(x) * self._eta()
+            self.spread = spread(x, self.word, signed=self.signed, fit=self.fit) * self._eta()
         if self.exact:
             return x if self.signed else x.relu()
         return fix_quant(x, self.format)
@@ -155,11 +151,12 @@ class Weighted(AbstractStep):
         norm: nn.BatchNorm1d | nn.BatchNorm2d | None,
         word: int,
         sparse: bool,
+        fit: Fit,
         source: "Quantiser | Format",
         scales: tuple[tuple[Scale, float], tuple[Scale, float]],
     ) -> None:
         super().__init__()
-        self.layer, self.norm, self.word, self.sparse = layer, norm, word, sparse
+        self.layer, self.norm, self.word, self.sparse, self.fit = layer, norm, word, sparse, fit
         self._links = (source, scales)
 
     @property
@@ -185,7 +182,8 @@ class Weighted(AbstractStep):
     def formats(self, weight: Tensor) -> tuple[Format, Format]:
         """The formats of an effective weight and the bias beside it."""
         kept = weight[weight != 0] if self.sparse else weight
-        fraction = fraction_for(spread(kept) if kept.numel() else 0.0, self.word)
+        width = spread(kept, self.word, signed=True, fit=self.fit) if kept.numel() else 0.0
+        fraction = fraction_for(width, self.word)
         return Format(self.word, fraction), Format(BIAS, fraction + self.input_format.fraction)
 
     def _effective(

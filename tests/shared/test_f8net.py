@@ -22,14 +22,15 @@ from torch.nn.utils import prune
 
 from shared.f8net import F8Net, fix_quant, keep_zeros
 from shared.f8net.scales import REAL, Ties
+from shared.f8net.spreads import spread
 from shared.f8net.steps import _Statistics
 from shared.integer import AbstractWeighted, Linear, MaxPool, Requantise, audit, outputs, run
-from shared.integer.format import Format
+from shared.integer.format import Format, fraction_for
 
 S8, U8 = Format(8, 6), Format(8, 8, signed=False)
 
 
-@pytest.mark.parametrize("module", ["masks", "net", "scales", "steps", "graph"])
+@pytest.mark.parametrize("module", ["masks", "net", "scales", "spreads", "steps", "graph"])
 def test_examples_in_docstrings(module):
     assert doctest.testmod(importlib.import_module(f"shared.f8net.{module}")).failed == 0
 
@@ -116,10 +117,10 @@ def batch(kind, count, seed=0, dtype=torch.float32):
     return (x.abs() * 0.4 if kind.format is U8 else x * 0.7).to(dtype)
 
 
-def made(kind, *, word=8, steps=0, dtype=torch.float32):
+def made(kind, *, word=8, steps=0, dtype=torch.float32, fit="spread"):
     """A fixed-point net, calibrated, and trained for some steps towards nothing in particular."""
     torch.manual_seed(1)
-    net = F8Net(kind().to(dtype), shape=kind.shape, input=kind.format, word=word).to(dtype)
+    net = F8Net(kind().to(dtype), shape=kind.shape, input=kind.format, word=word, fit=fit).to(dtype)
     net.calibrate(batch(kind, 64, dtype=dtype))
     optimiser = torch.optim.SGD(net.parameters(), 0.03)
     for step in range(steps):
@@ -143,9 +144,9 @@ def same(net, kind, count=2000):
     return program
 
 
-@pytest.mark.parametrize("steps", [0, 12])
-def test_the_net_is_its_integer_program_bit_for_bit(kind, steps):
-    same(made(kind, steps=steps), kind)
+@pytest.mark.parametrize(("steps", "fit"), [(0, "spread"), (12, "spread"), (12, "error")])
+def test_the_net_is_its_integer_program_bit_for_bit(kind, steps, fit):
+    same(made(kind, steps=steps, fit=fit), kind)
 
 
 @pytest.mark.parametrize("word", [4, 6])
@@ -404,6 +405,34 @@ def test_zeros_of_a_sparse_net_leave_the_binary_points_of_its_weights_alone():
         for layer, is_sparse in ((dense, False), (sparse, True), (sparse, False))
     ]
     assert fractions[0] == fractions[1] == fractions[2] - 2  # a spread of a quarter
+
+
+@pytest.mark.parametrize("word", [4, 8])
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("power", [0.5, 1, 3])  # of a Gaussian: short tails, its own, long ones
+def test_fraction_bits_of_the_least_error_are_those_of_all(power, signed, word):
+    x = torch.randn(5000, generator=torch.Generator().manual_seed(0))
+    x = x.sign() * x.abs() ** power / 10
+    wanted = x if signed else x.relu()
+    errors = {n: float((fix_quant(x, Format(word, n, signed)) - wanted).square().sum()) for n in range(-4, 16)}
+    assert fraction_for(spread(x, word, signed=signed, fit="error"), word, signed=signed) == min(errors, key=errors.get)
+
+
+def test_one_large_weight_among_small_ones_saturates_unless_errors_count():
+    """The identity of a residual block, merged into its convolution."""
+    torch.manual_seed(0)
+    layers = [layer for _ in range(4) for layer in (nn.Conv1d(24, 24, 3, padding=1), nn.ReLU())]
+    net = nn.Sequential(*layers)
+    with torch.no_grad():
+        for layer in net[::2]:
+            nn.init.normal_(layer.weight, std=0.03)
+            layer.weight[:, :, 1] += torch.eye(24)
+    x = torch.randn(50, 24, 20).abs() / 4
+    lost = {}
+    for fit in ("spread", "error"):
+        fixed = F8Net(net, shape=(24, 20), input=U8, fit=fit).calibrate(x).eval()
+        lost[fit] = float((fixed(x) - net(x)).detach().square().mean().sqrt() / net(x).detach().std())
+    assert 4 * lost["error"] < lost["spread"], lost
 
 
 def test_a_mask_of_another_shape_is_refused():
