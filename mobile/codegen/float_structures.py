@@ -48,9 +48,8 @@ def _(call: ConvolveFloats, net: Lowered, name: str) -> Iterator[str]:
     yield from array("int32_t", f"{name}_offsets", call.offsets)
     yield byte_array("uint8_t", f"{name}_weights", call.weights)
     yield byte_array("uint8_t", f"{name}_bias", call.bias)
-    rows, columns = call.block
     fields = _ends(call, net) | {"row": call.window.row, "step": call.window.step}
-    fields |= {"block_rows": rows, "block_columns": columns} | _bounds(call.to)
+    fields |= {"pixels": call.block} | _bounds(call.to)
     fields |= {field: f"{name}_{field}" for field in ("first", "offsets", "weights", "bias")}
     yield _named("convolve", name, fields)
 

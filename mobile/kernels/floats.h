@@ -13,88 +13,104 @@ INLINE QW_(floats) QW_(clamped)(QW_(floats) x, float low, float high)
 
 #include "elementary.h"
 
-/* P pixels of 16 outputs. */
-INLINE void QW_(tile_floats)(
-    const struct qw_convolve_floats *c, const qw_float *x, const int32_t *offsets, int32_t entries, const qw_float *w,
-    const qw_float *bias, qw_float *out, const int P)
+/* One entry of a list: an input of every pixel times the weights of 16 outputs. */
+INLINE void QW_(entry)(
+    QW_(floats) sums[FLOAT_PIXELS][VECTORS], const qw_float *const *at, int32_t offset, const qw_float *w, const int P,
+    const int U)
 {
-    QW_(floats) sums[FLOAT_PIXELS][VECTORS];
-    const int32_t step = c->step;
-    UNROLL for (int p = 0; p < P; p++)
-        UNROLL for (int v = 0; v < VECTORS; v++) sums[p][v] = *(const QW_(floats) *)(bias + v * LANES);
-    for (int32_t t = 0; t < entries; t++, w += OUTPUTS) {
-        const qw_float *at = x + offsets[t];
-        QW_(floats) weights[VECTORS];
-        UNROLL for (int v = 0; v < VECTORS; v++) weights[v] = *(const QW_(floats) *)(w + v * LANES);
-        UNROLL for (int p = 0; p < P; p++) {
-            QW_(floats) pixel = QW_(splat_float)(at[p * step]);
-            UNROLL for (int v = 0; v < VECTORS; v++)
-                sums[p][v] = QW_(multiply_add)(pixel, weights[v], sums[p][v]);
-        }
+    QW_(floats) weights[VECTORS];
+    UNROLL for (int v = 0; v < VECTORS; v++) weights[v] = *(const QW_(floats) *)(w + v * LANES);
+    UNROLL for (int p = 0; p < P; p++) {
+        const QW_(floats) pixel = QW_(splat_float)(at[p][offset]);
+        UNROLL for (int v = 0; v < VECTORS; v++) sums[p * U][v] = QW_(multiply_add)(pixel, weights[v], sums[p * U][v]);
     }
-    UNROLL for (int p = 0; p < P; p++)
-        UNROLL for (int v = 0; v < VECTORS; v++)
-            *(QW_(floats) *)(out + p * c->out.pitch + v * LANES) = QW_(clamped)(sums[p][v], c->low, c->high);
 }
 
-/* The pixels of a row from `m` to `end`. */
-INLINE void QW_(row_floats)(
-    const struct qw_convolve_floats *c, uint8_t *arena, int32_t block, int32_t row, int32_t m, int32_t end)
+/* P pixels of 16 outputs, U entries at a time: one pixel alone would wait for its own sums. Behind the last pixel
+   it is computed again, so that every tile is whole. */
+INLINE void QW_(tile_floats)(
+    const struct qw_convolve_floats *c, uint8_t *arena, int32_t block, int32_t m, int32_t end, const int P, const int U)
 {
     const int32_t from = c->first[block], entries = c->first[block + 1] - from;
     const int32_t *offsets = c->offsets + from;
     const qw_float *w = (const qw_float *)c->weights + (size_t)from * OUTPUTS;
-    const qw_float *bias = (const qw_float *)c->bias + block * OUTPUTS;
-    const qw_float *x = floats(arena, &c->in) + row * c->row;
-    qw_float *out = floats(arena, &c->out) + row * c->out.columns * c->out.pitch + block * OUTPUTS;
-#define TILE(P)                                                                                                        \
-    for (; m + (P) <= end; m += (P))                                                                                   \
-        QW_(tile_floats)(c, x + m * c->step, offsets, entries, w, bias, out + m * c->out.pitch, (P));
-    TILE(FLOAT_PIXELS)
-    TILE((FLOAT_PIXELS + 1) / 2)
-    TILE(1)
-#undef TILE
+    const qw_float *bias = (const qw_float *)c->bias + block * OUTPUTS, *at[FLOAT_PIXELS];
+    qw_float *out[FLOAT_PIXELS];
+    QW_(floats) sums[FLOAT_PIXELS][VECTORS];
+    const int32_t next = c->row - (c->out.columns - 1) * c->step; /* from the last of a row to the next row */
+    int32_t x = m % c->out.columns;
+    at[0] = floats(arena, &c->in) + m / c->out.columns * c->row + x * c->step;
+    out[0] = floats(arena, &c->out) + m * c->out.pitch + block * OUTPUTS;
+    UNROLL for (int p = 0; p < P; p++) {
+        if (p) {
+            const int32_t more = m + p < end, turns = x + 1 == c->out.columns;
+            at[p] = at[p - 1] + more * (turns ? next : c->step);
+            out[p] = out[p - 1] + more * c->out.pitch;
+            x = turns ? 0 : x + 1;
+        }
+        UNROLL for (int v = 0; v < VECTORS; v++) {
+            sums[p * U][v] = *(const QW_(floats) *)(bias + v * LANES);
+            UNROLL for (int u = 1; u < U; u++) sums[p * U + u][v] = QW_(splat_float)(0.0f);
+        }
+    }
+    int32_t t = 0;
+    for (; t + U <= entries; t += U)
+        UNROLL for (int u = 0; u < U; u++) QW_(entry)(sums + u, at, offsets[t + u], w + (t + u) * OUTPUTS, P, U);
+    for (; t < entries; t++) QW_(entry)(sums, at, offsets[t], w + t * OUTPUTS, P, U);
+    UNROLL for (int p = 0; p < P; p++)
+        UNROLL for (int v = 0; v < VECTORS; v++) {
+            UNROLL for (int u = 1; u < U; u++) sums[p * U][v] += sums[p * U + u][v];
+            *(QW_(floats) *)(out[p] + v * LANES) = QW_(clamped)(sums[p * U][v], c->low, c->high);
+        }
 }
+
+/* A block of pixels at a time, whose inputs stay in the cache while the weights of all outputs pass by. */
+#define CONVOLVE(P)                                                                                                    \
+    for (int32_t from = 0; from < pixels; from += c->pixels)                                                           \
+        for (int32_t block = 0; block < c->out.pitch / OUTPUTS; block++) {                                             \
+            const int32_t end = from + c->pixels < pixels ? from + c->pixels : pixels;                                 \
+            for (int32_t m = from; m < end; m += (P))                                                                  \
+                QW_(tile_floats)(c, arena, block, m, end, (P), FLOAT_PIXELS / (P));                                    \
+        }
 
 TARGET static void QW_(convolve_floats)(const struct qw_convolve_floats *c, uint8_t *arena)
 {
-    for (int32_t top = 0; top < c->out.rows; top += c->block_rows)
-        for (int32_t left = 0; left < c->out.columns; left += c->block_columns) {
-            const int32_t bottom = top + c->block_rows < c->out.rows ? top + c->block_rows : c->out.rows;
-            const int32_t end = left + c->block_columns < c->out.columns ? left + c->block_columns : c->out.columns;
-            for (int32_t block = 0; block < c->out.pitch / OUTPUTS; block++)
-                for (int32_t row = top; row < bottom; row++) QW_(row_floats)(c, arena, block, row, left, end);
-        }
+    const int32_t pixels = c->out.rows * c->out.columns;
+    if (pixels == 1) CONVOLVE(1)
+    else CONVOLVE(FLOAT_PIXELS)
 }
+#undef CONVOLVE
 
-INLINE void QW_(depthwise_tile)(
-    const struct qw_depthwise_floats *c, const qw_float *x, int32_t channel, qw_float *out, const int P)
-{
-    const qw_float *w = (const qw_float *)c->weights + channel;
-    QW_(floats) sums[6];
-    UNROLL for (int p = 0; p < P; p++) sums[p] = *(const QW_(floats) *)((const qw_float *)c->bias + channel);
-    for (int32_t t = 0; t < c->taps; t++) {
-        const QW_(floats) weights = *(const QW_(floats) *)(w + t * c->out.pitch);
-        UNROLL for (int p = 0; p < P; p++)
-            sums[p] = QW_(multiply_add)(*(const QW_(floats) *)(x + c->offsets[t] + p * c->step), weights, sums[p]);
-    }
-    UNROLL for (int p = 0; p < P; p++)
-        *(QW_(floats) *)(out + p * c->out.pitch) = QW_(clamped)(sums[p], c->low, c->high);
-}
+/* Pixels of a tile of a depthwise layer, whose sums are a vector each. */
+#define DEPTHWISE_PIXELS 6
 
 TARGET static void QW_(depthwise_floats)(const struct qw_depthwise_floats *c, uint8_t *arena)
 {
-    for (int32_t row = 0; row < c->out.rows; row++)
-        for (int32_t channel = 0; channel < c->out.pitch; channel += LANES) {
-            const qw_float *x = floats(arena, &c->in) + row * c->row + channel;
-            qw_float *out = floats(arena, &c->out) + row * c->out.columns * c->out.pitch + channel;
-            int32_t m = 0;
-            for (; m + 6 <= c->out.columns; m += 6)
-                QW_(depthwise_tile)(c, x + m * c->step, channel, out + m * c->out.pitch, 6);
-            for (; m < c->out.columns; m++)
-                QW_(depthwise_tile)(c, x + m * c->step, channel, out + m * c->out.pitch, 1);
+    const int32_t pixels = c->out.rows * c->out.columns;
+    for (int32_t m = 0; m < pixels; m += DEPTHWISE_PIXELS) {
+        const qw_float *at[DEPTHWISE_PIXELS];
+        qw_float *out[DEPTHWISE_PIXELS];
+        UNROLL for (int p = 0; p < DEPTHWISE_PIXELS; p++) { /* behind the last pixel it is computed again */
+            const int32_t pixel = m + p < pixels ? m + p : pixels - 1;
+            at[p] = floats(arena, &c->in) + pixel / c->out.columns * c->row + pixel % c->out.columns * c->step;
+            out[p] = floats(arena, &c->out) + pixel * c->out.pitch;
         }
+        for (int32_t channel = 0; channel < c->out.pitch; channel += LANES) {
+            const qw_float *w = (const qw_float *)c->weights + channel;
+            QW_(floats) sums[DEPTHWISE_PIXELS];
+            UNROLL for (int p = 0; p < DEPTHWISE_PIXELS; p++)
+                sums[p] = *(const QW_(floats) *)((const qw_float *)c->bias + channel);
+            for (int32_t t = 0; t < c->taps; t++) {
+                const QW_(floats) weights = *(const QW_(floats) *)(w + t * c->out.pitch);
+                UNROLL for (int p = 0; p < DEPTHWISE_PIXELS; p++) sums[p] =
+                    QW_(multiply_add)(*(const QW_(floats) *)(at[p] + c->offsets[t] + channel), weights, sums[p]);
+            }
+            UNROLL for (int p = 0; p < DEPTHWISE_PIXELS; p++)
+                *(QW_(floats) *)(out[p] + channel) = QW_(clamped)(sums[p], c->low, c->high);
+        }
+    }
 }
+#undef DEPTHWISE_PIXELS
 
 TARGET static void QW_(pad_floats)(const struct qw_pad_floats *s, uint8_t *arena)
 {

@@ -91,7 +91,7 @@ struct qw_floats {
 struct qw_convolve_floats {
     struct qw_floats in, out; /* `in` with its border */
     int32_t row, step;        /* floats from the inputs of an output to those of the next row, and of the next pixel */
-    int32_t block_rows, block_columns; /* outputs whose inputs fit into half of a core's cache */
+    int32_t pixels;           /* outputs whose inputs fit into half of a core's cache */
     const int32_t *first, *offsets;    /* floats from the first input of a pixel */
     const void *weights;               /* [entry][16] */
     const void *bias;

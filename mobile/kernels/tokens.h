@@ -8,25 +8,26 @@ INLINE float QW_(total)(QW_(floats) x)
     return sum;
 }
 
-/* P rows of 16 columns: `b` lies as [inner][16]. */
+/* P rows from row `m` of 16 columns: `b` lies as [inner][16]. Behind the last row it is computed again. */
 INLINE void QW_(tile_matrices)(
-    const struct qw_multiply_floats *s, const qw_float *a, const qw_float *b, qw_float *out, const int P)
+    const struct qw_multiply_floats *s, const qw_float *a, const qw_float *b, qw_float *out, int32_t m, const int P)
 {
     QW_(floats) sums[FLOAT_PIXELS][VECTORS];
-    const int32_t row = s->a_row, column = s->a_column;
-    UNROLL for (int p = 0; p < P; p++)
+    const qw_float *at[FLOAT_PIXELS];
+    const int32_t rows = s->out.columns, column = s->a_column;
+    UNROLL for (int p = 0; p < P; p++) {
+        at[p] = a + (m + p < rows ? m + p : rows - 1) * s->a_row;
         UNROLL for (int v = 0; v < VECTORS; v++) sums[p][v] = QW_(splat_float)(0.0f);
-    for (int32_t k = 0; k < s->inner; k++, b += OUTPUTS) {
-        const qw_float *each = a + k * column;
+    }
+    for (int32_t k = 0; k < s->inner; k++, b += OUTPUTS)
         UNROLL for (int p = 0; p < P; p++) {
-            const QW_(floats) number = QW_(splat_float)(each[p * row]);
+            const QW_(floats) number = QW_(splat_float)(at[p][k * column]);
             UNROLL for (int v = 0; v < VECTORS; v++)
                 sums[p][v] = QW_(multiply_add)(number, QW_(at)(b + v * LANES), sums[p][v]);
         }
-    }
     UNROLL for (int p = 0; p < P; p++)
         UNROLL for (int v = 0; v < VECTORS; v++)
-            *(QW_(floats) *)(out + p * s->out.pitch + v * LANES) = sums[p][v] * s->scale;
+            *(QW_(floats) *)(out + (m + p < rows ? m + p : rows - 1) * s->out.pitch + v * LANES) = sums[p][v] * s->scale;
 }
 
 TARGET static void QW_(multiply_floats)(const struct qw_multiply_floats *s, uint8_t *arena)
@@ -42,14 +43,10 @@ TARGET static void QW_(multiply_floats)(const struct qw_multiply_floats *s, uint
                 for (int32_t j = 0; j < count; j++) room[k * OUTPUTS + j] = row[j * s->b_column];
                 for (int32_t j = count; j < OUTPUTS; j++) room[k * OUTPUTS + j] = 0.0f;
             }
-            int32_t m = 0;
-#define TILE(P)                                                                                                        \
-    for (; m + (P) <= s->out.columns; m += (P))                                                                        \
-        QW_(tile_matrices)(s, a + m * s->a_row, room, out + m * s->out.pitch + left, (P));
-            TILE(FLOAT_PIXELS)
-            TILE((FLOAT_PIXELS + 1) / 2)
-            TILE(1)
-#undef TILE
+            if (s->out.columns == 1) QW_(tile_matrices)(s, a, room, out + left, 0, 1);
+            else
+                for (int32_t m = 0; m < s->out.columns; m += FLOAT_PIXELS)
+                    QW_(tile_matrices)(s, a, room, out + left, m, FLOAT_PIXELS);
         }
     }
 }

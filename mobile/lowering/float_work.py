@@ -1,7 +1,7 @@
 """How much work a call of a kernel of floats is; widths may be tensors with a gradient."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import singledispatch
 from typing import NamedTuple
 
@@ -65,15 +65,12 @@ class FloatWork:
     amounts: tuple[Amount, ...]
     tiled: tuple[Amount, ...] = ()
     """Amounts that every tile costs, such as its outputs and its products."""
-    spans: Mapping[int, Amount] = field(default_factory=dict)
-    """How often so many pixels beside each other are walked."""
+    pixels: int = 0
+    """That are walked in tiles."""
 
     def features(self, tile: int) -> tuple[Amount, ...]:
-        """The numbers that the time is linear in, for tiles of `tile` pixels, of half of them, and single ones."""
-        half = (tile + 1) // 2
-        ways = (lambda n: n // tile, lambda n: n % tile // half, lambda n: n % tile % half)
-        counts = [sum(way(n) * often for n, often in self.spans.items()) for way in ways]
-        return (1.0, *self.amounts, *(count * amount for amount in self.tiled for count in counts))
+        """The numbers that the time is linear in, for tiles of `tile` pixels, the last of which is filled up."""
+        return (1.0, *self.amounts, *(-(-self.pixels // tile) * amount for amount in self.tiled))
 
 
 def stated(value: Floats) -> Size:
@@ -104,12 +101,13 @@ def _(call: ConvolveFloats, size: Sizes = stated, density: Amount | None = None)
         entries: Amount = len(call.offsets)
     else:
         entries = out.blocks * source.channels * taps * density * _share(call)
-    rows, columns = call.block
-    passes = -(-call.writes.rows // rows) * -(-call.writes.columns // columns)
-    spans = {columns: call.writes.rows * (call.writes.columns // columns)}
-    if rest := call.writes.columns % columns:
-        spans[rest] = spans.get(rest, 0) + call.writes.rows
-    return FloatWork("convolve", (passes * entries, _far(source.bytes + out.bytes)), (out.blocks, entries), spans)
+    far = _far(source.bytes + out.bytes)
+    if out.pixels == 1:
+        return FloatWork("convolve one", (out.blocks, entries, far, _far(68 * entries)))
+    passes = -(-call.writes.pixels // call.block)
+    return FloatWork(
+        "convolve", (passes * entries, passes * _far(68 * entries), far), (out.blocks, entries), call.writes.pixels
+    )
 
 
 def _share(call: ConvolveFloats) -> float:
@@ -124,14 +122,10 @@ def _share(call: ConvolveFloats) -> float:
 @float_work.register
 def _(call: DepthwiseFloats, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
     out = size(call.writes)
-    wide, narrow = (
-        call.writes.rows * n * out.blocks
-        for n in (call.writes.columns // DEPTHWISE_PIXELS, call.writes.columns % DEPTHWISE_PIXELS)
-    )
     taps = len(call.weights)
-    return FloatWork(
-        "depthwise", (wide, wide * taps, narrow, narrow * taps, _far(size(call.reads[0]).bytes + out.bytes))
-    )
+    tiles = -(-call.writes.pixels // DEPTHWISE_PIXELS)
+    bytes = size(call.reads[0]).bytes + out.bytes
+    return FloatWork("depthwise", (tiles, tiles * out.blocks, tiles * out.blocks * taps, _far(bytes)))
 
 
 @float_work.register(PadFloats)
@@ -184,4 +178,5 @@ def _(call: MultiplyFloats, size: Sizes = stated, density: Amount | None = None)
     out = size(call.writes)
     panels = out.blocks * out.pixels / call.writes.columns  # those of all matrices
     products = panels * call.inner
-    return FloatWork("multiply", (products,), (panels, products), {call.writes.columns: 1})
+    kernel = "multiply one" if call.writes.columns == 1 else "multiply"
+    return FloatWork(kernel, (products,), (panels, products), call.writes.columns)

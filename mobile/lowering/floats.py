@@ -94,12 +94,9 @@ class ConvolveFloats(FloatCall):
     layer: Layer = field(kw_only=True)
 
     @property
-    def block(self) -> tuple[int, int]:
-        """Rows and columns of outputs whose inputs are about `CACHE` bytes."""
-        out = self.writes
-        each = max(self.window.step * 4, 1)
-        columns = min(max(CACHE // each // 12 * 12, 24), out.columns)
-        return max(CACHE // (each * out.columns), 1), columns
+    def block(self) -> int:
+        """Outputs whose inputs are about `CACHE` bytes, in whole tiles."""
+        return max(CACHE // max(self.window.step * 4, 1) // 12 * 12, 24)
 
 
 @dataclass(frozen=True, eq=False)

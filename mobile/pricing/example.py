@@ -24,8 +24,9 @@ EXAMPLE = Latency(
 FLOATS = Latency(
     "avx2",
     {
-        "convolve": (100.0, 0.1, 0.0, 20.0, 12.0, 8.0, 2.5, 1.6, 1.0),
-        "depthwise": (100.0, 10.0, 4.0, 3.0, 1.0, 0.0),
+        "convolve": (100.0, 0.5, 0.0, 0.0, 20.0, 2.1),
+        "convolve one": (50.0, 10.0, 0.7, 0.0, 0.0),
+        "depthwise": (100.0, 10.0, 5.0, 2.0, 0.0),
         **dict.fromkeys(("pad", "slope", "combine", "activate clamp", "activate leaky"), (50.0, 3.0, 0.0)),
         **dict.fromkeys(("activate gelu", "activate silu", "activate sigmoid"), (50.0, 20.0, 0.0)),
         "pool": (50.0, 5.0, 3.0, 3.0),
@@ -35,7 +36,7 @@ FLOATS = Latency(
         "norm": (50.0, 30.0, 0.5),
         "softmax": (50.0, 50.0, 1.0),
         "embed": (50.0, 20.0, 0.1),
-        "multiply": (100.0, 5.0, 20.0, 12.0, 8.0, 2.5, 1.6, 1.0),
+        **dict.fromkeys(("multiply", "multiply one"), (100.0, 5.0, 20.0, 2.1)),
     },
     {"machine": "an example"},
     {},

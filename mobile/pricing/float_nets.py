@@ -12,7 +12,7 @@ from mobile.lowering.calls import Lowered
 from mobile.lowering.lower_floats import lower_floats
 from shared.importers.graph import TracedGraph
 
-MACS = 2**24
+MACS, WEIGHTS = 2**25, 2**20
 """At most, of a layer."""
 Step = Callable[[Tensor], Tensor]
 
@@ -51,15 +51,16 @@ def random_float_net(rng: np.random.Generator) -> Lowered:
 
 
 def _images(chain: _Chain, rng: np.random.Generator, enlarges: bool) -> Tensor:
-    size = int(rng.choice([48, 64, 96, 128, 160] if enlarges else [14, 16, 28, 32, 40, 56, 64, 96]))
-    channels = int(rng.choice([1, 3]) if enlarges else rng.choice([3, 8, 16, 24, 32, 64]))
+    size = int(rng.choice([48, 64, 96, 128, 160] if enlarges else [4, 7, 8, 14, 16, 28, 32, 40, 56, 64, 96]))
+    channels = int(rng.choice([1, 3]) if enlarges else rng.choice([3, 8, 16, 24, 32, 64, 128]))
     shape, side = (channels, size, size), size
     for _ in range(6 if enlarges else 10):
         step = rng.integers(9)
         stride = 2 if not enlarges and side >= 14 and rng.random() < 0.25 else 1
         if step <= 3:
             kernel = int(rng.choice([1, 3, 3, 5] if enlarges else [1, 1, 3]))
-            wide = _width(rng, channels * kernel**2 * -((-side // stride) ** 2), 64 if enlarges else 512)
+            pixels = (-(-side // stride)) ** 2
+            wide = _width(rng, channels * kernel**2, pixels, 64 if enlarges else 512)
             chain.put(_sparse(rng, nn.Conv2d(channels, wide, kernel, stride, kernel // 2)))
             channels, side = wide, -(-side // stride)
             chain.put(_activation(rng, channels))
@@ -95,9 +96,10 @@ def _images(chain: _Chain, rng: np.random.Generator, enlarges: bool) -> Tensor:
     return torch.zeros(1, *shape)
 
 
-def _width(rng: np.random.Generator, macs: int, most: int) -> int:
-    """A random width, of at least 8, whose layer has at most `MACS`."""
-    return int(np.exp(rng.uniform(np.log(8), np.log(max(min(MACS // macs, most), 9)))))
+def _width(rng: np.random.Generator, inputs: int, pixels: int, most: int) -> int:
+    """A random width, of at least 8, whose layer has at most `MACS` and `WEIGHTS`."""
+    most = min(MACS // (inputs * pixels), WEIGHTS // inputs, most)
+    return int(np.exp(rng.uniform(np.log(8), np.log(max(most, 9)))))
 
 
 def _activation(rng: np.random.Generator, channels: int) -> nn.Module:
@@ -129,14 +131,16 @@ def _sparse(rng: np.random.Generator, layer: nn.Conv2d) -> nn.Conv2d:
 
 
 class _Attention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    """Of every token, or of the first `asking`, as in a decoder with a cache."""
+
+    def __init__(self, width: int, heads: int, asking: int | None = None) -> None:
         super().__init__()
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.heads = heads
+        self.heads, self.asking = heads, asking
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).transpose(1, 3).unbind(2)
-        scores = q @ k.transpose(-2, -1) * 0.1
+        scores = q[:, :, : self.asking] @ k.transpose(-2, -1) * 0.1
         y: Tensor = self.out((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
         return y
 
@@ -149,6 +153,8 @@ def _tokens(chain: _Chain, rng: np.random.Generator) -> Tensor:
         chain.beside(nn.LayerNorm(width), _Attention(width, heads))
         wide = int(rng.choice([2, 4])) * width
         chain.beside(nn.LayerNorm(width), nn.Linear(width, wide), _activation(rng, count), nn.Linear(wide, width))
+    if rng.random() < 0.5:
+        chain.put(_Attention(width, heads, asking=1))
     chain.steps.append(lambda x: x.mean(1))
     chain.put(nn.Linear(width, 10))
     return torch.zeros(1, count, dtype=torch.int64)

@@ -7,7 +7,9 @@ from float_nets import Joined, SuperResolution, VisionTransformer, efficientform
 from torch import nn
 
 from mobile.lowering.float_work import float_work
+from mobile.lowering.floats import ConvolveFloats
 from mobile.lowering.lower_floats import lower_floats
+from mobile.pricing import calibration
 from mobile.pricing.calibration import fitted, timings
 from mobile.pricing.example import EXAMPLE, FLOATS
 from mobile.pricing.float_nets import random_float_net
@@ -127,9 +129,38 @@ def test_the_laws_of_integers_price_no_floats():
 
 def test_random_float_nets_are_measured_and_fitted():
     rng = np.random.default_rng(2)
-    nets = [random_float_net(rng) for _ in range(4)]
+    nets = [random_float_net(rng) for _ in range(3)]
+    nets.append(nets[0])  # the one that is not fitted
     _, timed = timings(nets, passes=1, rounds=3)
     latency = fitted("avx2", timed, {})
     assert latency.held_out["nets"] == 1
     for net in timed[:3]:
         assert all(latency(each) >= 0 for each, _ in net.calls)
+
+
+def test_random_float_nets_have_layers_of_all_widths_and_sides():
+    """Laws extrapolate poorly: each coefficient needs nets in which its amount matters."""
+    rng = np.random.default_rng(0)
+    calls = [call for _ in range(12) for call in random_float_net(rng).calls if isinstance(call, ConvolveFloats)]
+    tall = [call for call in calls if call.window.offsets.size > 1]
+    for layers in (calls, tall):
+        widths = [call.writes.channels for call in layers]
+        assert sum(width <= 32 for width in widths) >= 2 <= sum(width >= 64 for width in widths)
+    assert any(call.writes.pixels <= 64 and call.writes.channels >= 64 for call in tall)
+
+
+@pytest.mark.slow
+def test_random_float_nets_call_every_kernel():
+    rng = np.random.default_rng(0)
+    kernels = {float_work(call).kernel for _ in range(calibration.NETS) for call in random_float_net(rng).calls}
+    assert kernels >= set(FLOATS.ns)
+
+
+@pytest.mark.parametrize("side", [1, 4, 5, 8])
+def test_a_tile_is_filled_across_the_ends_of_rows(side):
+    net = nn.Sequential(nn.Conv2d(32, 64, 3, padding=1))
+    (*_, call) = lower_floats(TracedGraph.of(net, (32, side, side))).calls
+    work = float_work(call)
+    tiles = -(-(side**2) // 6)
+    assert work.kernel == ("convolve" if side > 1 else "convolve one")
+    assert side == 1 or work.features(6)[-2:] == (tiles * 4, tiles * 4 * 288)
