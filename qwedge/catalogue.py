@@ -58,6 +58,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ESPCN and other shapes.",
         "vision,mobile",
     ),
+    "superres_int8": Entry(
+        "qwedge.experiments.superres_int8:UpscaleInt8",
+        "Train a net that enlarges pictures in 8-bit integers, compile it, and time it beside other runtimes.",
+        "vision,mobile",
+    ),
     "ofdm": Entry(
         "wireless.ofdm.experiment.run:OFDM",
         "Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere.",

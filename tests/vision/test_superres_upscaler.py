@@ -95,7 +95,7 @@ def test_no_part_is_larger_than_a_tile_and_its_border():
             return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
     assert Upscaler(Repeated(), 2)(Picture(colours(3, 20_000)), tile=256).size == (40_000, 6)
-    assert max(sizes) == 256 + 2 * 2
+    assert 250 < max(sizes) <= 256 + 2 * 2
 
 
 def test_a_net_that_adds_nothing_leaves_the_colours_bicubic():
