@@ -20,7 +20,7 @@ from wireless.radar.bound.bayes import bayes
 from wireless.radar.bound.templates import require_templates
 from wireless.radar.channel.channel import Channel
 from wireless.radar.compression.techniques import TECHNIQUES
-from wireless.radar.compression.work import Work
+from wireless.radar.compression.work import PriceName, Work
 from wireless.radar.datasets.generate import EACH, Windowed, blocks, generate
 from wireless.radar.datasets.layouts import hashes, read_set
 from wireless.radar.datasets.recipe import Recipe
@@ -69,7 +69,8 @@ class RadarSettings(Seeded):
     weights: str = Field(default="", description="weights (.safetensors) to begin with, instead of training")
     further: int = Field(default=0, ge=0, description="epochs that those weights are trained further")
     techniques: tuple[str, ...] = Field(default=(), description=f"of compression: {', '.join(TECHNIQUES)}")
-    budget: float = Field(default=0.25, gt=0, le=1, description="bytes that each may keep, as a share of the net's")
+    budget: float = Field(default=0.25, gt=0, le=1, description="share of the net's price that each may keep")
+    price: PriceName = Field(default="bytes", description="what that is: bytes, or multiply-accumulates")
     tuning: int = Field(default=2, gt=0, description="epochs of training that each technique takes")
     timed: bool = Field(default=False, description="milliseconds too: needs a C compiler and the extra mobile")
 
@@ -217,6 +218,7 @@ class _Cell:
             settings.batch,
             self.context.generator(),
             lambda done, total, note: self.context.progress(done, total, f"{technique}, {note}"),
+            settings.price,
         )
         outcome = TECHNIQUES[technique][1](work)
         spent = time.process_time() - started
