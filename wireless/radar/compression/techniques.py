@@ -14,6 +14,7 @@ from torch import nn
 from shared import BlockSparsity, ChannelSparsity
 from shared.training.loop import seeded
 from wireless.radar.compression.code_book import code_book
+from wireless.radar.compression.early_exit import early_exit
 from wireless.radar.compression.pruning import factored, gradual, pruned
 from wireless.radar.compression.work import Outcome, Work, in_floats, in_integers
 from wireless.radar.nets.iq import FIRST, WIDTHS, iq_net
@@ -40,15 +41,17 @@ def sparse(solver: str, on: BlockSparsity | ChannelSparsity) -> Technique:
 
 
 def step_by_step(on: BlockSparsity | ChannelSparsity, bits: int | None = None) -> Technique:
-    """The smallest dropped in several steps, with training after each; in fixed point after the last, if it has
-    `bits`.
+    """The smallest dropped in several steps, with training after each; in fixed point for the last tenth of all
+    training, if it has `bits`: it is several times as slow.
     """
 
     def technique(work: Work) -> Outcome:
         net, left = gradual(work, on)
         if bits is None:
             return in_floats(work, work.trained(net, left), _size(on))
-        return in_integers(work, net, left, _words(net, bits))
+        last = max(work.epochs // 10, 1)
+        net = work.trained(net, left - last) if left > last else net
+        return in_integers(work, net, last, _words(net, bits))
 
     return technique
 
@@ -111,6 +114,7 @@ TECHNIQUES: Mapping[str, tuple[str, Technique]] = {
     "channels-int8": ("channels pruned by ADMM, 8 bits", sparse_fixed("admm", _CHANNELS, 8)),
     "channels-int4": ("channels pruned by ADMM, 4 bits", sparse_fixed("admm", _CHANNELS, 4)),
     "taught-int4": ("channels pruned by ADMM, 4 bits, taught", sparse_fixed("admm", _CHANNELS, 4, taught=True)),
+    "early-exit": ("an exit after two blocks", early_exit),
     "distilled": ("small, taught by the large net", small(taught=True)),
     "small": ("small, trained from scratch", small()),
     "small-int8": ("small, trained from scratch, 8 bits", small(8)),
