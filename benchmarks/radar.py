@@ -2,11 +2,13 @@
 
 `python -m benchmarks.radar [--quick] [--seed N] [--json FILE]`
 
-Three cells of one seed: the bound; the net that ships, and all that the techniques of compression make of it; and the
-net of 10,000 parameters that ships, in few bits. Times are of this machine.
+The cells are sweeps of compression over the two nets that ship, and the bound. Prunings in steps of the large net
+take so many pulses that, with those it was trained on, they have had as many as the small net, which is their control:
+dense, from scratch, and of as many bytes. Times are of this machine.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from qwedge.experiments.radar import TimedRadar
 from shared.lab import Row
 from shared.lab.running.benchmark import Metric, main, over_seeds
 from wireless.radar.experiment import figures as of
+from wireless.radar.experiment.pretrain import HARD_DB
 from wireless.radar.experiment.run import RadarSettings
 
 WEIGHTS = "wireless/radar/nets/pretrained"
@@ -26,31 +29,41 @@ BOUND = RadarSettings(nets=("bayes",), bound_tested=2)
 LARGE = RadarSettings(
     nets=("iq",),
     weights=f"{WEIGHTS}/iq.safetensors",
-    techniques=("magnitude", "admm-channels", "low-rank", "code-book", "channels-int4"),
+    snr_db=HARD_DB,
+    techniques=("magnitude", "admm-channels", "code-book", "channels-int4"),
     budget=0.27,  # as many bytes as the small net has
     examples=12_000,
     tuning=3,
     timed=True,
+    device="ecp5-25k",
 )
+IN_STEPS = LARGE.model_copy(update={"techniques": ("gradual", "gradual-int8"), "tuning": 30})
 SMALL = RadarSettings(
     nets=("iq-10k",),
     weights=f"{WEIGHTS}/iq-10k.safetensors",
-    techniques=("int8", "int4", "sparse-int4"),
+    snr_db=HARD_DB,
+    techniques=("int8", "int4"),
     budget=0.55,
     examples=40_000,
-    tuning=5,
+    tuning=2,
     timed=True,
+    device="ecp5-25k",
 )
+ON_FPGA = SMALL.model_copy(
+    update={"techniques": ("gradual-channels-int8",), "price": "macs", "budget": 0.42, "tuning": 4}
+)
+EXIT = LARGE.model_copy(update={"techniques": ("early-exit",), "snr_db": (-16.0, 10.0)})
+"""At all ratios, as a receiver meets them: clear windows are what leaves early."""
 QUICK = RadarSettings(nets=("iq-10k",), epochs=2, examples=4_000, tested=10)
 
-PRUNED = ("magnitude", "admm-channels", "low-rank")
+PRUNED = ("magnitude", "admm-channels", "gradual")
 """Techniques whose nets have as many bytes as the small one, in floating point."""
 LOST = 0.01
 """Share of pulses that a net may lose and still count as compressed."""
 
 
 def cells(quick: bool, seed: int) -> Sequence[RadarSettings]:
-    wanted = [QUICK] if quick else [SMALL, LARGE, BOUND]
+    wanted = [QUICK] if quick else [SMALL, IN_STEPS, ON_FPGA, EXIT, BOUND, LARGE]
     if missing := [it.weights for it in wanted if it.weights and not Path(it.weights).is_file()]:
         raise SystemExit(f"{missing[0]} is not here: run in a checkout")
     seeded = [it.model_copy(update={"seed": SEED + seed}) for it in wanted]
@@ -58,11 +71,13 @@ def cells(quick: bool, seed: int) -> Sequence[RadarSettings]:
 
 
 def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
-    large, small, bound = (of.of_net(rows, name) for name in ("iq", "iq-10k", "bayes"))
+    large, small, bound = (_sweeps(rows, name) for name in ("iq", "iq-10k", "bayes"))
     pairs = [(row, other) for row in large for other in small if row.seed == other.seed]
     last = [of.worst_recall(of.counts(row), -1) for row in large]
     merged = [of.worst_recall(of.together(row), -1) for row in large]
     in_int8 = [_accuracy(row.result["techniques"]["int8"]) for row in small if row.result["techniques"]]
+    pruned = [row.result["techniques"].get("gradual-channels-int8", {}) for row in small]
+    plans = [result["fpga"] for result in pruned if "fpga" in result]
     return {
         "mean_accuracy": over_seeds([of.mean_accuracy(row) for row in large], goal=">= 0.88"),
         "mean_accuracy_bound": over_seeds([of.mean_accuracy(row) for row in bound]),
@@ -75,8 +90,19 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         "vs_small_from_scratch": over_seeds([_against_small(*pair) for pair in pairs], "points", ">= 0.5"),
         "latency_ratio": over_seeds([_speed(*pair, most_lost=1.0) for pair in pairs], "x", ">= 4"),
         "latency_ratio_within_point": over_seeds([_speed(*pair, most_lost=LOST) for pair in pairs], "x"),
+        "fpga_per_second": over_seeds([_on_fpga(plan) for plan in plans], "windows / s, estimated", ">= 10000"),
         "pulses_per_second": over_seeds([of.pulses_per_second(row) for row in large], "pulses / CPU s", ">= 20000"),
     }
+
+
+def _sweeps(rows: Sequence[Row], net: str) -> list[Row]:
+    """A row of each seed, with the techniques of all its sweeps."""
+    joined: dict[int, Row] = {}
+    for row in of.of_net(rows, net):
+        before = joined.setdefault(row.seed, row)
+        techniques = {**before.result.get("techniques", {}), **row.result.get("techniques", {})}
+        joined[row.seed] = replace(before, result={**before.result, "techniques": techniques})
+    return list(joined.values())
 
 
 def _accuracy(result: Mapping[str, Any]) -> float:
@@ -102,7 +128,13 @@ def _speed(large: Row, small: Row, most_lost: float) -> float:
 
 def _against_small(large: Row, small: Row) -> float:
     """The best pruned net minus the small one from scratch, of as many bytes, in points of mean accuracy."""
-    return 100 * (max(_accuracy(large.result["techniques"][name]) for name in PRUNED) - of.mean_accuracy(small))
+    pruned = [_accuracy(it) for name, it in large.result["techniques"].items() if name in PRUNED]
+    return 100 * (max(pruned) - of.mean_accuracy(small))
+
+
+def _on_fpga(plan: Mapping[str, Any]) -> float:
+    """Windows a second of a plan; 0 where it takes more than the device has."""
+    return float(plan["per_second"]) if plan.get("share", np.inf) <= 1 else 0.0
 
 
 if __name__ == "__main__":
