@@ -37,7 +37,7 @@ LARGE = RadarSettings(
     timed=True,
     device="ecp5-25k",
 )
-IN_STEPS = LARGE.model_copy(update={"techniques": ("gradual", "gradual-int8"), "tuning": 30})
+IN_STEPS = LARGE.model_copy(update={"techniques": ("gradual",), "tuning": 30})
 SMALL = RadarSettings(
     nets=("iq-10k",),
     weights=f"{WEIGHTS}/iq-10k.safetensors",
@@ -45,7 +45,7 @@ SMALL = RadarSettings(
     techniques=("int8", "int4"),
     budget=0.55,
     examples=40_000,
-    tuning=2,
+    tuning=3,
     timed=True,
     device="ecp5-25k",
 )
