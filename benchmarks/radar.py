@@ -18,7 +18,6 @@ from qwedge.experiments.radar import TimedRadar
 from shared.lab import Row
 from shared.lab.running.benchmark import Metric, main, over_seeds
 from wireless.radar.experiment import figures as of
-from wireless.radar.experiment.pretrain import HARD_DB
 from wireless.radar.experiment.run import RadarSettings
 
 WEIGHTS = "wireless/radar/nets/pretrained"
@@ -29,8 +28,7 @@ BOUND = RadarSettings(nets=("bayes",), bound_tested=2)
 LARGE = RadarSettings(
     nets=("iq",),
     weights=f"{WEIGHTS}/iq.safetensors",
-    snr_db=HARD_DB,
-    techniques=("magnitude", "admm-channels", "code-book", "channels-int4"),
+    techniques=("magnitude", "admm-channels", "code-book", "channels-int4", "early-exit"),
     budget=0.27,  # as many bytes as the small net has
     examples=12_000,
     tuning=3,
@@ -41,19 +39,16 @@ IN_STEPS = LARGE.model_copy(update={"techniques": ("gradual",), "tuning": 30})
 SMALL = RadarSettings(
     nets=("iq-10k",),
     weights=f"{WEIGHTS}/iq-10k.safetensors",
-    snr_db=HARD_DB,
     techniques=("int8", "int4"),
     budget=0.55,
     examples=40_000,
-    tuning=3,
+    tuning=2,
     timed=True,
     device="ecp5-25k",
 )
 ON_FPGA = SMALL.model_copy(
     update={"techniques": ("gradual-channels-int8",), "price": "macs", "budget": 0.42, "tuning": 4}
 )
-EXIT = LARGE.model_copy(update={"techniques": ("early-exit",), "snr_db": (-16.0, 10.0)})
-"""At all ratios, as a receiver meets them: clear windows are what leaves early."""
 QUICK = RadarSettings(nets=("iq-10k",), epochs=2, examples=4_000, tested=10)
 
 PRUNED = ("magnitude", "admm-channels", "gradual")
@@ -63,7 +58,7 @@ LOST = 0.01
 
 
 def cells(quick: bool, seed: int) -> Sequence[RadarSettings]:
-    wanted = [QUICK] if quick else [SMALL, IN_STEPS, ON_FPGA, EXIT, BOUND, LARGE]
+    wanted = [QUICK] if quick else [SMALL, IN_STEPS, ON_FPGA, BOUND, LARGE]
     if missing := [it.weights for it in wanted if it.weights and not Path(it.weights).is_file()]:
         raise SystemExit(f"{missing[0]} is not here: run in a checkout")
     seeded = [it.model_copy(update={"seed": SEED + seed}) for it in wanted]
