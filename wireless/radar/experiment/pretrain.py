@@ -11,7 +11,7 @@ from shared.lab import Store, run, write_atomic
 from wireless.radar.experiment.run import Radar, RadarSettings
 
 HARD_DB = -16.0, 0.0
-"""Where answers are wrong. What a net has learned of clearer pulses stays, but for two in a thousand at 10 dB."""
+"""Ratios at which answers are wrong: clearer pulses are left out of the last training."""
 TRAINED: Mapping[str, Sequence[RadarSettings]] = {
     "iq": (
         RadarSettings(nets=("iq",), epochs=25, examples=40_000, rate=4e-3, tested=200, seed=100),
