@@ -28,7 +28,7 @@ BOUND = RadarSettings(nets=("bayes",), bound_tested=2)
 LARGE = RadarSettings(
     nets=("iq",),
     weights=f"{WEIGHTS}/iq.safetensors",
-    techniques=("magnitude", "admm-channels", "code-book", "channels-int4", "early-exit"),
+    techniques=("magnitude", "code-book", "early-exit"),
     budget=0.27,  # as many bytes as the small net has
     examples=12_000,
     tuning=3,
@@ -51,7 +51,7 @@ ON_FPGA = SMALL.model_copy(
 )
 QUICK = RadarSettings(nets=("iq-10k",), epochs=2, examples=4_000, tested=10)
 
-PRUNED = ("magnitude", "admm-channels", "gradual")
+PRUNED = ("magnitude", "gradual")
 """Techniques whose nets have as many bytes as the small one, in floating point."""
 LOST = 0.01
 """Share of pulses that a net may lose and still count as compressed."""
