@@ -28,7 +28,7 @@ BOUND = RadarSettings(nets=("bayes",), bound_tested=2)
 LARGE = RadarSettings(
     nets=("iq",),
     weights=f"{WEIGHTS}/iq.safetensors",
-    techniques=("magnitude", "code-book", "early-exit"),
+    techniques=("code-book", "early-exit"),
     budget=0.27,  # as many bytes as the small net has
     examples=12_000,
     tuning=3,
@@ -46,19 +46,19 @@ SMALL = RadarSettings(
     timed=True,
     device="ecp5-25k",
 )
+IN_INT8 = SMALL.model_copy(update={"techniques": ("int8",), "rate": 5e-4, "tuning": 1})
+"""Eight bits change little: at the higher rate the net has to be learned anew, for which two epochs are too few."""
 ON_FPGA = SMALL.model_copy(
     update={"techniques": ("gradual-channels-int8",), "price": "macs", "budget": 0.42, "tuning": 4}
 )
 QUICK = RadarSettings(nets=("iq-10k",), epochs=2, examples=4_000, tested=10)
 
-PRUNED = ("magnitude", "gradual")
-"""Techniques whose nets have as many bytes as the small one, in floating point."""
 LOST = 0.01
 """Share of pulses that a net may lose and still count as compressed."""
 
 
 def cells(quick: bool, seed: int) -> Sequence[RadarSettings]:
-    wanted = [QUICK] if quick else [SMALL, IN_STEPS, ON_FPGA, BOUND, LARGE]
+    wanted = [QUICK] if quick else [SMALL, IN_INT8, IN_STEPS, ON_FPGA, BOUND, LARGE]
     if missing := [it.weights for it in wanted if it.weights and not Path(it.weights).is_file()]:
         raise SystemExit(f"{missing[0]} is not here: run in a checkout")
     seeded = [it.model_copy(update={"seed": SEED + seed}) for it in wanted]
@@ -82,7 +82,9 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         "worst_class_recall_10db": over_seeds(last, goal=">= 0.85"),
         "worst_merged_recall_10db": over_seeds(merged, goal=">= 0.97"),
         "compression_ratio": over_seeds([_ratio(*pair) for pair in pairs], "x", ">= 40"),
-        "vs_small_from_scratch": over_seeds([_against_small(*pair) for pair in pairs], "points", ">= 0.5"),
+        "vs_small_from_scratch": over_seeds(
+            [_against_small(*pair) for pair in pairs if "gradual" in pair[0].result["techniques"]], "points", ">= 0.5"
+        ),
         "latency_ratio": over_seeds([_speed(*pair, most_lost=1.0) for pair in pairs], "x", ">= 4"),
         "latency_ratio_within_point": over_seeds([_speed(*pair, most_lost=LOST) for pair in pairs], "x"),
         "fpga_per_second": over_seeds([_on_fpga(plan) for plan in plans], "windows / s, estimated", ">= 10000"),
@@ -91,7 +93,7 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
 
 
 def _sweeps(rows: Sequence[Row], net: str) -> list[Row]:
-    """A row of each seed, with the techniques of all its sweeps."""
+    """A row of each seed, with the techniques of all its sweeps; of one that is in two the later."""
     joined: dict[int, Row] = {}
     for row in of.of_net(rows, net):
         before = joined.setdefault(row.seed, row)
@@ -122,9 +124,8 @@ def _speed(large: Row, small: Row, most_lost: float) -> float:
 
 
 def _against_small(large: Row, small: Row) -> float:
-    """The best pruned net minus the small one from scratch, of as many bytes, in points of mean accuracy."""
-    pruned = [_accuracy(it) for name, it in large.result["techniques"].items() if name in PRUNED]
-    return 100 * (max(pruned) - of.mean_accuracy(small))
+    """The pruned net minus the small one from scratch, of as many bytes, in points of mean accuracy."""
+    return 100 * (_accuracy(large.result["techniques"]["gradual"]) - of.mean_accuracy(small))
 
 
 def _on_fpga(plan: Mapping[str, Any]) -> float:
