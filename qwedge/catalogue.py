@@ -63,6 +63,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Train a net that enlarges pictures in 8-bit integers, compile it, and time it beside other runtimes.",
         "vision,mobile",
     ),
+    "stylize": Entry(
+        "qwedge.experiments.stylize:TimedStylize",
+        "Search a net that gives pictures a style within a budget, beside its teacher and other shapes.",
+        "vision,mobile",
+    ),
     "ofdm": Entry(
         "wireless.ofdm.experiment.run:OFDM",
         "Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere.",
