@@ -45,10 +45,10 @@ def few_pictures():
 
 
 def _generated(seed=0, count=3, side=24):
-    from vision.stylize.sources import _bytes, _in_order, _made
+    from vision.stylize.sources import _bytes, _in_order, _styled_pair
 
     rng = np.random.default_rng(seed)
-    pairs = [_made(f"generated {number}", _bytes(rng.random((24, 24, 3), np.float32))) for number in range(3)]
+    pairs = [_styled_pair(f"generated {number}", _bytes(rng.random((24, 24, 3), np.float32))) for number in range(3)]
     return _in_order("generated pictures", pairs)
 
 
@@ -80,7 +80,7 @@ def test_every_net_is_within_the_budget_and_controls_stand_beside(whole):
         assert nets[name]["macs"] == 192 * per_pixel(Generator(Shape(*nets[name]["shape"])))
     assert nets["uniform"]["shape"][-1] == 2
     assert times_less([row], "macs")[0] >= 1 / 0.3
-    assert mean_ssim(row, "classical") == pytest.approx(1)  # it made the pairs
+    assert mean_ssim(row, "classical") == pytest.approx(1)  # the pairs are its own
     assert nets["classical"]["ms"] > 0
     assert relative_ms([row], "uniform") == []
     assert seconds_ratio([row], "uniform")[0] > 0
