@@ -1,9 +1,10 @@
 """Luma enlarged by a compiled library of 8-bit integers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mobile.build.compile import compile_program
@@ -13,7 +14,14 @@ from mobile.runtime.net import CompiledNet
 from shared.integer import Program
 from shared.integer.files import to_json
 from shared.lab import JSON, cache_folder, canonical, hash_bytes, write_atomic
+from vision.superres.integers import enlarging_program, fixed_net
+from vision.superres.patches import pair
+from vision.superres.sources import generated
+from vision.superres.training import epoch_of
+from vision.superres.upscaler import Upscaler
 
+PATCH, BATCHES = 16, 16
+"""Pixels of a side, and batches, of the patches that number formats are calibrated on."""
 CHECKED = 2
 """Random planes on which a library is compared with its program, beside its ends."""
 
@@ -44,6 +52,14 @@ class IntegerLuma:
         y = np.empty((1, self.scale * plane[0], self.scale * plane[1]), np.uint8)
         self.net.run([x], [y])
         return y[0, : self.scale * levels.shape[0], : self.scale * levels.shape[1]]
+
+
+def in_integers(upscaler: Upscaler) -> Upscaler:
+    """The same upscaler, computing in 8-bit integers, calibrated on generated pictures."""
+    pairs = [pair(name, pixels, upscaler.scale) for name, pixels in generated().train.items()]
+    batches = epoch_of(pairs, upscaler.scale, PATCH, BATCHES, torch.Generator().manual_seed(0))
+    fixed = fixed_net(upscaler.net, torch.cat([small for small, _ in batches])).eval()
+    return replace(upscaler, integers=IntegerLuma(lambda plane: enlarging_program(fixed, plane), upscaler.scale))
 
 
 def compiled(program: Program, format: str) -> CompiledNet:
