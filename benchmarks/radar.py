@@ -3,7 +3,8 @@
 `python -m benchmarks.radar [--quick] [--seed N] [--json FILE]`
 
 The cells are sweeps of compression over the two nets that ship, and the bound. Pruned in steps, the large net was
-trained on 2.4 million pulses in all; its control, the small one, dense and of as many bytes, 3 million. Times are of this machine.
+trained on 2.4 million pulses in all; its control, the small one, dense and of as many bytes, on 3 million. Times are of
+this machine.
 """
 
 from collections.abc import Mapping, Sequence
