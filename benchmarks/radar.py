@@ -85,6 +85,7 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         "latency_ratio": over_seeds([_speed(*pair, most_lost=1.0) for pair in pairs], "x", ">= 4"),
         "latency_ratio_within_point": over_seeds([_speed(*pair, most_lost=LOST) for pair in pairs], "x"),
         "fpga_per_second": over_seeds([_on_fpga(plan) for plan in plans], "windows / s, estimated", ">= 10000"),
+        "mean_accuracy_on_fpga": over_seeds([_accuracy(result) for result in pruned if "fpga" in result]),
         "pulses_per_second": over_seeds([of.pulses_per_second(row) for row in large], "pulses / CPU s", ">= 20000"),
     }
 
