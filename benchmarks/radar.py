@@ -35,6 +35,7 @@ LARGE = RadarSettings(
     timed=True,
     device="ecp5-25k",
 )
+CODE_BOOK = LARGE.model_copy(update={"techniques": ("code-book",), "tuning": 3})
 SMALL = RadarSettings(
     nets=("iq-10k",),
     weights=f"{WEIGHTS}/iq-10k.safetensors",
@@ -55,7 +56,7 @@ LOST = 0.01
 
 
 def cells(quick: bool, seed: int) -> Sequence[RadarSettings]:
-    wanted = [QUICK] if quick else [SMALL, ON_FPGA, LARGE, BOUND]
+    wanted = [QUICK] if quick else [SMALL, ON_FPGA, LARGE, BOUND, CODE_BOOK]
     if missing := [it.weights for it in wanted if it.weights and not Path(it.weights).is_file()]:
         raise SystemExit(f"{missing[0]} is not here: run in a checkout")
     seeded = [it.model_copy(update={"seed": SEED + seed}) for it in wanted]
