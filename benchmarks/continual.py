@@ -69,8 +69,7 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     """The figures of each set and number of shots, whose names follow that of the figure for all but the first."""
     if not rows:
         return {name: Metric(None, unit="skipped: no pictures", goal=goal) for name, goal in GOALS.items()}
-    sets = list(dict.fromkeys(row.settings["data"] for row in rows))
-    groups = [(data, shots) for data in sets for shots in rows[0].settings["shots"]]
+    groups = list(dict.fromkeys((row.settings["data"], shots) for row in rows for shots in row.settings["shots"]))
     return {
         name if group == groups[0] else f"{name}_{Path(group[0]).name}_{group[1]}_shots": metric
         for group in groups

@@ -25,4 +25,8 @@ class IntegerEmbedding(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        return normalize(self.rest(self.encoder(x)) - self.centre, dim=1)
+        return self.directions(self.encoder(x))
+
+    def directions(self, maps: Tensor) -> Tensor:
+        """Unit vectors `(B, D)` of the last feature maps `(B, channels, H, W)`."""
+        return normalize(self.rest(maps) - self.centre, dim=1)

@@ -24,7 +24,7 @@ from vision.continual.maml import Descent, Maml, MamlLoss
 from vision.continual.meta import StreamLoss, between
 from vision.continual.page import page
 from vision.continual.plane import on_a_plane
-from vision.continual.scoring import Scoring
+from vision.continual.scoring import Scoring, stages
 from vision.continual.streams import Episodes, Shape, pictures_of
 from vision.data.augment import Augmented, as_input
 from vision.data.cifar10 import Images
@@ -125,6 +125,8 @@ class _Cell:
         for shots in settings.shots:
             self.shape(shots).check(self.set.novel)
             self.meta_shape(shots).check(self.set.base)
+        trainings = settings.epochs + 3 * settings.tuning + self.a_third
+        context.plan(4 + trainings + len(settings.shots) * stages(settings.streams))
 
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
@@ -143,7 +145,7 @@ class _Cell:
         maml = MamlLoss(copy.deepcopy(frozen), self.descent, s.meta_queries)
         spent["maml"] = self.trained("MAML", maml, self.streams, s.tuning, s.meta_rate)
         contrast = self.contrast(plain)
-        spent["self-supervised"] = self.trained("self-supervised", contrast, self.views, self.half_as_many, s.rate)
+        spent["self-supervised"] = self.trained("self-supervised", contrast, self.views, self.a_third, s.rate)
         embedding = self.centred(self.between(frozen, outer.embedding))
         learner = Learner(embedding, outer.discriminator, s.adaptation)
         self.context.stage("learner", lambda: self.context.artefact("learner.safetensors", learner.to_bytes()))
@@ -209,9 +211,9 @@ class _Cell:
         return Episodes(self.set.base, self.meta_shape(s.shots[0]), s.shots, s.episodes, self.context.rng)
 
     @property
-    def half_as_many(self) -> int:
-        """Epochs of two views a picture that take about as long as all epochs of plain classification."""
-        return max(1, (self.settings.epochs + self.settings.tuning) // 2)
+    def a_third(self) -> int:
+        """Epochs of two views a picture, made at random, that take as long as all epochs of plain classification."""
+        return max(1, (self.settings.epochs + self.settings.tuning) // 3)
 
     def contrast(self, encoder: Conv4) -> Contrast:
         head = self.context.tensors(

@@ -21,6 +21,11 @@ BATCH = 256
 Embed = Callable[[Tensor], Tensor]
 
 
+def stages(streams: int) -> int:
+    """How many stages `Scoring.scored` has."""
+    return 1 + -(-streams // STREAMS_OF_A_STAGE)
+
+
 @dataclass(frozen=True, eq=False)
 class Scoring:
     """Methods by name: encoders that never change, those that learn, and those of them that are asked of few streams.
@@ -33,10 +38,6 @@ class Scoring:
     frozen: Mapping[str, Embed]
     learning: Mapping[str, Callable[[], Method]]
     slow: Mapping[str, Callable[[], Method]]
-
-    def stages(self, streams: int) -> int:
-        """How many stages `scored` has."""
-        return 1 + -(-streams // STREAMS_OF_A_STAGE)
 
     def scored(self, shape: Shape, streams: int, few: int, context: Context) -> Mapping[str, JSON]:
         """Accuracies on `streams` streams, or on the first `few` of them, forgetting, bytes, and ms of a class."""
