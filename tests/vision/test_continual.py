@@ -2,8 +2,10 @@
 
 import io
 import json
+import runpy
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -490,3 +492,15 @@ def test_pictures_that_the_encoder_cannot_read_are_refused(tiny, tmp_path):
     cell = tiny.model_copy(update={"tasks_from": str(tmp_path / "grey")})
     with pytest.raises(ValueError, match=r"pictures are \(1, 32, 32\) .* reads \(3, 32, 32\); take a set of the same"):
         run(Continual(), [cell], Store(tmp_path / "out"))
+
+
+def test_the_shipped_learner_does_what_the_page_says(tmp_path, monkeypatch, capsys):
+    """Five kinds of patterns from five pictures each, a saved state, a sixth kind, a new picture of each."""
+    page = (Path(__file__).parents[2] / "docs" / "vision.md").read_text()
+    [example] = [block for block in page.split("```python\n") if "pretrained()" in block.partition("```")[0]]
+    code, _, rest = example.partition("```\nprints\n```text\n")
+    printed = rest.partition("```")[0]
+    (tmp_path / "example.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("example.py")
+    assert capsys.readouterr().out == printed

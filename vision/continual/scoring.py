@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -43,13 +43,12 @@ class Scoring:
         """Accuracies on `streams` streams, or on the first `few` of them, forgetting, bytes, and ms of a class."""
         title = f"shots={shape.shots}"
         took = context.stage(f"{title}, time of a class", lambda: self._took(shape, context))
-        sources = {name: self._source(embed) for name, embed in self.frozen.items()}
         results: list[Mapping[str, Any]] = []
         for first in range(0, streams, STREAMS_OF_A_STAGE):
             numbers = range(first, min(first + STREAMS_OF_A_STAGE, streams))
             results += context.stage(
                 f"{title}, streams {first + 1} to {numbers[-1] + 1}",
-                partial(self._followed, sources, shape, numbers, few, context),
+                partial(self._followed, shape, numbers, few, context),
             )
         return {
             name: {**_summary([result[name] for result in results if name in result]), "ms_per_class": ms}
@@ -62,6 +61,10 @@ class Scoring:
         methods: Mapping[str, Callable[[], Method]] = {**self.learning, **frozen, **self.slow}
         return {name: milliseconds_per_class(method(), tasks) for name, method in methods.items()}
 
+    @cached_property
+    def _sources(self) -> Mapping[str, Source]:
+        return {name: self._source(embed) for name, embed in self.frozen.items()}
+
     @torch.no_grad()
     def _source(self, embed: Embed) -> Source:
         pictures = pictures_of(self.classes)
@@ -71,13 +74,11 @@ class Scoring:
             embedded.append(torch.cat([embed(pictures(k, part)) for part in parts]))
         return lambda k, examples: embedded[k][examples]
 
-    def _followed(
-        self, sources: Mapping[str, Source], shape: Shape, numbers: Sequence[int], few: int, context: Context
-    ) -> JSON:
+    def _followed(self, shape: Shape, numbers: Sequence[int], few: int, context: Context) -> JSON:
         results = []
         for done, number in enumerate(numbers):
             stream, traces = choices(self.classes, shape, context.rng), {}
-            for name, source in sources.items():
+            for name, source in self._sources.items():
                 method = NearestMeans(lambda x: x, self.features)
                 traces[name] = follow(method, [choice.task(source) for choice in stream])
             tasks = [choice.task(pictures_of(self.classes)) for choice in stream]
