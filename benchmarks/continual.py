@@ -25,11 +25,20 @@ HELD_OUT = 100
 """Seeds below this one are for development."""
 
 QUICK = {"width": 8, "epochs": 1, "tuning": 1, "episodes": 3, "streams": 2, "tasks": 3}
-PHOTOGRAPHS = {"width": 32, "base_classes": 30, "shots": (1, 5), "streams": 40}
+PHOTOGRAPHS = {"width": 32, "base_classes": 30, "shots": (1, 5)}
 STORED: tuple[dict[str, Any], ...] = (
     {"data": "omniglot", "tuning": 1, "episodes": 60, "streams": 20, "slow_streams": 2},
-    {"data": "cifar100", **PHOTOGRAPHS, "epochs": 8, "episodes": 60, "slow_streams": 6},
-    {"data": "miniimagenet", **PHOTOGRAPHS, "size": 42, "epochs": 12, "episodes": 40, "slow_streams": 4},
+    {"data": "cifar100", **PHOTOGRAPHS, "epochs": 8, "episodes": 60, "streams": 40, "slow_streams": 6},
+    {
+        "data": "miniimagenet",
+        **PHOTOGRAPHS,
+        "size": 42,
+        "epochs": 8,
+        "tuning": 1,
+        "episodes": 40,
+        "streams": 20,
+        "slow_streams": 3,
+    },
 )
 """What is run without `--data`: what one core trains in an hour. Photographs have half the channels and miniImageNet
 half the pixels per side."""

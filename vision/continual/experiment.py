@@ -69,7 +69,9 @@ class ContinualSettings(Seeded):
     )
     batch: int = Field(default=128, gt=1, description="pictures of a step of plain classification")
     rate: float = Field(default=0.1, gt=0, description="highest learning rate of plain classification")
-    meta_rate: float = Field(default=0.02, gt=0, description="highest learning rate of the outer loop")
+    meta_rate: float = Field(
+        default=0.02, gt=0, description="highest learning rate of MAML's outer loop; CML's is a fifth of it"
+    )
     inner_steps: int = Field(default=1, ge=0, description="steps of the inner loop")
     inner_rate: float = Field(default=0.005, gt=0, description="learning rate of the inner loop")
     adversary: float = Field(default=0.1, ge=0, description="weight of the discriminator in both loops")
@@ -141,7 +143,7 @@ class _Cell:
         start = self.context.tensors("discriminator", lambda: self.discriminator().state_dict())
         outer = StreamLoss(copy.deepcopy(frozen), Discriminator(len(frozen.centre)), s.adaptation, s.meta_queries)
         outer.discriminator.load_state_dict(start)
-        spent["outer loop"] = self.trained("outer loop", outer, partial(self.streams, outer), s.tuning, s.meta_rate)
+        spent["outer loop"] = self.trained("outer loop", outer, partial(self.streams, outer), s.tuning, s.meta_rate / 5)
         maml = MamlLoss(copy.deepcopy(frozen), self.descent, s.meta_queries)
         spent["maml"] = self.trained("MAML", maml, self.streams, s.tuning, s.meta_rate)
         contrast = self.contrast(plain)

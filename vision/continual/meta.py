@@ -55,7 +55,7 @@ class StreamLoss(nn.Module):
         for number, task in enumerate(tasks):
             pictures = task[:, :shots].flatten(0, 1)
             labels = torch.arange(ways).repeat_interleave(shots)
-            now = dict(adapted(self.embedding, self.discriminator, pictures, labels, stored, self.how))
+            now = dict(adapted(self.embedding, self.discriminator, pictures, labels, stored.detach(), self.how))
             asked = queries[: number + 1].flatten(0, 2)
             embedded = functional_call(self.embedding, now, (torch.cat([pictures, asked]),))
             new, of_queries = embedded[: len(pictures)], embedded[len(pictures) :]
@@ -63,8 +63,8 @@ class StreamLoss(nn.Module):
             answers = torch.arange(len(means)).repeat_interleave(self.queries)
             loss = loss + cross_entropy(self.how.scale * of_queries @ means.T, answers)
             if number and self.how.adversary:
-                loss = loss + self.how.adversary * self.told_apart(new, stored)
-            stored = means.detach()
+                loss = loss + self.how.adversary * self.told_apart(new, stored.detach())
+            stored = means
         return loss / len(tasks)
 
     def told_apart(self, new: Tensor, stored: Tensor) -> Tensor:
