@@ -55,7 +55,17 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
     ),
     "superres": Entry(
         "qwedge.experiments.superres:TimedSuperRes",
-        "Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ESPCN and other shapes.",
+        "Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ECBSR and other shapes.",
+        "vision,mobile",
+    ),
+    "superres_int8": Entry(
+        "qwedge.experiments.superres_int8:UpscaleInt8",
+        "Train a net that enlarges pictures in 8-bit integers, compile it, and time it beside other runtimes.",
+        "vision,mobile",
+    ),
+    "stylize": Entry(
+        "qwedge.experiments.stylize:TimedStylize",
+        "Search a net that gives pictures a style within a budget, beside its teacher and other shapes.",
         "vision,mobile",
     ),
     "ofdm": Entry(

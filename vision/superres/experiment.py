@@ -1,9 +1,7 @@
 """A net for super-resolution whose width and depth are searched for a budget, beside nets trained for as long."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -11,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from shared.lab import JSON, Context, Experiment, Page, Row, Seeded
+from shared.lab import JSON, Context, Experiment, Page, Row
 from shared.training.epochs import Trainer
 from shared.training.loop import Net, seeded
 from shared.weights.prices import MACs
@@ -22,28 +20,30 @@ from vision.pruning_search.gates import GatedNet, GateSettings
 from vision.pruning_search.price import WidthPrice
 from vision.pruning_search.rebuild import plain
 from vision.pruning_search.schedule import GateSchedule
-from vision.superres.nets import ESPCN, FSRCNN, PlainNet
+from vision.superres.nets import ESPCN, FSRCNN, EdgeNet, PlainNet
 from vision.superres.page import page
 from vision.superres.patches import Pair, pair
 from vision.superres.pretrained import SCALES, pretrained
 from vision.superres.search import channels_price, chosen, gated_net, trunk_price
-from vision.superres.sources import Source, generated, hashes, is_published, own, published
+from vision.superres.sources import Pictured, Source, generated
 from vision.superres.training import BATCH, enlarged, epoch_of, log_l1, quality, trainer
 from vision.superres.upscaler import plain_net, to_bytes
 from vision.training.stages import epochs, whole_epochs
 
-Rival = Literal["uniform", "random", "fsrcnn", "espcn"]
+Rival = Literal["uniform", "random", "ecbsr", "fsrcnn", "espcn"]
 STEP_MS: Mapping[str, tuple[float, float]] = {"plain": (2.1, 0.9), "fsrcnn": (0.0, 2.55), "espcn": (0.0, 1.1)}
 """CPU milliseconds of a training step, for each block and for each thousand multiply-accumulates of a pixel.
 
-Measured once on a core with AVX2, so that what is trained for as long does not depend on the machine; only their ratios
-count, and rows hold the seconds that it took.
+Measured once on a core with AVX2, where an ECBSR takes as long as a plain net of its shape, so that what is trained for
+as long does not depend on the machine; only their ratios count, and rows hold the seconds that it took.
 """
+ECBSR_BLOCKS = 4
+"""As in the smaller nets of its paper."""
 CROP = 32
 """Pixels of the side of what the page shows, before it is enlarged."""
 
 
-class SuperResSettings(Seeded):
+class SuperResSettings(Pictured):
     """The pictures, the budget, the training, and what the searched net is compared with."""
 
     scale: Literal[2, 3, 4] = Field(default=2, description="how many times larger pictures become")
@@ -68,24 +68,10 @@ class SuperResSettings(Seeded):
     minimum: int = Field(default=2, gt=0, description="channels and blocks that are kept at least")
     rivals: tuple[Rival, ...] = Field(default=get_args(Rival), description="nets that are trained for as long")
     part: Literal["test", "validation"] = Field(default="test", description="pictures that are compared")
-    data: str = Field(
-        default="$QWEDGE_DATA/sr",
-        description="folder of pictures, $NAMES expanded; one with T91 and BSD200 is tested on Set5; generated "
-        "pictures where QWEDGE_DATA is not set",
-    )
-
-    @property
-    def is_generated(self) -> bool:
-        """Whether pictures are generated for want of a folder."""
-        return self.data.startswith("$QWEDGE_DATA") and not os.environ.get("QWEDGE_DATA")
-
-    @property
-    def folder(self) -> Path:
-        return Path(os.path.expandvars(self.data)).expanduser()
 
 
 class SuperRes(Experiment[SuperResSettings]):
-    """Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ESPCN and other shapes.
+    """Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ECBSR and other shapes.
 
     One cell is one seed: the supernet, the search, the chosen net, and every rival, trained for as many seconds.
     """
@@ -94,7 +80,7 @@ class SuperRes(Experiment[SuperResSettings]):
     version = 2
 
     def data(self, cell: SuperResSettings) -> Mapping[str, str]:
-        return {} if cell.is_generated else hashes(cell.folder)
+        return cell.hashes()
 
     def run(self, cell: SuperResSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context, self).result()
@@ -176,14 +162,14 @@ class _Cell:
             return FSRCNN(s.scale)
         if name == "espcn":
             return ESPCN(s.scale)
-        blocks = s.blocks
+        blocks = ECBSR_BLOCKS if name == "ecbsr" else s.blocks
         if name == "random":
             number = self.context.stage("random depth", lambda: float(self.context.rng.random()))
             blocks = s.minimum + int(number * (s.blocks - s.minimum + 1))
         for depth in range(blocks, 0, -1):  # fewer blocks where even the narrowest net of these costs too much
             widths = [n for n in range(1, s.channels + 1) if float(price.expected(torch.tensor([n, depth]))) <= budget]
             if widths:
-                return PlainNet(s.scale, widths[-1], depth)
+                return (EdgeNet if name == "ecbsr" else PlainNet)(s.scale, widths[-1], depth)
         raise ValueError(f"{budget=:g} {price.unit}: no net of one block is within it")
 
     def train(self, name: str, net: nn.Module, steps: int) -> float:
@@ -245,10 +231,7 @@ class _Cell:
 
     @cached_property
     def source(self) -> Source:
-        s = self.settings
-        if s.is_generated:
-            return generated()
-        return published(s.folder) if is_published(s.folder) else own(s.folder)
+        return self.settings.source()
 
     @cached_property
     def train_pairs(self) -> list[Pair]:
