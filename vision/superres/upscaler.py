@@ -24,6 +24,7 @@ from vision.superres.nets import PlainNet
 TILE = 256
 """Pixels of a tile's side, without the border that it shares with its neighbours."""
 _ENTRY = "superres"
+_NARROWED = ("what the net adds to 16 bits is computed from 8 of them, in integers",)
 _FULL = 255 / sum(WEIGHTS)
 """From a difference in luma to one in each colour: 219 steps of luma are 255 of a colour."""
 
@@ -57,7 +58,9 @@ class Upscaler:
                 if progress is not None:
                     progress(done, sum(counts), "tiles")
             results.append(result)
-        return replace(picture, pixels=results[0], alpha=None if picture.alpha is None else results[1][..., 0])
+        alpha = None if picture.alpha is None else results[1][..., 0]
+        notes = _NARROWED if self.integers is not None and picture.peak > 255 else ()
+        return replace(picture, pixels=results[0], alpha=alpha, notes=picture.notes + notes)
 
     def plane(self, y: NDArray[np.float32], tile: int = TILE) -> NDArray[np.float32]:
         """Luma `(H, W)` of peak 255 at `scale` times the size, in tiles as pictures are, not rounded."""
