@@ -39,8 +39,6 @@ FILES = {
 def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows: seeds are pooled, their files stay apart."""
     title = "Pruning-as-Search: widths that were learned"
-    if not rows:
-        return Page(title, "Widths of layers under a budget.", (), Text("No rows."))
     same = equal_settings(rows)
     settings, data = same[0].settings, same[0].result["data"]
     price = same[0].result["price"]

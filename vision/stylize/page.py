@@ -42,8 +42,6 @@ FILES = {
 def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows: seeds are pooled, their files stay apart."""
     title = "Stylization: widths and depth that were searched"
-    if not rows:
-        return Page(title, "A net that gives pictures a style within a budget.", (), Text("No rows."))
     same = equal_settings(rows)
     about, price = same[0].result, same[0].result["price"]
     height, width = about["plane"]

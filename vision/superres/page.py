@@ -43,8 +43,6 @@ FILES = {
 def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows: seeds are pooled, their files stay apart."""
     title = "Super-resolution: width and depth that were searched"
-    if not rows:
-        return Page(title, "A net that enlarges pictures within a budget.", (), Text("No rows."))
     same = equal_settings(rows)
     settings, about, price = same[0].settings, same[0].result, same[0].result["price"]
     height, width = about["plane"]
