@@ -2,6 +2,7 @@
 
 import copy
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrize import is_parametrized
 
 from mobile.build.compile import Compiled, compile_program
 from mobile.lowering.work import work
@@ -150,11 +152,17 @@ def balanced(net: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     blocks is not emptied for the sake of one with many.
     """
     graph = TracedGraph.of(net, shape)
+    calls = Counter(node.layer for node in graph)
     behind = [(node.layer, reader.layer) for node in graph if (reader := graph.sole_reader(node.name)) is not None]
     pairs = [
-        (a, b) for a, b in behind if isinstance(a, nn.Conv1d | nn.Conv2d | nn.Linear) and isinstance(b, _BatchNorm)
+        (layer, norm)
+        for layer, norm in behind
+        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear)
+        and not is_parametrized(layer)
+        and isinstance(norm, _BatchNorm)
+        and calls[layer] == 1
     ]
-    norms = {a: float(a.weight.norm()) for a, _ in pairs}
+    norms = {layer: float(layer.weight.norm()) for layer, _ in pairs}
     for layer, norm in pairs:
         if norm.running_mean is None or norm.running_var is None or not norms[layer]:
             continue

@@ -127,6 +127,15 @@ def test_the_scale_of_a_layer_before_a_batch_norm_decides_nothing(trained):
     assert torch.equal(ours[14].weight, net[14].weight)
 
 
+def test_a_weight_that_is_computed_keeps_its_scale(trained):
+    net, (x, _) = trained
+    net = copy.deepcopy(net)
+    nn.utils.parametrize.register_parametrization(net[6], "weight", nn.Identity())
+    with torch.no_grad():
+        expected = net(x)
+        assert torch.allclose(balanced(net, SHAPE)(x), expected, rtol=1e-3, atol=1e-4)
+
+
 def test_a_time_that_the_net_never_reaches_says_so(trained):
     with pytest.raises(ValueError, match=r"ms=1e-05: without any block the net takes .* ms: narrow it first"):
         compressed(trained, 1e-5)
