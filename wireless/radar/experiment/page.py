@@ -17,6 +17,7 @@ from shared.lab import (
     Row,
     Table,
     Text,
+    canonical,
     cite,
     cite_mean,
     compared,
@@ -198,10 +199,10 @@ def _techniques(rows: Sequence[Row]) -> list[Block]:
     shown = [row for row in rows if row.result.get("techniques")]
     if not shown:
         return []
-    sweeps: dict[Any, list[Row]] = {}
+    sweeps: dict[str, list[Row]] = {}
     for row in shown:
-        key = row.result["net"], *(row.settings.get(name) for name in _SWEEP), tuple(row.result["techniques"])
-        sweeps.setdefault(key, []).append(row)
+        terms = [row.settings.get(name) for name in _SWEEP]
+        sweeps.setdefault(canonical([row.result["net"], terms, list(row.result["techniques"])]), []).append(row)
     return [_front(shown), *(table for sweep in sweeps.values() for table in _tables(sweep))]
 
 
