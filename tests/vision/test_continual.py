@@ -22,6 +22,7 @@ from vision.continual.controls import Tuned, Tuning
 from vision.continual.device import IntegerEmbedding
 from vision.continual.evaluate import follow, forgetting
 from vision.continual.experiment import Continual, ContinualSettings
+from vision.continual.figures import METHODS
 from vision.continual.frozen import NearestMeans
 from vision.continual.learner import Learner
 from vision.continual.maml import Descent, Maml, MamlLoss
@@ -156,11 +157,31 @@ def test_the_outer_loop_reaches_every_weight_and_reversal_turns_its_gradient():
     x = torch.ones(3, requires_grad=True)
     Reversal.apply(x).sum().backward()
     assert x.grad.tolist() == [-1, -1, -1]
-    loss = StreamLoss(embedding(), Discriminator(8), Adaptation(), queries=2).train()
+    loss = StreamLoss(embedding(), Discriminator(8), Adaptation(adversary=0.1), queries=2).train()
     assert not loss.embedding.encoder.training
     loss(torch.rand(3, 2, 3, 3, 16, 16)).backward()
     assert all(each.grad is not None and each.grad.isfinite().all() for each in loss.parameters())
     assert all(each.grad.abs().sum() > 0 for each in loss.discriminator.parameters())
+
+
+def test_the_loss_of_a_stream_asks_every_query_among_the_means_of_all_its_classes():
+    tasks, net = torch.rand(3, 2, 4, 3, 16, 16), embedding()
+    embedded = net(tasks.flatten(0, 2)).unflatten(0, (6, 4))
+    means = normalize(embedded[:, :2].mean(1), dim=1)
+    logits = 20 * embedded[:, 2:].flatten(0, 1) @ means.T
+    expected = torch.nn.functional.cross_entropy(logits, torch.arange(6).repeat_interleave(2))
+    loss = StreamLoss(net, Discriminator(8), Adaptation(), queries=2)
+    assert loss(tasks).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert loss(tasks.flip(0)).item() == pytest.approx(loss(tasks).item(), rel=1e-5)
+
+
+def test_a_learner_is_nearest_means_unless_it_is_asked_to_adapt():
+    net, tasks = embedding(), [{"a": pictures(3, 1), "b": pictures(2, 2)}, {"c": pictures(2, 3), "d": pictures(4, 4)}]
+    learner, means = Learner(net, Discriminator(8)), NearestMeans(net, 8)
+    for task in tasks:
+        for method in (learner, means):
+            method.learn(task)
+    assert torch.equal(learner.scores(pictures(5)), means.scores(pictures(5)))
 
 
 def test_no_class_comes_twice_and_no_picture_is_both_learned_from_and_asked_about(classes, rng):
@@ -449,9 +470,12 @@ def test_a_cell_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(tiny, tm
     assert without_times(row.result) == without_times(whole.result)
     assert row.artefacts == whole.artefacts
     assert [len(row.result["methods"]["2"][name]["final"]) for name in ("cml", "int8", "joint")] == [6, 6, 2]
+    assert {"inner_loop", "no_storage"} < set(row.result["methods"]["1"]) < set(METHODS)
     html = render(Continual().page([row]), [row], Store(tmp_path / "parts"))
     assert "Accuracy after each task, from 2 pictures of a class" in html
     assert "Embeddings of pictures" in html
+    assert "CML with a step of the inner loop" in html
+    assert "CML without inner loop<" not in html
     kept = tmp_path / "learner.safetensors"
     kept.write_bytes(Store(tmp_path / "whole").get(whole.artefacts[kept.name]))
     learner = Learner.load(kept)
@@ -477,9 +501,11 @@ def test_a_device_answers_as_its_integer_program_does():
 def test_tasks_of_another_folder_have_no_class_that_the_encoder_knows(tiny, tmp_path):
     of_the_encoder = load(tiny.data).base.names
     tree(tmp_path / "other", [of_the_encoder[0], "new 1", "new 2", "new 3"], size=32)
-    cell = tiny.model_copy(update={"tasks_from": str(tmp_path / "other"), "tasks": 9})
+    changes = {"tasks_from": str(tmp_path / "other"), "tasks": 9, "inner_steps": 1, "adversary": 0.1}
+    cell = tiny.model_copy(update=changes)
     [row] = run(Continual(), [cell], Store(tmp_path / "out"))
     assert row.result["novel_classes"] == 3
+    assert {"no_inner_loop", "no_storage", "no_adversary"} < set(row.result["methods"]["1"]) < set(METHODS)
     assert row.result["notes"] == [
         "3 classes make 1 tasks of 2, not 9.",
         f"The encoder knows these of {tmp_path / 'other'}, so no task has them: {of_the_encoder[0]}.",

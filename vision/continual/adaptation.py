@@ -19,12 +19,13 @@ Parameters = Mapping[str, Tensor]
 class Adaptation:
     """`steps` of gradient descent at `rate`; `adversary` weighs the discriminator, `scale` multiplies cosines.
 
-    With `against_stored=False` a task's classes are told apart from one another alone.
+    With `against_stored=False` a task's classes are told apart from one another alone. No step is taken by default:
+    none was better than several on splits of base classes (docs/vision.md).
     """
 
-    steps: int = 1
-    rate: float = 0.01
-    adversary: float = 0.1
+    steps: int = 0
+    rate: float = 0.001
+    adversary: float = 0.0
     scale: float = 20.0
     against_stored: bool = True
 

@@ -61,7 +61,7 @@ class ContinualSettings(Seeded):
     width: int = Field(default=64, gt=0, description="channels of Conv4")
     epochs: int = Field(default=5, gt=0, description="epochs of plain classification of the base classes")
     tuning: int = Field(default=2, gt=0, description="further epochs, of the outer loop and of plain classification")
-    episodes: int = Field(default=100, gt=0, description="streams of an epoch of the outer loop")
+    episodes: int = Field(default=150, gt=0, description="streams of an epoch of the outer loop")
     meta_tasks: int = Field(default=4, gt=1, description="tasks of such a stream")
     meta_queries: int = Field(default=3, gt=0, description="pictures of each class that such a stream asks about")
     outer_share: float = Field(
@@ -72,9 +72,11 @@ class ContinualSettings(Seeded):
     meta_rate: float = Field(
         default=0.02, gt=0, description="highest learning rate of MAML's outer loop; CML's is a fifth of it"
     )
-    inner_steps: int = Field(default=1, ge=0, description="steps of the inner loop")
-    inner_rate: float = Field(default=0.005, gt=0, description="learning rate of the inner loop")
-    adversary: float = Field(default=0.1, ge=0, description="weight of the discriminator in both loops")
+    inner_steps: int = Field(
+        default=0, ge=0, description="steps of the inner loop; 0: none, and its row has a step by itself"
+    )
+    inner_rate: float = Field(default=0.001, gt=0, description="learning rate of the inner loop")
+    adversary: float = Field(default=0.0, ge=0, description="weight of the discriminator in both loops")
     control_steps: int = Field(default=10, gt=0, description="steps on each task of the controls that are tuned")
     control_rate: float = Field(default=1e-3, gt=0, description="learning rate of those controls")
     elastic: float = Field(default=100.0, gt=0, description="weight of EWC's penalty")
@@ -106,7 +108,7 @@ class Continual(Experiment[ContinualSettings]):
     """
 
     name = "continual"
-    version = 3
+    version = 4
 
     def data(self, cell: ContinualSettings) -> Mapping[str, str]:
         paths = [path for name in (cell.data, cell.tasks_from) if name for path in files(name)]
@@ -155,7 +157,7 @@ class _Cell:
             self.set.novel,
             len(frozen.centre),
             {
-                "no_inner_loop": embedding,
+                **({"no_inner_loop": embedding} if s.inner_steps else {}),
                 "int8": IntegerEmbedding(embedding, self.sample()),
                 "no_averaging": self.centred(outer.embedding.encoder),
                 "nearest_mean": frozen,
@@ -163,7 +165,7 @@ class _Cell:
                 "nearest_mean_self_supervised": self.centred(contrast.encoder),
             },
             {"cml": self.learner(embedding, outer)},
-            self.controls(embedding, outer, frozen, maml),
+            {**self.ablations(embedding, outer), **self.controls(frozen, maml)},
         )
         return {
             "data": self.set.caveat,
@@ -259,9 +261,18 @@ class _Cell:
     def descent(self) -> Descent:
         return Descent(self.settings.maml_steps, self.settings.maml_rate)
 
-    def controls(
-        self, embedding: Embedding, outer: StreamLoss, frozen: Embedding, maml: MamlLoss
-    ) -> Mapping[str, Callable[[], Method]]:
+    def ablations(self, embedding: Embedding, outer: StreamLoss) -> Mapping[str, Callable[[], Method]]:
+        """The inner loop, of a step at least, without each of its parts; and whole, where CML goes without it."""
+        s = self.settings
+        parts: dict[str, dict[str, Any]] = {"no_storage": {"against_stored": False}}
+        if s.adversary:
+            parts["no_adversary"] = {"adversary": 0.0}
+        if not s.inner_steps:
+            parts["inner_loop"] = {}
+        steps = max(1, s.inner_steps)
+        return {name: self.learner(embedding, outer, steps=steps, **changes) for name, changes in parts.items()}
+
+    def controls(self, frozen: Embedding, maml: MamlLoss) -> Mapping[str, Callable[[], Method]]:
         """Methods that are trained on every task, each new for every stream."""
         s = self.settings
         tuning = Tuning(s.control_steps, s.control_rate)
@@ -271,8 +282,6 @@ class _Cell:
             return lambda: Tuned(frozen, Tuning(**{**vars(tuning), **changes}), torch.Generator().manual_seed(s.seed))
 
         return {
-            "no_storage": self.learner(embedding, outer, against_stored=False),
-            "no_adversary": self.learner(embedding, outer, adversary=0.0),
             "maml": lambda: Maml(maml.embedding, self.descent),
             "fine_tuning": tuned(),
             "ewc": tuned(elastic=s.elastic),

@@ -10,6 +10,7 @@ from shared.lab import Estimate, Row, mean_over_seeds
 METHODS = {
     "cml": "CML",
     "no_inner_loop": "CML without inner loop",
+    "inner_loop": "CML with a step of the inner loop",
     "int8": "CML without inner loop, encoder in int8",
     "no_averaging": "CML without inner loop, encoder at the outer loop's end",
     "no_storage": "CML, inner loop without stored classes",
@@ -23,7 +24,7 @@ METHODS = {
     "replay": "replay, at least equal bytes",
     "joint": "joint tuning, all pictures kept, balanced",
 }
-"""Every method of a row, in words. Inner loops leave parts out where they are said to; the outer loop had them all."""
+"""Every method that a row may have, in words. Where a part is left out, or put in, the outer loop is CML's own."""
 
 FROZEN = ("nearest_mean", "nearest_mean_further", "nearest_mean_self_supervised")
 

@@ -1,14 +1,13 @@
-"""The outer loop: an encoder that answers well for all classes seen after each inner loop, and a discriminator."""
+"""The outer loop: an encoder whose means tell many classes apart, and a discriminator of new and stored embeddings."""
 
 from collections.abc import Mapping
 from typing import Self
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
-from vision.continual.adaptation import Adaptation, Discriminator, adapted, class_means
+from vision.continual.adaptation import Adaptation, Discriminator
 from vision.nets.conv4 import Embedding
 
 SPREAD = 0.5
@@ -31,10 +30,11 @@ class Reversal(torch.autograd.Function):
 
 
 class StreamLoss(nn.Module):
-    """The loss of a whole stream of tasks `(tasks, ways, shots + queries, C, H, W)`, a number; `shots` may vary.
+    """The loss of a stream of tasks `(tasks, ways, shots + queries, C, H, W)` at its end, a number; `shots` may vary.
 
-    After each task, the cross-entropy of its queries and of those of all tasks before, over all classes seen; and the
-    discriminator's, between new embeddings and stand-ins of stored ones. Running statistics of norms stay as they are.
+    The cross-entropy of the queries of all tasks over all classes, whose means and queries come of a single pass
+    (prototypical networks, J. Snell et al., arXiv 1703.05175, section 2.2). Where `how` has an adversary, the classes
+    of the first half play the stored ones, and the discriminator's loss is added. Running statistics of norms stay.
     """
 
     def __init__(self, embedding: Embedding, discriminator: Discriminator, how: Adaptation, queries: int) -> None:
@@ -48,24 +48,17 @@ class StreamLoss(nn.Module):
         return self
 
     def forward(self, tasks: Tensor) -> Tensor:
-        ways, examples = tasks.shape[1:3]
-        shots, loss = examples - self.queries, torch.zeros(())
-        queries = tasks[:, :, shots:]
-        stored = torch.zeros(0, len(self.embedding.centre))
-        for number, task in enumerate(tasks):
-            pictures = task[:, :shots].flatten(0, 1)
-            labels = torch.arange(ways).repeat_interleave(shots)
-            now = dict(adapted(self.embedding, self.discriminator, pictures, labels, stored.detach(), self.how))
-            asked = queries[: number + 1].flatten(0, 2)
-            embedded = functional_call(self.embedding, now, (torch.cat([pictures, asked]),))
-            new, of_queries = embedded[: len(pictures)], embedded[len(pictures) :]
-            means = torch.cat([stored, class_means(new, labels, ways)])
-            answers = torch.arange(len(means)).repeat_interleave(self.queries)
-            loss = loss + cross_entropy(self.how.scale * of_queries @ means.T, answers)
-            if number and self.how.adversary:
-                loss = loss + self.how.adversary * self.told_apart(new, stored.detach())
-            stored = means
-        return loss / len(tasks)
+        pictures = tasks.flatten(0, 1)
+        classes, examples = pictures.shape[:2]
+        embedded = self.embedding(pictures.flatten(0, 1)).unflatten(0, (classes, examples))
+        support, queries = embedded.split([examples - self.queries, self.queries], dim=1)
+        means = normalize(support.mean(1), dim=1)
+        answers = torch.arange(classes).repeat_interleave(self.queries)
+        loss = cross_entropy(self.how.scale * queries.flatten(0, 1) @ means.T, answers)
+        if not self.how.adversary:
+            return loss
+        stored = classes // 2
+        return loss + self.how.adversary * self.told_apart(queries[stored:].flatten(0, 1), means[:stored].detach())
 
     def told_apart(self, new: Tensor, stored: Tensor) -> Tensor:
         """How badly the discriminator tells new embeddings from stand-ins around stored means."""

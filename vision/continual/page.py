@@ -66,7 +66,7 @@ def _verdict(rows: Sequence[Row], shots: int) -> Text:
     comparisons = [
         compared(name, _shown(rows, gain(rows, shots, method), "+.1f", "points"))
         for method, name in METHODS.items()
-        if method != "cml"
+        if method != "cml" and method in methods(rows[0], shots)
     ]
     subject = f"CML, from {_from(shots)}, after the last task,"
     return verdict(subject, comparisons, "is ahead of", behind="is behind")
@@ -104,6 +104,7 @@ def _methods(rows: Sequence[Row], shots: int) -> Table:
             cite(of(method, "ms_per_class"), *rows, form=".1f", unit="ms"),
         )
         for method, name in METHODS.items()
+        if method in methods(rows[0], shots)
     ]
     columns = (
         "method",
