@@ -474,6 +474,7 @@ def test_a_cell_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(tiny, tm
     html = render(Continual().page([row]), [row], Store(tmp_path / "parts"))
     assert "Accuracy after each task, from 2 pictures of a class" in html
     assert "Embeddings of pictures" in html
+    assert "arXiv 2207.12303, without its inner loop." in html
     assert "CML with a step of the inner loop" in html
     assert "CML without inner loop<" not in html
     kept = tmp_path / "learner.safetensors"

@@ -20,7 +20,7 @@ class Adaptation:
     """`steps` of gradient descent at `rate`; `adversary` weighs the discriminator, `scale` multiplies cosines.
 
     With `against_stored=False` a task's classes are told apart from one another alone. No step is taken by default:
-    none was better than several on splits of base classes (docs/vision.md).
+    on splits of base classes one was level with none at best (docs/vision.md).
     """
 
     steps: int = 0

@@ -36,7 +36,7 @@ def page(rows: Sequence[Row]) -> Page:
     about = same[0].result
     intro = (
         f"{summary} Encoder trained on {about['base_classes']} classes; tasks of {about['novel_classes']} others. "
-        f"{about['data']}. CML is our reconstruction from the abstract of arXiv 2207.12303."
+        f"{about['data']}. CML is our reconstruction from the abstract of arXiv 2207.12303, {_inner_loop(same[0])}."
     )
     first, *others = same[0].settings["shots"]
     blocks: list[Block] = [
@@ -48,6 +48,11 @@ def page(rows: Sequence[Row]) -> Page:
         *downloads(same, {"learner.safetensors": "the learner before its first class"}),
     ]
     return Page(title, intro, blocks, _verdict(same, first))
+
+
+def _inner_loop(row: Row) -> str:
+    steps = row.settings["inner_steps"]
+    return f"with {steps} step{'s' * (steps > 1)} of the inner loop on each task" if steps else "without its inner loop"
 
 
 def _of(rows: Sequence[Row], shots: int) -> Sequence[Block]:
