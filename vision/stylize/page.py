@@ -52,7 +52,15 @@ def page(rows: Sequence[Row]) -> Page:
         f"{about['part']}. Intervals are 95 %, over seeds."
     )
     timed = [_times(same)] if price["unit"] == "ms" else []
-    blocks: list[Block] = [_key(same), _qualities(same), *timed, _pareto(same), _crops(same), *downloads(rows, FILES)]
+    blocks: list[Block] = [
+        _key(same),
+        _qualities(same),
+        _costs(same),
+        *timed,
+        _pareto(same),
+        _crops(same),
+        *downloads(rows, FILES),
+    ]
     return Page(title, summary, blocks, _verdict(same))
 
 
@@ -80,28 +88,32 @@ def _key(rows: Sequence[Row]) -> KeyFigures:
 
 
 def _qualities(rows: Sequence[Row]) -> Table:
+    lines: list[Sequence[str | Number]] = [
+        (
+            NETS[name],
+            cite_mean([mean_ssim(row, name) for row in rows], *rows, form=".4f"),
+            "" if name == "search" else cite_mean(ssim_above(rows, name), *rows, form="+.4f"),
+            cite_mean([mean_psnr(row, name) for row in rows], *rows, form=".2f", unit="dB"),
+        )
+        for name in _named(rows[0])
+    ]
+    note = "SSIM of luma and PSNR of colours, of whole pictures. The net that ships learned the classical style before."
+    columns = ("net", "SSIM", "searched net above it", "PSNR")
+    return Table("Trained for as many seconds", columns, lines, note=note, strong=(1,))
+
+
+def _costs(rows: Sequence[Row]) -> Table:
     lines: list[Sequence[str | Number]] = []
     for name in _named(rows[0]):
         nets = [row.result["nets"][name] for row in rows]
-        lines.append(
-            (
-                NETS[name],
-                cite_mean([mean_ssim(row, name) for row in rows], *rows, form=".4f"),
-                "" if name == "search" else cite_mean(ssim_above(rows, name), *rows, form="+.4f"),
-                cite_mean([mean_psnr(row, name) for row in rows], *rows, form=".2f", unit="dB"),
-                _shapes(nets),
-                *(_mean(nets, key, rows, form) for key, form in COLUMNS.values()),
-            )
-        )
+        lines.append((NETS[name], _shapes(nets), *(_mean(nets, key, rows, form) for key, form in COLUMNS.values())))
     note = (
-        "SSIM of luma and PSNR of colours, of whole pictures. Channels are those at the whole side, its half and its "
-        "quarter, and inside of the blocks. Milliseconds are of the net in floating point on one thread, in the C "
-        "library of `qwedge compile --numbers float32` and in ONNX Runtime; those of the classical stylizer are of "
-        "NumPy. CPU time of the searched net has the search in it, and none has the teacher's; the steps are those of "
-        "the chosen net. The net that ships learned the classical style before."
+        "Channels are those at the whole side, its half and its quarter, and inside of the blocks. Milliseconds are of "
+        "the net in floating point on one thread, in the C library of `qwedge compile --numbers float32` and in ONNX "
+        "Runtime; those of the classical stylizer are of NumPy. CPU time of the searched net has the search in it, and "
+        "none has the teacher's; the steps are those of the chosen net."
     )
-    columns = ("net", "SSIM", "searched net above it", "PSNR", "channels and blocks", *COLUMNS)
-    return Table("Trained for as many seconds", columns, lines, note=note, strong=(1,))
+    return Table("What they cost", ("net", "channels and blocks", *COLUMNS), lines, note=note, strong=(1,))
 
 
 def _shapes(nets: Sequence[dict[str, Any]]) -> str:
