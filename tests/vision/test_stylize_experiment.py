@@ -129,13 +129,14 @@ def test_a_cell_that_was_stopped_goes_on(whole, tmp_path, monkeypatch):
 
 def test_the_page_shows_every_net_and_a_generated_picture(whole):
     shown = page([whole[0]])
-    assert [getattr(block, "title", "") for block in shown.blocks][1:4] == [
+    assert [getattr(block, "title", "") for block in shown.blocks][1:5] == [
         "Trained for as many seconds",
+        "What they cost",
         "Likeness against cost",
         "Side by side",
     ]
     assert [line[0] for line in shown.blocks[1].lines][:2] == ["the teacher", "searched widths and depth"]
-    assert len(shown.blocks[3].panels) == 4
+    assert len(shown.blocks[4].panels) == 4
     assert "generated pictures" in shown.summary
 
 

@@ -303,6 +303,8 @@ def _front(rows: Sequence[Row]) -> Figure:
     ]
 
     def paint(*panels: Any) -> None:
+        from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
         for axes, key in zip(panels, ("bytes", "macs"), strict=True):
             best = -1.0
             front = []
@@ -315,6 +317,10 @@ def _front(rows: Sequence[Row]) -> Figure:
             for x, y, name in front:
                 axes.annotate(name, (x, y), fontsize=6, xytext=(0, -8), textcoords="offset points")
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axes.xaxis.set_major_formatter(EngFormatter())
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.margins(y=0.15)
             axes.set_xlabel({"bytes": "bytes", "macs": "multiply-accumulates of a window"}[key])
             axes.set_ylabel("right answers in %")
 
