@@ -25,11 +25,11 @@ from vision.slimming.net import SlimNet
 
 SEEDS = 2
 HELD_OUT = 100
-SHARES = (0.65, 0.45, 0.25)
+SHARES = (0.4, 0.2, 0.1)
 BUDGETS = ("loose", "middle", "tight")
 GOALS = {"uniform": ">= 1.0", "random": "> 0"}
 SKIPPED = "skipped: QWEDGE_DATA names no folder with images"
-FULL = {"supernet": 10, "tuning": 16, "per_class": 200}
+FULL = {"supernet": 12, "tuning": 20, "per_class": 300}
 QUICK = {"supernet": 1, "tuning": 1, "per_class": 40, "scored": 50, "judged": 5}
 
 
