@@ -15,7 +15,7 @@ import math
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ from mobile.lowering.formats import FORMATS
 from mobile.lowering.lower import lower
 from mobile.pricing.calibration import calibrated, timings
 from mobile.pricing.net import net_latency
-from mobile.runtime.net import CompiledNet
+from qwedge.experiments.runtimes import Run, interleaved, onnx_runtime, openvino, ours
 from shared.f8net.convert import from_torch
 from shared.integer import Constant, Conv2d, Input, Program, Requantise
 from shared.integer.format import Format
@@ -53,7 +53,6 @@ CHAIN, KEPT = 3, 0.25
 NETS = ("mobilenet_v2", "resnet18")
 WORDS, TOKENS = 8192, 128
 FLOAT_NETS = ("efficientformer_l1", "bert", "super_resolution")
-Run = Callable[[], object]
 
 
 class MobileSettings(Seeded):
@@ -137,14 +136,6 @@ def normal_weights(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[
     return np.rint(rng.standard_normal(shape) * 32).clip(-127, 127).astype(np.int64)
 
 
-def ours(net: CompiledNet, *inputs: NDArray[Any]) -> Run:
-    """One sample with arrays that are there already, as a caller in C has them."""
-    arrays = [np.ascontiguousarray(x, input.format.dtype) for x, input in zip(inputs, net.program.inputs, strict=True)]
-    values = [net.program.values[name] for name in net.program.outputs]
-    outputs = [np.empty((1, *v.shape), v.format.dtype if v.format.word <= 8 else np.int32) for v in values]
-    return partial(net.run, arrays, outputs)
-
-
 def quantised_chain(channels: int, size: int, kernel: int, rng: np.random.Generator) -> bytes:
     """The chain as ONNX with QDQ, unsigned bytes in and out, weights per channel."""
     from onnx import TensorProto, helper
@@ -225,40 +216,6 @@ def peer_runs(models: Mapping[str, tuple[bytes, NDArray[Any]]]) -> tuple[dict[st
         except ModuleNotFoundError:
             missing.append(f"{name}: not installed")
     return runs, missing
-
-
-def onnx_runtime(model: bytes, x: NDArray[Any]) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return partial(session.run, None, {session.get_inputs()[0].name: x})
-
-
-def openvino(model: bytes, x: NDArray[Any]) -> Run:
-    import openvino
-
-    core = openvino.Core()
-    config = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    compiled = core.compile_model(core.read_model(io.BytesIO(model)), "CPU", config)
-    request = compiled.create_infer_request()
-    request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(x)))
-    return request.infer  # type: ignore[no-any-return]
-
-
-def interleaved(runs: Mapping[str, Run], rounds: int) -> dict[str, JSON]:
-    """Milliseconds of CPU time of a sample, by runtime: median and least."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            run()
-            began = time.process_time()
-            run()
-            times[name].append((time.process_time() - began) * 1e3)
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    return {"median_ms": dict(medians), "least_ms": {name: min(each) for name, each in times.items()}}
 
 
 # Nets

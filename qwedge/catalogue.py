@@ -58,6 +58,16 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ESPCN and other shapes.",
         "vision,mobile",
     ),
+    "superres_int8": Entry(
+        "qwedge.experiments.superres_int8:UpscaleInt8",
+        "Train a net that enlarges pictures in 8-bit integers, compile it, and time it beside other runtimes.",
+        "vision,mobile",
+    ),
+    "stylize": Entry(
+        "qwedge.experiments.stylize:TimedStylize",
+        "Search a net that gives pictures a style within a budget, beside its teacher and other shapes.",
+        "vision,mobile",
+    ),
     "ofdm": Entry(
         "wireless.ofdm.experiment.run:OFDM",
         "Swap legacy and neural blocks of an 802.11 receiver, compress each, count errors everywhere.",

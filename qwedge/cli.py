@@ -24,6 +24,7 @@ from qwedge.commands.interrupts import exit_code, signals_interrupt
 from qwedge.commands.listing import described
 from qwedge.commands.noise import noise
 from qwedge.commands.profile import latency, profile
+from qwedge.commands.stylize import stylize
 from qwedge.commands.synth import synth
 from qwedge.commands.upscale import upscale
 from qwedge.shadowing import refuse_shadows
@@ -231,6 +232,7 @@ cli.add_command(profile)
 cli.add_command(latency)
 cli.add_command(decode)
 cli.add_command(noise)
+cli.add_command(stylize)
 cli.add_command(synth)
 cli.add_command(upscale)
 

@@ -86,7 +86,7 @@ class Compile(Experiment[CompileSettings]):
         net = read_float_net(cell.model, cell.format)
         samples = [real_samples(load_array(cell.samples), net.shape).numpy()] if cell.samples else []
         compiled = compile_floats(
-            net.module, [net.shape], context.rng, rounds=cell.rounds, samples=samples, count=cell.compared
+            net.module, [net.example], context.rng, rounds=cell.rounds, samples=samples, count=cell.compared
         )
         for name, data in compiled.files.items():
             context.artefact(name, data)

@@ -1,9 +1,9 @@
 """A net of layers that read each other by name, as files of other frameworks describe it, in a form torch can trace."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,22 @@ class Joined(nn.Module):
 
     def forward(self, *values: Tensor) -> Tensor:
         return torch.cat(values, 1)
+
+
+class Function(nn.Module):
+    """A function of values and constants: `operands` are its arguments, `None` in place of each value."""
+
+    def __init__(self, function: Callable[..., Tensor], operands: Sequence[Tensor | None]) -> None:
+        super().__init__()
+        self.function, self.count = function, len(operands)
+        for place, constant in enumerate(operands):
+            if constant is not None:  # a parameter, since torch.fx traces no buffers
+                self.register_parameter(f"constant{place}", nn.Parameter(constant, requires_grad=False))
+
+    def forward(self, *values: Tensor) -> Tensor:
+        rest = iter(values)
+        names = (f"constant{place}" for place in range(self.count))
+        return self.function(*(getattr(self, name) if hasattr(self, name) else next(rest) for name in names))
 
 
 @dataclass(frozen=True)
@@ -95,8 +111,8 @@ def norm(axes: int, gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor,
     return layer
 
 
-def pool(kind: str, size: tuple[int, ...], stride: tuple[int, ...]) -> nn.Module:
-    """A `max` or `average` pool over one or two axes."""
+def pool(kind: str, size: tuple[int, ...], stride: tuple[int, ...], **options: Any) -> nn.Module:
+    """A `max` or `average` pool over one or two axes, with options as torch calls them."""
     kinds = {
         ("max", 1): nn.MaxPool1d,
         ("max", 2): nn.MaxPool2d,
@@ -105,7 +121,7 @@ def pool(kind: str, size: tuple[int, ...], stride: tuple[int, ...]) -> nn.Module
     }
     if (kind, len(size)) not in kinds:
         raise ValueError(f"a pool has one or two axes, its window is {size}")
-    layer: nn.Module = kinds[kind, len(size)](size, stride)
+    layer: nn.Module = kinds[kind, len(size)](size, stride, **options)
     return layer
 
 

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 
 from shared.importers import layers
 from shared.importers.leading_norm import fold_norms
+from shared.importers.onnx_constants import computed
+from shared.importers.onnx_gelu import join_gelus
+from shared.importers.onnx_tensors import TENSOR_OPERATORS, tensor_functions
 from shared.integer.attributes import allow, pool_window, require
-from shared.integer.onnx_head import Head
-from shared.integer.onnx_nodes import attributes, constant_array, node_constant, require_float, symmetric_pads
+from shared.integer.onnx_head import Head, opset
+from shared.integer.onnx_nodes import attributes, constant_array, node_constant, require_numbers, symmetric_pads
 from shared.integer.program import MOST
 
 if TYPE_CHECKING:
@@ -21,11 +24,9 @@ if TYPE_CHECKING:
 
 SUPPORTED = (
     "Gemm, MatMul, Conv, BatchNormalization, Relu, PRelu, LeakyRelu, Clip, Sigmoid, Tanh, HardSwish, MaxPool, "
-    "AveragePool, GlobalAveragePool, Add, Concat, DepthToSpace, Resize, Flatten, and Softmax at the end"
+    "AveragePool, GlobalAveragePool, Add, Concat, DepthToSpace, Resize, Flatten, LayerNormalization, and on tensors "
+    f"{', '.join(TENSOR_OPERATORS)}"
 )
-
-BATCH = 0
-"""Stands for the size of the batch in a shape that a model computes; in a Reshape, 0 copies it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class OnnxModule:
     module: nn.Module
     shape: tuple[int, ...]
     """Of the input, without the batch."""
+    words: int
+    """Rows of the table that an input of whole numbers chooses from; 0 for an input of floats."""
     tensor: str
     """The tensor of the model that the module's output is."""
     notes: tuple[str, ...]
@@ -44,9 +47,10 @@ class OnnxModule:
 def to_torch(model: "onnx.ModelProto") -> tuple[nn.Module, tuple[int, ...]]:
     """The module that a float model computes, and the shape of its input without the batch.
 
-    Its operators are those of `SUPPORTED`, Reshape to one axis, Identity and Dropout; a constant added behind a MatMul
-    is its bias; a batch norm without a layer before it is folded into the one behind. Raises `ValueError` naming the
-    node that is something else, and the way out. Needs onnx.
+    Its operators are those of `SUPPORTED`, Identity and Dropout; a constant added behind a MatMul is its bias; a batch
+    norm without a layer before it is folded into the one behind; the error function of a GELU is one. Shapes are fixed
+    but for the batch. Whole numbers, such as words, are read as floats too. Raises `ValueError` naming the node that is
+    something else, and the way out. Needs onnx.
     """
     read = read_float(model)
     return read.module, read.shape
@@ -59,11 +63,12 @@ def read_float(model: "onnx.ModelProto") -> OnnxModule:
 
 class _Reader:
     def __init__(self, model: "onnx.ModelProto") -> None:
-        self.head = Head.of(model)
+        self.head, self.opset = Head.of(model), opset(model)
         self.graph = model.graph
         self.arrays: dict[str, NDArray[Any]] = {}
         self.nodes: list[layers.LayerNode] = []
-        self.shapes: dict[str, tuple[int, ...]] = {}  # of a value, without the batch
+        self.samples: dict[str, Tensor] = {}  # what a value is of one sample of zeros
+        self.words = 0
         self.alias: dict[str, str] = {}
 
     def module(self) -> OnnxModule:
@@ -73,13 +78,14 @@ class _Reader:
         if len(inputs) != 1 or len(self.head.outputs) != 1:
             counts = f"{len(inputs)} inputs and {len(self.graph.output)} outputs"
             raise ValueError(f"an ONNX model with one input and one output is needed, this has {counts}")
-        shape = require_float(inputs[0])
+        shape, is_float = require_numbers(inputs[0])
         if math.prod(shape) > MOST:
             raise ValueError(
                 f"the ONNX input {inputs[0].name!r} has {math.prod(shape):,} numbers, {MOST:,} at most can be run"
             )
-        self.shapes[inputs[0].name] = shape
-        for node in self.head.nodes:
+        self.samples[inputs[0].name] = torch.zeros(1, *shape)
+        constants = {node.output[0]: node_constant(node) for node in self.head.nodes if node.op_type == "Constant"}
+        for node in join_gelus(self.head.nodes, self.arrays | constants):
             try:
                 self.read(node)
             except (ValueError, KeyError, IndexError, TypeError, RuntimeError, OverflowError) as error:
@@ -87,11 +93,13 @@ class _Reader:
                 reason = f"it lacks {error}" if lacks else str(error).splitlines()[0]
                 raise ValueError(f"ONNX {node.op_type} {node.name or node.output[0]!r}: {reason}") from error
         output = self.alias.get(self.head.outputs[0], self.head.outputs[0])
-        if output not in self.shapes:
+        if output not in self.samples:
             raise ValueError(f"no ONNX node writes the output {output!r}")
         nodes = fold_norms(self.nodes, output)
         module = layers.LayerNet(inputs[0].name, nodes, output).eval()
-        return OnnxModule(module, shape, self.head.outputs[0], self.head.notes)
+        if not is_float and not self.words:
+            raise ValueError(f"the ONNX input {inputs[0].name!r} is of whole numbers: those that choose words are read")
+        return OnnxModule(module, shape, self.words, self.head.outputs[0], self.head.notes)
 
     def read(self, node: "onnx.NodeProto") -> None:
         if node.domain not in ("", "ai.onnx"):
@@ -103,29 +111,43 @@ class _Reader:
             self.arrays[output] = node_constant(node)
         elif node.op_type == "Shape":
             allow(fields, "start", "end")
-            sizes = np.array([BATCH, *self.shapes[inputs[0]]])
+            sizes = np.array(self.samples[inputs[0]].shape)  # of one sample, which a Reshape reads as any number
             self.arrays[output] = sizes[fields.get("start", 0) : fields.get("end")]
         elif inputs and all(name in self.arrays or not name for name in inputs):
-            self.arrays[output] = _computed(node, fields, [self.arrays[name] for name in inputs if name])
+            results = computed(node, self.opset, [self.arrays[name] for name in inputs if name])
+            self.arrays |= dict(zip(node.output, results, strict=True))
         elif node.op_type in ("Identity", "Dropout"):
             self.alias[output] = inputs[0]
-        elif node.op_type == "Add" and any(name in self.arrays for name in inputs):
+        elif node.op_type == "Add" and self.is_bias(inputs):
             self.bias(inputs, output)
         else:
-            self.layer(node.op_type, fields, inputs, output)
+            self.layer(node.op_type, fields, inputs, list(node.output))
 
-    def layer(self, kind: str, fields: dict[str, Any], inputs: list[str], output: str) -> None:
+    def layer(self, kind: str, fields: dict[str, Any], inputs: list[str], outputs: list[str]) -> None:
         values = [name for name in inputs if name not in self.arrays and name]
-        if values[0] not in self.shapes:
-            raise ValueError(f"it reads {values[0]!r}, which no node writes")
-        if inputs[0] in self.arrays:
-            raise ValueError("its first input is a constant: put the constant second")
-        arrays = [self.arrays[name] for name in inputs if name in self.arrays]
-        layer = self.convert(kind, fields, arrays, self.shapes[values[0]])
+        for name in values:
+            if name not in self.samples:
+                raise ValueError(f"it reads {name!r}, which no node writes")
+        operands = [torch.from_numpy(self.arrays[name].copy()) if name in self.arrays else None for name in inputs]
+        shape = tuple(self.samples[values[0]].shape[1:])
+        if _is_layer(kind, fields, operands, shape):
+            if inputs[0] in self.arrays:
+                raise ValueError("its first input is a constant: put the constant second")
+            arrays = [self.arrays[name] for name in inputs if name in self.arrays]
+            self.put(self.convert(kind, fields, arrays, shape), values, outputs[0])
+            return
+        if kind == "Gather" and operands[0] is not None:
+            self.words = len(operands[0])
+        if "" in inputs:
+            raise ValueError("an input between others is left out: state its default")
+        functions = tensor_functions(kind, fields, operands, self.samples[values[0]])
+        for function, output in zip(functions, outputs, strict=True):
+            self.put(layers.Function(function, operands), values, output)
+
+    def put(self, layer: nn.Module, values: list[str], output: str) -> None:
         self.nodes.append(layers.LayerNode(layer, tuple(values), output))
         with torch.no_grad():
-            zeros = [torch.zeros(1, *self.shapes[name]) for name in values]
-            self.shapes[output] = tuple(layer.eval()(*zeros).shape[1:])
+            self.samples[output] = layer.eval()(*(self.samples[name] for name in values))
 
     def convert(
         self, kind: str, fields: dict[str, Any], arrays: list[NDArray[Any]], shape: tuple[int, ...]
@@ -174,26 +196,63 @@ class _Reader:
             require(fields, axis=1)
             return nn.Flatten()
         if kind == "Reshape":
-            require(fields, allowzero=0)
-            sizes, elements = arrays[0].tolist(), math.prod(shape)
-            # A batch of 1 that was written into the file is that of the example it was exported with.
-            if len(sizes) != 2 or sizes[1] not in (-1, elements) or sizes[0] not in (-1, BATCH, 1) or sizes == [-1, -1]:
-                raise ValueError(f"a reshape to {sizes} is not supported: flatten all axes behind the batch")
             return nn.Flatten()
+        if kind == "LayerNormalization":
+            return _layer_norm(fields, numbers)
         raise ValueError(f"this operator is not supported: use {SUPPORTED}")
 
-    def bias(self, inputs: list[str], output: str) -> None:
-        """A constant added behind a MatMul that nothing else reads."""
-        value, constant = sorted(inputs, key=lambda name: name in self.arrays)
-        before = next((node for node in self.nodes if node.output == value), None)
-        readers = sum(value in node.input for node in self.graph.node)
+    def is_bias(self, inputs: list[str]) -> bool:
+        """Whether a sum is of a constant and of a MatMul that nothing else reads."""
+        values = [name for name in inputs if name not in self.arrays]
+        before = next((node for node in self.nodes if [node.output] == values), None)
         bare = before is not None and [name for name, _ in before.layer.named_parameters()] == ["weight"]
-        if before is None or readers != 1 or not bare or not isinstance(before.layer, nn.Linear):
-            raise ValueError("a constant can be added behind a MatMul alone: give it to the layer before, as its bias")
+        constants = [self.arrays[name] for name in inputs if name in self.arrays]
+        return (
+            before is not None
+            and bare
+            and isinstance(before.layer, nn.Linear)
+            and max(constants[0].shape, default=1) == constants[0].size
+            and sum(values[0] in node.input for node in self.graph.node) == 1
+        )
+
+    def bias(self, inputs: list[str], output: str) -> None:
+        """The constant becomes the bias of the layer."""
+        value, constant = sorted(inputs, key=lambda name: name in self.arrays)
+        before = next(node for node in self.nodes if node.output == value)
+        assert isinstance(before.layer, nn.Linear)
         bias = _bias([torch.from_numpy(self.arrays[constant].copy())], before.layer.out_features)
         layer = layers.linear(before.layer.weight.detach(), bias)
         self.nodes[self.nodes.index(before)] = layers.LayerNode(layer, before.inputs, value)
         self.alias[output] = value
+
+
+def _is_layer(kind: str, fields: dict[str, Any], operands: list[Tensor | None], shape: tuple[int, ...]) -> bool:
+    """Whether a node is a layer; of the operators on tensors, those that are one in a special case."""
+    constants = [each for each in operands if each is not None]
+    match kind:
+        case "MatMul":
+            return operands[0] is None and len(constants) == 1 and constants[0].ndim == 2
+        case "Add":
+            return not constants
+        case "Concat":
+            return fields.get("axis") == 1 and not constants
+        case "Reshape":
+            # A batch of 1 that was written into the file is that of the example it was exported with.
+            sizes = constants[0].tolist() if constants else []
+            is_whole = len(sizes) == 2 and sizes != [-1, -1] and sizes[1] in (-1, math.prod(shape))
+            return is_whole and sizes[0] in (-1, 0, 1) and not fields.get("allowzero")
+    return kind not in TENSOR_OPERATORS
+
+
+def _layer_norm(fields: dict[str, Any], numbers: list[Tensor]) -> nn.LayerNorm:
+    """Over the last axes, those of its weights."""
+    allow(fields, "axis", "epsilon", "stash_type")
+    axis = fields.get("axis", -1)
+    if axis < 0 and -axis != numbers[0].ndim:
+        raise ValueError(f"axis={axis} is not that of its weights, {tuple(numbers[0].shape)}")
+    layer = nn.LayerNorm(numbers[0].shape, fields.get("epsilon", 1e-5), bias=len(numbers) > 1)
+    layer.load_state_dict(dict(zip(("weight", "bias"), numbers, strict=False)))
+    return layer
 
 
 _ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
@@ -252,28 +311,10 @@ def _bias(numbers: list[Tensor], out: int) -> Tensor | None:
 
 
 def _pool(kind: str, fields: dict[str, Any]) -> nn.Module:
-    return layers.pool(kind[:-4].lower(), *pool_window(fields))
-
-
-def _computed(node: "onnx.NodeProto", fields: dict[str, Any], arrays: list[NDArray[Any]]) -> NDArray[Any]:
-    """What a node computes of constants: the shapes that torch's `x.view(x.size(0), -1)` leaves behind."""
-    match node.op_type:
-        case "Gather":
-            return np.take(arrays[0], arrays[1], fields.get("axis", 0))
-        case "Unsqueeze":
-            return np.expand_dims(arrays[0], _axes(fields, arrays))
-        case "Squeeze":
-            return np.squeeze(arrays[0], _axes(fields, arrays) or None)
-        case "Concat":
-            return np.concatenate([np.atleast_1d(array) for array in arrays], fields["axis"])
-        case "Slice" if len(arrays) > 2 and arrays[0].ndim == 1:
-            step = int(arrays[4].item()) if len(arrays) > 4 else 1
-            return arrays[0][int(arrays[1].item()) : int(arrays[2].item()) : step]
-        case "Cast" | "Identity":
-            return arrays[0]
-    raise ValueError(f"this operator on constants is not supported: fold them, as onnxsim does; or use {SUPPORTED}")
-
-
-def _axes(fields: dict[str, Any], arrays: list[NDArray[Any]]) -> tuple[int, ...]:
-    """Attributes before opset 13, an input since."""
-    return tuple(fields["axes"]) if "axes" in fields else tuple(arrays[1].tolist()) if arrays[1:] else ()
+    """With zeros or nothing around, the same on both sides."""
+    padding = symmetric_pads(fields, len(fields["kernel_shape"]))
+    window = pool_window({name: value for name, value in fields.items() if name != "pads"})
+    options: dict[str, Any] = (
+        {"count_include_pad": bool(fields.get("count_include_pad", 0))} if kind == "AveragePool" else {}
+    )
+    return layers.pool(kind[:-4].lower(), *window, padding=padding, **options)

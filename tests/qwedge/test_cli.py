@@ -126,6 +126,7 @@ def test_help_has_an_example_on_each_verb(qwedge, verb):
         "compile",
         "profile",
         "latency",
+        "stylize",
         "synth",
         "upscale",
     }

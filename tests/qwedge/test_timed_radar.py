@@ -1,17 +1,26 @@
 """Radar nets are timed where their domain meets the compiler, and the page shows it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 pytest.importorskip("onnxruntime", reason="pip install -e '.[mobile]'")
+pytest.importorskip("amaranth", reason="pip install -e '.[fpga]'")
 pytest.importorskip("numba", reason="pip install -e '.[wireless]'")
 
+from fpga.design.devices import device
+from fpga.folded import plan
 from mobile.pricing.example import EXAMPLE
 from mobile.runtime.compiler import CompilerError
 from qwedge.experiments import radar
 from qwedge.experiments.radar import TimedRadar, medians
+from shared.integer import Constant, Conv1d, Input, Linear, Program
+from shared.integer.format import Format
 from shared.lab import Store, print_page, run
+from wireless.radar.compression.early_exit import EarlyExit
 from wireless.radar.experiment.run import Radar, RadarSettings
 from wireless.radar.nets.classifier import fresh
 
@@ -38,15 +47,61 @@ def begun(tmp_path, monkeypatch):
     return TINY.model_copy(update={"weights": str(weights)})
 
 
+@pytest.mark.slow
 def test_every_net_of_a_sweep_is_timed_beside_the_dense_one(begun, tmp_path, capsys):
+    begun = begun.model_copy(update={"device": "ecp5-25k"})
     [row] = run(TimedRadar(), TimedRadar().cells(begun), Store(tmp_path / "rows"))
     for result in (row.result, *row.result["techniques"].values()):
         assert set(result["ms"]) == {"compiled", "dense in ONNX Runtime"}
         assert all(ms > 0 for ms in result["ms"].values())
+    assert row.result["techniques"]["int4"]["fpga"]["per_second"] > 10_000
     print_page(TimedRadar().page([row]))
     shown = capsys.readouterr().out
     assert "compiled" in shown
+    assert "ecp5-25k, windows a second" in shown
     assert "Accuracy against size" in "".join(str(getattr(it, "title", "")) for it in TimedRadar().page([row]).blocks)
+
+
+def test_a_net_is_timed_beside_the_dense_one(monkeypatch):
+    """As the run of the test before, with functions for libraries."""
+    monkeypatch.setattr(radar, "ROUNDS", 3)
+    for name in ("_program", "_floats", "_onnx_runtime"):
+        monkeypatch.setattr(radar, name, lambda net, x: partial(np.sort, np.zeros(20_000)))
+    times = TimedRadar().milliseconds(nn.Flatten(), nn.Flatten(), 128)
+    assert set(times) == {"compiled", "dense in ONNX Runtime"}
+
+
+def test_the_time_of_an_early_exit_is_the_mean_over_windows(monkeypatch):
+    net = EarlyExit(nn.Sequential(), nn.Sequential(nn.Flatten()), nn.Sequential(nn.Flatten()))
+    net.onward = 0.25
+    monkeypatch.setattr(radar, "_floats", lambda net, x: None)
+    monkeypatch.setattr(radar, "_onnx_runtime", lambda net, x: None)
+    monkeypatch.setattr(radar, "medians", lambda runs, rounds: dict(zip(sorted(runs), (3.0, 9.0, 2.0), strict=True)))
+    times = TimedRadar().milliseconds(net, nn.Flatten(), 128)
+    assert times == {"compiled": 3.0 + 0.25 * 2.0, "dense in ONNX Runtime": 9.0}
+
+
+def test_a_fixed_point_net_is_planned_for_an_fpga():
+    """Two products for each of 16 inputs: a clock for each byte of a window, whatever else is computed."""
+    weight = Constant(np.ones((1, 1, 2), np.int8), Format(8, 6))
+    program = Program((Input("x", (1, 16), Format(8, 5)),), (Conv1d(("x",), "y", weight),), ("y",))
+    planned = radar.planned(program, "ecp5-25k")
+    assert planned["per_second"] == 1e8 / plan(program, device("ecp5-25k")).interval
+    assert 0 < planned["share"] < 0.1
+    assert planned["dsp"] >= 1
+
+
+def test_a_net_that_no_plan_fits_is_a_row_too():
+    weight = Constant(np.ones((160, 128), np.int8), Format(8, 6))  # more bits than the device has in its memories
+    program = Program((Input("x", (128,), Format(8, 5)),), (Linear(("x",), "y", weight),), ("y",))
+    planned = radar.planned(program, "ice40-hx8k")
+    assert planned["device"] == "ice40-hx8k"
+    assert "block RAM" in planned["short"]
+
+
+def test_an_unknown_fpga_is_refused_before_anything_is_computed(begun):
+    with pytest.raises(ValueError, match=r"^device 'ecp6' is unknown"):
+        TimedRadar().cells(begun.model_copy(update={"device": "ecp6", "timed": False}))
 
 
 def test_without_a_compiler_nothing_is_begun(begun, monkeypatch):
@@ -55,9 +110,11 @@ def test_without_a_compiler_nothing_is_begun(begun, monkeypatch):
         TimedRadar().cells(begun)
 
 
-def test_the_domain_alone_cannot_time(begun, tmp_path):
+def test_the_domain_alone_cannot_time_nor_plan(begun, tmp_path):
     with pytest.raises(ValueError, match=r"^timed=True needs a compiler of nets: "):
         run(Radar(), Radar().cells(begun), Store(tmp_path / "rows"))
+    with pytest.raises(ValueError, match=r"^device='ecp5-25k' needs plans of FPGAs: "):
+        Radar().planned(None, "ecp5-25k")
 
 
 def test_runs_take_turns_and_the_median_counts(monkeypatch):

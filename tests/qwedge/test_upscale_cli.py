@@ -114,9 +114,14 @@ def test_what_was_narrowed_is_said(run, tmp_path):
         (("clip", "in.png"), "in.png is a file; pictures of a folder are written into a folder"),
         (("in.png", "out.png", "--weights", "in.png"), "in.png: not the weights of a net"),
         (("in.png", "out.png", "--scale", "3"), "'3' is not one of '2', '4'"),
+        (("none.mp4", "out.png"), "none.mp4: no such file or folder"),
+        (("in.mp4", "out.png"), "out.png: videos are written as .mp4, .mkv, .mov"),
+        (("in.mp4", "out.mp4"), "in.mp4 is a video, and needs the program ffmpeg, which is not installed"),
     ],
 )
-def test_bad_input_is_one_line(words, says, picture, run, tmp_path):
+def test_bad_input_is_one_line(words, says, picture, run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    (tmp_path / "in.mp4").write_bytes(b"a video")
     (tmp_path / "empty").mkdir()
     (tmp_path / "clip").mkdir()
     Image.fromarray(COLOUR).save(tmp_path / "clip" / "a.png")
@@ -130,3 +135,28 @@ def test_bad_input_is_one_line(words, says, picture, run, tmp_path):
 def test_the_scales_of_the_option_are_those_that_ship():
     [option] = [each for each in upscale.params if each.name == "scale"]
     assert tuple(map(int, option.type.choices)) == SCALES
+
+
+def test_a_video_is_enlarged(run, tmp_path, monkeypatch):
+    """`ffmpeg` is a stand-in: tests/vision/test_superres_video.py has the real one."""
+    from vision.superres import video
+
+    monkeypatch.setattr(video, "enlarge_video", lambda *about: video.Video(50, (64, 36), ("ffmpeg: damaged",)))
+    (tmp_path / "in.mp4").write_bytes(b"a video")
+    code, out, err = run("in.mp4", "out.mp4")
+    assert code == 0
+    assert out.startswith("out.mp4  64x36 -> 128x72  50 frames in ")
+    assert "in.mp4: ffmpeg: damaged" in err
+    code, out, _ = run("in.mp4", "out.mp4", "--json", "--scale", 4)
+    assert (json.loads(out)["frames"], json.loads(out)["enlarged"]) == (50, [256, 144])
+
+
+def test_integers_come_close_to_floats(run, tmp_path):
+    pytest.importorskip("onnxruntime", reason="pip install -e '.[mobile]'")
+    smooth = np.linspace(0, 255, 24 * 20).reshape(24, 20, 1).repeat(3, 2).astype(np.uint8)
+    Image.fromarray(smooth).save(tmp_path / "in.png")
+    for numbers in ("float32", "int8"):
+        assert run("in.png", f"{numbers}.png", "--numbers", numbers)[0] == 0
+    one, other = (np.asarray(Image.open(f"{numbers}.png")).astype(int) for numbers in ("float32", "int8"))
+    assert np.abs(one - other).mean() < 1
+    assert not np.array_equal(one, other)

@@ -1,18 +1,22 @@
 """Every technique of compression keeps its budget, counts what is left, and leaves the net as it was."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from shared.f8net import keep_zeros
 from shared.integer import outputs
 from shared.lab import Store, print_page, run
+from shared.weights.prices import MACs
+from wireless.radar.compression import early_exit
 from wireless.radar.compression.code_book import nearest_values, share
 from wireless.radar.compression.pruning import factored
 from wireless.radar.compression.techniques import TECHNIQUES
-from wireless.radar.compression.work import Work
+from wireless.radar.compression.work import Work, in_integers
 from wireless.radar.datasets.generate import generate
 from wireless.radar.datasets.recipe import Recipe
 from wireless.radar.experiment.run import Radar, RadarSettings
@@ -26,6 +30,9 @@ FIXED = {
     "int4",
     "int3",
     "sparse-int4",
+    "gradual-int8",
+    "gradual-channels-int8",
+    "gradual-channels-int4",
     "admm-int8",
     "channels-int8",
     "channels-int4",
@@ -65,7 +72,7 @@ def outcomes(trained):
 @EVERY
 def test_a_technique_keeps_its_budget(name, trained, outcomes):
     size = sum(parameter.numel() for parameter in trained.parameters())
-    limit = {"control": 4.0}.get(name, 4 * 0.4) * size
+    limit = {"control": 4.0, "early-exit": 4.04}.get(name, 4 * 0.4) * size
     assert 0 < outcomes(name).bytes <= limit + 16  # each layer has whole bytes of bits that say which blocks are there
     assert 0 < outcomes(name).kept <= 1
 
@@ -103,9 +110,68 @@ def test_answers_in_fixed_point_are_those_of_the_integer_program(name, outcomes)
 def test_pruned_nets_multiply_less_and_small_ones_too(outcomes):
     whole = outcomes("control").macs
     assert all(
-        outcomes(name).macs < whole for name in set(TECHNIQUES) - {"control", "int8", "int4", "int3", "code-book"}
+        outcomes(name).macs < whole
+        for name in set(TECHNIQUES) - {"control", "int8", "int4", "int3", "code-book", "early-exit"}
     )
     assert outcomes("int4").bytes < 0.7 * outcomes("int8").bytes < 0.2 * outcomes("control").bytes
+
+
+@pytest.mark.parametrize(
+    ("name", "last"), [("gradual", [4]), ("gradual-channels", [4]), ("gradual-channels-int8", [3, 1])]
+)
+def test_pruning_in_steps_trains_for_all_epochs_and_drops_more_at_each(name, last, trained, monkeypatch):
+    epochs, sizes = [], []
+
+    def watched(work, net, number, targets=None):
+        epochs.append(number)
+        sizes.append(sum(int(torch.count_nonzero(weight)) for weight in net.parameters() if weight.ndim > 1))
+        return train(work, net, number, targets)
+
+    train = Work.trained
+    monkeypatch.setattr(Work, "trained", watched)
+    TECHNIQUES[name][1](replace(work(trained), epochs=7))
+    assert epochs == [1, 1, 1, *last]
+    assert sizes[:4] == sorted(set(sizes[:4]), reverse=True)
+
+
+def test_windows_that_leave_early_cost_no_more_answers_than_allowed(trained, monkeypatch):
+    for lost in (0.0, 0.2, 1.0):
+        monkeypatch.setattr(early_exit, "LOST", lost)
+        outcome = TECHNIQUES["early-exit"][1](work(trained))
+        windowed = generate(PULSES)
+        whole = trained(as_input(windowed.samples)).argmax(1).numpy()
+        right = [int((answers == windowed.labels).sum()) for answers in (whole, outcome.answers(windowed.samples))]
+        assert right[0] - right[1] <= lost * len(whole)
+        assert 0 <= outcome.net.onward <= 1
+    assert outcome.net.onward == 0  # with all answers allowed to be lost, every window leaves
+    first = float(MACs((2, PULSES.samples)).number_costs(outcome.net.first, (), None).sum())
+    assert outcome.macs == pytest.approx(first)
+
+
+def test_an_exit_that_nobody_takes_leaves_every_answer(trained):
+    net = TECHNIQUES["early-exit"][1](work(trained)).net
+    net.threshold = 2.0
+    x = as_input(generate(PULSES).samples)
+    assert torch.allclose(net(x), trained(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gradual", "gradual-channels", "admm-blocks", "small"])
+def test_a_budget_of_multiply_accumulates_is_kept(name, trained):
+    whole = work(trained)
+    outcome = TECHNIQUES[name][1](replace(whole, price="macs", budget=0.5))
+    dense = float(MACs(whole.example).number_costs(trained, (), None).sum())
+    assert 0.3 * dense < outcome.macs <= 0.5 * dense
+
+
+def test_dropped_weights_do_not_move_the_grid_of_the_others(trained):
+    """With 97 in 100 of a layer's weights dropped, the rest stay off the ends of the 8-bit grid."""
+    net = copy.deepcopy(trained)
+    layer = net[6]
+    keep = layer.weight.detach().abs() > layer.weight.detach().abs().quantile(0.97)
+    keep_zeros(layer, keep)
+    program = in_integers(work(trained), net, 1).net
+    weight = next(it.weight.integers for it in program.operations if it.output == "_6")
+    assert int(np.abs(weight).max()) < 127
 
 
 @pytest.mark.parametrize("name", ["magnitude", "admm-channels", "low-rank", "code-book"])

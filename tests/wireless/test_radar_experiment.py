@@ -167,6 +167,25 @@ def test_a_net_that_was_only_loaded_stands_beside_the_others():
     assert "80.0 % of all pulses" in "".join(map(str, page([loaded, trained]).verdict.parts))
 
 
+def test_two_sweeps_of_a_net_have_tables_of_their_own_and_count_its_answers_once():
+    rows = [answers("iq", 0, (5, 9)), answers("iq", 0, (5, 9))]
+    for row, name, tuning in zip(rows, ("magnitude", "gradual"), (2, 4), strict=True):
+        row.settings.update(weights="iq.safetensors", budget=0.3, price="macs", tuning=tuning, examples=1000)
+        compressed = {"bytes": 9.0, "macs": 3.0, "kept": 0.5, "confusion": row.result["confusion"]}
+        row.result["techniques"] = {name: compressed}
+    shown = page(rows)
+    titles = [block.title for block in shown.blocks if getattr(block, "title", "").startswith("Compression")]
+    assert [title.rpartition(": ")[2] for title in titles] == [
+        "30% of the MACs, 2,000 pulses",
+        "30% of the MACs, 4,000 pulses",
+    ]
+    both, one = (
+        next(block for block in it.blocks if getattr(block, "title", "") == "Nets") for it in (shown, page(rows[:1]))
+    )
+    assert [str(cell) for cell in both.lines[0]] == [str(cell) for cell in one.lines[0]]
+    assert [cell.interval for cell in both.lines[0][1:]] == [cell.interval for cell in one.lines[0][1:]]
+
+
 def test_counts_are_by_ratio_class_and_answer():
     parts = [SimpleNamespace(snr_db=np.array([0.1, 9.0, 9.9]), labels=np.array([0, 1, 1]))]
     counted = confusion(lambda _: np.array([1, 1, 0]), parts, np.array([0.0, 10.0]), 2)

@@ -1,4 +1,4 @@
-"""Small pictures of one channel in rows: as PNG in base64, an eighth of the size of a list of numbers."""
+"""Small pictures in rows: as PNG in base64, an eighth of the size of a list of numbers."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ from vision.data.pillow import import_pillow
 
 
 def to_text(pixels: NDArray[np.generic]) -> str:
-    """Whole numbers from 0 to 255, `(H, W)`, as text.
+    """Whole numbers from 0 to 255, `(H, W)` or `(H, W, 3)`, as text.
 
     >>> of_text(to_text(np.array([[0, 255], [16, 235]]))).tolist()
     [[0, 255], [16, 235]]

@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 
 
 def tiles(plane: NDArray[Any], tile: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of all parts of `(H, W, ...)`, of `tile` pixels a side or less.
+    """Rows and columns of all parts of `(H, W, ...)`: as few as have `tile` pixels a side or less, of about one size.
 
-    >>> len(list(tiles(np.zeros((4, 5)), 2)))
-    6
+    The first is the largest.
+
+    >>> [(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in tiles(np.zeros((4, 5)), 3)]
+    [(2, 3), (2, 2), (2, 3), (2, 2)]
     """
-    height, width = plane.shape[:2]
-    for row in range(0, height, tile):
-        for column in range(0, width, tile):
-            yield slice(row, min(row + tile, height)), slice(column, min(column + tile, width))
+    height, width = (-(-side // -(-side // tile)) for side in plane.shape[:2])
+    for row in range(0, plane.shape[0], height):
+        for column in range(0, plane.shape[1], width):
+            yield slice(row, min(row + height, plane.shape[0])), slice(column, min(column + width, plane.shape[1]))
 
 
 def around(plane: NDArray[Any], rows: slice, columns: slice, border: int) -> NDArray[Any]:

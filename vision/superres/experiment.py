@@ -1,9 +1,7 @@
 """A net for super-resolution whose width and depth are searched for a budget, beside nets trained for as long."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -11,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from shared.lab import JSON, Context, Experiment, Page, Row, Seeded
+from shared.lab import JSON, Context, Experiment, Page, Row
 from shared.training.epochs import Trainer
 from shared.training.loop import Net, seeded
 from shared.weights.prices import MACs
@@ -27,7 +25,7 @@ from vision.superres.page import page
 from vision.superres.patches import Pair, pair
 from vision.superres.pretrained import SCALES, pretrained
 from vision.superres.search import channels_price, chosen, gated_net, trunk_price
-from vision.superres.sources import Source, generated, hashes, is_published, own, published
+from vision.superres.sources import Pictured, Source, generated
 from vision.superres.training import BATCH, enlarged, epoch_of, log_l1, quality, trainer
 from vision.superres.upscaler import plain_net, to_bytes
 from vision.training.stages import epochs, whole_epochs
@@ -43,7 +41,7 @@ CROP = 32
 """Pixels of the side of what the page shows, before it is enlarged."""
 
 
-class SuperResSettings(Seeded):
+class SuperResSettings(Pictured):
     """The pictures, the budget, the training, and what the searched net is compared with."""
 
     scale: Literal[2, 3, 4] = Field(default=2, description="how many times larger pictures become")
@@ -68,20 +66,6 @@ class SuperResSettings(Seeded):
     minimum: int = Field(default=2, gt=0, description="channels and blocks that are kept at least")
     rivals: tuple[Rival, ...] = Field(default=get_args(Rival), description="nets that are trained for as long")
     part: Literal["test", "validation"] = Field(default="test", description="pictures that are compared")
-    data: str = Field(
-        default="$QWEDGE_DATA/sr",
-        description="folder of pictures, $NAMES expanded; one with T91 and BSD200 is tested on Set5; generated "
-        "pictures where QWEDGE_DATA is not set",
-    )
-
-    @property
-    def is_generated(self) -> bool:
-        """Whether pictures are generated for want of a folder."""
-        return self.data.startswith("$QWEDGE_DATA") and not os.environ.get("QWEDGE_DATA")
-
-    @property
-    def folder(self) -> Path:
-        return Path(os.path.expandvars(self.data)).expanduser()
 
 
 class SuperRes(Experiment[SuperResSettings]):
@@ -94,7 +78,7 @@ class SuperRes(Experiment[SuperResSettings]):
     version = 2
 
     def data(self, cell: SuperResSettings) -> Mapping[str, str]:
-        return {} if cell.is_generated else hashes(cell.folder)
+        return cell.hashes()
 
     def run(self, cell: SuperResSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context, self).result()
@@ -245,10 +229,7 @@ class _Cell:
 
     @cached_property
     def source(self) -> Source:
-        s = self.settings
-        if s.is_generated:
-            return generated()
-        return published(s.folder) if is_published(s.folder) else own(s.folder)
+        return self.settings.source()
 
     @cached_property
     def train_pairs(self) -> list[Pair]:

@@ -57,6 +57,17 @@ class RepBlock(nn.Module):
         # Under the name of its first branch, so that what names the layers of one net names those of the other.
         return nn.Sequential(OrderedDict(main=merged, relu=nn.ReLU()))
 
+    @torch.no_grad()
+    def split(self, plain: nn.Conv2d) -> None:
+        """Takes the weights of one convolution: the identity becomes a branch again, and the 1x1 is zero."""
+        assert plain.bias is not None
+        assert self.main.bias is not None
+        self.main.weight.copy_(plain.weight)
+        self.main.weight[:, :, 1, 1] -= torch.eye(plain.out_channels)
+        self.main.bias.copy_(plain.bias)
+        for parameter in self.side.parameters():
+            nn.init.zeros_(parameter)
+
 
 class PlainNet(Enlarger):
     """3x3 convolutions and ReLU alone, which every compiler is best at: a head, `depth` blocks, and a tail.

@@ -1,5 +1,6 @@
 """Where pictures come from: the published training sets, a folder of the user's own, or a generator."""
 
+import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from shared.lab import hash_bytes, hash_file
+from shared.lab import Seeded, hash_bytes, hash_file
 from vision.data.picture import SUFFIXES, read
 
 ARCHIVES = ("T91.tar.xz", "BSD200.tar.xz")
@@ -32,6 +34,35 @@ class Source:
     train: Mapping[str, Pixels]
     validation: Mapping[str, Pixels]
     test: Mapping[str, Pixels]
+
+
+class Pictured(Seeded):
+    """Settings of what is trained and compared on pictures."""
+
+    data: str = Field(
+        default="$QWEDGE_DATA/sr",
+        description="folder of pictures, $NAMES expanded; one with T91 and BSD200 is tested on Set5; generated "
+        "pictures where QWEDGE_DATA is not set",
+    )
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether pictures are generated for want of a folder."""
+        return self.data.startswith("$QWEDGE_DATA") and not os.environ.get("QWEDGE_DATA")
+
+    @property
+    def folder(self) -> Path:
+        return Path(os.path.expandvars(self.data)).expanduser()
+
+    def source(self) -> Source:
+        """The pictures."""
+        if self.is_generated:
+            return generated()
+        return published(self.folder) if is_published(self.folder) else own(self.folder)
+
+    def hashes(self) -> dict[str, str]:
+        """What they are identified by; nothing for generated ones, which the code makes."""
+        return {} if self.is_generated else hashes(self.folder)
 
 
 def is_published(folder: Path) -> bool:

@@ -1,7 +1,7 @@
 """A trained net with what it takes to use it on pictures of any size, in tiles of bounded memory."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,8 @@ class Upscaler:
 
     net: nn.Module
     scale: int
+    integers: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None
+    """Computes the net in 8-bit integers, from levels of luma `(H, W)` to those of the enlarged plane."""
 
     def __call__(self, picture: Picture, tile: int = TILE, progress: Progress | None = None) -> Picture:
         """The picture at `scale` times its size, of the same bits, transparency, EXIF and profile.
@@ -57,6 +59,15 @@ class Upscaler:
             results.append(result)
         return replace(picture, pixels=results[0], alpha=None if picture.alpha is None else results[1][..., 0])
 
+    def plane(self, y: NDArray[np.float32], tile: int = TILE) -> NDArray[np.float32]:
+        """Luma `(H, W)` of peak 255 at `scale` times the size, in tiles as pictures are, not rounded."""
+        s, border = self.scale, self.scale * self.reach
+        result = np.empty((s * y.shape[0], s * y.shape[1]), np.float32)
+        for rows, columns in tiles(y, tile):
+            part = self.luma(around(y, rows, columns, self.reach))[border:-border, border:-border]
+            result[s * rows.start : s * rows.stop, s * columns.start : s * columns.stop] = part
+        return result
+
     @property
     def reach(self) -> int:
         """Pixels on every side that an enlarged pixel depends on."""
@@ -74,7 +85,12 @@ class Upscaler:
 
     @torch.no_grad()
     def luma(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Luma `(H, W)` of peak 255 at `scale` times the size, not rounded; beyond the border is black."""
+        """Luma `(H, W)` of peak 255 at `scale` times the size; beyond the border is black.
+
+        Integers read it rounded to levels, and return levels.
+        """
+        if self.integers is not None:
+            return self.integers(np.rint(y).clip(0, 255).astype(np.uint8)).astype(np.float32)
         x = torch.from_numpy(np.ascontiguousarray(y))[None, None] / 255
         result: NDArray[np.float32] = self.net.eval()(x)[0, 0].numpy() * np.float32(255)
         return result

@@ -6,20 +6,29 @@ from typing import Final
 import torch
 from torch import nn
 
-from shared import ADMM, BlockSparsity, Bytes, ChannelSparsity, Relaxation, compress
+from shared import ADMM, BlockSparsity, ChannelSparsity, Relaxation, compress
 from shared.core.solver import Solver
 from shared.f8net import keep_zeros
 from shared.training.loop import Schedule
-from wireless.radar.compression.work import Work
+from wireless.radar.compression.work import Work, settled
 
 STEPS: Final = 10
 """Projections, or changes of price, of a search."""
+CYCLES: Final = 5
+"""Of `gradual`, if there are epochs for as many: it prunes before each, and once more."""
 UNTUNED: Final = Schedule(steps=0)
 """`compress` trains with the statistics of batch norms as they were, which those of a smaller net are far from."""
 
 
-def pruned(work: Work, solver: str, on: BlockSparsity | ChannelSparsity, net: nn.Module | None = None) -> nn.Module:
-    """`net`, or else that of `work`, within the budget, by a search of one epoch; zeros stay zero in training.
+def pruned(
+    work: Work,
+    solver: str,
+    on: BlockSparsity | ChannelSparsity,
+    net: nn.Module | None = None,
+    budget: float | None = None,
+) -> nn.Module:
+    """`net`, or else that of `work`, within a budget, or else its own, by a search of one epoch; zeros stay zero in
+    training.
 
     A solver is `once` (the largest are kept), `admm` or `relaxation`.
     """
@@ -35,8 +44,8 @@ def pruned(work: Work, solver: str, on: BlockSparsity | ChannelSparsity, net: nn
         net or work.net,
         (x, y),
         on=on,
-        price=Bytes(),
-        budget=work.budget * 4 * work.size,
+        price=work.net_price,
+        budget=(budget or work.budget) * work.cost(work.net),
         solver=solvers[solver],
         schedule=Schedule(between, work.batch, work.rate / 4, work.rate / 4),
         tuning=UNTUNED,
@@ -47,6 +56,21 @@ def pruned(work: Work, solver: str, on: BlockSparsity | ChannelSparsity, net: nn
         if isinstance(layer, nn.Conv1d | nn.Linear):
             keep_zeros(layer, layer.weight.detach() != 0)
     return kept
+
+
+def gradual(work: Work, on: BlockSparsity | ChannelSparsity) -> tuple[nn.Module, int]:
+    """The net within the budget after several prunings of the smallest, and the epochs that are left, about half.
+
+    Each pruning keeps the same share of what the one before has left, and a whole cycle of the learning rate follows
+    it, as in Renda et al. 2020 (*Comparing rewinding and fine-tuning*, algorithm 2), whose cycles are longer.
+    """
+    cycles = min(CYCLES, work.epochs // 2)
+    length = work.epochs // 2 // max(cycles, 1)
+    net = work.net
+    for number in range(1, cycles + 1):
+        net = work.trained(pruned(work, "once", on, net, work.budget ** (number / (cycles + 1))), length)
+        settled(net)  # `compress` leaves weights alone that are computed from others, such as those with a mask
+    return pruned(work, "once", on, net), work.epochs - cycles * length
 
 
 def factored(net: nn.Module) -> nn.Module:

@@ -14,7 +14,8 @@ from torch import nn
 from shared import BlockSparsity, ChannelSparsity
 from shared.training.loop import seeded
 from wireless.radar.compression.code_book import code_book
-from wireless.radar.compression.pruning import factored, pruned
+from wireless.radar.compression.early_exit import early_exit
+from wireless.radar.compression.pruning import factored, gradual, pruned
 from wireless.radar.compression.work import Outcome, Work, in_floats, in_integers
 from wireless.radar.nets.iq import FIRST, WIDTHS, iq_net
 
@@ -34,8 +35,23 @@ def sparse(solver: str, on: BlockSparsity | ChannelSparsity) -> Technique:
     """Blocks or channels dropped until the budget is met, and all epochs but one of training after it."""
 
     def technique(work: Work) -> Outcome:
-        net = work.trained(pruned(work, solver, on), max(work.epochs - 1, 1))
-        return in_floats(work, net, on.outputs * on.inputs * on.positions if isinstance(on, BlockSparsity) else 1)
+        return in_floats(work, work.trained(pruned(work, solver, on), max(work.epochs - 1, 1)), _size(on))
+
+    return technique
+
+
+def step_by_step(on: BlockSparsity | ChannelSparsity, bits: int | None = None) -> Technique:
+    """The smallest dropped in several steps, with training after each; in fixed point for the last tenth of all
+    training, if it has `bits`: it is several times as slow.
+    """
+
+    def technique(work: Work) -> Outcome:
+        net, left = gradual(work, on)
+        if bits is None:
+            return in_floats(work, work.trained(net, left), _size(on))
+        last = max(work.epochs // 10, 1)
+        net = work.trained(net, left - last) if left > last else net
+        return in_integers(work, net, last, _words(net, bits))
 
     return technique
 
@@ -85,6 +101,11 @@ TECHNIQUES: Mapping[str, tuple[str, Technique]] = {
     "admm-channels": ("channels pruned by ADMM", sparse("admm", _CHANNELS)),
     "low-rank": ("ranks and channels pruned by ADMM", low_rank),
     "code-book": ("16 values in each layer, by ADMM", code_book),
+    "gradual": ("smallest weights dropped in steps", step_by_step(_SINGLE)),
+    "gradual-channels": ("smallest channels dropped in steps", step_by_step(_CHANNELS)),
+    "gradual-int8": ("smallest weights dropped in steps, 8 bits", step_by_step(_SINGLE, 8)),
+    "gradual-channels-int8": ("smallest channels dropped in steps, 8 bits", step_by_step(_CHANNELS, 8)),
+    "gradual-channels-int4": ("smallest channels dropped in steps, 4 bits", step_by_step(_CHANNELS, 4)),
     "int8": ("8-bit fixed point, F8Net", fixed(8)),
     "int4": ("4-bit weights, depthwise ones 8", fixed(4)),
     "int3": ("3-bit weights, depthwise ones 8", fixed(3)),
@@ -93,12 +114,18 @@ TECHNIQUES: Mapping[str, tuple[str, Technique]] = {
     "channels-int8": ("channels pruned by ADMM, 8 bits", sparse_fixed("admm", _CHANNELS, 8)),
     "channels-int4": ("channels pruned by ADMM, 4 bits", sparse_fixed("admm", _CHANNELS, 4)),
     "taught-int4": ("channels pruned by ADMM, 4 bits, taught", sparse_fixed("admm", _CHANNELS, 4, taught=True)),
+    "early-exit": ("an exit after two blocks", early_exit),
     "distilled": ("small, taught by the large net", small(taught=True)),
     "small": ("small, trained from scratch", small()),
     "small-int8": ("small, trained from scratch, 8 bits", small(8)),
     "small-int4": ("small, trained from scratch, 4 bits", small(4)),
 }
 """By name: words for people, and the technique."""
+
+
+def _size(on: BlockSparsity | ChannelSparsity) -> int:
+    """Weights of a block for which a bit says whether it is there."""
+    return on.outputs * on.inputs * on.positions if isinstance(on, BlockSparsity) else 1
 
 
 def _words(net: nn.Module, bits: int) -> dict[str, int]:
@@ -117,6 +144,6 @@ def _smaller(work: Work) -> nn.Module:
     for factor in np.arange(1.0, 0.0, -0.02):
         first, *widths = (max(round(factor * width), 1) for width in (FIRST, *WIDTHS))
         build = partial(iq_net, work.classes, first, widths)
-        if sum(parameter.numel() for parameter in build().parameters()) <= work.budget * work.size:
+        if work.cost(build()) <= work.budget * work.cost(work.net):
             return seeded(build, work.generator)
     raise ValueError(f"budget={work.budget:g}: no net on raw samples is as small")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,10 +16,12 @@ from shared.core.task import Progress
 from shared.f8net import F8Net
 from shared.integer import AbstractWeighted, Program, audit
 from shared.integer.packed import pack
-from shared.weights.prices import MACs
+from shared.weights.prices import Bytes, MACs, NetPrice
 from wireless.radar.nets.classifier import log_probabilities
 from wireless.radar.nets.inputs import FORMAT, as_input
 from wireless.radar.training import Source, Targets, run_epoch, trainer
+
+PriceName = Literal["bytes", "macs"]
 
 CALIBRATION = 512
 """Windows from which the first number formats are calibrated."""
@@ -34,7 +36,7 @@ class Work:
     samples: int
     classes: int
     budget: float
-    """Bytes that may be kept, as a share of the net's."""
+    """What may be kept of the `price`, as a share of the net's."""
     epochs: int
     whole: int
     """Epochs that training from scratch takes: those of the net, and these."""
@@ -42,6 +44,15 @@ class Work:
     batch: int
     generator: torch.Generator
     progress: Progress | None = None
+    price: PriceName = "bytes"
+
+    @property
+    def net_price(self) -> NetPrice:
+        return Bytes() if self.price == "bytes" else MACs(self.example)
+
+    def cost(self, net: nn.Module) -> float:
+        """What `net` costs while nothing of it is dropped: bytes in floating point, or multiply-accumulates."""
+        return float(self.net_price.number_costs(net, (), None).double().sum())
 
     @property
     def example(self) -> tuple[int, int]:
@@ -99,8 +110,11 @@ def in_floats(work: Work, net: nn.Module, block: int = 1) -> Outcome:
 def in_integers(
     work: Work, net: nn.Module, epochs: int, words: Mapping[str, int] | None = None, targets: Targets | None = None
 ) -> Outcome:
-    """Trained for `epochs` in 8-bit fixed point, weights in fewer bits where `words` says so, and counted as packed."""
-    fixed = F8Net(net, shape=work.example, input=FORMAT, weight_words=words)
+    """Trained for `epochs` in 8-bit fixed point, weights in fewer bits where `words` says so, and counted as packed.
+
+    Weights that were dropped have no part in the spread that the others' grid follows.
+    """
+    fixed = F8Net(net, shape=work.example, input=FORMAT, weight_words=words, sparse=True)
     fixed.calibrate(work.windows()[0][:CALIBRATION])
     program = work.trained(fixed, epochs, targets).program()  # type: ignore[operator]
     audited = audit(program)

@@ -53,7 +53,7 @@ def page(rows: Sequence[Row]) -> Page:
     comparable = _comparable(rows)
     # A sweep begins with the weights of another row: where that row is here, it counts for the net itself.
     trained = [row for row in comparable if not row.settings.get("weights")]
-    same = trained + [row for row in comparable if not of_net(trained, row.result["net"])]
+    same = _once(trained + [row for row in comparable if not of_net(trained, row.result["net"])])
     names = list(dict.fromkeys(row.result["net"] for row in same))
     best = max((name for name in names if name != BAYES), key=lambda name: _mean(of_net(same, name)), default=BAYES)
     shown = of_net(same, best)
@@ -85,6 +85,11 @@ def _comparable(rows: Sequence[Row]) -> list[Row]:
         key = classes(row), tested_db(row), row.settings["samples"], row.settings.get("data", "")
         groups.setdefault(key, []).append(row)
     return max(groups.values(), key=len)
+
+
+def _once(rows: Sequence[Row]) -> list[Row]:
+    """One row of each net and seed: sweeps that begin with the same weights count the same answers of the net."""
+    return list({(row.result["net"], row.seed): row for row in reversed(rows)}.values())[::-1]
 
 
 def _mean(rows: Sequence[Row]) -> float:
@@ -193,8 +198,24 @@ def _techniques(rows: Sequence[Row]) -> list[Block]:
     shown = [row for row in rows if row.result.get("techniques")]
     if not shown:
         return []
-    nets = dict.fromkeys(row.result["net"] for row in shown)
-    return [_front(shown), *(table for net in nets for table in _tables(of_net(shown, net)))]
+    sweeps: dict[Any, list[Row]] = {}
+    for row in shown:
+        key = row.result["net"], *(row.settings.get(name) for name in _SWEEP), tuple(row.result["techniques"])
+        sweeps.setdefault(key, []).append(row)
+    return [_front(shown), *(table for sweep in sweeps.values() for table in _tables(sweep))]
+
+
+_SWEEP = ("budget", "price", "tuning", "examples", "snr_db")
+"""Settings that techniques depend on: rows with other ones are in tables of their own."""
+
+
+def _terms(row: Row) -> str:
+    """What each technique may keep and spends, in words."""
+    settings = row.settings
+    kept = f"{settings.get('budget', 1.0):.0%} of the {'MACs' if settings.get('price') == 'macs' else 'bytes'}"
+    if settings.get("data"):
+        return f"{kept}, {settings['tuning']} epochs"
+    return f"{kept}, {settings.get('tuning', 0) * settings.get('examples', 0):,} pulses"
 
 
 def _tables(rows: Sequence[Row]) -> list[Table]:
@@ -202,12 +223,13 @@ def _tables(rows: Sequence[Row]) -> list[Table]:
     db = tested_db(rows[0])
     at = sorted({_nearest(db, wanted) for wanted in (-8.0, 0.0, 10.0)})
     is_timed = all("ms" in row.result for row in rows)
-    title = TITLES[rows[0].result["net"]]
+    planned = rows[0].settings.get("device", "")
+    title, terms = TITLES[rows[0].result["net"]], _terms(rows[0])
     nets: dict[str, Sequence[Mapping[str, Any]]] = {f"the net: {title}": [{**row.result, "kept": 1.0} for row in rows]}
     for name in rows[0].result["techniques"]:
         nets[TECHNIQUES[name][0]] = [row.result["techniques"][name] for row in rows]
 
-    def cost(results: Sequence[Mapping[str, Any]]) -> Sequence[Number]:
+    def cost(results: Sequence[Mapping[str, Any]]) -> Sequence[str | Number]:
         means = {key: float(np.mean([it[key] for it in results])) for key in ("bytes", "macs", "kept")}
         smaller = float(np.mean([row.result["bytes"] for row in rows])) / means["bytes"]
         return (
@@ -216,6 +238,7 @@ def _tables(rows: Sequence[Row]) -> list[Table]:
             cite(means["macs"], *rows, form=",.0f"),
             cite(means["kept"], *rows, form=".0%"),
             *([_ms(results, "compiled", rows), _ms(results, "dense in ONNX Runtime", rows)] if is_timed else []),
+            *(_on_fpga([result.get("fpga", {}) for result in results], rows) if planned else []),
         )
 
     def accuracy(results: Sequence[Mapping[str, Any]]) -> Sequence[Number]:
@@ -230,30 +253,44 @@ def _tables(rows: Sequence[Row]) -> list[Table]:
         )
 
     times = ("compiled", "dense, ONNX Runtime") if is_timed else ()
-    costs = ("technique", "bytes", "smaller", "MACs", "weights", *times)
+    plans = (f"{planned}, windows a second", "share of it") if planned else ()
+    costs = ("technique", "bytes", "smaller", "MACs", "weights", *times, *plans)
     accuracies = ("technique", "mean", "against the net", *(f"{db[ratio]:g} dB" for ratio in at))
     note = (
         "Bytes in floating point: four for each number that is not zero, and a bit for each block of a layer that has "
         "zeros; in fixed point: weights, biases and binary points as LZMA codes them. MACs are those whose weight is "
-        "not zero." + (" Times are of a window on one thread, both in turn." if is_timed else "")
+        "not zero."
+        + (" Times are of a window on one thread, both in turn." if is_timed else "")
+        + (
+            " The FPGA's columns are estimated, at 100 MHz: the fastest plan that it holds, and its fullest resource."
+            if planned
+            else ""
+        )
     )
     trained = (
-        "Every technique trains for as many epochs more, small nets for all epochs from scratch. Unfavourable results "
-        "are kept."
+        f"Every technique has the same terms ({terms}): the share that it may keep, and its training. Small nets train "
+        "from scratch, for the epochs of the net too. Unfavourable results are kept."
     )
+    cost_lines: list[Sequence[str | Number]] = [(name, *cost(each)) for name, each in nets.items()]
+    accuracy_lines: list[Sequence[str | Number]] = [(name, *accuracy(each)) for name, each in nets.items()]
     return [
-        Table(f"Compression of the {title}", costs, [(name, *cost(each)) for name, each in nets.items()], note),
-        Table(
-            f"Compression of the {title}: accuracy",
-            accuracies,
-            [(name, *accuracy(each)) for name, each in nets.items()],
-            trained,
-        ),
+        Table(f"Compression of the {title}: {terms}", costs, cost_lines, note),
+        Table(f"Accuracy of the compressed {title}: {terms}", accuracies, accuracy_lines, trained),
     ]
 
 
 def _ms(results: Sequence[Mapping[str, Any]], runtime: str, rows: Sequence[Row]) -> Number:
     return cite(float(np.mean([it["ms"][runtime] for it in results])), *rows, form=".3f", unit="ms")
+
+
+def _on_fpga(plans: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> Sequence[str | Number]:
+    """Windows a second and the share of the fullest resource; nothing of floats, which are not planned."""
+    if not all(plans):
+        return "", ""
+    if any("short" in plan for plan in plans):
+        return "does not fit", ""
+    mean = {key: float(np.mean([plan[key] for plan in plans])) for key in ("per_second", "share")}
+    return cite(mean["per_second"], *rows, form=",.0f"), cite(mean["share"], *rows, form=".0%")
 
 
 def _front(rows: Sequence[Row]) -> Figure:

@@ -10,8 +10,13 @@ from pathlib import Path
 from shared.lab import Store, run, write_atomic
 from wireless.radar.experiment.run import Radar, RadarSettings
 
+HARD_DB = -16.0, 0.0
+"""Where answers are wrong: a net that has learned the others already gains nothing from easier pulses."""
 TRAINED: Mapping[str, Sequence[RadarSettings]] = {
-    "iq": (RadarSettings(nets=("iq",), epochs=25, examples=40_000, rate=4e-3, tested=200, seed=100),),
+    "iq": (
+        RadarSettings(nets=("iq",), epochs=25, examples=40_000, rate=4e-3, tested=200, seed=100),
+        RadarSettings(nets=("iq",), further=30, examples=40_000, rate=4e-3, tested=200, seed=101, snr_db=HARD_DB),
+    ),
     "iq-10k": (
         RadarSettings(nets=("iq-10k",), epochs=40, examples=40_000, rate=1e-2, tested=200, seed=100),
         RadarSettings(nets=("iq-10k",), further=24, examples=40_000, rate=8e-3, tested=200, seed=101),

@@ -20,7 +20,7 @@ from wireless.radar.bound.bayes import bayes
 from wireless.radar.bound.templates import require_templates
 from wireless.radar.channel.channel import Channel
 from wireless.radar.compression.techniques import TECHNIQUES
-from wireless.radar.compression.work import Work
+from wireless.radar.compression.work import PriceName, Work
 from wireless.radar.datasets.generate import EACH, Windowed, blocks, generate
 from wireless.radar.datasets.layouts import hashes, read_set
 from wireless.radar.datasets.recipe import Recipe
@@ -69,9 +69,11 @@ class RadarSettings(Seeded):
     weights: str = Field(default="", description="weights (.safetensors) to begin with, instead of training")
     further: int = Field(default=0, ge=0, description="epochs that those weights are trained further")
     techniques: tuple[str, ...] = Field(default=(), description=f"of compression: {', '.join(TECHNIQUES)}")
-    budget: float = Field(default=0.25, gt=0, le=1, description="bytes that each may keep, as a share of the net's")
+    budget: float = Field(default=0.25, gt=0, le=1, description="share of the net's price that each may keep")
+    price: PriceName = Field(default="bytes", description="what that is: bytes, or multiply-accumulates")
     tuning: int = Field(default=2, gt=0, description="epochs of training that each technique takes")
     timed: bool = Field(default=False, description="milliseconds too: needs a C compiler and the extra mobile")
+    device: str = Field(default="", description="an FPGA that fixed-point nets are planned for: needs the extra fpga")
 
     @property
     def trained(self) -> int:
@@ -114,7 +116,7 @@ class Radar(Experiment[RadarSettings]):
     """
 
     name = "radar"
-    version = 2
+    version = 3  # 3: dropped weights have no part in the number formats of the others
 
     def cells(self, settings: RadarSettings) -> Sequence[RadarSettings]:
         unknown = sorted(set(settings.nets) - {BAYES, *NETS})
@@ -141,7 +143,7 @@ class Radar(Experiment[RadarSettings]):
         return files | ({Path(cell.weights).name: hash_file(cell.weights)} if cell.weights else {})
 
     def run(self, cell: RadarSettings, context: Context) -> Mapping[str, JSON]:
-        return _Cell(cell, context, self.milliseconds).result()
+        return _Cell(cell, context, self).result()
 
     def milliseconds(self, net: nn.Module | Program, dense: nn.Module, samples: int) -> Mapping[str, float]:
         """Measured times of one window, of `net` and of the `dense` one that it comes from, by runtime.
@@ -150,6 +152,13 @@ class Radar(Experiment[RadarSettings]):
         """
         raise ValueError("timed=True needs a compiler of nets: run `qwedge run radar`, or leave it out")
 
+    def planned(self, program: Program, device: str) -> Mapping[str, JSON]:
+        """The fastest design of a fixed-point net that an FPGA holds, as estimated before any tool runs.
+
+        Raises `ValueError` here, where no FPGA is known; `qwedge.experiments.radar` plans.
+        """
+        raise ValueError(f"{device=} needs plans of FPGAs: run `qwedge run radar`, or leave it out")
+
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
 
@@ -157,8 +166,8 @@ class Radar(Experiment[RadarSettings]):
 class _Cell:
     """The stages of one cell. Each epoch is stored once finished, so a killed run continues after the last one."""
 
-    def __init__(self, settings: RadarSettings, context: Context, milliseconds: "_Milliseconds") -> None:
-        self.settings, self.context, self.milliseconds = settings, context, milliseconds
+    def __init__(self, settings: RadarSettings, context: Context, targets: Radar) -> None:
+        self.settings, self.context, self.targets = settings, context, targets
 
     def result(self) -> Mapping[str, JSON]:
         [name] = self.settings.nets
@@ -217,6 +226,7 @@ class _Cell:
             settings.batch,
             self.context.generator(),
             lambda done, total, note: self.context.progress(done, total, f"{technique}, {note}"),
+            settings.price,
         )
         outcome = TECHNIQUES[technique][1](work)
         spent = time.process_time() - started
@@ -224,10 +234,15 @@ class _Cell:
             self.context.artefact(f"{technique}.json", to_json(outcome.net).encode())
         counted = self.count(lambda windowed: outcome.answers(windowed.samples), pulses)
         about: dict[str, JSON] = {"bytes": outcome.bytes, "macs": outcome.macs, "kept": outcome.kept, "cpu_s": spent}
-        return {**about, **self.times(outcome.net, classifier.net, pulses), **counted}
+        return {**about, **self.times(outcome.net, classifier.net, pulses), **self.plan(outcome.net), **counted}
 
     def times(self, net: nn.Module | Program, dense: nn.Module, pulses: "_Pulses") -> dict[str, JSON]:
-        return {"ms": dict(self.milliseconds(net, dense, pulses.samples))} if self.settings.timed else {}
+        return {"ms": dict(self.targets.milliseconds(net, dense, pulses.samples))} if self.settings.timed else {}
+
+    def plan(self, net: nn.Module | Program) -> dict[str, JSON]:
+        if not self.settings.device or not isinstance(net, Program):
+            return {}
+        return {"fpga": dict(self.targets.planned(net, self.settings.device))}
 
     def generated(self) -> "_Pulses":
         settings = self.settings
@@ -309,9 +324,6 @@ class _Cell:
         grid = np.array(pulses.tested_db)
         counts = confusion(classify, pulses.test(), grid, len(pulses.classes), self.context.progress)
         return {"confusion": counts.tolist()}
-
-
-_Milliseconds = Callable[[nn.Module | Program, nn.Module, int], Mapping[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
