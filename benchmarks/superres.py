@@ -13,7 +13,7 @@ from qwedge.experiments.superres import TimedSuperRes
 from shared.lab import Row
 from shared.lab.running.benchmark import Metric, main, over_seeds
 from vision.superres.experiment import SuperResSettings
-from vision.superres.figures import gains, latency_error, mean_psnr, mean_ssim, seconds_ratio
+from vision.superres.figures import gains, latency_error, mean_psnr, mean_ssim, regret, seconds_ratio
 from vision.superres.sources import is_published
 
 SEEDS = 2
@@ -26,13 +26,16 @@ GOALS = {
     "gain_vs_fsrcnn": ">= 0.2",
     "vs_uniform": ">= 0.1",
     "vs_random": "> 0",
+    "vs_ecbsr": ">= 0",
     "bicubic_x2": ">= 33.65",
     "latency_mape": "<= 5",
+    "regret": "<= 5",
 }
 SHORT = SuperResSettings(
     channels=16, blocks=10, macs=0.4, pretrain=200, search=150, steps=900, rivals=("uniform", "random", "fsrcnn")
 )
 """Less than a minute of one core for each net."""
+EDGES = SHORT.model_copy(update={"rivals": ("ecbsr",)})
 LARGER = SHORT.model_copy(update={"scale": 4, "pretrain": 100, "search": 100, "steps": 200, "rivals": ("fsrcnn",)})
 """For what the net that ships reaches at x4."""
 TIMED = SHORT.model_copy(
@@ -50,7 +53,8 @@ def cells(quick: bool, seed: int) -> Sequence[SuperResSettings]:
     if quick:
         return [QUICK.model_copy(update={"seed": HELD_OUT + seed})]
     once = [each.model_copy(update={"seed": HELD_OUT + seed}) for each in (LARGER, TIMED)]
-    return [*once, *SHORT.model_copy(update={"seed": HELD_OUT + seed, "seeds": SEEDS}).per_seed()]
+    held_out = [each.model_copy(update={"seed": HELD_OUT + seed, "seeds": SEEDS}) for each in (SHORT, EDGES)]
+    return [*once, *(cell for each in held_out for cell in each.per_seed())]
 
 
 def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
@@ -58,7 +62,9 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     if not rows:
         return {name: Metric(None, unit=SKIPPED, goal=goal) for name, goal in GOALS.items()}
     timed = [row for row in rows if row.settings["budget_ms"] is not None]
-    two, four = ([row for row in rows if row not in timed and row.settings["scale"] == scale] for scale in (2, 4))
+    edges = [row for row in rows if "ecbsr" in row.result["nets"]]
+    others = [row for row in rows if row not in timed and row not in edges]
+    two, four = ([row for row in others if row.settings["scale"] == scale] for scale in (2, 4))
     about: dict[str, Metric] = {}
     if two:
         ours, theirs = (min(row.result["nets"][name]["ms"] for row in two) for name in ("shipped", "fsrcnn"))
@@ -72,6 +78,11 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         about["set5_x4"] = Metric(mean_psnr(four[0], "shipped"), unit="dB", goal=GOALS["set5_x4"])
     if timed:
         about["latency_mape"] = Metric(max(map(latency_error, timed)), unit="%", goal=GOALS["latency_mape"])
+        about["regret"] = Metric(max(map(regret, timed)), unit="%", goal=GOALS["regret"])
+    if edges:
+        about["vs_ecbsr"] = over_seeds(gains(edges, "ecbsr"), "dB", GOALS["vs_ecbsr"])
+        about["psnr_ecbsr"] = over_seeds([mean_psnr(row, "ecbsr") for row in edges], "dB")
+        about["seconds_ecbsr"] = over_seeds(seconds_ratio(edges, "ecbsr"), "x ours")
     rivals = [name for name in SHORT.rivals if two and name in two[0].result["nets"]]
     keys = {name: "gain_vs_fsrcnn" if name == "fsrcnn" else f"vs_{name}" for name in rivals}
     return (

@@ -55,7 +55,7 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
     ),
     "superres": Entry(
         "qwedge.experiments.superres:TimedSuperRes",
-        "Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ESPCN and other shapes.",
+        "Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ECBSR and other shapes.",
         "vision,mobile",
     ),
     "superres_int8": Entry(

@@ -12,7 +12,7 @@ from vision.superres.experiment import SuperRes
 
 
 class TimedSuperRes(SuperRes):
-    """Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ESPCN and other shapes.
+    """Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ECBSR and other shapes.
 
     One cell is one seed: the supernet, the search, the chosen net, and every rival, trained for as many seconds. A
     budget in milliseconds is one of `qwedge compile --numbers float32` on this machine.

@@ -41,9 +41,9 @@ class UpscaleInt8Settings(Pictured):
 
     scale: Literal[2, 4] = Field(default=2, description="how many times larger pictures become, of a net that ships")
     weights: str = Field(default="", description="a net of your own (.safetensors of `qwedge run superres`)")
-    kept: float = Field(default=0.6, gt=0, le=1, description="share of the trunk's blocks of 2x4 weights that is kept")
+    kept: float = Field(default=0.45, gt=0, le=1, description="share of the trunk's blocks of 2x4 weights that is kept")
     steps: int = Field(default=300, gt=0, description="training steps in integers")
-    sparse_steps: int = Field(default=1500, gt=0, description="training steps in integers with blocks dropped")
+    sparse_steps: int = Field(default=2000, gt=0, description="training steps in integers with blocks dropped")
     rate: float = Field(default=2e-4, gt=0, description="highest learning rate of Adam")
     sparse_rate: float = Field(default=1e-3, gt=0, description="highest learning rate with blocks dropped")
     size: int = Field(default=24, gt=7, description="side of a training patch, before it is enlarged")

@@ -1,16 +1,23 @@
 """Stylization for milliseconds: the price is that of the whole compiled net of each shape."""
 
+import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("onnxruntime", reason="pip install -e '.[mobile]'")
 pytest.importorskip("PIL", reason="pip install -e '.[vision]'")
 
+from PIL import Image
+
 from mobile.pricing.example import FLOATS
 from mobile.pricing.float_net import float_latency
 from qwedge.experiments import float_nets
 from qwedge.experiments import stylize as timed
+from shared.lab import Store, run
+from vision.stylize.experiment import StylizeSettings
+from vision.stylize.figures import budget_share
 from vision.stylize.nets import Generator, Shape
+from vision.stylize.page import page
 from vision.stylize.search import shape_price
 from vision.stylize.stylizer import plain_net
 
@@ -47,3 +54,23 @@ def test_a_net_is_measured_in_both_runtimes():
     net = plain_net(Generator(Shape.of(2, 1)))
     assert timed.TimedStylize().milliseconds(net, (8, 12)) > 0
     assert timed.TimedStylize().compiled_milliseconds(net, (8, 12)) > 0
+
+
+def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(price, tmp_path, monkeypatch):
+    monkeypatch.setattr(float_nets, "calibrated", lambda progress, numbers="int8": FLOATS)
+    monkeypatch.setattr(timed.TimedStylize, "compiled_milliseconds", lambda self, net, plane: 0.25)
+    (tmp_path / "pictures").mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number}.png")
+    few = {"channels": 4, "blocks": 2, "teaching": 2, "search": 2, "steps": 1, "size": 12, "height": 32, "width": 40}
+    settings = StylizeSettings(data=str(tmp_path / "pictures"), budget_ms=0.12, rivals=("uniform",), **few)
+    [row] = run(timed.TimedStylize(), [settings], Store(tmp_path))
+    assert row.result["price"]["unit"] == "ms"
+    for name in ("search", "uniform"):
+        assert 0.5 < budget_share(row, name) <= 1
+        assert row.result["nets"][name]["compiled_ms"] == 0.25
+        assert row.result["nets"][name]["ms"] > 0
+    assert "Milliseconds" in [getattr(block, "title", "") for block in page([row]).blocks]
+    with pytest.raises(ValueError, match=r"budget_ms=50: the teacher takes .* ms; ask for less, or widen it"):
+        run(timed.TimedStylize(), [settings.model_copy(update={"budget_ms": 50.0})], Store(tmp_path))

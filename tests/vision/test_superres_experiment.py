@@ -10,7 +10,7 @@ from shared.training.epochs import Trainer
 from shared.weights.prices import MACs
 from vision.pruning_search.schedule import GateSchedule
 from vision.superres.experiment import SuperRes, SuperResSettings, per_pixel, step_ms
-from vision.superres.figures import budget_share, gains, latency_error, relative_ms, seconds_ratio
+from vision.superres.figures import budget_share, gains, latency_error, regret, relative_ms, seconds_ratio
 from vision.superres.nets import ESPCN, FSRCNN, PlainNet
 from vision.superres.page import _verdict, page
 from vision.superres.search import channels_price, chosen, gated_net, part_of, trunk_price, trunk_space
@@ -106,8 +106,8 @@ def without_times(result):
 def test_every_shape_is_within_the_budget(whole):
     row, _ = whole
     nets = row.result["nets"]
-    assert set(nets) == {"search", "uniform", "random", "fsrcnn", "espcn", "bicubic", "shipped"}
-    for name in ("search", "uniform", "random"):
+    assert set(nets) == {"search", "uniform", "random", "ecbsr", "fsrcnn", "espcn", "bicubic", "shipped"}
+    for name in ("search", "uniform", "random", "ecbsr"):
         assert budget_share(row, name) <= 1
         assert nets[name]["priced"] == 120 * nets[name]["macs"]
     assert nets["uniform"]["blocks"] == 3
@@ -189,6 +189,7 @@ def test_the_verdict_says_where_the_search_is_behind():
     rows[0].result["nets"]["search"] |= {"compiled_ms": 4.4, "priced": 4.0}
     rows[0].result["nets"]["uniform"] |= {"compiled_ms": 3.8, "priced": 4.0}
     assert latency_error(rows[0]) == pytest.approx(7.5)
+    assert regret(rows[0]) == pytest.approx(10)
     text = "".join(map(str, _verdict(rows).parts))
     assert "has a higher PSNR than FSRCNN (+0.50 dB)" in text
     assert "has a lower PSNR than narrowed, all blocks (-0.21 dB)" in text

@@ -13,7 +13,7 @@ from shared.training.loop import seeded
 from vision.data.picture import Picture
 from vision.pruning_search.rebuild import plain
 from vision.superres.bicubic import as_integers, resized
-from vision.superres.nets import ESPCN, FSRCNN, PlainNet, RepBlock
+from vision.superres.nets import ESPCN, FSRCNN, EdgeBlock, EdgeNet, PlainNet, RepBlock
 from vision.superres.patches import Patches, pair
 from vision.superres.pretrained import SCALES, pretrained
 from vision.superres.sources import generated, own, published
@@ -42,6 +42,23 @@ def test_a_net_without_branches_computes_the_same(depth):
     assert sum(isinstance(module, torch.nn.Conv2d) for module in used.modules()) == depth + 2
 
 
+def test_edge_oriented_branches_are_one_convolution():
+    """The branches computed one by one are the oracle."""
+    torch.manual_seed(0)
+    block, x = EdgeBlock(5), torch.rand(2, 5, 9, 8)
+    torch.nn.init.normal_(block.scales)
+    branches = [block.main(x), block.behind(block.wide(x)), x]
+    for mixed, scale, mask in zip(block.edges, block.scales, block.masks, strict=True):
+        edges = torch.einsum("oi,bihw->bohw", mixed, x)
+        filters = mask.expand(5, 1, 3, 3)
+        branches.append(scale[:, None, None] * torch.nn.functional.conv2d(edges, filters, padding=1, groups=5))
+    for once in (block(x), block.plain()(x)):
+        assert float((once - sum(branches).relu()).abs().max().detach()) <= 1e-5
+    net = EdgeNet(2, 5, 2).eval()
+    assert float((plain(net, x[:, :1])(x[:, :1]) - net(x[:, :1])).abs().max().detach()) <= 1e-5
+    assert [len(list(part.parameters())) for part in (net.body.block0, plain(net, x[:, :1]).body.block0)] == [6, 2]
+
+
 def test_a_block_of_zeros_passes_its_input_on():
     block, x = RepBlock(4), torch.rand(1, 4, 5, 5)
     for parameter in block.parameters():
@@ -50,11 +67,11 @@ def test_a_block_of_zeros_passes_its_input_on():
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("build", [PlainNet, FSRCNN, ESPCN])
+@pytest.mark.parametrize("build", [PlainNet, EdgeNet, FSRCNN, ESPCN])
 def test_every_net_enlarges_by_its_scale_and_begins_near_its_anchor(build, scale):
     x = torch.rand(2, 1, 7, 5)
     assert build(scale)(x).shape == (2, 1, 7 * scale, 5 * scale)
-    if build is PlainNet:
+    if build in (PlainNet, EdgeNet):
         assert torch.equal(build(scale)(x), x.repeat_interleave(scale, 2).repeat_interleave(scale, 3))
 
 

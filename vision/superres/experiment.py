@@ -20,7 +20,7 @@ from vision.pruning_search.gates import GatedNet, GateSettings
 from vision.pruning_search.price import WidthPrice
 from vision.pruning_search.rebuild import plain
 from vision.pruning_search.schedule import GateSchedule
-from vision.superres.nets import ESPCN, FSRCNN, PlainNet
+from vision.superres.nets import ESPCN, FSRCNN, EdgeNet, PlainNet
 from vision.superres.page import page
 from vision.superres.patches import Pair, pair
 from vision.superres.pretrained import SCALES, pretrained
@@ -30,13 +30,15 @@ from vision.superres.training import BATCH, enlarged, epoch_of, log_l1, quality,
 from vision.superres.upscaler import plain_net, to_bytes
 from vision.training.stages import epochs, whole_epochs
 
-Rival = Literal["uniform", "random", "fsrcnn", "espcn"]
+Rival = Literal["uniform", "random", "ecbsr", "fsrcnn", "espcn"]
 STEP_MS: Mapping[str, tuple[float, float]] = {"plain": (2.1, 0.9), "fsrcnn": (0.0, 2.55), "espcn": (0.0, 1.1)}
 """CPU milliseconds of a training step, for each block and for each thousand multiply-accumulates of a pixel.
 
-Measured once on a core with AVX2, so that what is trained for as long does not depend on the machine; only their ratios
-count, and rows hold the seconds that it took.
+Measured once on a core with AVX2, where an ECBSR takes as long as a plain net of its shape, so that what is trained for
+as long does not depend on the machine; only their ratios count, and rows hold the seconds that it took.
 """
+ECBSR_BLOCKS = 4
+"""As in the smaller nets of its paper."""
 CROP = 32
 """Pixels of the side of what the page shows, before it is enlarged."""
 
@@ -69,7 +71,7 @@ class SuperResSettings(Pictured):
 
 
 class SuperRes(Experiment[SuperResSettings]):
-    """Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ESPCN and other shapes.
+    """Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ECBSR and other shapes.
 
     One cell is one seed: the supernet, the search, the chosen net, and every rival, trained for as many seconds.
     """
@@ -160,14 +162,14 @@ class _Cell:
             return FSRCNN(s.scale)
         if name == "espcn":
             return ESPCN(s.scale)
-        blocks = s.blocks
+        blocks = ECBSR_BLOCKS if name == "ecbsr" else s.blocks
         if name == "random":
             number = self.context.stage("random depth", lambda: float(self.context.rng.random()))
             blocks = s.minimum + int(number * (s.blocks - s.minimum + 1))
         for depth in range(blocks, 0, -1):  # fewer blocks where even the narrowest net of these costs too much
             widths = [n for n in range(1, s.channels + 1) if float(price.expected(torch.tensor([n, depth]))) <= budget]
             if widths:
-                return PlainNet(s.scale, widths[-1], depth)
+                return (EdgeNet if name == "ecbsr" else PlainNet)(s.scale, widths[-1], depth)
         raise ValueError(f"{budget=:g} {price.unit}: no net of one block is within it")
 
     def train(self, name: str, net: nn.Module, steps: int) -> float:

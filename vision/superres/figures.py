@@ -32,6 +32,12 @@ def budget_share(row: Row, net: str = "search") -> float:
     return float(row.result["nets"][net]["priced"]) / float(row.result["price"]["budget"])
 
 
+def regret(row: Row) -> float:
+    """By how many per cent the searched net takes longer than was predicted when it was chosen."""
+    net = row.result["nets"]["search"]
+    return 100 * (float(net["compiled_ms"]) / float(net["priced"]) - 1)
+
+
 def latency_error(row: Row) -> float:
     """By how many per cent measured milliseconds differ from predicted ones, the mean over nets that have both."""
     both = [

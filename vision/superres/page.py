@@ -27,6 +27,7 @@ NETS = {
     "search": "searched width and depth",
     "uniform": "narrowed, all blocks",
     "random": "random depth",
+    "ecbsr": "ECBSR, four blocks",
     "fsrcnn": "FSRCNN",
     "espcn": "ESPCN",
     "bicubic": "bicubic",
