@@ -17,13 +17,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from benchmarks.mobile import mobilenet_v2
+from benchmarks.mobile.nets import alive, mobilenet_v2
 from mobile.build.compile_floats import compile_floats
 from qwedge.experiments.runtimes import Run, interleaved, onnx_runtime, openvino
 from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, Table, cite
 from shared.lab.running.benchmark import Metric, main
 from shared.weights.prices import MACs
-from vision.nets.efficientformer import Factor, MapBlock, efficientformer_l1
+from vision.nets.efficientformer import MapBlock, efficientformer_l1
 from vision.nets.onnx_file import to_onnx
 
 Subject = Literal["nets", "embedding", "layout", "norm", "activation"]
@@ -104,14 +104,6 @@ def variants(subject: Subject) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
                 name: (nn.Sequential(*(MapMLP(kind()) for _ in range(BLOCKS))), maps) for name, kind in kinds.items()
             }
     return {name: (net.eval(), shape) for name, (net, shape) in pairs.items()}
-
-
-def alive(net: nn.Module) -> nn.Module:
-    """Factors that start near zero would be no branch at all in a net that is not trained."""
-    for module in net.modules():
-        if isinstance(module, Factor):
-            nn.init.uniform_(module.weight, 0.2, 1.0)
-    return net
 
 
 def patches(width: int) -> nn.Module:
