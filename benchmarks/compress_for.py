@@ -51,7 +51,7 @@ class CompressFor(Experiment[CompressForSettings]):
     """
 
     name = "compress_for"
-    version = 1
+    version = 2
 
     def data(self, cell: CompressForSettings) -> Mapping[str, str]:
         return {ARCHIVE: hash_file(archive(cell.images))}

@@ -40,6 +40,7 @@ Name = Literal[
     "slimming",
     "continual",
     "superres",
+    "stylize",
 ]
 
 

@@ -1,6 +1,8 @@
 """A net compressed until its compiled library takes no more than so many milliseconds."""
 
 import copy
+import statistics
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrize import is_parametrized
 
 from mobile.build.compile import Compiled, compile_program
 from mobile.lowering.work import work
@@ -19,6 +23,7 @@ from mobile.pricing.latency import Latency
 from shared.core.solver import Solver
 from shared.core.task import Progress
 from shared.f8net import F8Net, keep_zeros
+from shared.importers.graph import TracedGraph
 from shared.integer import AbstractWeighted
 from shared.integer.format import Format
 from shared.training.loop import Schedule, descend
@@ -112,8 +117,8 @@ def compress_for(
     if y.is_floating_point() or y.ndim != 1:
         raise ValueError(f"targets of shape {tuple(y.shape)}, {y.dtype}: class numbers (n,) are needed")
     latency = latency or calibrated(progress)
-    net = copy.deepcopy(net).eval()
     shape, rng = tuple(x.shape[1:]), np.random.default_rng(seed)
+    net = balanced(copy.deepcopy(net).eval(), shape)
     priced = block_milliseconds(net, shape, latency)
     compressed = None
     if ms < priced.dense_ms:
@@ -136,6 +141,39 @@ def compress_for(
         {"dense floats": _accuracy(net, *judged), "compiled": _accuracy_compiled(compiled, input, *judged)},
         f"{len(judged[1])} examples of {'training' if validation is None else 'validation'}",
     )
+
+
+@torch.no_grad()
+def balanced(net: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+    """The net with weights of one norm in every layer that a batch norm stands behind; it computes the same.
+
+    Such a norm undoes the scale of the layer, which is therefore arbitrary, while blocks are chosen by the squared
+    norm that they keep for their time. Of equal norms, it is a share of the layer's own: a layer with few, expensive
+    blocks is not emptied for the sake of one with many.
+    """
+    graph = TracedGraph.of(net, shape)
+    calls = Counter(node.layer for node in graph)
+    behind = [(node.layer, reader.layer) for node in graph if (reader := graph.sole_reader(node.name)) is not None]
+    pairs = [
+        (layer, norm)
+        for layer, norm in behind
+        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear)
+        and not is_parametrized(layer)
+        and isinstance(norm, _BatchNorm)
+        and calls[layer] == 1
+    ]
+    norms = {layer: float(layer.weight.norm()) for layer, _ in pairs}
+    for layer, norm in pairs:
+        if norm.running_mean is None or norm.running_var is None or not norms[layer]:
+            continue
+        factor = statistics.geometric_mean(filter(None, norms.values())) / norms[layer]
+        layer.weight *= factor
+        if layer.bias is not None:
+            layer.bias *= factor
+        norm.running_mean *= factor
+        norm.running_var *= factor**2
+        norm.eps *= factor**2
+    return net
 
 
 def _compressed(

@@ -34,6 +34,9 @@ class CompileSettings(Settings):
     numbers: Literal["int8", "float32"] = Field(
         default="int8", description="integers of 8 bits, or the floats of an ONNX or safetensors file as they are"
     )
+    shape: str = Field(
+        default="", description="of an input of floats without the batch, such as 3x48x192, where ONNX leaves it open"
+    )
     compared: int = Field(default=16, ge=2, le=10**6, description="random samples that library and program compute")
     rounds: int = Field(default=31, ge=1, le=10**6, description="times that every kernel call is measured")
 
@@ -61,7 +64,7 @@ class Compile(Experiment[CompileSettings]):
         }  # before anything that takes long
         if cell.numbers == "float32":
             return {**compiler, **self._floats(cell, context)}
-        file = read_net(cell.model, cell.samples, context.rng)
+        file = read_net(cell.model, cell.samples, context.rng, cell.shape)
         task_samples = []
         if cell.samples:
             samples = load_array(cell.samples)
@@ -83,7 +86,7 @@ class Compile(Experiment[CompileSettings]):
         return {"net": net_name(cell.model), **compiler, **_notes(file), **_result(compiled)}
 
     def _floats(self, cell: CompileSettings, context: Context) -> dict[str, JSON]:
-        net = read_float_net(cell.model, cell.format)
+        net = read_float_net(cell.model, cell.format, cell.shape)
         samples = [real_samples(load_array(cell.samples), net.shape).numpy()] if cell.samples else []
         compiled = compile_floats(
             net.module, [net.example], context.rng, rounds=cell.rounds, samples=samples, count=cell.compared

@@ -29,23 +29,31 @@ def data_files(model: str, samples: str) -> Mapping[str, str]:
     return {name: hash_file(each) for name, each in named.items() if each.is_file()}
 
 
-def read_net(model: str, samples: str, rng: np.random.Generator) -> NetFile:
-    """The net of a file, calibrated on `samples` where it is of floats; without a file, the example."""
+def read_net(model: str, samples: str, rng: np.random.Generator, shape: str = "") -> NetFile:
+    """The net of a file, calibrated on `samples` where it is of floats; without a file, the example.
+
+    Raises `ValueError` for a `shape`: integers have that of their samples.
+    """
+    if shape:
+        raise ValueError(f"shape {shape!r} is for numbers 'float32': fix that of a net of integers when it is exported")
     if not model:
         return NetFile(example(rng))
     return read_file(model, samples=load_array(samples) if samples else None)
 
 
-def read_float_net(model: str, format: str) -> FloatNet:
-    """The module of a file, whose floats stay as they are.
+def read_float_net(model: str, format: str, shape: str = "") -> FloatNet:
+    """The module of a file, whose floats stay as they are; `shape`, such as 3x48x192, where ONNX leaves it open.
 
-    Raises `ValueError` without a file, or for a format that is one of integers.
+    Raises `ValueError` without a file, for a format that is one of integers, or a shape that is none.
     """
     if format != "auto":
         raise ValueError(f"format {format!r} is of integers: layers of floats leave out 16x1 blocks of zeros")
     if not model:
         raise ValueError("numbers 'float32' need a model: ONNX, or safetensors with a spec beside it")
-    return read_module(model)
+    sizes = shape.split("x") if shape else []
+    if not all(size.isdecimal() and int(size) for size in sizes):
+        raise ValueError(f"shape {shape!r} must be sizes with x between them, such as 3x48x192")
+    return read_module(model, tuple(map(int, sizes)))
 
 
 def net_name(model: str) -> str:

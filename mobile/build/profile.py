@@ -33,6 +33,9 @@ class ProfileSettings(Settings):
     numbers: Literal["int8", "float32"] = Field(
         default="int8", description="integers of 8 bits, or the floats of an ONNX or safetensors file as they are"
     )
+    shape: str = Field(
+        default="", description="of an input of floats without the batch, such as 3x48x192, where ONNX leaves it open"
+    )
     rounds: int = Field(
         default=31, ge=0, le=10**6, description="times that every kernel call is measured; 0: predicted alone"
     )
@@ -76,9 +79,9 @@ class Profile(Experiment[ProfileSettings]):
 def _lowered(cell: ProfileSettings, context: Context) -> tuple[Lowered, Sequence[str]]:
     """The kernel calls of the net, and what was left out of it."""
     if cell.numbers == "float32":
-        net = read_float_net(cell.model, cell.format)
+        net = read_float_net(cell.model, cell.format, cell.shape)
         return lower_floats(TracedGraph.of(net.module, net.example)), ()
-    file = read_net(cell.model, cell.samples, context.rng)
+    file = read_net(cell.model, cell.samples, context.rng, cell.shape)
     price = calibrated(context.progress) if cell.format == "auto" else None
     return lower(file.program, price, None if cell.format == "auto" else cell.format), file.notes
 

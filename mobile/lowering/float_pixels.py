@@ -10,7 +10,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from mobile.lowering.float_walk import Walk, argument, plain
-from mobile.lowering.floats import PoolFloats, ResampleFloats, Taps
+from mobile.lowering.floats import PadFloats, PoolFloats, ResampleFloats, Taps
 from mobile.lowering.placed import Placed
 from shared.importers.graph import TracedNode
 from shared.integer.geometry import plane
@@ -121,6 +121,19 @@ def pool(walk: Walk, node: TracedNode) -> None:
         walk.refuse(node, "use a pool with a window of its own")
     inside = not getattr(layer, "count_include_pad", True)
     walk.calls.append(PoolFloats((x,), out, size, stride, padding, "Max" in name, inside))
+
+
+def pad(walk: Walk, node: TracedNode) -> None:
+    """Zeros around images, as many as there are to be on each side."""
+    sides = list(argument(node, 1, "padding" if node.layer is not None else "pad", ()))
+    mode, value = argument(node, 2, "mode", "constant"), argument(node, 3, "value", 0)
+    axes = len(node.shape) - 1
+    if mode != "constant" or value or min(sides) < 0 or any(sides[2 * axes :]):
+        walk.refuse(node, "pad images with zeros; use a layer for other ways")
+    x = walk.image(node)
+    left, _, top, _ = (*sides, 0, 0, 0, 0)[:4]
+    out = walk.end(node, Placed.image(node.name, node.shape))
+    walk.calls.append(PadFloats((x,), out, top, left))
 
 
 def mean(walk: Walk, node: TracedNode) -> None:

@@ -35,6 +35,8 @@ _BY_NAME: Final[dict[str, Operator]] = {
     "concatenate": pixels.concatenate,
     "interpolate": pixels.resize,
     "upsample": pixels.resize,
+    "pad": pixels.pad,
+    "zeropad2d": pixels.pad,
     "mean": pixels.mean,
     "linear": weights.linear,
     "matmul": tokens.multiply,

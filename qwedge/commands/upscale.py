@@ -112,6 +112,8 @@ def _video(
     began = time.perf_counter()
     video = enlarge_video(source, target, upscaler, tile, None if quiet else _counted())
     seconds = time.perf_counter() - began
+    if not quiet and sys.stderr.isatty():
+        click.echo(err=True)  # behind the line of progress
     for note in () if quiet else video.notes:
         click.echo(printable(f"qwedge: {source}: {note}"), err=True)
     large = [upscaler.scale * side for side in video.size]

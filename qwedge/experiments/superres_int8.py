@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from mobile.build.compile import compile_program
 from mobile.build.compile_floats import compile_floats
@@ -25,7 +25,7 @@ from vision.nets.onnx_file import to_onnx
 from vision.superres.integers import InLevels, drop_blocks, enlarging_program, fixed_net
 from vision.superres.patches import Pair, pair
 from vision.superres.pretrained import pretrained
-from vision.superres.sources import Pictured
+from vision.superres.sources import Pictured, Pixels, Source
 from vision.superres.training import epoch_of, trainer
 from vision.superres.upscaler import Upscaler, from_bytes
 from vision.training.stages import epochs, whole_epochs
@@ -87,7 +87,8 @@ class _Cell:
         s = self.settings
         dropped = copy.deepcopy(self.net)
         drop_blocks(dropped, s.kept)
-        fixed = {name: fixed_net(net, self.lumas) for name, net in self.starts(dropped).items()}
+        starts = {"calibrated": self.net, "int8": self.net, "sparse": dropped}
+        fixed = {name: fixed_net(net, self.lumas) for name, net in starts.items()}
         self.train("int8", fixed["int8"], s.steps, s.rate)
         self.train("sparse", fixed["sparse"], s.sparse_steps, s.sparse_rate)
         reached: dict[str, JSON] = {"float": self.compared("float", self.upscaler.plane)}
@@ -105,9 +106,6 @@ class _Cell:
             "psnr": reached,
             **timed,
         }
-
-    def starts(self, dropped: nn.Module) -> dict[str, nn.Module]:
-        return {"calibrated": self.net, "int8": self.net, "sparse": dropped}
 
     def train(self, name: str, fixed: F8Net, steps: int, rate: float) -> None:
         s = self.settings
@@ -176,12 +174,12 @@ class _Cell:
         return torch.cat([small for small, _ in batches])
 
     @cached_property
-    def pictures(self) -> Any:
+    def pictures(self) -> Source:
         return self.settings.source()
 
     @cached_property
     def tested(self) -> list[Pair]:
         return self.pairs(self.pictures.test)
 
-    def pairs(self, pictures: Mapping[str, Any]) -> list[Pair]:
+    def pairs(self, pictures: Mapping[str, Pixels]) -> list[Pair]:
         return [pair(name, pixels, self.scale) for name, pixels in pictures.items()]

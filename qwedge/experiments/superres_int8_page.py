@@ -34,8 +34,6 @@ FILES = {
 def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows: seeds are pooled, their files stay apart."""
     title = "Super-resolution in 8-bit integers"
-    if not rows:
-        return Page(title, "A net that enlarges pictures, as a library of integers.", (), Text("No rows."))
     same = equal_settings(rows)
     about = same[0].result
     height, width = about["plane"]

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 L = TypeVar("L", bound=nn.Module)
 
@@ -23,6 +24,18 @@ class Joined(nn.Module):
 
     def forward(self, *values: Tensor) -> Tensor:
         return torch.cat(values, 1)
+
+
+class Zeros(nn.Module):
+    """Zeros around images or lines, `before` and `behind` on each axis."""
+
+    def __init__(self, before: Sequence[int], behind: Sequence[int]) -> None:
+        super().__init__()
+        sides = zip(reversed(before), reversed(behind), strict=True)
+        self.padding = [each for pair in sides for each in pair]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.pad(x, self.padding)
 
 
 class Function(nn.Module):
@@ -101,6 +114,16 @@ def convolution(
         bias=bias is not None,
         device="meta",
     )
+    return _filled(layer, weight, bias)
+
+
+def transposed(
+    weight: Tensor, bias: Tensor | None, stride: tuple[int, ...], padding: tuple[int, ...]
+) -> nn.ConvTranspose1d | nn.ConvTranspose2d:
+    """A transposed convolution with these numbers; `weight` is `(in, out, *kernel)`."""
+    kind = nn.ConvTranspose1d if weight.ndim == 3 else nn.ConvTranspose2d
+    inputs, outputs, *kernel = weight.shape
+    layer = kind(inputs, outputs, tuple(kernel), stride, padding, bias=bias is not None, device="meta")  # type: ignore[arg-type]
     return _filled(layer, weight, bias)
 
 

@@ -1,6 +1,7 @@
 """A float ONNX model as a torch module, so that it can be calibrated like any other."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from shared.importers import layers
 from shared.importers.leading_norm import fold_norms
 from shared.importers.onnx_constants import computed
-from shared.importers.onnx_gelu import join_gelus
+from shared.importers.onnx_patterns import joined
 from shared.importers.onnx_tensors import TENSOR_OPERATORS, tensor_functions
 from shared.integer.attributes import allow, pool_window, require
 from shared.integer.onnx_head import Head, opset
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     import onnx
 
 SUPPORTED = (
-    "Gemm, MatMul, Conv, BatchNormalization, Relu, PRelu, LeakyRelu, Clip, Sigmoid, Tanh, HardSwish, MaxPool, "
-    "AveragePool, GlobalAveragePool, Add, Concat, DepthToSpace, Resize, Flatten, LayerNormalization, and on tensors "
-    f"{', '.join(TENSOR_OPERATORS)}"
+    "Gemm, MatMul, Conv, ConvTranspose, BatchNormalization, Relu, PRelu, LeakyRelu, Clip, Sigmoid, Tanh, HardSwish, "
+    "MaxPool, AveragePool, GlobalAveragePool, Add, Concat, DepthToSpace, Resize, Flatten, LayerNormalization, "
+    f"and on tensors {', '.join(TENSOR_OPERATORS)}"
 )
 
 
@@ -56,14 +57,17 @@ def to_torch(model: "onnx.ModelProto") -> tuple[nn.Module, tuple[int, ...]]:
     return read.module, read.shape
 
 
-def read_float(model: "onnx.ModelProto") -> OnnxModule:
-    """As `to_torch`, with the tensor that the output is; a Softmax at the end is left out, and a note says so."""
-    return _Reader(model).module()
+def read_float(model: "onnx.ModelProto", shape: Sequence[int] = ()) -> OnnxModule:
+    """As `to_torch`, with the tensor that the output is; a Softmax at the end is left out, and a note says so.
+
+    `shape` fixes the axes of the input behind the batch where the model leaves them open.
+    """
+    return _Reader(model).module(tuple(shape))
 
 
 class _Reader:
     def __init__(self, model: "onnx.ModelProto") -> None:
-        self.head, self.opset = Head.of(model), opset(model)
+        self.head, self.opset = Head.of(model, of_integers=False), opset(model)
         self.graph = model.graph
         self.arrays: dict[str, NDArray[Any]] = {}
         self.nodes: list[layers.LayerNode] = []
@@ -71,21 +75,25 @@ class _Reader:
         self.words = 0
         self.alias: dict[str, str] = {}
 
-    def module(self) -> OnnxModule:
+    def module(self, fixed: tuple[int, ...]) -> OnnxModule:
         for tensor in self.graph.initializer:
             self.arrays[tensor.name] = constant_array(tensor, f"constant {tensor.name!r}")
         inputs = [value for value in self.graph.input if value.name not in self.arrays]
         if len(inputs) != 1 or len(self.head.outputs) != 1:
             counts = f"{len(inputs)} inputs and {len(self.graph.output)} outputs"
             raise ValueError(f"an ONNX model with one input and one output is needed, this has {counts}")
-        shape, is_float = require_numbers(inputs[0])
+        shape, is_float = require_numbers(inputs[0], fixed)
         if math.prod(shape) > MOST:
             raise ValueError(
                 f"the ONNX input {inputs[0].name!r} has {math.prod(shape):,} numbers, {MOST:,} at most can be run"
             )
         self.samples[inputs[0].name] = torch.zeros(1, *shape)
-        constants = {node.output[0]: node_constant(node) for node in self.head.nodes if node.op_type == "Constant"}
-        for node in join_gelus(self.head.nodes, self.arrays | constants):
+        for node in self.head.nodes:
+            if node.op_type == "Constant":
+                self.arrays[node.output[0]] = node_constant(node)
+            elif node.op_type == "Identity" and node.input[0] in self.arrays:  # weights that two layers share
+                self.arrays[node.output[0]] = self.arrays[node.input[0]]
+        for node in joined(self.head.nodes, self.arrays, self.head.outputs):
             try:
                 self.read(node)
             except (ValueError, KeyError, IndexError, TypeError, RuntimeError, OverflowError) as error:
@@ -107,11 +115,12 @@ class _Reader:
         fields = attributes(node)
         inputs = [self.alias.get(name, name) for name in node.input]
         output = node.output[0]
-        if node.op_type == "Constant":
-            self.arrays[output] = node_constant(node)
-        elif node.op_type == "Shape":
+        if output in self.arrays:
+            return
+        if node.op_type == "Shape":
             allow(fields, "start", "end")
-            sizes = np.array(self.samples[inputs[0]].shape)  # of one sample, which a Reshape reads as any number
+            known = self.arrays if inputs[0] in self.arrays else self.samples
+            sizes = np.array(known[inputs[0]].shape)  # of one sample, which a Reshape reads as any number
             self.arrays[output] = sizes[fields.get("start", 0) : fields.get("end")]
         elif inputs and all(name in self.arrays or not name for name in inputs):
             results = computed(node, self.opset, [self.arrays[name] for name in inputs if name])
@@ -160,18 +169,16 @@ class _Reader:
             weight = numbers[0] if fields.get("transB", 0) and kind == "Gemm" else numbers[0].T
             return layers.linear(weight.contiguous(), _bias(numbers[1:], len(weight)))
         if kind == "Conv":
-            allow(fields, "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
-            require(fields, auto_pad=b"NOTSET", dilations=1)
-            padding, stride = symmetric_pads(fields, axes), tuple(fields.get("strides", (1,) * axes))
-            bias = numbers[1] if len(numbers) > 1 else None
-            return layers.convolution(numbers[0], bias, stride, padding, fields.get("group", 1))
+            return _convolution(fields, numbers, shape[1:])
+        if kind == "ConvTranspose":
+            return _transposed(fields, numbers, axes)
         if kind == "BatchNormalization":
             allow(fields, "epsilon", "momentum", "training_mode", "spatial")
             require(fields, training_mode=0, spatial=1)
             gamma, beta, mean, variance = numbers
             return layers.norm(axes, gamma, beta, mean, variance, fields.get("epsilon", 1e-5))
         if kind in ("MaxPool", "AveragePool"):
-            return _pool(kind, fields)
+            return _pool(kind, fields, shape[1:])
         if kind == "GlobalAveragePool":
             return nn.AdaptiveAvgPool1d(1) if axes == 1 else nn.AdaptiveAvgPool2d(1)
         if kind in _ACTIVATIONS:
@@ -263,6 +270,47 @@ _ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
 }
 
 
+def _convolution(fields: dict[str, Any], numbers: list[Tensor], size: tuple[int, ...]) -> nn.Module:
+    """A convolution; behind zeros where the two sides of an axis differ."""
+    allow(fields, "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
+    require(fields, dilations=1)
+    weight, *rest = numbers
+    before, behind = _pads(fields, size, tuple(weight.shape[2:]))
+    bias, group, stride = rest[0] if rest else None, fields.get("group", 1), _stride(fields, len(size))
+    if before == behind:
+        return layers.convolution(weight, bias, stride, before, group)
+    inner = layers.convolution(weight, bias, stride, (0,) * len(size), group)
+    return nn.Sequential(layers.Zeros(before, behind), inner)
+
+
+def _stride(fields: dict[str, Any], axes: int) -> tuple[int, ...]:
+    return tuple(fields.get("strides", (1,) * axes))
+
+
+def _pads(
+    fields: dict[str, Any], size: tuple[int, ...], window: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What is padded before and behind each axis of `size`."""
+    axes, mode = len(size), fields.get("auto_pad", b"NOTSET")
+    pads = tuple(fields.get("pads", (0,) * 2 * axes))
+    if len(pads) != 2 * axes or min(pads, default=0) < 0:
+        raise ValueError(f"pads {pads} must be two numbers for each axis, none below zero")
+    if mode not in (b"SAME_UPPER", b"SAME_LOWER"):
+        require(fields, auto_pad=b"NOTSET")
+        return pads[:axes], pads[axes:]
+    sizes = zip(size, _stride(fields, axes), window, strict=True)
+    total = [max((-(-n // step) - 1) * step + k - n, 0) for n, step, k in sizes]
+    less, more = tuple(n // 2 for n in total), tuple(-(-n // 2) for n in total)
+    return (less, more) if mode == b"SAME_UPPER" else (more, less)
+
+
+def _transposed(fields: dict[str, Any], numbers: list[Tensor], axes: int) -> nn.Module:
+    allow(fields, "auto_pad", "dilations", "group", "kernel_shape", "output_padding", "pads", "strides")
+    require(fields, auto_pad=b"NOTSET", dilations=1, group=1, output_padding=0)
+    padding, stride = symmetric_pads(fields, axes), tuple(fields.get("strides", (1,) * axes))
+    return layers.transposed(numbers[0], numbers[1] if numbers[1:] else None, stride, padding)
+
+
 def _prelu(slopes: Tensor, shape: tuple[int, ...]) -> nn.PReLU:
     """Slopes below zero: one, or one for each channel."""
     count = slopes.numel()
@@ -310,11 +358,19 @@ def _bias(numbers: list[Tensor], out: int) -> Tensor | None:
     return bias.expand(out).contiguous()
 
 
-def _pool(kind: str, fields: dict[str, Any]) -> nn.Module:
-    """With zeros or nothing around, the same on both sides."""
-    padding = symmetric_pads(fields, len(fields["kernel_shape"]))
-    window = pool_window({name: value for name, value in fields.items() if name != "pads"})
-    options: dict[str, Any] = (
-        {"count_include_pad": bool(fields.get("count_include_pad", 0))} if kind == "AveragePool" else {}
-    )
-    return layers.pool(kind[:-4].lower(), *window, padding=padding, **options)
+def _pool(kind: str, fields: dict[str, Any], size: tuple[int, ...]) -> nn.Module:
+    """The largest of each window, or the mean, of which zeros around may be a part.
+
+    What lies around images never is the largest: the edge, repeated, is as good, and may differ between sides.
+    """
+    before, behind = _pads(fields, size, tuple(fields["kernel_shape"]))
+    window = pool_window({name: value for name, value in fields.items() if name not in ("pads", "auto_pad")})
+    if kind == "AveragePool":
+        require({"pads": [a - b for a, b in zip(before, behind, strict=True)]}, pads=0)
+        counted = bool(fields.get("count_include_pad", 0))
+        return layers.pool("average", *window, padding=before, count_include_pad=counted)
+    if before == behind:
+        return layers.pool("max", *window, padding=before)
+    sides: Any = tuple(each for pair in zip(reversed(before), reversed(behind), strict=True) for each in pair)
+    edges = nn.ReplicationPad2d(sides) if len(size) == 2 else nn.ReplicationPad1d(sides)
+    return nn.Sequential(edges, layers.pool("max", *window))

@@ -189,6 +189,13 @@ def _gelu(fields: dict[str, Any], operands: Sequence[Tensor | None], x: Tensor) 
     return [lambda value: functional.gelu(value, approximate=approximate)]
 
 
+def _hard_sigmoid(fields: dict[str, Any], operands: Sequence[Tensor | None], x: Tensor) -> list[Compute]:
+    alpha, beta = fields.get("alpha", 0.2), fields.get("beta", 0.5)
+    if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:  # as torch has it
+        return [functional.hardsigmoid]
+    return [lambda value: (value * alpha + beta).clamp(0.0, 1.0)]
+
+
 def _cast(fields: dict[str, Any], operands: Sequence[Tensor | None], x: Tensor) -> list[Compute]:
     """Between floats and whole numbers, such as words: those of a net that is compiled are floats anyway."""
     if fields["to"] not in _CASTS:
@@ -207,6 +214,7 @@ _FUNCTIONS: Final[dict[str, Callable[..., list[Compute]]]] = {
     "Expand": _expand,
     "Gather": _gather,
     "Gelu": _gelu,
+    "HardSigmoid": _hard_sigmoid,
     "MatMul": _joint(torch.matmul),
     "Mul": _joint(torch.mul),
     "Neg": lambda fields, operands, x: [torch.neg],

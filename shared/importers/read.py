@@ -48,8 +48,10 @@ class FloatNet:
         return torch.linspace(0, self.words - 1, math.prod(self.shape)).long().reshape(1, *self.shape)
 
 
-def read_module(path: str | Path) -> FloatNet:
+def read_module(path: str | Path, shape: Sequence[int] = ()) -> FloatNet:
     """The float net of a file: `.onnx`, or `.safetensors` as `write` writes it.
+
+    `shape` is that of an input without the batch, where an ONNX model leaves it open.
 
     Raises `OSError` if the file cannot be read and `ValueError`, one line that names the file, if it holds no such net.
     """
@@ -58,7 +60,7 @@ def read_module(path: str | Path) -> FloatNet:
     with errors_name(path):
         if ending == ".safetensors":
             return read_weights(path)
-        net = read_float(load_onnx(path))
+        net = read_float(load_onnx(path), shape)
         return FloatNet(net.module, net.shape, words=net.words)
 
 

@@ -21,8 +21,11 @@ class Head:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, model: "onnx.ModelProto") -> "Head":
-        """The head of a model. Raises `ValueError` for a Softmax over another axis than that of the classes."""
+    def of(cls, model: "onnx.ModelProto", of_integers: bool = True) -> "Head":
+        """The head of a model; of floats, a Softmax over another axis than that of the classes stays.
+
+        Of integers, raises `ValueError` for such a Softmax.
+        """
         graph = model.graph
         nodes, outputs = tuple(graph.node), tuple(value.name for value in graph.output)
         last = next((node for node in nodes if [*node.output] == [*outputs] and node.op_type in MONOTONE), None)
@@ -30,6 +33,8 @@ class Head:
             return cls(nodes, outputs)
         axes = len(graph.output[0].type.tensor_type.shape.dim) or 2
         axis = int(attributes(last).get("axis", -1 if opset(model) >= 13 else 1))
+        if axis % axes != 1 and not of_integers:
+            return cls(nodes, outputs)
         if axis % axes != 1:
             raise ValueError(
                 f"ONNX {last.op_type} {last.name or last.output[0]!r}: axis={axis} is not that of the classes"

@@ -57,14 +57,19 @@ def require_float(value: "onnx.ValueInfoProto") -> tuple[int, ...]:
     return shape
 
 
-def require_numbers(value: "onnx.ValueInfoProto") -> tuple[tuple[int, ...], bool]:
+def require_numbers(value: "onnx.ValueInfoProto", fixed: tuple[int, ...] = ()) -> tuple[tuple[int, ...], bool]:
     """The shape of a model's input without its batch, and whether it is of float32; else of 32 or 64-bit integers.
 
-    Raises `ValueError` for a shape that is not fixed, and for other types.
+    `fixed` are the sizes of axes that the model leaves open. Raises `ValueError` for a shape that is still open or not
+    as the model says, and for other types.
     """
-    shape = tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)[1:]
+    stated = tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)[1:]
+    shape = fixed or stated
+    if len(shape) != len(stated) or any(mine != own > 0 for mine, own in zip(shape, stated, strict=False)):
+        raise ValueError(f"the ONNX input {value.name!r} has the shape {stated} behind its batch, not {fixed}")
     if not shape or min(shape) < 1:
-        raise ValueError(f"the ONNX input {value.name!r} needs a fixed shape behind its batch, got {shape}")
+        way_out = "state one, shape=3x48x192 for example, where the model leaves it open"
+        raise ValueError(f"the ONNX input {value.name!r} needs a fixed shape behind its batch, got {shape}: {way_out}")
     kind = type_name(value.type.tensor_type.elem_type)
     if kind not in ("FLOAT", "INT32", "INT64"):
         raise ValueError(f"the ONNX input {value.name!r} is of type {kind}: FLOAT is needed")

@@ -32,6 +32,14 @@ def test_json_and_table_agree(tmp_path, capsys):
     assert line.split()[-1] == "yes"
 
 
+def test_without_rows_there_are_figures_and_no_page(tmp_path, capsys):
+    skipped = {"heads": Metric(None, unit="skipped: no data", goal=">= 100")}
+    main(Coin(), lambda quick, seed: [], lambda rows: skipped, ["--out", str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert "skipped: no data" in shown
+    assert Coin().page([]).title not in shown
+
+
 def test_a_second_run_adds_no_row(tmp_path, capsys):
     words = ["--out", str(tmp_path)]
     main(Coin(), cells, figures, words)

@@ -131,6 +131,8 @@ PIXELS = Function(
         functional.interpolate(x, size=(3, 11), mode="bicubic", align_corners=True),
         functional.interpolate(x, scale_factor=(0.5, 0.5), mode="bilinear", antialias=True),
         self.reflected(x),
+        functional.pad(x, (1, 2, 0, 3)),
+        functional.pad(self.reflected(x), (0, 1)),
         x.mean((2, 3)),
         x.mean(1, keepdim=True) * x,
     ),

@@ -1,10 +1,12 @@
 """A net compressed for milliseconds: what was dropped stays zero in the library, and the time is what was asked for."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
-from mobile.build.compress_for import compress_for
+from mobile.build.compress_for import balanced, compress_for
 from mobile.lowering.formats import blocks, share
 from mobile.pricing.blocks import block_milliseconds
 from mobile.pricing.example import EXAMPLE
@@ -103,6 +105,35 @@ def test_where_so_many_blocks_are_kept_the_dense_kernel_takes_as_long(trained):
     nothing = {layer: torch.tensor(0.0) for layer in price.added_ms}
     sparse = {layer: torch.tensor([0.0, 1.0, 0.0]) for layer in price.added_ms}
     assert float(priced.expected(densities=nothing, choices=sparse)) == pytest.approx(price.least_ms)
+
+
+def test_the_scale_of_a_layer_before_a_batch_norm_decides_nothing(trained):
+    """The norm undoes it, so it says nothing of which blocks of the net matter."""
+    net, (x, _) = trained
+    scaled = copy.deepcopy(net)
+    layer, norm = scaled[6], scaled[7]
+    with torch.no_grad():
+        layer.weight *= 10
+        norm.running_mean *= 10
+        norm.running_var *= 100
+        norm.eps *= 100
+    ours, theirs = (balanced(copy.deepcopy(each), SHAPE) for each in (net, scaled))
+    with torch.no_grad():
+        assert torch.allclose(ours(x), net(x), rtol=1e-3, atol=1e-4)
+        assert torch.allclose(theirs(x), net(x), rtol=1e-3, atol=1e-4)
+    norms = [float(each[place].weight.detach().norm()) for each in (ours, theirs) for place in (0, 3, 6, 9)]
+    assert norms[:4] == pytest.approx([norms[0]] * 4)
+    assert norms[4:] == pytest.approx([norms[4]] * 4)
+    assert torch.equal(ours[14].weight, net[14].weight)
+
+
+def test_a_weight_that_is_computed_keeps_its_scale(trained):
+    net, (x, _) = trained
+    net = copy.deepcopy(net)
+    nn.utils.parametrize.register_parametrization(net[6], "weight", nn.Identity())
+    with torch.no_grad():
+        expected = net(x)
+        assert torch.allclose(balanced(net, SHAPE)(x), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_a_time_that_the_net_never_reaches_says_so(trained):

@@ -1,8 +1,10 @@
 """A compiled float net computes what torch computes, for every layer that has a kernel, and ONNX Runtime agrees."""
 
+import importlib.util
 import io
 import subprocess
 import warnings
+from pathlib import Path
 
 import float_nets
 import numpy as np
@@ -12,6 +14,7 @@ from float_nets import Function, Language, SuperResolution
 from torch import nn
 
 from mobile.build.compile_floats import compile_floats
+from mobile.build.model import read_float_net, read_net
 from mobile.codegen.library import library
 from mobile.lowering.lower_floats import lower_floats
 from mobile.runtime.compiler import SANITIZERS, build
@@ -154,6 +157,54 @@ def test_a_file_of_onnx_compiles_to_what_its_runtime_computes(name, tmp_path):
     for row in range(3):
         [theirs] = session.run(None, {session.get_inputs()[0].name: x[row : row + 1]})
         assert np.abs(ours[row] - theirs[0]).max() <= 1e-5 * np.abs(theirs).max()
+
+
+def test_a_shape_that_a_file_leaves_open_is_asked_for_and_can_be_stated(tmp_path):
+    pytest.importorskip("onnx")
+    path, layer = tmp_path / "net.onnx", nn.Conv2d(3, 4, 3)
+    options = {"input_names": ["x"], "dynamic_axes": {"x": {2: "rows", 3: "columns"}}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(layer, (torch.zeros(1, 3, 8, 8),), path, dynamo=False, opset_version=17, **options)
+    with pytest.raises(
+        ValueError, match=r"net.onnx: .*'x' needs a fixed shape behind its batch, got \(3, 0, 0\): state"
+    ):
+        read_float_net(str(path), "auto")
+    assert read_float_net(str(path), "auto", "3x6x7").shape == (3, 6, 7)
+    for shape in ("3x6", "4x6x7"):
+        with pytest.raises(ValueError, match=r"has the shape \(3, 0, 0\) behind its batch, not"):
+            read_float_net(str(path), "auto", shape)
+    with pytest.raises(ValueError, match="shape '3,6,7' must be sizes with x between them"):
+        read_float_net(str(path), "auto", "3,6,7")
+    with pytest.raises(ValueError, match="shape '3x6x7' is for numbers 'float32'"):
+        read_net(str(path), "", np.random.default_rng(0), "3x6x7")
+
+
+OCR = {
+    "ch_ppocr_mobile_v2.0_cls_mobile": (3, 48, 192),
+    "PP-OCRv6_det_small": (3, 96, 128),
+    "PP-OCRv6_rec_small": (3, 48, 96),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OCR)
+def test_nets_that_read_text_compile(name):
+    """Of the package rapidocr, whose files leave the sizes of images open: pip install --no-deps rapidocr==3.10.0."""
+    spec = importlib.util.find_spec("rapidocr")
+    runtime = pytest.importorskip("onnxruntime")
+    if spec is None:
+        pytest.skip("needs rapidocr")
+    path, shape = Path(spec.origin).parent / "models" / f"{name}.onnx", OCR[name]
+    file = read_module(path, shape)
+    compiled = compile_floats(file.module, [shape], np.random.default_rng(0), count=2)
+    x = np.random.default_rng(1).standard_normal((1, *shape)).astype(np.float32)
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    [expected] = session.run(None, {session.get_inputs()[0].name: x})
+    if "cls" in name:  # its softmax is left out, which changes no answer
+        assert compiled.net(x)[0].argmax() == expected.argmax()
+    else:
+        assert np.abs(compiled.net(x)[0] - expected).max() <= 1e-4 * np.abs(expected).max() + 1e-6
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -2,8 +2,10 @@
 
 import io
 import json
+import runpy
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,16 +17,19 @@ from shared.integer import outputs
 from shared.lab import Store, render, run
 from shared.training.epochs import Trainer
 from vision.continual.adaptation import Adaptation, Discriminator, adapted, class_means
+from vision.continual.contrastive import Contrast, TwoViews
 from vision.continual.controls import Tuned, Tuning
-from vision.continual.device import OnDevice
+from vision.continual.device import IntegerEmbedding
 from vision.continual.evaluate import follow, forgetting
 from vision.continual.experiment import Continual, ContinualSettings
+from vision.continual.frozen import NearestMeans
 from vision.continual.learner import Learner
-from vision.continual.meta import Reversal, StreamLoss
+from vision.continual.maml import Descent, Maml, MamlLoss
+from vision.continual.meta import Reversal, StreamLoss, between
 from vision.continual.storage import ClassStorage
-from vision.continual.streams import Episodes, Shape, Task, stream
+from vision.continual.streams import Episodes, Shape, Task, choices, pictures_of, stream
 from vision.data.augment import PIXEL
-from vision.data.few_shot import ClassPictures, load, read_tree
+from vision.data.few_shot import ClassPictures, FewShotSet, load, read_tree
 from vision.nets.conv4 import Conv4, Embedding
 
 
@@ -151,7 +156,7 @@ def test_the_outer_loop_reaches_every_weight_and_reversal_turns_its_gradient():
     x = torch.ones(3, requires_grad=True)
     Reversal.apply(x).sum().backward()
     assert x.grad.tolist() == [-1, -1, -1]
-    loss = StreamLoss(embedding(), Discriminator(8), Adaptation(), shots=1).train()
+    loss = StreamLoss(embedding(), Discriminator(8), Adaptation(), queries=2).train()
     assert not loss.embedding.encoder.training
     loss(torch.rand(3, 2, 3, 3, 16, 16)).backward()
     assert all(each.grad is not None and each.grad.isfinite().all() for each in loss.parameters())
@@ -167,8 +172,19 @@ def test_no_class_comes_twice_and_no_picture_is_both_learned_from_and_asked_abou
         assert len(learned) == 6
         assert len(asked) == 9
         assert not learned & asked
-    [batch, _] = next(iter(Episodes(classes, Shape(3, 2, 4, 3), 1, rng)))
-    assert batch.shape == (4, 3, 5, 3, 16, 16)
+    batches = [batch for batch, _ in Episodes(classes, Shape(3, 1, 4, 3), (2, 5), 3, rng)]
+    assert [batch.shape[2] for batch in batches] == [2 + 3, 5 + 3, 2 + 3]
+    assert batches[0].shape == (4, 3, 5, 3, 16, 16)
+
+
+def test_a_choice_gives_the_same_examples_whatever_they_are_read_as(classes, rng):
+    [choice, _] = choices(classes, Shape(ways=3, shots=2, tasks=2, queries=3), rng)
+    of_pictures = choice.task(pictures_of(classes))
+    means = [torch.from_numpy(each).float().mean((1, 2, 3)) / 256 for each in classes.pictures]
+    of_means = choice.task(lambda k, examples: means[k][examples])
+    assert of_means.names == of_pictures.names
+    torch.testing.assert_close(of_means.support, of_pictures.support.mean((2, 3, 4)))
+    torch.testing.assert_close(of_means.query, of_pictures.query.mean((2, 3, 4)))
 
 
 @pytest.mark.parametrize(
@@ -208,6 +224,7 @@ def test_accuracies_of_a_method_that_forgets_all_are_those_of_the_last_task():
     trace = follow(Forgetful(), [task(number) for number in range(3)])
     assert trace.accuracy.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert forgetting(trace.accuracy) == 1
+    assert trace.own.tolist() == [[1, 0, 0], [0.5, 1, 0], [0.5, 0.5, 1]]
     assert trace.bytes_kept == 7
 
 
@@ -235,6 +252,47 @@ def test_ewc_holds_parameters_closer_to_where_they_were():
         return embedding()
 
     assert moved(1e4) < moved(1e-9)
+
+
+def test_joint_tuning_has_every_class_once_in_a_step():
+    method = Tuned(embedding(), Tuning(kept=None, balanced=True), torch.Generator().manual_seed(0))
+    y = torch.tensor([0, 0, 0, 1, 2, 2])
+    x, labels = method._batch(torch.arange(6.0), y)
+    assert labels.tolist() == [0, 1, 2]
+    assert torch.equal(y[x.long()], labels)
+
+
+def test_maml_learns_a_task_from_zeros_and_its_outer_loop_reaches_every_weight():
+    net, dark, bright = embedding(), pictures(2) / 4, 1 - pictures(2) / 4
+    method = Maml(net, Descent(steps=5, rate=0.01))
+    method.learn({"dark": dark, "bright": bright})
+    learned = torch.nn.functional.cross_entropy(method.scores(torch.cat([dark, bright])), torch.tensor([0, 0, 1, 1]))
+    assert learned < np.log(2)
+    method.learn({"noise": pictures(2, 2)})
+    assert method.scores(pictures(5)).shape == (5, 3)
+    loss = MamlLoss(net, Descent(), queries=2).train()
+    assert not loss.embedding.encoder.training
+    loss(torch.rand(2, 2, 3, 3, 16, 16)).backward()
+    assert all(each.grad is not None and each.grad.isfinite().all() for each in loss.parameters())
+
+
+def test_two_views_of_a_picture_are_nearer_than_those_of_others_and_the_loss_says_so(classes):
+    data = TwoViews(torch.from_numpy(np.concatenate(classes.pictures)), mirror=True)
+    views, _ = data.batch(torch.tensor([0, 15, 30]), torch.Generator().manual_seed(0))
+    assert views.shape == (3, 2, 3, 16, 16)
+    assert not torch.equal(views[:, 0], views[:, 1])
+    loss = Contrast(Conv4(3, 16, 8)).eval()
+    loss.encoder, loss.head = torch.nn.Flatten(), torch.nn.Identity()
+    twins = torch.eye(6)[:3, None, :].expand(3, 2, 6)
+    strangers = torch.eye(6).reshape(3, 2, 6)
+    assert loss(twins) < loss(strangers)
+    assert loss(strangers).item() == pytest.approx(np.log(5))
+
+
+def test_between_the_ends_stand_both_encoders():
+    before, after = ({"weight": torch.full((2,), value), "count": torch.tensor(3)} for value in (1.0, 3.0))
+    assert [between(before, after, share)["weight"][0].item() for share in (0, 0.5, 1)] == [1, 2, 3]
+    assert between(before, after, 0.5)["count"] == 3
 
 
 def sheet(folder):
@@ -269,6 +327,33 @@ def test_an_archive_of_sheets_is_cut_into_its_tiles(tmp_path):
     for classes, levels in ((read.base, tiles[0]), (read.novel, tiles[1])):
         assert classes.pictures[0].shape == (5, 8, 8, 3)
         assert np.abs(classes.pictures[0].mean((1, 2, 3)) - levels).max() < 2
+
+
+def test_pictures_of_an_archive_are_scaled_by_means_and_the_caveat_says_so(tmp_path):
+    tiles = sheet(tmp_path / "set")
+    read = load(str(tmp_path / "set"), size=4)
+    assert read.base.pictures[0].shape == (5, 4, 4, 3)
+    assert np.abs(read.novel.pictures[0].mean((1, 2, 3)) - tiles[1]).max() < 2
+    assert read.caveat.endswith("scaled from 8x8 to 4x4")
+    halves = ClassPictures(("a",), (np.array([0, 100, 50, 250], np.uint8).reshape(1, 2, 2, 1),))
+    assert halves.scaled(1).pictures[0].tolist() == [[[[100]]]]
+
+
+def test_base_classes_that_do_not_train_the_encoder_make_tasks(classes):
+    def of(count, **changes):
+        return (
+            FewShotSet(classes, ClassPictures(("new",), classes.pictures[:1]), "", True)
+            ._replace(**changes)
+            .with_base(count)
+        )
+
+    fewer = of(4)
+    assert len(fewer.base) == 4
+    assert sorted(fewer.base.names + fewer.novel.names) == sorted((*classes.names, "new"))
+    assert set(fewer.base.names) < set(of(5).base.names)
+    for count, changes in ((12, {}), (1, {}), (4, {"mirrored": False})):
+        with pytest.raises(ValueError, match=r"needs 2 to 11 of this set's 12 classes.* take 0 for all"):
+            of(count, **changes)
 
 
 def test_an_archive_that_ends_early_is_refused(tmp_path):
@@ -332,8 +417,8 @@ def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     tree(folder, [f"class {k:02}" for k in range(24)])
     return ContinualSettings(
-        data=str(folder), ways=2, tasks=2, queries=2, streams=6, width=4, epochs=1, tuning=1, episodes=2, batch=32,
-        meta_tasks=2, control_steps=1,
+        data=str(folder), ways=2, tasks=2, queries=2, streams=6, slow_streams=2, shots=(1, 2), width=4, epochs=1,
+        tuning=1, episodes=2, batch=32, meta_tasks=2, meta_queries=1, control_steps=1,
     )  # fmt: skip
 
 
@@ -363,9 +448,10 @@ def test_a_cell_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(tiny, tm
     [row] = run(Continual(), [tiny], Store(tmp_path / "parts"))
     assert without_times(row.result) == without_times(whole.result)
     assert row.artefacts == whole.artefacts
-    assert len(row.result["methods"]["cml"]["final"]) == 6
+    assert [len(row.result["methods"]["2"][name]["final"]) for name in ("cml", "int8", "joint")] == [6, 6, 2]
     html = render(Continual().page([row]), [row], Store(tmp_path / "parts"))
-    assert "Accuracy after each task" in html
+    assert "Accuracy after each task, from 2 pictures of a class" in html
+    assert "Embeddings of pictures" in html
     kept = tmp_path / "learner.safetensors"
     kept.write_bytes(Store(tmp_path / "whole").get(whole.artefacts[kept.name]))
     learner = Learner.load(kept)
@@ -374,17 +460,18 @@ def test_a_cell_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(tiny, tm
 
 
 def test_a_device_answers_as_its_integer_program_does():
-    device = OnDevice(embedding(), pictures(40))
+    integers = IntegerEmbedding(embedding(), pictures(40))
+    device = NearestMeans(integers, 8)
     support = {"a": pictures(3, 1), "b": pictures(2, 2)}
     device.learn(support)
     asked = pictures(20, 3)
-    program = device.encoder.program()
-    [integers] = outputs(program, PIXEL.to_integers(asked.numpy()))
-    reals = torch.from_numpy(program.values[program.outputs[0]].format.from_integers(integers)).float()
-    embedded = normalize(device.rest(reals) - device.centre, dim=1)
+    program = integers.encoder.program()
+    [answers] = outputs(program, PIXEL.to_integers(asked.numpy()))
+    reals = torch.from_numpy(program.values[program.outputs[0]].format.from_integers(answers)).float()
+    embedded = normalize(integers.rest(reals) - integers.centre, dim=1)
     torch.testing.assert_close(device.scores(asked), embedded @ device.stored.means.T, atol=1e-5, rtol=0)
     assert device.stored.names == ["a", "b"]
-    assert device.emptied().bytes_kept == 0 < device.bytes_kept
+    assert device.bytes_kept == 16
 
 
 def test_tasks_of_another_folder_have_no_class_that_the_encoder_knows(tiny, tmp_path):
@@ -403,5 +490,17 @@ def test_pictures_that_the_encoder_cannot_read_are_refused(tiny, tmp_path):
     (tmp_path / "grey").mkdir()
     drawings(tmp_path / "grey", ("Korean", "Greek"))
     cell = tiny.model_copy(update={"tasks_from": str(tmp_path / "grey")})
-    with pytest.raises(ValueError, match=r"pictures are \(1, 28, 28\) .* reads \(3, 32, 32\); take a set of the same"):
+    with pytest.raises(ValueError, match=r"pictures are \(1, 32, 32\) .* reads \(3, 32, 32\); take a set of the same"):
         run(Continual(), [cell], Store(tmp_path / "out"))
+
+
+def test_the_shipped_learner_does_what_the_page_says(tmp_path, monkeypatch, capsys):
+    """Five kinds of patterns from five pictures each, a saved state, a sixth kind, a new picture of each."""
+    page = (Path(__file__).parents[2] / "docs" / "vision.md").read_text()
+    [example] = [block for block in page.split("```python\n") if "pretrained()" in block.partition("```")[0]]
+    code, _, rest = example.partition("```\nprints\n```text\n")
+    printed = rest.partition("```")[0]
+    (tmp_path / "example.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("example.py")
+    assert capsys.readouterr().out == printed

@@ -263,8 +263,8 @@ def test_reach_is_how_far_a_net_sees():
     for at in range(side // 2, side // 2 + 4):
         x = torch.full((1, 3, side, side), 0.5, requires_grad=True)
         net(x)[0, :, at, at].sum().backward()
-        seen = x.grad[0].abs().sum((0, 2)).nonzero().flatten()
-        rows.append(max(at - int(seen.min()), int(seen.max()) - at))
+        used = x.grad[0].abs().sum((0, 2)).nonzero().flatten()
+        rows.append(max(at - int(used.min()), int(used.max()) - at))
     assert net.reach - 8 <= max(rows) <= net.reach
 
 

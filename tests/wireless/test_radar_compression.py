@@ -148,6 +148,11 @@ def test_windows_that_leave_early_cost_no_more_answers_than_allowed(trained, mon
     assert outcome.macs == pytest.approx(first)
 
 
+def test_a_net_without_blocks_has_no_early_exit():
+    with pytest.raises(ValueError, match=r"^early-exit: leaves a net on raw samples after 2 blocks"):
+        TECHNIQUES["early-exit"][1](work(fresh("transformer", PULSES.classes, 128, torch.Generator()).net))
+
+
 def test_an_exit_that_nobody_takes_leaves_every_answer(trained):
     net = TECHNIQUES["early-exit"][1](work(trained)).net
     net.threshold = 2.0

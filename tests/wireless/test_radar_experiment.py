@@ -171,6 +171,7 @@ def test_two_sweeps_of_a_net_have_tables_of_their_own_and_count_its_answers_once
     rows = [answers("iq", 0, (5, 9)), answers("iq", 0, (5, 9))]
     for row, name, tuning in zip(rows, ("magnitude", "gradual"), (2, 4), strict=True):
         row.settings.update(weights="iq.safetensors", budget=0.3, price="macs", tuning=tuning, examples=1000)
+        row.settings["snr_db"] = [-16.0, 10.0]  # a list, as rows from a file have it
         compressed = {"bytes": 9.0, "macs": 3.0, "kept": 0.5, "confusion": row.result["confusion"]}
         row.result["techniques"] = {name: compressed}
     shown = page(rows)

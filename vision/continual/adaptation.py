@@ -4,7 +4,7 @@ CML, arXiv 2207.12303; its abstract names the parts (metric classification, clas
 MAML-like framework), the equations here are our reconstruction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +25,7 @@ class Adaptation:
     steps: int = 1
     rate: float = 0.01
     adversary: float = 0.1
-    scale: float = 10.0
+    scale: float = 20.0
     against_stored: bool = True
 
 
@@ -42,6 +42,21 @@ def class_means(embedded: Tensor, labels: Tensor, classes: int) -> Tensor:
     return normalize(sums, dim=1)
 
 
+def descended(start: Parameters, loss: Callable[[Parameters], Tensor], steps: int, rate: float) -> Parameters:
+    """Parameters after `steps` of gradient descent on `loss`.
+
+    Gradients reach `start` as if the loop had added constants (first-order MAML, C. Finn et al., arXiv 1703.03400,
+    section 5.2).
+    """
+    now = start
+    for _ in range(steps):
+        with torch.enable_grad():
+            here = {name: value.detach().requires_grad_() for name, value in now.items()}
+            slopes = torch.autograd.grad(loss(here), list(here.values()))
+        now = {name: value - rate * slope for (name, value), slope in zip(now.items(), slopes, strict=True)}
+    return now
+
+
 def adapted(
     embedding: nn.Module,
     discriminator: nn.Module,
@@ -52,23 +67,20 @@ def adapted(
 ) -> Parameters:
     """The parameters of `embedding` after the inner loop on a task's support.
 
-    Gradients reach the parameters before it as if the loop had added constants (first-order MAML, C. Finn et al.,
-    arXiv 1703.03400, section 5.2). `pictures` `(B, C, H, W)`, `labels` `(B,)` from 0, `stored` `(classes, D)`.
+    `pictures` `(B, C, H, W)`, `labels` `(B,)` from 0, `stored` `(classes, D)`.
     """
-    now: Parameters = dict(embedding.named_parameters())
     classes = int(labels.max()) + 1
     others = stored if how.against_stored else stored[:0]
-    for _ in range(how.steps):
-        with torch.enable_grad():
-            here = {name: value.detach().requires_grad_() for name, value in now.items()}
-            embedded = functional_call(embedding, here, (pictures,))
-            means = torch.cat([class_means(embedded, labels, classes), others])
-            loss = cross_entropy(how.scale * embedded @ means.T, labels)
-            if how.adversary and len(stored):
-                looks_stored = discriminator(embedded)
-                loss = loss + how.adversary * binary_cross_entropy_with_logits(
-                    looks_stored, torch.ones_like(looks_stored)
-                )
-            steps = torch.autograd.grad(loss, list(here.values()))
-        now = {name: value - how.rate * step for (name, value), step in zip(now.items(), steps, strict=True)}
-    return now
+
+    def loss(now: Parameters) -> Tensor:
+        embedded = functional_call(embedding, dict(now), (pictures,))
+        means = torch.cat([class_means(embedded, labels, classes), others])
+        told_apart = cross_entropy(how.scale * embedded @ means.T, labels)
+        if not how.adversary or not len(stored):
+            return told_apart
+        looks_stored = discriminator(embedded)
+        return told_apart + how.adversary * binary_cross_entropy_with_logits(
+            looks_stored, torch.ones_like(looks_stored)
+        )
+
+    return descended(dict(embedding.named_parameters()), loss, how.steps, how.rate)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ class Tuning:
     """`steps` of Adam at `rate` on each task, and what is kept of the tasks before.
 
     `kept` is how many pictures stay in memory (a random choice of all seen, J. S. Vitter's reservoir); None: all.
+    With `balanced` a step is of one picture of each class at random, and not of all pictures of the task and in memory.
     `elastic` weighs the penalty that holds parameters where they were, by their Fisher information (EWC, J.
     Kirkpatrick et al., arXiv 1612.00796, section 2.1).
     """
@@ -27,6 +29,7 @@ class Tuning:
     rate: float = 1e-3
     kept: int | None = 0
     elastic: float = 0.0
+    balanced: bool = False
     scale: float = 10.0
 
 
@@ -59,7 +62,7 @@ class Tuned:
         y = torch.cat([labels, torch.tensor([label for _, label in self.kept], dtype=labels.dtype)])
         parameters = [*self.embedding.parameters(), self.weights]
         schedule = Schedule(steps=self.how.steps, rate=self.how.rate)
-        losses = (lambda: self._loss(x, y) for _ in range(schedule.steps))
+        losses = (partial(self._loss, *self._batch(x, y)) for _ in range(schedule.steps))
         for _ in descent(schedule.optimiser(parameters), schedule, losses, schedule.steps):
             pass
         if self.how.elastic:
@@ -74,6 +77,13 @@ class Tuned:
     def _logits(self, pictures: Tensor) -> Tensor:
         cosines: Tensor = self.embedding(pictures) @ normalize(self.weights, dim=1).T
         return self.how.scale * cosines
+
+    def _batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.how.balanced:
+            return x, y
+        shuffled = torch.randperm(len(y), generator=self.generator)
+        picked = torch.stack([shuffled[y[shuffled] == label][0] for label in y.unique()])
+        return x[picked], y[picked]
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
         loss = cross_entropy(self._logits(x), y)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file
@@ -15,13 +15,17 @@ from shared.training.data import Batches, Shuffled
 from shared.training.epochs import NesterovCosine, Trainer
 from shared.training.loop import seeded
 from vision.continual.adaptation import Adaptation, Discriminator
+from vision.continual.contrastive import Contrast, TwoViews
 from vision.continual.controls import Tuned, Tuning
-from vision.continual.device import OnDevice
-from vision.continual.evaluate import Method, follow, forgetting
+from vision.continual.device import IntegerEmbedding
+from vision.continual.evaluate import Method
 from vision.continual.learner import Learner
-from vision.continual.meta import StreamLoss
+from vision.continual.maml import Descent, Maml, MamlLoss
+from vision.continual.meta import StreamLoss, between
 from vision.continual.page import page
-from vision.continual.streams import Episodes, Shape, stream
+from vision.continual.plane import on_a_plane
+from vision.continual.scoring import Scoring, stages
+from vision.continual.streams import Episodes, Shape, pictures_of
 from vision.data.augment import Augmented, as_input
 from vision.data.cifar10 import Images
 from vision.data.few_shot import ClassPictures, FewShotSet, files, load
@@ -31,7 +35,8 @@ from vision.training.stages import epochs
 CENTRED_ON = 20
 """Pictures of each base class over which the centre of all embeddings is taken."""
 
-STREAMS_OF_A_STAGE = 5
+ON_THE_PAGE = 10
+"""Classes whose embeddings the page draws."""
 
 
 class ContinualSettings(Seeded):
@@ -40,24 +45,53 @@ class ContinualSettings(Seeded):
     data: str = Field(default="omniglot", description="cifar100, miniimagenet, omniglot, or a folder")
     tasks_from: str = Field(default="", description="a folder whose classes the tasks are made of; else those of data")
     ways: int = Field(default=5, ge=2, description="new classes of a task")
-    shots: int = Field(default=1, gt=0, description="pictures to learn each class from")
+    shots: tuple[int, ...] = Field(
+        default=(1,), min_length=1, description="pictures to learn each class from; each number is scored by itself"
+    )
     tasks: int = Field(default=10, gt=0, description="most tasks of a stream; as many as there are classes for")
     queries: int = Field(default=5, gt=0, description="other pictures of each class that are asked about")
     streams: int = Field(default=50, gt=0, description="random streams that are scored")
+    slow_streams: int = Field(default=10, gt=0, description="the first of these, for the controls that are trained")
+    base_classes: int = Field(
+        default=0, ge=0, description="classes that train the encoder, the others make tasks; 0: as the set says"
+    )
+    size: int = Field(
+        default=0, ge=0, description="pixels per side of all pictures; 0: those of the set, 32 of a folder"
+    )
     width: int = Field(default=64, gt=0, description="channels of Conv4")
     epochs: int = Field(default=5, gt=0, description="epochs of plain classification of the base classes")
     tuning: int = Field(default=2, gt=0, description="further epochs, of the outer loop and of plain classification")
     episodes: int = Field(default=100, gt=0, description="streams of an epoch of the outer loop")
     meta_tasks: int = Field(default=4, gt=1, description="tasks of such a stream")
+    meta_queries: int = Field(default=3, gt=0, description="pictures of each class that such a stream asks about")
+    outer_share: float = Field(
+        default=0.5, ge=0, le=1, description="where the encoder is between those before (0) and after the outer loop"
+    )
     batch: int = Field(default=128, gt=1, description="pictures of a step of plain classification")
     rate: float = Field(default=0.1, gt=0, description="highest learning rate of plain classification")
-    meta_rate: float = Field(default=0.02, gt=0, description="highest learning rate of the outer loop")
+    meta_rate: float = Field(
+        default=0.02, gt=0, description="highest learning rate of MAML's outer loop; CML's is a fifth of it"
+    )
     inner_steps: int = Field(default=1, ge=0, description="steps of the inner loop")
-    inner_rate: float = Field(default=0.01, gt=0, description="learning rate of the inner loop")
+    inner_rate: float = Field(default=0.005, gt=0, description="learning rate of the inner loop")
     adversary: float = Field(default=0.1, ge=0, description="weight of the discriminator in both loops")
     control_steps: int = Field(default=10, gt=0, description="steps on each task of the controls that are tuned")
     control_rate: float = Field(default=1e-3, gt=0, description="learning rate of those controls")
     elastic: float = Field(default=100.0, gt=0, description="weight of EWC's penalty")
+    maml_steps: int = Field(default=5, gt=0, description="steps of MAML's inner loop")
+    maml_rate: float = Field(default=0.02, gt=0, description="learning rate of MAML's inner loop")
+
+    @field_validator("shots", mode="before")
+    @classmethod
+    def _one_or_several(cls, shots: Any) -> Any:
+        return (shots,) if isinstance(shots, int) else shots
+
+    @field_validator("shots")
+    @classmethod
+    def _positive(cls, shots: tuple[int, ...]) -> tuple[int, ...]:
+        if min(shots) < 1 or len(set(shots)) < len(shots):
+            raise ValueError("needs numbers of at least 1, each once")
+        return shots
 
     @property
     def adaptation(self) -> Adaptation:
@@ -72,7 +106,7 @@ class Continual(Experiment[ContinualSettings]):
     """
 
     name = "continual"
-    version = 2
+    version = 3
 
     def data(self, cell: ContinualSettings) -> Mapping[str, str]:
         paths = [path for name in (cell.data, cell.tasks_from) if name for path in files(name)]
@@ -90,25 +124,47 @@ class _Cell:
 
     def __init__(self, settings: ContinualSettings, context: Context) -> None:
         self.settings, self.context = settings, context
-        self.shape.check(self.set.novel)
-        self.meta_shape.check(self.set.base)
-        context.plan(2 + settings.epochs + 2 * settings.tuning + -(-settings.streams // STREAMS_OF_A_STAGE))
+        for shots in settings.shots:
+            self.shape(shots).check(self.set.novel)
+            self.meta_shape(shots).check(self.set.base)
+        trainings = settings.epochs + 3 * settings.tuning + self.a_third
+        context.plan(4 + trainings + len(settings.shots) * stages(settings.streams))
 
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
         first = self.context.tensors("first weights", lambda: self.classifier(self.context.generator()).state_dict())
         classifier = self.classifier(torch.Generator())
         classifier.load_state_dict(first)
+        plain = copy.deepcopy(classifier.encoder)
         spent = {"classification": self.trained("classification", classifier, self.pictures, s.epochs, s.rate)}
-        frozen = self.centred(classifier)
+        frozen = self.centred(classifier.encoder)
         further = copy.deepcopy(classifier)
         spent["further"] = self.trained("further classification", further, self.pictures, s.tuning, s.rate / 5)
         start = self.context.tensors("discriminator", lambda: self.discriminator().state_dict())
-        outer = StreamLoss(copy.deepcopy(frozen), Discriminator(len(frozen.centre)), s.adaptation, s.shots)
+        outer = StreamLoss(copy.deepcopy(frozen), Discriminator(len(frozen.centre)), s.adaptation, s.meta_queries)
         outer.discriminator.load_state_dict(start)
-        spent["outer loop"] = self.trained("outer loop", outer, partial(self.streams, outer), s.tuning, s.meta_rate)
-        self.keep(outer)
-        methods = self.methods(outer, frozen, self.centred(further))
+        spent["outer loop"] = self.trained("outer loop", outer, partial(self.streams, outer), s.tuning, s.meta_rate / 5)
+        maml = MamlLoss(copy.deepcopy(frozen), self.descent, s.meta_queries)
+        spent["maml"] = self.trained("MAML", maml, self.streams, s.tuning, s.meta_rate)
+        contrast = self.contrast(plain)
+        spent["self-supervised"] = self.trained("self-supervised", contrast, self.views, self.a_third, s.rate)
+        embedding = self.centred(self.between(frozen, outer.embedding))
+        learner = Learner(embedding, outer.discriminator, s.adaptation)
+        self.context.stage("learner", lambda: self.context.artefact("learner.safetensors", learner.to_bytes()))
+        scoring = Scoring(
+            self.set.novel,
+            len(frozen.centre),
+            {
+                "no_inner_loop": embedding,
+                "int8": IntegerEmbedding(embedding, self.sample()),
+                "no_averaging": self.centred(outer.embedding.encoder),
+                "nearest_mean": frozen,
+                "nearest_mean_further": self.centred(further.encoder),
+                "nearest_mean_self_supervised": self.centred(contrast.encoder),
+            },
+            {"cml": self.learner(embedding, outer)},
+            self.controls(embedding, outer, frozen, maml),
+        )
         return {
             "data": self.set.caveat,
             "notes": self.notes,
@@ -117,7 +173,11 @@ class _Cell:
             "parameters": sum(parameter.numel() for parameter in frozen.parameters()),
             "bytes_per_class": len(frozen.centre),
             "epochs": spent,
-            "methods": self.scored(methods),
+            "embeddings": self.drawn(embedding),
+            "methods": {
+                str(shots): scoring.scored(self.shape(shots), s.streams, s.slow_streams, self.context)
+                for shots in s.shots
+            },
         }
 
     def trained(
@@ -145,15 +205,45 @@ class _Cell:
         examples = Augmented(Images(np.concatenate(base.pictures), labels), self.set.mirrored)
         return Shuffled(examples, self.settings.batch, self.context.generator())
 
-    def streams(self, outer: StreamLoss) -> Batches:
-        """Streams of base classes, as the outer loop reads them."""
-        outer.generator = self.context.generator()
-        return Episodes(self.set.base, self.meta_shape, self.settings.episodes, self.context.rng)
+    def streams(self, outer: StreamLoss | None = None) -> Batches:
+        """Streams of base classes, as outer loops read them."""
+        if outer is not None:
+            outer.generator = self.context.generator()
+        s = self.settings
+        return Episodes(self.set.base, self.meta_shape(s.shots[0]), s.shots, s.episodes, self.context.rng)
+
+    @property
+    def a_third(self) -> int:
+        """Epochs of two views a picture, made at random, that take as long as all epochs of plain classification."""
+        return max(1, (self.settings.epochs + self.settings.tuning) // 3)
+
+    def contrast(self, encoder: Conv4) -> Contrast:
+        head = self.context.tensors(
+            "first head", lambda: self._contrast(encoder, self.context.generator()).state_dict()
+        )
+        contrast = self._contrast(encoder, torch.Generator())
+        contrast.load_state_dict(head)
+        return contrast
+
+    def _contrast(self, encoder: Conv4, generator: torch.Generator) -> Contrast:
+        return seeded(lambda: Contrast(copy.deepcopy(encoder)), generator)
+
+    def views(self) -> Batches:
+        """The base classes' pictures, as training without labels reads them."""
+        pixels = torch.from_numpy(np.concatenate(self.set.base.pictures))
+        return Shuffled(TwoViews(pixels, self.set.mirrored), self.settings.batch, self.context.generator())
+
+    def between(self, frozen: Embedding, outer: Embedding) -> Conv4:
+        """An encoder between those before and after the outer loop."""
+        encoder = copy.deepcopy(frozen.encoder)
+        states = (frozen.encoder.state_dict(), outer.encoder.state_dict())
+        encoder.load_state_dict(between(*states, self.settings.outer_share))
+        return encoder
 
     @torch.no_grad()
-    def centred(self, classifier: "_Classifier") -> Embedding:
-        """The encoder of a trained classifier, around the mean of its embeddings of base classes."""
-        embedding = Embedding(copy.deepcopy(classifier.encoder)).eval()
+    def centred(self, encoder: Conv4) -> Embedding:
+        """A trained encoder around the mean of its embeddings of base classes."""
+        embedding = Embedding(copy.deepcopy(encoder)).eval()
         embedding.centre.copy_(torch.cat([embedding.encoder(part) for part in self.sample().split(256)]).mean(0))
         return embedding
 
@@ -161,92 +251,76 @@ class _Cell:
         """A few pictures of every base class."""
         return as_input(torch.from_numpy(np.concatenate([each[:CENTRED_ON] for each in self.set.base.pictures])))
 
-    def keep(self, outer: StreamLoss) -> None:
-        """The learner before its first class, as a file that `Learner.load` reads."""
-        learner = Learner(outer.embedding, outer.discriminator, self.settings.adaptation)
-        self.context.stage("learner", lambda: self.context.artefact("learner.safetensors", learner.to_bytes()))
+    def learner(self, embedding: Embedding, outer: StreamLoss, **changes: Any) -> Callable[[], Method]:
+        how = Adaptation(**{**vars(self.settings.adaptation), **changes})
+        return lambda: Learner(embedding, outer.discriminator, how)
 
-    def methods(self, outer: StreamLoss, frozen: Embedding, further: Embedding) -> Mapping[str, Callable[[], Method]]:
-        """Every method by name, each new for every stream."""
+    @property
+    def descent(self) -> Descent:
+        return Descent(self.settings.maml_steps, self.settings.maml_rate)
+
+    def controls(
+        self, embedding: Embedding, outer: StreamLoss, frozen: Embedding, maml: MamlLoss
+    ) -> Mapping[str, Callable[[], Method]]:
+        """Methods that are trained on every task, each new for every stream."""
         s = self.settings
-        how, none = s.adaptation, Adaptation(steps=0)
         tuning = Tuning(s.control_steps, s.control_rate)
-        equal = len(frozen.centre) * s.ways * self.shape.tasks // self.set.novel.pictures[0][0].size
-        integers = OnDevice(outer.embedding, self.sample())
-
-        def cml(**changes: Any) -> Callable[[], Method]:
-            return lambda: Learner(outer.embedding, outer.discriminator, Adaptation(**{**vars(how), **changes}))
-
-        def nearest_mean(embedding: Embedding) -> Callable[[], Method]:
-            return lambda: Learner(embedding, outer.discriminator, none)
+        equal = len(frozen.centre) * s.ways * self.tasks // self.set.novel.pictures[0][0].size
 
         def tuned(**changes: Any) -> Callable[[], Method]:
             return lambda: Tuned(frozen, Tuning(**{**vars(tuning), **changes}), torch.Generator().manual_seed(s.seed))
 
         return {
-            "cml": cml(),
-            "no_inner_loop": cml(steps=0),
-            "int8": integers.emptied,
-            "no_storage": cml(against_stored=False),
-            "no_adversary": cml(adversary=0.0),
-            "nearest_mean": nearest_mean(frozen),
-            "nearest_mean_further": nearest_mean(further),
+            "no_storage": self.learner(embedding, outer, against_stored=False),
+            "no_adversary": self.learner(embedding, outer, adversary=0.0),
+            "maml": lambda: Maml(maml.embedding, self.descent),
             "fine_tuning": tuned(),
             "ewc": tuned(elastic=s.elastic),
             "replay": tuned(kept=max(1, equal)),
-            "joint": tuned(kept=None),
+            "joint": tuned(kept=None, balanced=True),
         }
 
-    def scored(self, methods: Mapping[str, Callable[[], Method]]) -> Mapping[str, JSON]:
-        """Every method on the same streams: accuracies, forgetting, what it keeps and how long a class takes."""
-        count, results = self.settings.streams, []
-        for first in range(0, count, STREAMS_OF_A_STAGE):
-            last = min(first + STREAMS_OF_A_STAGE, count)
-            results += self.context.stage(
-                f"streams {first + 1} to {last}", partial(self.followed, methods, last - first)
-            )
-        return {name: _summary([result[name] for result in results]) for name in methods}
+    @torch.no_grad()
+    def drawn(self, embedding: Embedding) -> JSON:
+        """A few pictures of some classes of tasks, embedded and brought to a plane."""
+        novel, source = self.set.novel, pictures_of(self.set.novel)
+        shown = range(min(ON_THE_PAGE, len(novel)))
+        embedded = [embedding(source(k, np.arange(min(CENTRED_ON, len(novel.pictures[k]))))) for k in shown]
+        return on_a_plane(embedded, [novel.names[k] for k in shown])
 
-    def followed(self, methods: Mapping[str, Callable[[], Method]], count: int) -> JSON:
-        results = []
-        for number in range(count):
-            tasks = stream(self.set.novel, self.shape, self.context.rng)
-            traces = {}
-            for name, method in methods.items():
-                self.context.progress(number, count, f"{name} on streams")
-                traces[name] = follow(method(), tasks)
-            results.append(
-                {
-                    name: {"accuracy": it.accuracy.tolist(), "bytes": it.bytes_kept, "ms": it.ms_per_class}
-                    for name, it in traces.items()
-                }
-            )
-        return results
+    @property
+    def tasks(self) -> int:
+        """As many as were asked for, or as the classes make."""
+        return min(self.settings.tasks, len(self.set.novel) // self.settings.ways)
 
-    @cached_property
-    def shape(self) -> Shape:
-        """What is asked of a stream: as many tasks as were asked for, or as the classes make."""
-        s = self.settings
-        return Shape(s.ways, s.shots, min(s.tasks, len(self.set.novel) // s.ways), s.queries)
+    def shape(self, shots: int) -> Shape:
+        """What is asked of a stream."""
+        return Shape(self.settings.ways, shots, self.tasks, self.settings.queries)
 
     @property
     def notes(self) -> list[str]:
         """What is not as it was asked for."""
         s, notes = self.settings, []
-        if self.shape.tasks < s.tasks:
-            notes.append(f"{len(self.set.novel)} classes make {self.shape.tasks} tasks of {s.ways}, not {s.tasks}.")
+        if self.tasks < s.tasks:
+            notes.append(f"{len(self.set.novel)} classes make {self.tasks} tasks of {s.ways}, not {s.tasks}.")
+        if s.base_classes:
+            notes.append(
+                f"{s.base_classes} of the set's training classes train the encoder, which is weaker for it; the others "
+                "make tasks too."
+            )
         if self.left_out:
             notes.append(f"The encoder knows these of {s.tasks_from}, so no task has them: {', '.join(self.left_out)}.")
         return notes
 
-    @property
-    def meta_shape(self) -> Shape:
+    def meta_shape(self, shots: int) -> Shape:
+        """The streams of the outer loop."""
         s = self.settings
-        return Shape(s.ways, s.shots, min(s.meta_tasks, len(self.set.base) // s.ways), s.queries)
+        return Shape(s.ways, shots, min(s.meta_tasks, len(self.set.base) // s.ways), s.meta_queries)
 
     @cached_property
     def own(self) -> FewShotSet:
-        return load(self.settings.data)
+        own = load(self.settings.data, self.settings.size)
+        return own.with_base(self.settings.base_classes) if self.settings.base_classes else own
 
     @cached_property
     def set(self) -> FewShotSet:
@@ -287,15 +361,3 @@ class _Classifier(nn.Module):
 
 def _itself(loss: Tensor, _: Tensor) -> Tensor:
     return loss
-
-
-def _summary(traces: Sequence[Mapping[str, Any]]) -> Mapping[str, JSON]:
-    accuracy = np.array([trace["accuracy"] for trace in traces])
-    return {
-        "accuracy": accuracy.mean(0).tolist(),
-        "final": accuracy[:, -1].mean(1).tolist(),
-        "single": accuracy[:, 0, 0].tolist(),
-        "forgetting": [forgetting(each) for each in accuracy],
-        "bytes_kept": int(np.median([trace["bytes"] for trace in traces])),
-        "ms_per_class": float(np.median([trace["ms"] for trace in traces])),
-    }

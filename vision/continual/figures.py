@@ -1,6 +1,7 @@
 """Accuracies and differences from the rows of streams."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,35 +11,48 @@ METHODS = {
     "cml": "CML",
     "no_inner_loop": "CML without inner loop",
     "int8": "CML without inner loop, encoder in int8",
+    "no_averaging": "CML without inner loop, encoder at the outer loop's end",
     "no_storage": "CML, inner loop without stored classes",
     "no_adversary": "CML, inner loop without adversary",
     "nearest_mean": "nearest class mean, frozen",
     "nearest_mean_further": "nearest class mean, frozen, trained further",
+    "nearest_mean_self_supervised": "nearest class mean, frozen, self-supervised",
+    "maml": "MAML, task after task",
     "fine_tuning": "sequential fine-tuning",
     "ewc": "EWC",
     "replay": "replay, at least equal bytes",
-    "joint": "joint tuning, all pictures kept",
+    "joint": "joint tuning, all pictures kept, balanced",
 }
-"""Every method of a row, in words. What CML leaves out, it leaves out of its inner loop, not of its training."""
+"""Every method of a row, in words. Inner loops leave parts out where they are said to; the outer loop had them all."""
 
-FROZEN = ("nearest_mean", "nearest_mean_further")
+FROZEN = ("nearest_mean", "nearest_mean_further", "nearest_mean_self_supervised")
 
 
-def points(rows: Sequence[Row], method: str, key: str = "final") -> Estimate:
+def methods(row: Row, shots: int) -> Mapping[str, Any]:
+    """What a row says of each method, learning from so many pictures of a class."""
+    of_each: Mapping[str, Any] = row.result["methods"][str(shots)]
+    return of_each
+
+
+def points(rows: Sequence[Row], shots: int, method: str, key: str = "final") -> Estimate:
     """Mean of a share in percentage points, with its interval: over seeds, or over the streams of a single one."""
-    if len(rows) == 1:
-        return mean_over_seeds([100 * share for share in rows[0].result["methods"][method][key]])
-    return mean_over_seeds([100 * float(np.mean(row.result["methods"][method][key])) for row in rows])
+    return _mean([100 * np.array(methods(row, shots)[method][key]) for row in rows])
 
 
-def gain(rows: Sequence[Row], other: str, key: str = "final", of: str = "cml") -> Estimate:
-    """Points of a method over another on the same streams; the interval as of `points`, paired."""
-    differences = [np.subtract(row.result["methods"][of][key], row.result["methods"][other][key]) * 100 for row in rows]
-    if len(rows) == 1:
-        return mean_over_seeds(differences[0].tolist())
-    return mean_over_seeds([float(each.mean()) for each in differences])
+def gain(rows: Sequence[Row], shots: int, other: str, key: str = "final", of: str = "cml") -> Estimate:
+    """Points of a method over another on the streams that both were asked of; the interval as of `points`, paired."""
+    differences = []
+    for row in rows:
+        ours, theirs = (np.array(methods(row, shots)[name][key]) for name in (of, other))
+        both = min(len(ours), len(theirs))
+        differences.append(100 * (ours[:both] - theirs[:both]))
+    return _mean(differences)
 
 
-def better_frozen(rows: Sequence[Row]) -> str:
-    """The frozen encoder with the higher final accuracy."""
-    return max(FROZEN, key=lambda method: points(rows, method).value)
+def _mean(samples: Sequence[np.ndarray]) -> Estimate:
+    return mean_over_seeds(samples[0].tolist() if len(samples) == 1 else [float(each.mean()) for each in samples])
+
+
+def better_frozen(rows: Sequence[Row], shots: int) -> str:
+    """The frozen encoder with the highest final accuracy."""
+    return max(FROZEN, key=lambda method: points(rows, shots, method).value)

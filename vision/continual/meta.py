@@ -1,5 +1,6 @@
 """The outer loop: an encoder that answers well for all classes seen after each inner loop, and a discriminator."""
 
+from collections.abc import Mapping
 from typing import Self
 
 import torch
@@ -30,15 +31,15 @@ class Reversal(torch.autograd.Function):
 
 
 class StreamLoss(nn.Module):
-    """The loss of a whole stream of tasks `(tasks, ways, shots + queries, C, H, W)`, a number.
+    """The loss of a whole stream of tasks `(tasks, ways, shots + queries, C, H, W)`, a number; `shots` may vary.
 
     After each task, the cross-entropy of its queries and of those of all tasks before, over all classes seen; and the
     discriminator's, between new embeddings and stand-ins of stored ones. Running statistics of norms stay as they are.
     """
 
-    def __init__(self, embedding: Embedding, discriminator: Discriminator, how: Adaptation, shots: int) -> None:
+    def __init__(self, embedding: Embedding, discriminator: Discriminator, how: Adaptation, queries: int) -> None:
         super().__init__()
-        self.embedding, self.discriminator, self.how, self.shots = embedding, discriminator, how, shots
+        self.embedding, self.discriminator, self.how, self.queries = embedding, discriminator, how, queries
         self.generator = torch.Generator().manual_seed(0)
 
     def train(self, mode: bool = True) -> Self:
@@ -47,22 +48,23 @@ class StreamLoss(nn.Module):
         return self
 
     def forward(self, tasks: Tensor) -> Tensor:
-        ways = tasks.shape[1]
-        queries, loss = tasks[:, :, self.shots :], torch.zeros(())
+        ways, examples = tasks.shape[1:3]
+        shots, loss = examples - self.queries, torch.zeros(())
+        queries = tasks[:, :, shots:]
         stored = torch.zeros(0, len(self.embedding.centre))
         for number, task in enumerate(tasks):
-            pictures = task[:, : self.shots].flatten(0, 1)
-            labels = torch.arange(ways).repeat_interleave(self.shots)
-            now = dict(adapted(self.embedding, self.discriminator, pictures, labels, stored, self.how))
+            pictures = task[:, :shots].flatten(0, 1)
+            labels = torch.arange(ways).repeat_interleave(shots)
+            now = dict(adapted(self.embedding, self.discriminator, pictures, labels, stored.detach(), self.how))
             asked = queries[: number + 1].flatten(0, 2)
             embedded = functional_call(self.embedding, now, (torch.cat([pictures, asked]),))
             new, of_queries = embedded[: len(pictures)], embedded[len(pictures) :]
             means = torch.cat([stored, class_means(new, labels, ways)])
-            answers = torch.arange(len(means)).repeat_interleave(queries.shape[2])
+            answers = torch.arange(len(means)).repeat_interleave(self.queries)
             loss = loss + cross_entropy(self.how.scale * of_queries @ means.T, answers)
             if number and self.how.adversary:
-                loss = loss + self.how.adversary * self.told_apart(new, stored)
-            stored = means.detach()
+                loss = loss + self.how.adversary * self.told_apart(new, stored.detach())
+            stored = means
         return loss / len(tasks)
 
     def told_apart(self, new: Tensor, stored: Tensor) -> Tensor:
@@ -73,3 +75,15 @@ class StreamLoss(nn.Module):
         logits = self.discriminator(torch.cat([stand_ins, Reversal.apply(new)]))
         truth = torch.cat([torch.ones(len(stand_ins)), torch.zeros(len(new))])
         return binary_cross_entropy_with_logits(logits, truth)
+
+
+def between(before: Mapping[str, Tensor], after: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Parameters on the line from `before` (share 0) to `after` (share 1), by name.
+
+    Half way, an encoder has what the outer loop taught and less of what it cost on classes that it never saw: M.
+    Wortsman et al. (arXiv 2109.01903), section 3.
+    """
+    return {
+        name: torch.lerp(value, after[name], share) if value.is_floating_point() else value
+        for name, value in before.items()
+    }

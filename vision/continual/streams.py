@@ -1,15 +1,19 @@
 """Streams of tasks: which classes come in which task, and which of their pictures are learned from and asked about."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vision.data.augment import as_input
 from vision.data.few_shot import ClassPictures
+
+Source = Callable[[int, NDArray[np.int64]], Tensor]
+"""What a method reads of chosen examples of a class, `(examples, ...)`: their pictures, or what was made of them."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +39,59 @@ class Shape:
 
 
 class Task(NamedTuple):
-    """New classes by name: pictures to learn from, `(ways, shots, C, H, W)`, and others to ask about."""
+    """New classes by name: examples to learn from, `(ways, shots, ...)`, and others to ask about."""
 
     names: tuple[str, ...]
     support: Tensor
     query: Tensor
 
 
-def stream(classes: ClassPictures, shape: Shape, rng: np.random.Generator) -> list[Task]:
+class Choice(NamedTuple):
+    """A task by numbers alone: those of its classes, and of each class's examples, the first `shots` to learn from."""
+
+    names: tuple[str, ...]
+    classes: tuple[int, ...]
+    examples: NDArray[np.int64]
+    shots: int
+
+    def task(self, source: Source) -> Task:
+        """The task as a method reads it."""
+        x = torch.stack([source(k, examples) for k, examples in zip(self.classes, self.examples, strict=True)])
+        return Task(self.names, x[:, : self.shots], x[:, self.shots :])
+
+
+def choices(classes: ClassPictures, shape: Shape, rng: np.random.Generator) -> list[Choice]:
     """A random stream: no class comes twice, and no picture is both learned from and asked about."""
     order = rng.permutation(len(classes))[: shape.ways * shape.tasks].reshape(shape.tasks, shape.ways)
-    return [_task(classes, picked, shape, rng) for picked in order]
+    return [_choice(classes, picked.tolist(), shape, rng) for picked in order]
 
 
-def _task(classes: ClassPictures, picked: np.ndarray, shape: Shape, rng: np.random.Generator) -> Task:
+def _choice(classes: ClassPictures, picked: Sequence[int], shape: Shape, rng: np.random.Generator) -> Choice:
     count = shape.shots + shape.queries
-    pictures = np.stack([rng.permutation(classes.pictures[k])[:count] for k in picked])
-    x = as_input(torch.from_numpy(pictures).flatten(0, 1)).unflatten(0, (shape.ways, count))
-    return Task(tuple(classes.names[k] for k in picked), x[:, : shape.shots], x[:, shape.shots :])
+    examples = np.stack([rng.permutation(len(classes.pictures[k]))[:count] for k in picked])
+    return Choice(tuple(classes.names[k] for k in picked), tuple(picked), examples, shape.shots)
+
+
+def pictures_of(classes: ClassPictures) -> Source:
+    """The pictures themselves, as inputs of a net."""
+    return lambda k, examples: as_input(torch.from_numpy(classes.pictures[k][examples]))
+
+
+def stream(classes: ClassPictures, shape: Shape, rng: np.random.Generator) -> list[Task]:
+    """`choices` with their pictures."""
+    return [choice.task(pictures_of(classes)) for choice in choices(classes, shape, rng)]
 
 
 @dataclass(frozen=True, eq=False)
 class Episodes:
-    """`count` random streams as the batches of an epoch: all pictures `(tasks, ways, shots + queries, C, H, W)`."""
+    """`count` random streams as the batches of an epoch: all pictures `(tasks, ways, examples, C, H, W)`.
+
+    Numbers of pictures to learn from take turns; the last `shape.queries` examples of a class are asked about.
+    """
 
     classes: ClassPictures
     shape: Shape
+    shots: Sequence[int]
     count: int
     rng: np.random.Generator
 
@@ -68,6 +99,7 @@ class Episodes:
         return self.count
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for _ in range(self.count):
-            tasks = stream(self.classes, self.shape, self.rng)
+        for number in range(self.count):
+            shape = replace(self.shape, shots=self.shots[number % len(self.shots)])
+            tasks = stream(self.classes, shape, self.rng)
             yield torch.stack([torch.cat([task.support, task.query], dim=1) for task in tasks]), torch.empty(0)

@@ -3,6 +3,7 @@
 Classes that an encoder is trained on (`base`) and classes that tasks are made of (`novel`) never overlap.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -28,6 +29,9 @@ NOVEL_ALPHABETS = ("Greek", "Sanskrit", "Tagalog")
 OMNIGLOT_SIZE = 28
 """Pixels per side, as in O. Vinyals et al., Matching Networks (arXiv 1606.04080), section 4.1."""
 
+TREE_SIZE = 32
+"""Pixels per side to which pictures of a folder tree are scaled."""
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
@@ -52,6 +56,14 @@ class ClassPictures:
         kept = [k for k, name in enumerate(self.names) if name not in names]
         return ClassPictures(tuple(self.names[k] for k in kept), tuple(self.pictures[k] for k in kept))
 
+    def scaled(self, size: int) -> "ClassPictures":
+        """The same pictures with `size` pixels per side, each the mean of what it covers."""
+        if self.shape[1:] == (size, size):
+            return self
+        return ClassPictures(
+            self.names, tuple(np.stack([_scaled(picture, size) for picture in each]) for each in self.pictures)
+        )
+
 
 class FewShotSet(NamedTuple):
     """Classes for the encoder, classes for tasks, what to know of both, and whether a mirrored picture is its class."""
@@ -65,18 +77,44 @@ class FewShotSet(NamedTuple):
         """The classes of both parts."""
         return ClassPictures(self.base.names + self.novel.names, self.base.pictures + self.novel.pictures)
 
+    def with_base(self, count: int) -> "FewShotSet":
+        """`count` of the base classes as base, and the others as novel classes too: more tasks, a weaker encoder.
 
-def load(data: str, size: int = 32) -> FewShotSet:
+        Which they are, the SHA-256 of their names says, and no seed. Raises `ValueError` where there are not so many,
+        and for characters, whose turned copies would stand on both sides.
+        """
+        if not self.mirrored or not 1 < count < len(self.base):
+            raise ValueError(
+                f"base_classes={count}: needs 2 to {len(self.base) - 1} of this set's {len(self.base)} classes, "
+                "and pictures that are no characters; take 0 for all"
+            )
+        order = sorted(self.base.names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+        parts = [self.base.without(order[count:]), self.base.without(order[:count])]
+        novel = ClassPictures(parts[1].names + self.novel.names, parts[1].pictures + self.novel.pictures)
+        return self._replace(base=parts[0], novel=novel)
+
+    def scaled(self, size: int) -> "FewShotSet":
+        """All pictures with `size` pixels per side, which the caveat then says."""
+        if self.base.shape[1:] == (size, size):
+            return self
+        caveat = f"{self.caveat}; scaled from {self.base.shape[2]}x{self.base.shape[1]} to {size}x{size}"
+        return self._replace(base=self.base.scaled(size), novel=self.novel.scaled(size), caveat=caveat)
+
+
+def load(data: str, size: int = 0) -> FewShotSet:
     """The set called `data` under `$QWEDGE_DATA`, or a folder: of an archive as those, or of one folder per class.
 
-    Of a folder tree the first three of four classes by name are base classes and the others novel, and every picture
-    is scaled to `size` pixels per side. Raises `ValueError` where there is no such set, for a class without a picture,
-    and for a picture that cannot be read.
+    Of a folder tree the first three of four classes by name are base classes and the others novel. Every picture is
+    scaled to `size` pixels per side; 0 leaves those of an archive as they are, and scales those of a tree to 32. Raises
+    `ValueError` where there is no such set, for a class without a picture, and for a picture that cannot be read.
     """
     folder = Path(os.path.expandvars(f"$QWEDGE_DATA/{data}" if data in SETS else data)).expanduser()
     if not folder.is_dir():
         raise ValueError(f"data={data}: no folder {folder}; set QWEDGE_DATA, or name a folder: {', '.join(SETS)}")
-    return next((read(folder) for holds, read in _READERS if holds(folder)), None) or _tree(folder, size)
+    archive = next((read(folder) for holds, read in _READERS if holds(folder)), None)
+    if archive is None:
+        return _tree(folder, size or TREE_SIZE)
+    return archive.scaled(size) if size else archive
 
 
 def files(data: str) -> Sequence[Path]:
@@ -159,7 +197,7 @@ def _tree(folder: Path, size: int) -> FewShotSet:
     return FewShotSet(base, novel, f"pictures of {folder.name}, scaled to {size}x{size}", mirrored=True)
 
 
-def read_tree(folder: Path, size: int = 32) -> ClassPictures:
+def read_tree(folder: Path, size: int = TREE_SIZE) -> ClassPictures:
     """One folder per class, every picture in it scaled to `size` pixels per side.
 
     Raises `ValueError` for a folder without classes, a class without a picture, and a picture that cannot be read.
@@ -195,6 +233,12 @@ def _pixels(data: bytes, name: str, mode: str, size: int | None = None) -> NDArr
     except (OSError, ValueError, image.DecompressionBombError) as error:
         raise ValueError(f"{name} is not a picture that can be read: {error}") from None
     return np.asarray(picture if size is None else picture.resize((size, size), image.Resampling.BOX))
+
+
+def _scaled(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    image = import_pillow()
+    picture = image.fromarray(pixels.squeeze()).resize((size, size), image.Resampling.BOX)
+    return np.asarray(picture).reshape(size, size, -1)
 
 
 def _has(pattern: str) -> Callable[[Path], bool]:

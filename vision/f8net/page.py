@@ -37,15 +37,12 @@ PUBLISHED = (
 
 def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows: seeds are pooled, their files stay apart."""
-    title, summary = "F8Net: 8-bit multiplications only", "ResNet-8 in fixed point beside its float net."
-    if not rows:
-        return Page(title, summary, (), Text("Not run: no folder of images was set."))
     same = equal_settings(rows)
     blocks: list[Block] = [_key(same), _counts(same), _program(same), _training(same), _published()]
     blocks += [Download(name, row, f"seed {row.seed}") for row in rows for name in row.artefacts]
-    return Page(
-        title, f"{summary} {rows[0].result['data']['name']}. Intervals are 95 %, over seeds.", blocks, _verdict(same)
-    )
+    data = rows[0].result["data"]["name"]
+    summary = f"ResNet-8 in fixed point beside its float net. {data}. Intervals are 95 %, over seeds."
+    return Page("F8Net: 8-bit multiplications only", summary, blocks, _verdict(same))
 
 
 def _verdict(rows: Sequence[Row]) -> Text:

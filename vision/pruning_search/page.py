@@ -18,6 +18,7 @@ from shared.lab import (
     verdict,
 )
 from vision.pruning_search.figures import budget_error, gains, percent, seconds
+from vision.pruning_search.times import times_table
 
 NETS = {
     "wide": "wide net, not pruned",
@@ -39,8 +40,6 @@ FILES = {
 def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows: seeds are pooled, their files stay apart."""
     title = "Pruning-as-Search: widths that were learned"
-    if not rows:
-        return Page(title, "Widths of layers under a budget.", (), Text("No rows."))
     same = equal_settings(rows)
     settings, data = same[0].settings, same[0].result["data"]
     price = same[0].result["price"]
@@ -115,27 +114,18 @@ def _share(row: Row, name: str) -> float:
 
 
 def _times(rows: Sequence[Row]) -> Table:
-    lines: list[Sequence[str | Number]] = []
+    times = {}
     for name in ("wide", "search", *controls(rows)):
         predicted = [
             float(row.result["price"]["wide"] if name == "wide" else row.result["nets"][name]["measured"])
             for row in rows
         ]
-        measured = [float(row.result["measured_ms"][name]) for row in rows]
-        apart = [100 * (ms / at - 1) for ms, at in zip(measured, predicted, strict=True)]
-        lines.append(
-            (
-                NETS[name],
-                cite_mean(predicted, *rows, form=".3f", unit="ms"),
-                cite_mean(measured, *rows, form=".3f", unit="ms"),
-                cite_mean(apart, *rows, form="+.1f", unit="%"),
-            )
-        )
+        times[NETS[name]] = predicted, [float(row.result["measured_ms"][name]) for row in rows]
     note = (
         "Each net as a library of 8-bit integers, on one thread. Measured is the least of many runs, as what the "
         "predictions are fitted to. Solvers of the core are not asked: their blocks are channels, not widths."
     )
-    return Table("Milliseconds", ("net", "predicted", "measured", "measured above predicted"), lines, note=note)
+    return times_table(rows, times, note, form=".3f")
 
 
 def _widths(rows: Sequence[Row]) -> Table:

@@ -23,14 +23,14 @@ def ssim_above(rows: Sequence[Row], rival: str) -> list[float]:
 
 
 def times_less(rows: Sequence[Row], key: str, net: str = "search") -> list[float]:
-    """The teacher's `macs` or `ms` over those of a net, by seed; empty where they were not measured."""
+    """The teacher's `macs`, `ms` or `compiled_ms` over those of a net, by seed; empty where they were not measured."""
     both = [(row.result["nets"]["teacher"][key], row.result["nets"][net][key]) for row in rows]
     return [teacher / ours for teacher, ours in both if teacher is not None and ours is not None]
 
 
-def relative_ms(rows: Sequence[Row], rival: str) -> list[float]:
+def relative_ms(rows: Sequence[Row], rival: str, key: str = "compiled_ms") -> list[float]:
     """Measured milliseconds of the searched net over a rival's, by seed; empty where they were not measured."""
-    both = [(row.result["nets"]["search"]["ms"], row.result["nets"][rival]["ms"]) for row in rows]
+    both = [(row.result["nets"]["search"][key], row.result["nets"][rival][key]) for row in rows]
     return [ours / theirs for ours, theirs in both if ours is not None and theirs is not None]
 
 

@@ -1,4 +1,4 @@
-"""Pictures made on the spot: leaves of many sizes that cover each other, textured as nature is, and simple faces.
+"""Pictures generated on the spot: leaves of many sizes that cover each other, textured as nature is, and simple faces.
 
 That is the dead leaves model with textures of falling spectrum, on which nets for pictures can be trained without any
 photograph: R. Achddou, Y. Gousseau and S. Ladjal, *Synthetic images as a regularity prior* (SSVM 2021).

@@ -68,15 +68,15 @@ def styled(folder: Path) -> Source:
     """
     paths = _files(folder)
     _enough(folder, len(paths))
-    pairs = [_made(path.name, shrunk(_colours(path))) for path in paths]
+    pairs = [_styled_pair(path.name, shrunk(_colours(path))) for path in paths]
     about = f"{len(pairs)} pictures of at most {SIDE} pixels a side, styled by the classical stylizer"
     return _in_order(f"{about}; the last {_counts(len(pairs))[0]} in the order of names for tests", pairs)
 
 
 def generated(seed: int = 0, count: int = 60, side: int = 96) -> Source:
-    """Pictures made on the spot, with what the classical stylizer makes of them."""
+    """Pictures generated on the spot, with what the classical stylizer makes of them."""
     pixels = enumerate(scenes(seed, count, side))
-    pairs = [_made(f"generated {number}", _bytes(scene)) for number, scene in pixels]
+    pairs = [_styled_pair(f"generated {number}", _bytes(scene)) for number, scene in pixels]
     return _in_order("generated pictures, styled by the classical stylizer, for want of a folder", pairs)
 
 
@@ -105,7 +105,7 @@ def _pair(name: str, before: Path, after: Path) -> Pair:
     return Pair(name, picture, style)
 
 
-def _made(name: str, picture: Bytes) -> Pair:
+def _styled_pair(name: str, picture: Bytes) -> Pair:
     return Pair(name, picture, _bytes(classical(picture.astype(np.float32) / np.float32(255))))
 
 

@@ -1,19 +1,16 @@
 """A trained generator with what it takes to use it on pictures of any size, in tiles of bounded memory."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import nn
 
 from shared.core.task import Progress
-from shared.lab import JSON, canonical
+from shared.lab import JSON
+from shared.weights import described
 from vision.data.picture import Picture
 from vision.data.quality import WEIGHTS
 from vision.data.tiles import tiles
@@ -22,7 +19,7 @@ from vision.stylize.nets import STRIDE, Generator, Shape
 
 TILE = 512
 """Pixels of a tile's side, without what it shares with its neighbours."""
-_ENTRY = "stylize"
+_KIND = "stylize"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,28 +79,19 @@ def plain_net(net: Generator) -> nn.Module:
 
 
 def to_bytes(net: Generator, about: Mapping[str, JSON] | None = None) -> bytes:
-    """A safetensors file of a net for use, with its shape and `about` as JSON in the metadata; numbers of 16 bits.
-
-    One entry, for the library writes several in an order that changes.
-    """
+    """A safetensors file of a net for use, with its shape and `about` as JSON in the metadata; numbers of 16 bits."""
     head = {"shape": asdict(net.shape), **(about or {})}
-    tensors = {name: value.detach().cpu().half().contiguous() for name, value in plain_net(net).state_dict().items()}
-    return save(tensors, {_ENTRY: canonical(head)})
+    return described.to_bytes({name: value.half() for name, value in plain_net(net).state_dict().items()}, _KIND, head)
 
 
 def from_bytes(data: bytes, source: str = "the weights") -> Stylizer:
     """The stylizer in a file of `to_bytes`. Raises `ValueError`, naming `source`, for another file."""
     try:
-        net = Generator(Shape(**{name: int(value) for name, value in metadata(data)["shape"].items()}))
+        tensors, head = described.from_bytes(data, _KIND)
+        net = Generator(Shape(**{name: int(value) for name, value in head["shape"].items()}))
         used = plain_net(net)
-        used.load_state_dict({name: value.float() for name, value in load(data).items()})
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+        used.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         line = str(error).partition("\n")[0]
         raise ValueError(f"{source}: not the weights of a net of `qwedge run stylize`: {line}") from None
     return Stylizer(used.eval(), net.reach)
-
-
-def metadata(data: bytes) -> dict[str, Any]:
-    """What `to_bytes` says of a net. A safetensors file begins with JSON behind its length in eight bytes."""
-    size = int.from_bytes(data[:8], "little")
-    return dict(json.loads(json.loads(data[8 : 8 + size])["__metadata__"][_ENTRY]))

@@ -21,6 +21,7 @@ from shared.lab import (
     verdict,
 )
 from vision.data.crops import of_text
+from vision.pruning_search.times import times_table
 from vision.superres.figures import budget_share, gains, mean_psnr, mean_ssim
 
 NETS = {
@@ -43,8 +44,6 @@ FILES = {
 def page(rows: Sequence[Row]) -> Page:
     """One set of tables for all rows: seeds are pooled, their files stay apart."""
     title = "Super-resolution: width and depth that were searched"
-    if not rows:
-        return Page(title, "A net that enlarges pictures within a budget.", (), Text("No rows."))
     same = equal_settings(rows)
     settings, about, price = same[0].settings, same[0].result, same[0].result["price"]
     height, width = about["plane"]
@@ -121,21 +120,13 @@ def _mean(nets: Sequence[dict[str, Any]], key: str, rows: Sequence[Row], form: s
 
 
 def _times(rows: Sequence[Row]) -> Table:
-    lines: list[Sequence[str | Number]] = []
+    times = {}
     for name in _named(rows[0]):
         nets = [row.result["nets"][name] for row in rows]
         if "priced" in nets[0]:
-            apart = [100 * (net["compiled_ms"] / net["priced"] - 1) for net in nets]
-            lines.append(
-                (
-                    NETS[name],
-                    cite_mean([net["priced"] for net in nets], *rows, form=".2f", unit="ms"),
-                    cite_mean([net["compiled_ms"] for net in nets], *rows, form=".2f", unit="ms"),
-                    cite_mean(apart, *rows, form="+.1f", unit="%"),
-                )
-            )
+            times[NETS[name]] = [net["priced"] for net in nets], [net["compiled_ms"] for net in nets]
     note = "Each net as the C library of `qwedge compile --numbers float32`, on one thread; the least of many runs."
-    return Table("Milliseconds", ("net", "predicted", "measured", "measured above predicted"), lines, note=note)
+    return times_table(rows, times, note)
 
 
 def _pareto(rows: Sequence[Row]) -> Figure:

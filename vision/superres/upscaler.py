@@ -1,6 +1,5 @@
 """A trained net with what it takes to use it on pictures of any size, in tiles of bounded memory."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,12 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import nn
 
 from shared.core.task import Progress
-from shared.lab import JSON, canonical
+from shared.lab import JSON
+from shared.weights import described
 from vision.data.picture import Picture
 from vision.data.quality import WEIGHTS, luma
 from vision.data.tiles import around, tiles
@@ -23,7 +21,8 @@ from vision.superres.nets import PlainNet
 
 TILE = 256
 """Pixels of a tile's side, without the border that it shares with its neighbours."""
-_ENTRY = "superres"
+_KIND = "superres"
+_NARROWED = ("what the net adds to 16 bits is computed from 8 of them, in integers",)
 _FULL = 255 / sum(WEIGHTS)
 """From a difference in luma to one in each colour: 219 steps of luma are 255 of a colour."""
 
@@ -57,7 +56,9 @@ class Upscaler:
                 if progress is not None:
                     progress(done, sum(counts), "tiles")
             results.append(result)
-        return replace(picture, pixels=results[0], alpha=None if picture.alpha is None else results[1][..., 0])
+        alpha = None if picture.alpha is None else results[1][..., 0]
+        notes = _NARROWED if self.integers is not None and picture.peak > 255 else ()
+        return replace(picture, pixels=results[0], alpha=alpha, notes=picture.notes + notes)
 
     def plane(self, y: NDArray[np.float32], tile: int = TILE) -> NDArray[np.float32]:
         """Luma `(H, W)` of peak 255 at `scale` times the size, in tiles as pictures are, not rounded."""
@@ -102,31 +103,21 @@ def plain_net(net: PlainNet) -> nn.Module:
 
 
 def to_bytes(net: PlainNet, about: Mapping[str, JSON] | None = None) -> bytes:
-    """A safetensors file of a plain net for use, with its shape and `about` as JSON in the metadata.
-
-    One entry, for the library writes several in an order that changes.
-    """
+    """A safetensors file of a plain net for use, with its shape and `about` as JSON in the metadata."""
     head = {"scale": net.scale, "width": net.width, "depth": net.depth, **(about or {})}
-    tensors = {name: value.detach().cpu().contiguous() for name, value in plain_net(net).state_dict().items()}
-    return save(tensors, {_ENTRY: canonical(head)})
+    return described.to_bytes(plain_net(net).state_dict(), _KIND, head)
 
 
 def from_bytes(data: bytes, source: str = "the weights") -> Upscaler:
     """The upscaler in a file of `to_bytes`. Raises `ValueError`, naming `source`, for another file."""
     try:
-        head = metadata(data)
+        tensors, head = described.from_bytes(data, _KIND)
         net = plain_net(PlainNet(int(head["scale"]), int(head["width"]), int(head["depth"])))
-        net.load_state_dict(load(data))
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        net.load_state_dict(tensors)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
         line = str(error).partition("\n")[0]
         raise ValueError(f"{source}: not the weights of a net of `qwedge run superres`: {line}") from None
     return Upscaler(net.eval(), int(head["scale"]))
-
-
-def metadata(data: bytes) -> dict[str, Any]:
-    """What `to_bytes` says of a net. A safetensors file begins with JSON behind its length in eight bytes."""
-    size = int.from_bytes(data[:8], "little")
-    return dict(json.loads(json.loads(data[8 : 8 + size])["__metadata__"][_ENTRY]))
 
 
 def reach(net: nn.Module) -> int:

@@ -81,7 +81,8 @@ def main(
         write_atomic(
             options.json, json.dumps(to_json_data(contents, "contents"), indent=1, ensure_ascii=False).encode()
         )
-    print_page(experiment.page(rows))
+    if rows:
+        print_page(experiment.page(rows))
     print_table(figures_table(measured))
 
 

@@ -56,7 +56,7 @@ class Experiment(ABC, Generic[S]):
 
     @abstractmethod
     def page(self, rows: Sequence[Row]) -> Page:
-        """What a reader sees of `rows`: derived from them alone, so that a page can be written again at any time."""
+        """What a reader sees of `rows`, one at least: derived from them alone, so that it can be written again."""
 
 
 def cell_id(experiment: Experiment[S], cell: S) -> str:

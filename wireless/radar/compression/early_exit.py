@@ -10,8 +10,7 @@ from shared.weights.prices import MACs
 from wireless.radar.compression.work import Outcome, Work, answers_of
 
 FRONT: Final = 2
-"""Separable blocks before the exit, each of `_LAYERS` layers behind the first three."""
-_LAYERS: Final = 6
+"""Separable blocks before the exit, of two convolutions each."""
 LOST: Final = 0.002
 """Share of windows that may be named wrongly because they left early."""
 
@@ -42,10 +41,13 @@ def early_exit(work: Work) -> Outcome:
     """The net with an exit after `FRONT` blocks, the only part that is trained (Teerapittayanon et al. 2016).
 
     The threshold is the lowest at which no more than `LOST` of the windows of an epoch are named wrongly for it. MACs
-    are the mean over those windows.
+    are the mean over those windows. Raises `ValueError` for a net of other layers.
     """
     layers = list(copy.deepcopy(work.net).children())
-    cut = 3 + FRONT * _LAYERS
+    ends = [index for index, layer in enumerate(layers, 1) if isinstance(layer, nn.ReLU)]
+    if len(ends) <= 2 * FRONT:
+        raise ValueError(f"early-exit: leaves a net on raw samples after {FRONT} blocks, which this one does not have")
+    cut = ends[2 * FRONT]
     front, rest = nn.Sequential(*layers[:cut]), nn.Sequential(*layers[cut:])
     width = next(layer.num_features for layer in reversed(layers[:cut]) if isinstance(layer, nn.BatchNorm1d))
     head = nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(width, work.classes))

@@ -17,6 +17,7 @@ from shared.lab import (
     Row,
     Table,
     Text,
+    canonical,
     cite,
     cite_mean,
     compared,
@@ -198,10 +199,10 @@ def _techniques(rows: Sequence[Row]) -> list[Block]:
     shown = [row for row in rows if row.result.get("techniques")]
     if not shown:
         return []
-    sweeps: dict[Any, list[Row]] = {}
+    sweeps: dict[str, list[Row]] = {}
     for row in shown:
-        key = row.result["net"], *(row.settings.get(name) for name in _SWEEP), tuple(row.result["techniques"])
-        sweeps.setdefault(key, []).append(row)
+        terms = [row.settings.get(name) for name in _SWEEP]
+        sweeps.setdefault(canonical([row.result["net"], terms, list(row.result["techniques"])]), []).append(row)
     return [_front(shown), *(table for sweep in sweeps.values() for table in _tables(sweep))]
 
 
@@ -302,6 +303,8 @@ def _front(rows: Sequence[Row]) -> Figure:
     ]
 
     def paint(*panels: Any) -> None:
+        from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
         for axes, key in zip(panels, ("bytes", "macs"), strict=True):
             best = -1.0
             front = []
@@ -314,6 +317,10 @@ def _front(rows: Sequence[Row]) -> Figure:
             for x, y, name in front:
                 axes.annotate(name, (x, y), fontsize=6, xytext=(0, -8), textcoords="offset points")
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axes.xaxis.set_major_formatter(EngFormatter())
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.margins(y=0.15)
             axes.set_xlabel({"bytes": "bytes", "macs": "multiply-accumulates of a window"}[key])
             axes.set_ylabel("right answers in %")
 

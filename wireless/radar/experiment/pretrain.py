@@ -11,7 +11,7 @@ from shared.lab import Store, run, write_atomic
 from wireless.radar.experiment.run import Radar, RadarSettings
 
 HARD_DB = -16.0, 0.0
-"""Where answers are wrong: a net that has learned the others already gains nothing from easier pulses."""
+"""Ratios at which answers are wrong: clearer pulses are left out of the last training."""
 TRAINED: Mapping[str, Sequence[RadarSettings]] = {
     "iq": (
         RadarSettings(nets=("iq",), epochs=25, examples=40_000, rate=4e-3, tested=200, seed=100),
@@ -20,6 +20,9 @@ TRAINED: Mapping[str, Sequence[RadarSettings]] = {
     "iq-10k": (
         RadarSettings(nets=("iq-10k",), epochs=40, examples=40_000, rate=1e-2, tested=200, seed=100),
         RadarSettings(nets=("iq-10k",), further=24, examples=40_000, rate=8e-3, tested=200, seed=101),
+        RadarSettings(
+            nets=("iq-10k",), further=12, examples=40_000, rate=6e-3, tested=200, seed=102, snr_db=(-16.0, 4.0)
+        ),
     ),
 }
 """By name; each stage goes on with the weights of the one before."""

@@ -1,23 +1,20 @@
 """A trained net with what it takes to use it: its classes, and files of it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import nn
 
-from shared.lab import JSON, canonical
+from shared.lab import JSON
+from shared.weights import described
 from wireless.radar.nets.inputs import as_input
 from wireless.radar.nets.registry import NETS, build
 
 BATCH = 256
-_ENTRY = "radar"
+_KIND = "radar"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,32 +31,22 @@ class Classifier:
         return np.exp(log_probabilities(self.net, samples))
 
     def to_bytes(self, about: Mapping[str, JSON] | None = None) -> bytes:
-        """A safetensors file: all numbers, and what they are of, with `about`, as JSON in its metadata.
-
-        One entry, for the library writes several in an order that changes.
-        """
+        """A safetensors file: all numbers, and what they are of, with `about`, as JSON in its metadata."""
         head = {"net": self.name, "classes": self.classes, "samples": self.samples, **(about or {})}
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.net.state_dict().items()}
-        return save(tensors, {_ENTRY: canonical(head)})
+        return described.to_bytes(self.net.state_dict(), _KIND, head)
 
     @classmethod
     def from_bytes(cls, data: bytes, source: str = "the weights") -> "Classifier":
         """A classifier from a file of `to_bytes`. Raises `ValueError`, naming `source`, for another file."""
         try:
-            head = metadata(data)
+            tensors, head = described.from_bytes(data, _KIND)
             classes, samples = tuple(head["classes"]), int(head["samples"])
             net = NETS[head["net"]].build(len(classes), samples)
-            net.load_state_dict(load(data))
-        except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            net.load_state_dict(tensors)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
             line = str(error).partition("\n")[0]
             raise ValueError(f"{source}: not the weights of a radar net: {line}") from None
         return cls(head["net"], classes, samples, net.eval())
-
-
-def metadata(data: bytes) -> dict[str, Any]:
-    """What `to_bytes` says of a net. A safetensors file begins with JSON behind its length in eight bytes."""
-    size = int.from_bytes(data[:8], "little")
-    return dict(json.loads(json.loads(data[8 : 8 + size])["__metadata__"][_ENTRY]))
 
 
 def log_probabilities(net: nn.Module, samples: NDArray[np.complex64]) -> NDArray[np.float64]:

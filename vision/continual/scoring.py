@@ -1,0 +1,106 @@
+"""Every method on the same random streams."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.lab import JSON, Context
+from vision.continual.evaluate import Method, follow, forgetting, milliseconds_per_class
+from vision.continual.frozen import NearestMeans
+from vision.continual.streams import Shape, Source, choices, pictures_of
+from vision.data.few_shot import ClassPictures
+
+STREAMS_OF_A_STAGE = 5
+BATCH = 256
+
+Embed = Callable[[Tensor], Tensor]
+
+
+def stages(streams: int) -> int:
+    """How many stages `Scoring.scored` has."""
+    return 1 + -(-streams // STREAMS_OF_A_STAGE)
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """Methods by name: encoders that never change, those that learn, and those of them that are asked of few streams.
+
+    An encoder that never changes embeds every picture once, so that many streams cost next to nothing.
+    """
+
+    classes: ClassPictures
+    features: int
+    frozen: Mapping[str, Embed]
+    learning: Mapping[str, Callable[[], Method]]
+    slow: Mapping[str, Callable[[], Method]]
+
+    def scored(self, shape: Shape, streams: int, few: int, context: Context) -> Mapping[str, JSON]:
+        """Accuracies on `streams` streams, or on the first `few` of them, forgetting, bytes, and ms of a class."""
+        title = f"shots={shape.shots}"
+        took = context.stage(f"{title}, time of a class", lambda: self._took(shape, context))
+        results: list[Mapping[str, Any]] = []
+        for first in range(0, streams, STREAMS_OF_A_STAGE):
+            numbers = range(first, min(first + STREAMS_OF_A_STAGE, streams))
+            results += context.stage(
+                f"{title}, streams {first + 1} to {numbers[-1] + 1}",
+                partial(self._followed, shape, numbers, few, context),
+            )
+        return {
+            name: {**_summary([result[name] for result in results if name in result]), "ms_per_class": ms}
+            for name, ms in took.items()
+        }
+
+    def _took(self, shape: Shape, context: Context) -> dict[str, float]:
+        tasks = [choice.task(pictures_of(self.classes)) for choice in choices(self.classes, shape, context.rng)]
+        frozen = {name: partial(NearestMeans, embed, self.features) for name, embed in self.frozen.items()}
+        methods: Mapping[str, Callable[[], Method]] = {**self.learning, **frozen, **self.slow}
+        return {name: milliseconds_per_class(method(), tasks) for name, method in methods.items()}
+
+    @cached_property
+    def _sources(self) -> Mapping[str, Source]:
+        return {name: self._source(embed) for name, embed in self.frozen.items()}
+
+    @torch.no_grad()
+    def _source(self, embed: Embed) -> Source:
+        pictures = pictures_of(self.classes)
+        embedded = []
+        for k, each in enumerate(self.classes.pictures):
+            parts = np.split(np.arange(len(each)), range(BATCH, len(each), BATCH))
+            embedded.append(torch.cat([embed(pictures(k, part)) for part in parts]))
+        return lambda k, examples: embedded[k][examples]
+
+    def _followed(self, shape: Shape, numbers: Sequence[int], few: int, context: Context) -> JSON:
+        results = []
+        for done, number in enumerate(numbers):
+            stream, traces = choices(self.classes, shape, context.rng), {}
+            for name, source in self._sources.items():
+                method = NearestMeans(lambda x: x, self.features)
+                traces[name] = follow(method, [choice.task(source) for choice in stream])
+            tasks = [choice.task(pictures_of(self.classes)) for choice in stream]
+            for name, learner in ({**self.learning, **self.slow} if number < few else self.learning).items():
+                context.progress(done, len(numbers), f"{name} on streams")
+                traces[name] = follow(learner(), tasks)
+            results.append(
+                {
+                    name: {"accuracy": it.accuracy.tolist(), "own": it.own.tolist(), "bytes": it.bytes_kept}
+                    for name, it in traces.items()
+                }
+            )
+        return results
+
+
+def _summary(traces: Sequence[Mapping[str, Any]]) -> dict[str, JSON]:
+    accuracy, own = (np.array([trace[key] for trace in traces]) for key in ("accuracy", "own"))
+    return {
+        "accuracy": accuracy.mean(0).tolist(),
+        "final": accuracy[:, -1].mean(1).tolist(),
+        "single": accuracy[:, 0, 0].tolist(),
+        "forgetting": [forgetting(each) for each in accuracy],
+        "forgetting_own": [forgetting(each) for each in own],
+        "bytes_kept": int(np.median([trace["bytes"] for trace in traces])),
+    }
