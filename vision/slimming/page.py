@@ -32,9 +32,6 @@ FILES = {
 
 def page(rows: Sequence[Row]) -> Page:
     """Seeds of the first row's settings together."""
-    title = "Latency-driven slimming"
-    if not rows:
-        return Page(title, "Depths, widths and operators under a budget.", (), Text("No rows."))
     same = equal_settings(rows)
     price, data = same[0].result["price"], same[0].result["data"]
     summary = (
@@ -48,7 +45,7 @@ def page(rows: Sequence[Row]) -> Page:
         for name, note in FILES.items()
     }
     blocks: list[Block] = [_key(same), _front(same), _nets(same), _path(same), _course(same), *downloads(same, files)]
-    return Page(title, summary, blocks, _verdict(same))
+    return Page("Latency-driven slimming", summary, blocks, _verdict(same))
 
 
 def _budgets(rows: Sequence[Row]) -> list[str]:
