@@ -20,17 +20,17 @@ from shared.lab import Row
 from shared.lab.running.benchmark import Metric, main, over_seeds
 from vision.data.cifar10 import SHAPE, archive
 from vision.slimming.experiment import CLASSES, SIDE, SlimmingSettings
-from vision.slimming.figures import NETS, gains, percent, regret
+from vision.slimming.figures import NETS, gains, percent, regret, search_cost
 from vision.slimming.net import SlimNet
 
 SEEDS = 2
 HELD_OUT = 100
-SHARES = (0.25, 0.45, 0.65)
-BUDGETS = ("tight", "middle", "loose")
+SHARES = (0.4, 0.2, 0.1)
+BUDGETS = ("loose", "middle", "tight")
 GOALS = {"uniform": ">= 1.0", "random": "> 0"}
 SKIPPED = "skipped: QWEDGE_DATA names no folder with images"
-FULL = {"supernet": 6, "tuning": 6, "per_class": 150, "judged": 30}
-QUICK = {"supernet": 1, "tuning": 1, "exchange": 0.0, "per_class": 40, "scored": 50, "judged": 5}
+FULL = {"supernet": 12, "tuning": 20, "per_class": 300}
+QUICK = {"supernet": 1, "tuning": 1, "per_class": 40, "scored": 50, "judged": 5}
 
 
 def cells(quick: bool, seed: int) -> Sequence[SlimmingSettings]:
@@ -42,34 +42,31 @@ def cells(quick: bool, seed: int) -> Sequence[SlimmingSettings]:
         return []
     largest = SlimNet(settings.largest(), image=SIDE, classes=CLASSES).eval()
     ms = net_latency(largest, SHAPE, calibrated(numbers="float32"), "float32").ms
-    budgets = [float(f"{share * ms:.2g}") for share in (SHARES[1:2] if quick else SHARES)]
-    return [cell for budget in budgets for cell in settings.model_copy(update={"budget_ms": budget}).per_seed()]
+    budgets = tuple(float(f"{share * ms:.2g}") for share in (SHARES[1:2] if quick else SHARES))
+    return settings.model_copy(update={"budget_ms": budgets}).per_seed()
 
 
 def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
     """Differences in accuracy are in points, paired by seed; errors are of all nets."""
     if not rows:
         return {f"slim_vs_{rival}": Metric(None, unit=SKIPPED, goal=goal) for rival, goal in GOALS.items()}
-    budgets = sorted({row.settings["budget_ms"] for row in rows})
-    parts = {
-        name: [row for row in rows if row.settings["budget_ms"] == ms]
-        for name, ms in zip(BUDGETS, budgets, strict=False)
-    }
-    nets = [about for row in rows for about in row.result["nets"].values()]
+    budgets = list(enumerate(BUDGETS[: len(rows[0].result["budgets"])]))
+    nets = [net for row in rows for at in row.result["budgets"] for net in at["nets"].values()]
     return {
         **{
-            f"slim_vs_{rival}_{name}": over_seeds(gains(part, rival), "points", goal)
-            for name, part in parts.items()
+            f"slim_vs_{rival}_{name}": over_seeds(gains(rows, place, rival), "points", goal)
+            for place, name in budgets
             for rival, goal in GOALS.items()
         },
         **{
-            f"accuracy_{net}_{name}": over_seeds([percent(row, net) for row in part], "%")
-            for name, part in parts.items()
+            f"accuracy_{net}_{name}": over_seeds([percent(row, place, net) for row in rows], "%")
+            for place, name in budgets
             for net in NETS
         },
         "latency_mape": Metric(100 * float(np.mean([_error(net) for net in nets])), unit="%", goal="<= 5"),
         "latency_spearman": Metric(_rank_correlation(nets), goal=">= 0.95"),
         "regret": Metric(max(regret(row) for row in rows), unit="%", goal="<= 5"),
+        "search_cost": over_seeds([search_cost(row) for row in rows], "of training", "<= 1"),
     }
 
 

@@ -177,8 +177,14 @@ def float_subject(subject: str, rng: np.random.Generator) -> tuple[nn.Module, to
         return Encoder().eval(), torch.from_numpy(rng.integers(0, WORDS, (1, TOKENS)))
     if subject == "super_resolution":
         return Enlarger().eval(), torch.from_numpy(rng.standard_normal((1, 3, 180, 320)).astype(np.float32))
-    net = efficientformer_l1().eval()
+    return alive(efficientformer_l1().eval()), torch.from_numpy(
+        rng.standard_normal((1, 3, 224, 224)).astype(np.float32)
+    )
+
+
+def alive(net: nn.Module) -> nn.Module:
+    """Factors that start near zero would be no branch at all in a net that is not trained."""
     for module in net.modules():
-        if isinstance(module, Factor):  # of no effect in a net that is not trained
+        if isinstance(module, Factor):
             nn.init.uniform_(module.weight, 0.2, 1.0)
-    return net, torch.from_numpy(rng.standard_normal((1, 3, 224, 224)).astype(np.float32))
+    return net

@@ -14,7 +14,7 @@ from vision.slimming.page import page
 from vision.slimming.plan import Plan
 
 TINY = SlimmingSettings(
-    images="$QWEDGE_DATA/none", widths=(16, 32), depths=(1, 2), attending=1, supernet=1, tuning=1, exchange=0.0,
+    images="$QWEDGE_DATA/none", widths=(16, 32), depths=(1, 2), attending=1, supernet=1, tuning=1,
     per_class=8, scored=5, judged=2, batch=16,
 )  # fmt: skip
 
@@ -46,14 +46,15 @@ def test_every_action_that_saves_work_saves_milliseconds(generated):
 def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(generated, tmp_path, monkeypatch):
     budget = 0.7 * timed.TimedSlimming().latency(Kept())(SlimNet(TINY.largest(), image=32, classes=10).eval())
     monkeypatch.setattr(timed.TimedSlimming, "milliseconds", lambda self, net: 2 * budget)
-    settings = TINY.model_copy(update={"budget_ms": budget})
+    settings = TINY.model_copy(update={"budget_ms": (budget,)})
     [row] = run(timed.TimedSlimming(), [settings], Store(tmp_path))
     assert row.result["price"]["unit"] == "ms"
-    assert all(about["price"] <= budget for about in row.result["nets"].values())
-    assert regret(row) == pytest.approx(100 * (2 * budget / row.result["nets"]["slimmed"]["price"] - 1))
+    [at] = row.result["budgets"]
+    assert all(about["price"] <= budget for about in at["nets"].values())
+    assert regret(row) == pytest.approx(100 * (2 * budget / at["nets"]["slimmed"]["price"] - 1))
     assert "ms, measured" in str(page([row]))
-    with pytest.raises(ValueError, match=r"budget_ms=99: the largest net takes .* ms; ask for less"):
-        run(timed.TimedSlimming(), [TINY.model_copy(update={"budget_ms": 99.0})], Store(tmp_path))
+    with pytest.raises(ValueError, match=r"budget 99: the largest net costs .*; ask for less"):
+        run(timed.TimedSlimming(), [TINY.model_copy(update={"budget_ms": (99.0,)})], Store(tmp_path))
 
 
 def test_a_slimmed_net_is_compiled_and_timed():

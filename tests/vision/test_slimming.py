@@ -8,9 +8,9 @@ import torch
 
 from shared.lab import Store, render, run
 from vision.slimming.experiment import Slimming, SlimmingSettings, macs
-from vision.slimming.net import SlimNet, Supernet
+from vision.slimming.net import SlimNet, Supernet, at_random, judged_by_batches
 from vision.slimming.plan import CHEAPER, Plan
-from vision.slimming.search import random, slimmed, uniform
+from vision.slimming.search import best_within, random, slimmed, uniform
 
 LARGEST = Plan((32, 48), (("conv",), ("conv", "attention")))
 
@@ -90,22 +90,64 @@ def test_a_narrower_stage_of_the_supernet_keeps_its_most_important_channels():
     assert (stage(torch.rand(1, 32, 16, 16), LARGEST.blocks[1], 16)[0, ~kept] == 0).all()
 
 
+def test_random_actions_reach_narrow_stages_and_every_operator():
+    torch.manual_seed(0)
+    plans = {at_random(LARGEST) for _ in range(200)}
+    assert LARGEST in plans
+    assert {plan.widths for plan in plans} == {(first, second) for first in (32, 16) for second in (48, 32, 16)}
+    assert {plan.blocks[-1][-1] for plan in plans} == {"none", "pool", "conv", "attention"}
+
+
+def test_half_of_the_batches_train_a_plan():
+    torch.manual_seed(0)
+    supernet, x = Supernet(LARGEST, image=32, classes=10), torch.rand(2, 3, 32, 32)
+    untrained = 0
+    for _ in range(40):
+        supernet.zero_grad()
+        supernet(x).sum().backward()
+        scores = [choice.scores.grad for stage in supernet.stages for choice in stage.choices]
+        untrained += all(grad is None or not grad.any() for grad in scores)
+    assert 10 <= untrained <= 30
+
+
+def test_plans_are_judged_by_the_statistics_of_the_batch():
+    supernet, x = Supernet(LARGEST, image=32, classes=10), torch.rand(16, 3, 32, 32)
+    judged_by_batches(supernet).chosen = LARGEST
+    judged = supernet(x)
+    supernet(3 * x)  # leaves nothing behind
+    torch.testing.assert_close(supernet(x), judged)
+    again = Supernet(LARGEST, image=32, classes=10)
+    again.load_state_dict(supernet.state_dict(), strict=False)
+    again.train().chosen = LARGEST
+    torch.testing.assert_close(again(x), judged)
+
+
+LOSSES = {"conv": 0.1, "attention": 0.3, "pool": 0.02, "none": 0.0}
+
+
+def loss(plan):
+    return -sum(LOSSES[each] for blocks in plan.blocks for each in blocks) - sum(plan.widths) / 1000
+
+
 def test_slimming_takes_the_action_of_least_loss_per_price():
-    losses = {"conv": 0.1, "attention": 0.3, "pool": 0.02, "none": 0.0}
-
-    def accuracy(plan):
-        return sum(losses[each] for blocks in plan.blocks for each in blocks) + sum(plan.widths) / 1000
-
-    course = list(slimmed(LARGEST, price, accuracy, 0.5 * price(LARGEST)))
+    course = list(slimmed(LARGEST, price, loss, 0.5 * price(LARGEST)))
     before = LARGEST
     for step in course:
         rates = {
-            action: (accuracy(before) - accuracy(plan)) / (price(before) - price(plan))
-            for action, plan in before.actions()
+            action: (loss(plan) - loss(before)) / (price(before) - price(plan)) for action, plan in before.actions()
         }
         assert rates[step.action] == min(rates.values())
         before = step.plan
     assert course[-1].price <= 0.5 * price(LARGEST) < ([price(LARGEST)] + [step.price for step in course])[-2]
+
+
+def test_the_net_of_a_budget_loses_least_of_all_that_were_judged():
+    losses = {}
+    budget = 0.5 * price(LARGEST)
+    course = list(slimmed(LARGEST, price, lambda plan: losses.setdefault(plan, loss(plan)), budget))
+    best = best_within(losses, price, budget)
+    assert price(best) <= budget
+    assert losses[best] == min(lost for plan, lost in losses.items() if price(plan) <= budget) <= course[-1].loss
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.3])
@@ -114,26 +156,37 @@ def test_rivals_keep_to_the_budget(share):
     assert price(uniform(LARGEST, price, budget)) <= budget
     assert price(random(LARGEST, price, budget, np.random.default_rng(0))) <= budget
     with pytest.raises(ValueError, match="is the least; ask for more"):
-        list(slimmed(LARGEST, price, lambda plan: 1.0, 1.0))
+        list(slimmed(LARGEST, price, loss, 1.0))
 
 
 TINY = SlimmingSettings(
-    images="$QWEDGE_DATA/none", widths=(16, 32), depths=(1, 2), attending=1, supernet=1, tuning=1, exchange=1.0,
+    images="$QWEDGE_DATA/none", widths=(16, 32), depths=(1, 2), attending=1, supernet=1, tuning=2, macs=(0.4, 0.6),
     per_class=8, scored=5, judged=2, batch=16,
 )  # fmt: skip
 
 
-def test_a_cell_keeps_to_the_budget_and_keeps_its_net(monkeypatch, tmp_path):
+def test_a_cell_keeps_to_its_budgets_and_keeps_its_nets(monkeypatch, tmp_path):
     monkeypatch.delenv("QWEDGE_DATA", raising=False)
     [row] = run(Slimming(), [TINY], Store(tmp_path))
-    nets = row.result["nets"]
-    budget = 0.5 * row.result["price"]["largest"]
-    assert max(about["macs"] for about in nets.values()) <= row.result["price"]["budget"] == budget
-    assert set(row.artefacts) == {"net.safetensors", "plan.json", "net.onnx"}
-    assert len(nets["uniform"]["tuned"]) == 2
-    assert "Every step of the first seed" in render(Slimming().page([row]), [row], Store(tmp_path))
+    budgets = [at["budget"] for at in row.result["budgets"]]
+    assert budgets == [share * row.result["price"]["largest"] for share in (0.6, 0.4)]
+    for at in row.result["budgets"]:
+        assert max(about["macs"] for about in at["nets"].values()) <= at["budget"]
+        assert {len(about["tuned"]) for about in at["nets"].values()} == {2}
+    kept = {f"{name}-{budget:.4g}.{kind}" for budget in budgets for name, kind in
+            (("net", "safetensors"), ("plan", "json"), ("net", "onnx"))}  # fmt: skip
+    assert set(row.artefacts) == kept
+    html = render(Slimming().page([row]), [row], Store(tmp_path))
+    assert "Every step of the first seed" in html
+    assert all(name in html for name in kept)
+
+
+def test_one_budget_may_be_a_number():
+    assert SlimmingSettings(budget_ms=6).budget_ms == (6.0,)
+    with pytest.raises(ValueError, match="greater than 0"):
+        SlimmingSettings(budget_ms=(6.0, -1.0))
 
 
 def test_milliseconds_need_a_compiler():
     with pytest.raises(ValueError, match="budget_ms needs a latency: take `qwedge run slimming`"):
-        run(Slimming(), [TINY.model_copy(update={"budget_ms": 1.0})], Store("nowhere"))
+        run(Slimming(), [TINY.model_copy(update={"budget_ms": (1.0,)})], Store("nowhere"))

@@ -1,53 +1,58 @@
-"""A net slimmed for a budget, beside uniform scaling and random cuts of the same net, each trained as long."""
+"""A net slimmed for budgets, beside uniform scaling and random cuts of the same net, each trained as long."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from shared.lab import JSON, Context, Experiment, Page, Row
+from shared.training.device import device_of
 from shared.training.epochs import NesterovCosine, Trainer
 from shared.training.loop import seeded
 from shared.weights.files import to_bytes
 from shared.weights.prices import MACs
+from vision.data.augment import as_input
 from vision.data.chosen import Chosen, ImageSettings
 from vision.data.cifar10 import SHAPE
 from vision.nets.onnx_file import to_onnx
-from vision.slimming.net import SlimNet, Supernet
+from vision.slimming.net import SlimNet, Supernet, judged_by_batches
 from vision.slimming.page import page
 from vision.slimming.plan import STEP, Operator, Plan
-from vision.slimming.search import Price, Step, random, slimmed, uniform
+from vision.slimming.search import Price, best_within, random, slimmed, uniform
 from vision.training.evaluate import correct
 from vision.training.stages import trained
 
 CLASSES = 10
-PLANS = ("slimmed", "uniform", "random")
 SIDE = SHAPE[1]
 N = TypeVar("N", bound=nn.Module)
+Budgets = Annotated[
+    tuple[Annotated[float, Field(gt=0)], ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, int | float) else value),
+]
+"""One number, or several: their nets come from one supernet."""
 
 
 class SlimmingSettings(ImageSettings):
-    """The largest net, its training, and the budget."""
+    """The largest net, its training, and the budgets."""
 
-    macs: float = Field(default=0.5, gt=0, lt=1, description="share of the largest net's multiply-accumulates")
-    budget_ms: float | None = Field(
-        default=None, gt=0, description="instead of macs: milliseconds of the net as a library of floats, predicted"
+    macs: Budgets = Field(default=(0.5,), description="shares of the largest net's multiply-accumulates")
+    budget_ms: Budgets = Field(
+        default=(), description="instead of macs: milliseconds of the net as a library of floats, predicted"
     )
     widths: tuple[int, ...] = Field(default=(32, 64, 128), description="channels of the stages of the largest net")
     depths: tuple[int, ...] = Field(default=(2, 2, 4), description="blocks of its stages")
     attending: int = Field(default=2, ge=0, description="last blocks that are attention")
     supernet: int = Field(default=8, gt=0, description="epochs of the supernet")
-    tuning: int = Field(default=8, gt=0, description="epochs of the slimmed net, from scratch")
-    exchange: float = Field(
-        default=2.5, ge=0, description="epochs that rivals have for one of the supernet, so that seconds are equal"
-    )
+    tuning: int = Field(default=16, gt=0, description="epochs of every net of a plan, from scratch")
     batch: int = Field(default=64, gt=1, description="images of a training step")
     rate: float = Field(default=0.05, gt=0, description="highest learning rate")
-    judged: int = Field(default=50, gt=0, description="validation images of each class by which actions are judged")
+    judged: int = Field(default=50, gt=0, description="validation images of each class by which plans are judged")
 
     def largest(self) -> Plan:
         """The net that is slimmed. Raises `ValueError` for stages that are not one of each."""
@@ -65,13 +70,14 @@ class SlimmingSettings(ImageSettings):
 
 
 class Slimming(Experiment[SlimmingSettings]):
-    """Slim a net for a budget of milliseconds: depths, widths and operators, beside uniform and random cuts.
+    """Slim a net for budgets of milliseconds: depths, widths and operators, beside uniform and random cuts.
 
-    One cell is one seed: the supernet, the slimmed net, and the same largest net scaled or cut by chance.
+    One cell is one seed: the supernet, and at each budget the slimmed net and the same largest net scaled or cut by
+    chance.
     """
 
     name = "slimming"
-    version = 1
+    version = 2  # 1 searched anew for each budget, on a supernet that knew no narrower stages
 
     def cells(self, settings: SlimmingSettings) -> Sequence[SlimmingSettings]:
         settings.largest()
@@ -101,50 +107,58 @@ class _Cell:
     def __init__(self, settings: SlimmingSettings, context: Context, experiment: Slimming) -> None:
         self.settings, self.context, self.experiment = settings, context, experiment
         self.largest = settings.largest()
-        tuned = sum(self.epochs(name) + 2 for name in PLANS)
-        context.plan(settings.supernet + tuned + 4)
+        context.plan(settings.supernet + 3 + len(settings.budget_ms or settings.macs) * 3 * (settings.tuning + 3))
 
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
-        full, budget = self.price(self.largest), self.budget
-        if full <= budget:
-            raise ValueError(f"budget_ms={budget:g}: the largest net takes {full:.4g} ms; ask for less")
+        full, budgets = self.price(self.largest), self.budgets()
+        if full <= budgets[0]:
+            raise ValueError(f"budget {budgets[0]:g}: the largest net costs {full:.4g}; ask for less")
         supernet = self.seeded("supernet", partial(Supernet, self.largest, image=SIDE, classes=CLASSES))
-        searched = self.after("supernet", supernet, s.supernet)
-        course = self.context.stage("slimming", lambda: [step_data(step) for step in self.course(supernet)])
-        picked = self.context.stage("random plan", lambda: self.random_plan().to_json_data())
-        plans = {
-            "slimmed": Plan.from_json_data(course[-1]["plan"]),
-            "uniform": uniform(self.largest, self.price, budget),
-            "random": Plan.from_json_data(picked),
-        }
+        learned: Any = self.after("supernet", supernet, s.supernet)
+        shares = supernet.shares()
+        search: Any = self.context.stage("slimming", lambda: self.course(supernet, budgets[-1]))
+        losses = {Plan.from_json_data(plan): loss for plan, loss in search["judged"]}
         return {
             "data": {"name": self.images.about, "part": s.part, "trained_on": len(self.images.train.labels)},
             "scored": len(self.images.scored.labels),
-            "price": {"unit": "MACs" if s.budget_ms is None else "ms", "largest": full, "budget": budget},
+            "price": {"unit": "ms" if s.budget_ms else "MACs", "largest": full},
             "largest": self.largest.to_json_data(),
-            "searched": searched,
-            "course": course,
-            "shares": supernet.shares(),
-            "nets": {name: self.answered(name, plan) for name, plan in plans.items()},
+            "searched": learned,
+            "search_cpu_s": search["cpu_s"] + sum(epoch["cpu_s"] for epoch in learned),
+            "course": search["steps"],
+            "judged": len(losses),
+            "shares": shares,
+            "budgets": [self.at(budget, losses) for budget in budgets],
         }
 
-    def epochs(self, name: str) -> int:
-        """Epochs of a net. Rivals have more, in place of the supernet."""
+    def budgets(self) -> list[float]:
+        """The largest first."""
         s = self.settings
-        return s.tuning + (0 if name == "slimmed" else round(s.supernet * s.exchange))
+        return sorted(s.budget_ms or (share * self.price(self.largest) for share in s.macs), reverse=True)
 
-    def answered(self, name: str, plan: Plan) -> Mapping[str, JSON]:
+    def at(self, budget: float, losses: Mapping[Plan, float]) -> Mapping[str, JSON]:
+        """The nets at a budget."""
+        picked = self.context.stage(f"random plan within {budget:g}", lambda: self.random_plan(budget).to_json_data())
+        plans = {
+            "slimmed": best_within(losses, self.price, budget),
+            "uniform": uniform(self.largest, self.price, budget),
+            "random": Plan.from_json_data(picked),
+        }
+        return {"budget": budget, "nets": {name: self.answered(name, plan, budget) for name, plan in plans.items()}}
+
+    def answered(self, name: str, plan: Plan, budget: float) -> Mapping[str, JSON]:
         """A plan's net from scratch: what it costs, and how many of its answers are right."""
-        net = self.seeded(name, partial(SlimNet, plan, image=SIDE, classes=CLASSES))
-        tuned = self.after(name, net, self.epochs(name))
-        right = int(self.context.stage(f"{name}, counted", lambda: correct(net, self.images.scored)))
+        title = f"{name} within {budget:g}"
+        net = self.seeded(title, partial(SlimNet, plan, image=SIDE, classes=CLASSES))
+        tuned = self.after(title, net, self.settings.tuning)
+        right = int(self.context.stage(f"{title}, counted", lambda: correct(net, self.images.scored)))
         measured = {}
-        if self.settings.budget_ms is not None:
-            ms = self.context.stage(f"{name}, timed", lambda: self.experiment.milliseconds(net))
+        if self.settings.budget_ms:
+            ms = self.context.stage(f"{title}, timed", lambda: self.experiment.milliseconds(net))
             measured = {"measured_ms": ms}
         if name == "slimmed":
-            self.context.stage("files", lambda: self.keep(net, plan))
+            self.context.stage(f"{title}, files", lambda: self.keep(net, plan, budget))
         return {
             "plan": plan.to_json_data(),
             "price": self.price(plan),
@@ -164,49 +178,49 @@ class _Cell:
         trainer = Trainer(net, NesterovCosine(epochs, self.settings.rate, warm=0.2, batch=self.settings.batch))
         return trained(self.context, name, trainer, self.images.train, self.images.held_back)
 
-    def course(self, supernet: Supernet) -> Iterator[Step]:
-        """The steps of slimming, judged on validation images with the weights of the supernet."""
+    def course(self, supernet: Supernet, budget: float) -> JSON:
+        """The steps of slimming, every plan that was judged with its loss, and CPU seconds."""
         judges = self.images.held_back.first(self.settings.judged)
+        x = as_input(torch.from_numpy(judges.pixels).to(device_of(supernet)))
+        labels = torch.from_numpy(judges.labels).to(x.device)
+        losses: dict[Plan, float] = {}
 
-        def accuracy(plan: Plan) -> float:
-            supernet.chosen = plan
-            return correct(supernet, judges) / len(judges.labels)
+        @torch.no_grad()
+        def loss(plan: Plan) -> float:
+            if plan not in losses:
+                supernet.chosen = plan
+                losses[plan] = float(cross_entropy(supernet(x), labels))
+            return losses[plan]
 
-        for number, step in enumerate(slimmed(self.largest, self.price, accuracy, self.budget)):
-            self.context.progress(0, 0, f"slimming, {number + 1}: {step.action}, {step.price:.4g} of {self.budget:.4g}")
-            yield step
-        supernet.chosen = None
+        started, steps = time.process_time(), []
+        judged_by_batches(supernet)
+        for step in slimmed(self.largest, self.price, loss, budget):
+            steps.append({**step._asdict(), "plan": step.plan.to_json_data()})
+            note = f"slimming, {len(steps)}: {step.action}, {step.price:.4g} of {budget:.4g}"
+            self.context.progress(0, 0, note)
+        judged = [(plan.to_json_data(), lost) for plan, lost in losses.items()]
+        return {"steps": steps, "judged": judged, "cpu_s": time.process_time() - started}
 
-    def random_plan(self) -> Plan:
-        return random(self.largest, self.price, self.budget, self.context.rng)
+    def random_plan(self, budget: float) -> Plan:
+        return random(self.largest, self.price, budget, self.context.rng)
 
     @cached_property
     def price(self) -> Price:
         """Of a plan, each computed once."""
-        predict = macs if self.settings.budget_ms is None else self.experiment.latency(self.context)
+        predict = self.experiment.latency(self.context) if self.settings.budget_ms else macs
         return cache(lambda plan: float(predict(SlimNet(plan, image=SIDE, classes=CLASSES).eval())))
 
-    @cached_property
-    def budget(self) -> float:
-        s = self.settings
-        return s.macs * self.price(self.largest) if s.budget_ms is None else s.budget_ms
-
-    def keep(self, net: nn.Module, plan: Plan) -> JSON:
-        """The slimmed net as files."""
+    def keep(self, net: nn.Module, plan: Plan, budget: float) -> JSON:
+        """A slimmed net as files."""
         net.eval()
-        self.context.artefact("net.safetensors", to_bytes(net))
-        self.context.artefact("plan.json", json.dumps(plan.to_json_data(), indent=1).encode())
-        self.context.artefact("net.onnx", to_onnx(net, torch.zeros(1, *SHAPE)))
+        self.context.artefact(f"net-{budget:.4g}.safetensors", to_bytes(net))
+        self.context.artefact(f"plan-{budget:.4g}.json", json.dumps(plan.to_json_data(), indent=1).encode())
+        self.context.artefact(f"net-{budget:.4g}.onnx", to_onnx(net, torch.zeros(1, *SHAPE)))
         return None
 
     @cached_property
     def images(self) -> Chosen:
         return self.settings.chosen()
-
-
-def step_data(step: Step) -> dict[str, JSON]:
-    """A step as JSON data."""
-    return {**step._asdict(), "plan": step.plan.to_json_data()}
 
 
 def macs(net: nn.Module) -> int:

@@ -1,6 +1,7 @@
 """Accuracies and differences from the counts in rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from shared.lab import Row
 
@@ -9,26 +10,37 @@ NETS = {
     "uniform": "uniform scaling",
     "random": "random cuts",
 }
-"""Every net of a row, in words."""
+"""Every net of a budget, in words."""
 
 
-def percent(row: Row, net: str) -> float:
+def nets(row: Row, place: int) -> Mapping[str, Mapping[str, Any]]:
+    """The nets at a row's budget; budgets are counted from the largest."""
+    at: Mapping[str, Mapping[str, Any]] = row.result["budgets"][place]["nets"]
+    return at
+
+
+def percent(row: Row, place: int, net: str) -> float:
     """Correct answers in per cent."""
-    return 100 * float(row.result["nets"][net]["correct"]) / float(row.result["scored"])
+    return 100 * float(nets(row, place)[net]["correct"]) / float(row.result["scored"])
 
 
-def gains(rows: Sequence[Row], rival: str) -> list[float]:
+def gains(rows: Sequence[Row], place: int, rival: str) -> list[float]:
     """Percentage points by which the slimmed net is above a rival, by seed."""
-    return [percent(row, "slimmed") - percent(row, rival) for row in rows]
+    return [percent(row, place, "slimmed") - percent(row, place, rival) for row in rows]
 
 
-def seconds(row: Row, net: str) -> float:
-    """CPU seconds of training: of the net, and of the supernet where it chose the net."""
-    epochs = [*row.result["nets"][net]["tuned"], *(row.result["searched"] if net == "slimmed" else ())]
-    return sum(float(epoch["cpu_s"]) for epoch in epochs)
+def seconds(row: Row, place: int, net: str) -> float:
+    """CPU seconds of a net's training."""
+    return sum(float(epoch["cpu_s"]) for epoch in nets(row, place)[net]["tuned"])
+
+
+def search_cost(row: Row) -> float:
+    """Seconds of the search for all budgets, in those of training the slimmed nets."""
+    trained = sum(seconds(row, place, "slimmed") for place in range(len(row.result["budgets"])))
+    return float(row.result["search_cpu_s"]) / trained
 
 
 def regret(row: Row) -> float:
-    """By how many per cent the slimmed net takes longer than was predicted."""
-    about = row.result["nets"]["slimmed"]
-    return 100 * (float(about["measured_ms"]) / float(about["price"]) - 1)
+    """By how many per cent a slimmed net takes longer than was predicted, the worst budget's."""
+    slimmed = [at["nets"]["slimmed"] for at in row.result["budgets"]]
+    return max(100 * (float(about["measured_ms"]) / float(about["price"]) - 1) for about in slimmed)

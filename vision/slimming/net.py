@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.nn.functional import gumbel_softmax
 
 from vision.nets.efficientformer import DropPath, Factor, MapBlock, Size, TokenBlock, Tokens
-from vision.slimming.plan import OPERATORS, Operator, Plan
+from vision.slimming.plan import OPERATORS, STEP, Operator, Plan
 
 FUSED = 2
 """Channels inside of a fused block beside those around it: its 3x3 convolution is dense, so few more pay."""
 
 
-START = 0.1
-"""Of the factors of branches. The paper's 1e-5 is for hundreds of epochs."""
+START = 1.0
+"""Of the factors of branches. From the paper's 1e-5 they grow over hundreds of epochs; here there are tens."""
 
 
 class FusedBlock(nn.Module):
@@ -109,7 +109,11 @@ class Supernet(nn.Module):
     `plan` is the largest net; each of its blocks may be what it is or anything cheaper. Once `chosen` is set, the net
     computes that plan with the shared weights: narrower stages by zeros in the channels of least importance.
 
-    Y. Li et al., EfficientFormer (arXiv 2206.01191), section 3.3 and appendix; E. Jang et al. (arXiv 1611.01144).
+    Every other batch of training is given to a plan that random actions make of the largest: a sum of operators says
+    little of each alone, and nothing of narrower stages.
+
+    Y. Li et al., EfficientFormer (arXiv 2206.01191), section 3.3 and appendix; E. Jang et al. (arXiv 1611.01144); Z.
+    Guo et al., *Single path one-shot* (arXiv 1904.00420); J. Yu et al., *Slimmable networks* (arXiv 1812.08928).
     """
 
     def __init__(self, plan: Plan, *, image: int, classes: int, stride: int = 2) -> None:
@@ -127,8 +131,11 @@ class Supernet(nn.Module):
         self.head = nn.Linear(plan.widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        plan = self.chosen
+        if self.training and plan is None and torch.rand(()) < 0.5:
+            plan = at_random(self.plan)
         for place, stage in enumerate(self.stages):
-            x = stage(x) if self.chosen is None else stage(x, self.chosen.blocks[place], self.chosen.widths[place])
+            x = stage(x) if plan is None else stage(x, plan.blocks[place], plan.widths[place])
         logits: Tensor = self.head(self.norm(x.flatten(2).transpose(1, 2)).mean(1))
         return logits
 
@@ -139,6 +146,25 @@ class Supernet(nn.Module):
             for stage in self.stages
             if isinstance(stage, _Stage)
         ]
+
+
+def judged_by_batches(supernet: Supernet) -> Supernet:
+    """From now on norms take the statistics of each batch: those of training are of many plans at once."""
+    for module in supernet.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = module.running_var = None
+    return supernet.eval()
+
+
+def at_random(plan: Plan) -> Plan:
+    """What up to as many random actions make of a plan as narrow it and change each of its blocks once."""
+    most = sum(width // STEP - 1 for width in plan.widths) + sum(map(len, plan.blocks))
+    for _ in range(int(torch.randint(most + 1, ()))):
+        cheaper = [other for _, other in plan.actions()]
+        if not cheaper:
+            break
+        plan = cheaper[int(torch.randint(len(cheaper), ()))]
+    return plan
 
 
 class _Stage(nn.Module):

@@ -1,4 +1,4 @@
-"""The page of a slimming: accuracies at one budget, and every step from the largest net."""
+"""The page of a slimming: accuracies at each budget, and every step from the largest net."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,35 +20,47 @@ from shared.lab import (
     plot,
     verdict,
 )
-from vision.slimming.figures import NETS, gains, percent, regret, seconds
+from vision.slimming.figures import NETS, gains, nets, percent, regret, search_cost, seconds
 from vision.slimming.plan import Plan
 
 FILES = {
-    "net.safetensors": "the weights of the slimmed net",
-    "plan.json": "its widths and operators",
-    "net.onnx": "the slimmed net as ONNX",
+    "net-{}.safetensors": "the weights of the slimmed net",
+    "plan-{}.json": "its widths and operators",
+    "net-{}.onnx": "the slimmed net as ONNX",
 }
 
 
 def page(rows: Sequence[Row]) -> Page:
     """Seeds of the first row's settings together."""
-    title = "Latency-driven slimming"
-    if not rows:
-        return Page(title, "Depths, widths and operators under a budget.", (), Text("No rows."))
     same = equal_settings(rows)
     price, data = same[0].result["price"], same[0].result["data"]
     summary = (
         f"From {Plan.from_json_data(same[0].result['largest']).spelled()}, which costs {price['largest']:,.4g} "
-        f"{price['unit']}, to {price['budget']:,.4g} {price['unit']}. {data['name']}. Stages are written as width: "
+        f"{price['unit']}, to {' and '.join(_budgets(same))}. {data['name']}. Stages are written as width: "
         "operators, C for fused 3x3 convolutions, P for pooling, A for attention. Intervals are 95 %, over seeds."
     )
-    blocks: list[Block] = [_key(same), _nets(same), _path(same), _course(same), *downloads(same, FILES)]
-    return Page(title, summary, blocks, _verdict(same))
+    files = {
+        name.format(f"{at['budget']:.4g}"): f"{note} within {at['budget']:.4g} {price['unit']}"
+        for at in same[0].result["budgets"]
+        for name, note in FILES.items()
+    }
+    blocks: list[Block] = [_key(same), _front(same), _nets(same), _path(same), _course(same), *downloads(same, files)]
+    return Page("Latency-driven slimming", summary, blocks, _verdict(same))
+
+
+def _budgets(rows: Sequence[Row]) -> list[str]:
+    result = rows[0].result
+    return [f"{at['budget']:,.4g} {result['price']['unit']}" for at in result["budgets"]]
+
+
+def _is_timed(rows: Sequence[Row]) -> bool:
+    return bool(rows[0].result["price"]["unit"] == "ms")
 
 
 def _verdict(rows: Sequence[Row]) -> Text:
     comparisons = [
-        compared(name, cite_mean(gains(rows, rival), *rows, form="+.2f", unit="points"))
+        compared(f"{name} at {budget}", cite_mean(gains(rows, place, rival), *rows, form="+.2f", unit="points"))
+        for place, budget in enumerate(_budgets(rows))
         for rival, name in NETS.items()
         if rival != "slimmed"
     ]
@@ -57,40 +69,68 @@ def _verdict(rows: Sequence[Row]) -> Text:
 
 def _key(rows: Sequence[Row]) -> KeyFigures:
     figures = [
-        ("accuracy: slimmed net", cite_mean([percent(row, "slimmed") for row in rows], *rows, form=".2f", unit="%")),
         (
-            f"accuracy above that of: {NETS['uniform']}",
-            cite_mean(gains(rows, "uniform"), *rows, form="+.2f", unit="points"),
-        ),
+            f"accuracy above that of {NETS['uniform']}, at {budget}",
+            cite_mean(gains(rows, place, "uniform"), *rows, form="+.2f", unit="points"),
+        )
+        for place, budget in enumerate(_budgets(rows))
     ]
-    if rows[0].result["price"]["unit"] == "ms":
+    cost = cite_mean([search_cost(row) for row in rows], *rows, form=".2f")
+    figures.append(("CPU time of the search, in that of training the slimmed nets", cost))
+    if _is_timed(rows):
         measured = cite_mean([regret(row) for row in rows], *rows, form="+.1f", unit="%")
-        figures.append(("time measured above the prediction", measured))
+        figures.append(("time measured above the prediction, at the worst budget", measured))
     return KeyFigures(figures)
 
 
+def _front(rows: Sequence[Row]) -> Figure:
+    """Accuracy against measured time, or against the price where nothing was timed."""
+    key, unit = ("measured_ms", "ms, measured") if _is_timed(rows) else ("price", rows[0].result["price"]["unit"])
+
+    def paint(axes: Any) -> None:
+        for net, name in NETS.items():
+            points = [
+                (nets(row, place)[net][key], percent(row, place, net))
+                for row in rows
+                for place in range(len(row.result["budgets"]))
+            ]
+            axes.scatter(*zip(*points, strict=True), label=name)
+        axes.set(xlabel=unit, ylabel="accuracy (%)")
+        axes.legend()
+
+    return plot(paint, *rows, title="Accuracy against cost", caption="Every seed and budget is a point.")
+
+
 def _nets(rows: Sequence[Row]) -> Table:
-    timed = rows[0].result["price"]["unit"] == "ms"
+    def mean(place: int, net: str, key: str, form: str, scale: float = 1.0) -> Number:
+        return cite_mean([float(nets(row, place)[net][key]) / scale for row in rows], *rows, form=form)
 
-    def of(net: str, key: str) -> list[float]:
-        return [float(row.result["nets"][net][key]) for row in rows]
-
+    timed = _is_timed(rows)
     lines: list[Sequence[str | Number]] = [
         (
+            budget,
             name,
-            Plan.from_json_data(rows[0].result["nets"][net]["plan"]).spelled(),
-            cite_mean([percent(row, net) for row in rows], *rows, form=".2f", unit="%"),
-            *((cite_mean(of(net, key), *rows, form=".3g") for key in ("price", "measured_ms")) if timed else ()),
-            cite_mean([macs / 1e6 for macs in of(net, "macs")], *rows, form=".2f"),
-            cite_mean([count / 1e3 for count in of(net, "parameters")], *rows, form=".0f"),
-            cite_mean([seconds(row, net) for row in rows], *rows, form=".0f", unit="s"),
+            Plan.from_json_data(nets(rows[0], place)[net]["plan"]).spelled(),
+            cite_mean([percent(row, place, net) for row in rows], *rows, form=".2f", unit="%"),
+            *((mean(place, net, key, ".3g") for key in ("price", "measured_ms")) if timed else ()),
+            mean(place, net, "macs", ".2f", 1e6),
+            mean(place, net, "parameters", ".0f", 1e3),
+            cite_mean([seconds(row, place, net) for row in rows], *rows, form=".0f", unit="s"),
         )
+        for place, budget in enumerate(_budgets(rows))
         for net, name in NETS.items()
     ]
     times = ("ms, predicted", "ms, measured") if timed else ()
-    columns = ("net", "plan of the first seed", "accuracy", *times, "million MACs", "thousand parameters", "CPU time")
-    note = "All nets are trained from scratch. CPU time of training includes the supernet's, for which rivals train on."
-    return Table("Nets within the budget", columns, lines, note=note, strong=(0,))
+    columns = (
+        "budget", "net", "plan of the first seed", "accuracy", *times, "million MACs", "thousand parameters",
+        "CPU time",
+    )  # fmt: skip
+    note = (
+        "All nets are trained from scratch, for equally many epochs; CPU time is that of this training. The search "
+        "comes on top of it for slimmed nets."
+    )
+    strong = range(0, len(lines), len(NETS))
+    return Table("Nets within the budgets", columns, lines, note=note, strong=tuple(strong))
 
 
 def _path(rows: Sequence[Row]) -> Figure:
@@ -100,11 +140,11 @@ def _path(rows: Sequence[Row]) -> Figure:
         for row in rows:
             course = row.result["course"]
             prices = [step["price"] for step in course]
-            axes.plot(prices, [100 * step["accuracy"] for step in course], marker=".", label=f"seed {row.seed}")
-        axes.set(xlabel=unit, ylabel="accuracy by the supernet (%)")
+            axes.plot(prices, [step["loss"] for step in course], marker=".", label=f"seed {row.seed}")
+        axes.set(xlabel=unit, ylabel="validation loss by the supernet")
         axes.legend()
 
-    title = "From the largest net to the budget"
+    title = "From the largest net to the least budget"
     return plot(paint, *rows, title=title, caption="With the supernet's weights, on validation images, from the right.")
 
 
@@ -117,9 +157,13 @@ def _course(rows: Sequence[Row]) -> Table:
             step["action"],
             Plan.from_json_data(step["plan"]).spelled(),
             cite(step["price"], row, form=",.4g", unit=unit),
-            cite(100 * step["accuracy"], row, form=".1f", unit="%"),
+            cite(step["loss"], row, form=".3f"),
         )
         for number, step in enumerate(row.result["course"])
     ]
-    columns = ("step", "action", "plan", "price", "accuracy by the supernet")
-    return Table("Every step of the first seed", columns, lines)
+    columns = ("step", "action", "plan", "price", "loss by the supernet")
+    note = (
+        f"{row.result['judged']} plans were judged on the way. At each budget the net is the one of these within it "
+        "that loses least."
+    )
+    return Table("Every step of the first seed", columns, lines, note=note)
