@@ -119,8 +119,8 @@ class _Reader:
             return
         if node.op_type == "Shape":
             allow(fields, "start", "end")
-            known = self.arrays if inputs[0] in self.arrays else self.samples
-            sizes = np.array(known[inputs[0]].shape)  # of one sample, which a Reshape reads as any number
+            values = self.arrays if inputs[0] in self.arrays else self.samples
+            sizes = np.array(values[inputs[0]].shape)  # of one sample, which a Reshape reads as any number
             self.arrays[output] = sizes[fields.get("start", 0) : fields.get("end")]
         elif inputs and all(name in self.arrays or not name for name in inputs):
             results = computed(node, self.opset, [self.arrays[name] for name in inputs if name])

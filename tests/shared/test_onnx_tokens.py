@@ -119,14 +119,14 @@ def test_a_net_on_tensors_is_read_as_it_was_exported(name, opset):
 def uneven():
     """What a file with paddings that differ between sides computes, by ONNX Runtime."""
     weight = torch.randn(4, 3, 2, 2)
-    made = onnx.helper.make_node
+    node = onnx.helper.make_node
     nodes = [
-        made("Conv", ["x", "w"], ["a"], auto_pad="SAME_UPPER", strides=[1, 1]),
-        made("MaxPool", ["a"], ["b"], kernel_shape=[2, 2], auto_pad="SAME_LOWER"),
-        made("AveragePool", ["b"], ["c"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
-        made("HardSigmoid", ["c"], ["d"], alpha=0.3),
-        made("ConvTranspose", ["d", "t"], ["e"], strides=[2, 2]),
-        made("MaxPool", ["e"], ["y"], kernel_shape=[3, 3], pads=[0, 2, 1, 1], strides=[2, 2]),
+        node("Conv", ["x", "w"], ["a"], auto_pad="SAME_UPPER", strides=[1, 1]),
+        node("MaxPool", ["a"], ["b"], kernel_shape=[2, 2], auto_pad="SAME_LOWER"),
+        node("AveragePool", ["b"], ["c"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
+        node("HardSigmoid", ["c"], ["d"], alpha=0.3),
+        node("ConvTranspose", ["d", "t"], ["e"], strides=[2, 2]),
+        node("MaxPool", ["e"], ["y"], kernel_shape=[3, 3], pads=[0, 2, 1, 1], strides=[2, 2]),
     ]
     arrays = {"w": weight.numpy(), "t": torch.randn(4, 2, 2, 2).numpy()}
     tensors = [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]

@@ -155,14 +155,14 @@ def _matrix(rows: Sequence[Row], shots: int) -> Table:
 
 
 def _embeddings(rows: Sequence[Row]) -> Figure:
-    drawn = rows[0].result["embeddings"]
+    plane = rows[0].result["embeddings"]
 
     def paint(axes: Any) -> None:
-        for number, each in enumerate(drawn["classes"]):
+        for number, each in enumerate(plane["classes"]):
             axes.scatter(*np.transpose(each["points"]), s=14, marker=MARKERS[number % len(MARKERS)], label=each["name"])
         axes.set(xlabel="first direction", ylabel="second direction")
 
-    caption = f"Classes that the encoder never saw, on the plane that holds {drawn['share']:.0%} of their variance."
+    caption = f"Classes that the encoder never saw, on the plane that holds {plane['share']:.0%} of their variance."
     return plot(paint, rows[0], title="Embeddings of pictures", caption=caption)
 
 
