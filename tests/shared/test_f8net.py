@@ -117,7 +117,7 @@ def batch(kind, count, seed=0, dtype=torch.float32):
     return (x.abs() * 0.4 if kind.format is U8 else x * 0.7).to(dtype)
 
 
-def made(kind, *, word=8, steps=0, dtype=torch.float32, fit="spread"):
+def fixed_net(kind, *, word=8, steps=0, dtype=torch.float32, fit="spread"):
     """A fixed-point net, calibrated, and trained for some steps towards nothing in particular."""
     torch.manual_seed(1)
     net = F8Net(kind().to(dtype), shape=kind.shape, input=kind.format, word=word, fit=fit).to(dtype)
@@ -146,12 +146,12 @@ def same(net, kind, count=2000):
 
 @pytest.mark.parametrize(("steps", "fit"), [(0, "spread"), (12, "spread"), (12, "error")])
 def test_the_net_is_its_integer_program_bit_for_bit(kind, steps, fit):
-    same(made(kind, steps=steps, fit=fit), kind)
+    same(fixed_net(kind, steps=steps, fit=fit), kind)
 
 
 @pytest.mark.parametrize("word", [4, 6])
 def test_other_words_are_bit_for_bit_too(kind, word):
-    program = same(made(kind, word=word, steps=3), kind, 300)
+    program = same(fixed_net(kind, word=word, steps=3), kind, 300)
     widths = set(audit(program).multipliers)
     assert widths - {(8, word)} == {(word, word)}  # the input has eight bits
 
@@ -183,7 +183,7 @@ def test_weight_words_that_no_layer_can_have_are_refused(words, message):
 
 
 def test_the_program_is_the_same_from_float32_and_from_a_saved_state(kind):
-    net = made(kind, steps=3).eval()
+    net = fixed_net(kind, steps=3).eval()
     assert net.program() == copy.deepcopy(net).double().program()
     other = F8Net(kind(), shape=kind.shape, input=kind.format)
     other.load_state_dict(net.state_dict())
@@ -287,7 +287,7 @@ def test_batch_statistics_and_their_gradients_are_var_mean_s(shape):
 
 
 def test_everything_trains(kind):
-    net = made(kind)
+    net = fixed_net(kind)
     net(batch(kind, 50)).square().mean().backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
     # A bias before a batch norm has no effect, as in torch.
@@ -323,7 +323,7 @@ def test_pact_is_fixed_point_at_a_scale(alpha, fraction):
 
 def test_the_unit_of_a_leading_activation_is_a_matter_of_taste():
     """One more fraction bit there is one less in the weights before and one more behind: the integers stay."""
-    net = made(Mlp).eval()
+    net = fixed_net(Mlp).eval()
     other = copy.deepcopy(net)
     first = next(step for step in other.steps if hasattr(step, "leads"))
     first.fraction += 1
@@ -336,7 +336,7 @@ def test_the_unit_of_a_leading_activation_is_a_matter_of_taste():
 
 
 def test_a_residual_group_shares_one_scale():
-    net = made(Residual)
+    net = fixed_net(Residual)
     quantisers = {name: step for (name, _), step in zip(net.wiring, net.steps, strict=True) if hasattr(step, "leads")}
     assert quantisers["stem_2"].scale[0] is quantisers["relu"].scale[0]
     assert (quantisers["stem_2"].leads, quantisers["relu"].leads) == (False, True)
@@ -345,7 +345,7 @@ def test_a_residual_group_shares_one_scale():
 
 def test_formats_follow_the_activations():
     """A follower's fraction bits move, slowly, when what it sees grows fourfold."""
-    net = made(Residual)
+    net = fixed_net(Residual)
     follower = next(step for step in net.steps if hasattr(step, "leads") and not step.leads)
     before, x = follower.format.fraction, batch(Residual, 32)
     with torch.no_grad():
@@ -369,7 +369,7 @@ def test_the_program_is_lean():
         "Flatten",
         "Linear",
     ]
-    dense = made(Mlp).program()
+    dense = fixed_net(Mlp).program()
     assert [type(step) for step in dense.operations] == [Linear, Requantise, Linear, Requantise, Linear]
     assert program.values[next(s.output for s in program.operations if isinstance(s, MaxPool))].format.word == 8
 

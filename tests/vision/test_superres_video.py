@@ -79,10 +79,10 @@ def clip(path, stream, count=3, cut=0):
 def test_every_frame_is_enlarged_and_in_its_place(size, upscaler, fake):
     stream = Stream(*size, ("F25:1", "Ip", "A1:1", "C420jpeg"))
     frames = clip(fake / "in.mp4", stream)
-    seen = []
-    video = enlarge_video(fake / "in.mp4", fake / "out.mkv", upscaler, progress=lambda *it: seen.append(it))
+    reports = []
+    video = enlarge_video(fake / "in.mp4", fake / "out.mkv", upscaler, progress=lambda *it: reports.append(it))
     assert (video.frames, video.size, video.notes) == (3, size, ())
-    assert seen == [(1, 0, "frames"), (2, 0, "frames"), (3, 0, "frames")]
+    assert reports == [(1, 0, "frames"), (2, 0, "frames"), (3, 0, "frames")]
     with (fake / "out.mkv").open("rb") as file:
         large = read_header(file, fake / "out.mkv")
         assert large == replace(stream, width=2 * size[0], height=2 * size[1])

@@ -175,7 +175,7 @@ class _Cell:
             "parameters": sum(parameter.numel() for parameter in frozen.parameters()),
             "bytes_per_class": len(frozen.centre),
             "epochs": spent,
-            "embeddings": self.drawn(embedding),
+            "embeddings": self.plane(embedding),
             "methods": {
                 str(shots): scoring.scored(self.shape(shots), s.streams, s.slow_streams, self.context)
                 for shots in s.shots
@@ -290,7 +290,7 @@ class _Cell:
         }
 
     @torch.no_grad()
-    def drawn(self, embedding: Embedding) -> JSON:
+    def plane(self, embedding: Embedding) -> JSON:
         """A few pictures of some classes of tasks, embedded and brought to a plane."""
         novel, source = self.set.novel, pictures_of(self.set.novel)
         shown = range(min(ON_THE_PAGE, len(novel)))
