@@ -1,5 +1,6 @@
-"""The verb `qwedge stylize`: pictures in a style by a net, one file or a folder of them."""
+"""The verb `qwedge stylize`: pictures in a style by a net, one file or a folder of them, and videos."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -7,13 +8,14 @@ import click
 from qwedge.catalogue import extra_named
 from qwedge.commands.execution import as_json_option, print_json, quiet_option
 from qwedge.commands.pictures import conclude, convert, picture_jobs
+from qwedge.commands.videos import convert_video_file, is_video, video_line
 
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="A net of your own (.safetensors).")
-@click.option("--overwrite", is_flag=True, help="Replace pictures that exist.")
+@click.option("--overwrite", is_flag=True, help="Replace what exists.")
 @click.option(
     "--tile", type=click.IntRange(16), default=512, show_default=True, help="Side of the parts computed at once."
 )
@@ -22,26 +24,38 @@ from qwedge.commands.pictures import conclude, convert, picture_jobs
 def stylize(
     source: Path, target: Path, weights: Path | None, overwrite: bool, tile: int, quiet: bool, as_json: bool
 ) -> None:
-    """Give pictures a style by a small net: smooth regions between dark outlines, or what a net of yours has learned.
+    """Give pictures and videos a style by a small net: smooth regions between dark outlines, or one of your own.
 
     SOURCE is a picture of any size (PNG, JPEG, WebP, BMP, TIFF; 8 bits, or 16 of grey), TARGET the file to write. If
     SOURCE is a folder, such as the frames of a clip, each picture in it is written into folder TARGET as PNG under its
     own name; equal frames stay equal. Transparency, EXIF and colour profile are kept, and the picture is turned
-    upright. Nothing is overwritten unless asked.
+    upright. A video (MP4, MKV, MOV, WebM and others) needs ffmpeg, and is written as MP4, MKV or MOV with its sound.
+    Nothing is overwritten unless asked.
 
     \b
     Example: qwedge stylize in.jpg out.jpg
              qwedge stylize frames/ styled/ --json
+             qwedge stylize clip.mp4 styled.mp4
              qwedge stylize in.png out.png --weights runs/stylize/net.safetensors
     """
     from shared.lab.records.printable import printable
 
     with extra_named("stylize"):
+        from vision.stylize.frames import styled_frame
         from vision.stylize.pretrained import pretrained
         from vision.stylize.stylizer import from_bytes
 
-    jobs = picture_jobs(source, target, overwrite)
+        moves = is_video(source)
+    jobs = [] if moves else picture_jobs(source, target, overwrite)
     stylizer = from_bytes(weights.read_bytes(), str(weights)) if weights else pretrained()
+    if moves:
+        style = partial(styled_frame, stylizer=stylizer, tile=tile)
+        about = convert_video_file(source, target, style, "styling", overwrite=overwrite, quiet=quiet)
+        if as_json:
+            print_json(about)
+        else:
+            click.echo(printable(video_line(about, "x".join(map(str, about["size"])))))
+        return
     results, refused = convert(
         jobs, lambda picture, progress: stylizer(picture, tile, progress), "styling", source.is_dir(), quiet
     )

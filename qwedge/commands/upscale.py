@@ -1,19 +1,14 @@
 """The verb `qwedge upscale`: pictures enlarged by a net, one file or a folder of them, and videos."""
 
-import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from qwedge.catalogue import extra_named
 from qwedge.commands.execution import as_json_option, print_json, quiet_option
 from qwedge.commands.pictures import conclude, convert, picture_jobs
-
-if TYPE_CHECKING:
-    from vision.superres.upscaler import Upscaler
+from qwedge.commands.videos import convert_video_file, is_video, video_line
 
 
 @click.command()
@@ -62,20 +57,29 @@ def upscale(
     from shared.lab.records.printable import printable
 
     with extra_named("superres"):
+        from vision.superres.frames import enlarged_frame
         from vision.superres.pretrained import pretrained
         from vision.superres.upscaler import from_bytes
-        from vision.superres.video import READ
 
-    is_video = source.suffix.lower() in READ and not source.is_dir()
-    jobs = [] if is_video else picture_jobs(source, target, overwrite)
+        moves = is_video(source)
+    jobs = [] if moves else picture_jobs(source, target, overwrite)
     upscaler = from_bytes(weights.read_bytes(), str(weights)) if weights else pretrained(int(scale))
     if numbers == "int8":
         with extra_named("superres_int8"):
             from qwedge.experiments.integer_luma import in_integers
 
         upscaler = in_integers(upscaler)
-    if is_video:
-        _video(source, target, upscaler, overwrite, tile, quiet, as_json)
+    if moves:
+        enlarge = partial(enlarged_frame, upscaler=upscaler, tile=tile)
+        about = convert_video_file(
+            source, target, enlarge, "enlarging", scale=upscaler.scale, overwrite=overwrite, quiet=quiet
+        )
+        large = [upscaler.scale * side for side in about["size"]]
+        if as_json:
+            print_json({"scale": upscaler.scale, "enlarged": large, **about})
+        else:
+            sizes = " -> ".join("x".join(map(str, size)) for size in (about["size"], large))
+            click.echo(printable(video_line(about, sizes)))
         return
     results, refused = convert(
         jobs, lambda picture, progress: upscaler(picture, tile, progress), "enlarging", source.is_dir(), quiet
@@ -98,43 +102,3 @@ def upscale(
             sizes = " -> ".join("x".join(map(str, size)) for size in (each.size, each.written))
             click.echo(printable(f"{each.target}  {sizes}  {each.seconds:.2f} s"))
     conclude(results, refused, "enlarged", quiet)
-
-
-def _video(
-    source: Path, target: Path, upscaler: "Upscaler", overwrite: bool, tile: int, quiet: bool, as_json: bool
-) -> None:
-    from shared.lab.records.printable import printable
-    from vision.superres.video import check_video, enlarge_video
-
-    if not source.exists():
-        raise FileNotFoundError(f"{source}: no such file or folder")
-    check_video(target, overwrite)
-    began = time.perf_counter()
-    video = enlarge_video(source, target, upscaler, tile, None if quiet else _counted())
-    seconds = time.perf_counter() - began
-    if not quiet and sys.stderr.isatty():
-        click.echo(err=True)  # behind the line of progress
-    for note in () if quiet else video.notes:
-        click.echo(printable(f"qwedge: {source}: {note}"), err=True)
-    large = [upscaler.scale * side for side in video.size]
-    about = {"frames": video.frames, "size": video.size, "enlarged": large, "seconds": seconds, "notes": video.notes}
-    if as_json:
-        print_json({"scale": upscaler.scale, "source": str(source), "target": str(target), **about})
-    else:
-        sizes = " -> ".join("x".join(map(str, size)) for size in (video.size, large))
-        rate = f"{video.frames} frames in {seconds:.1f} s, {video.frames / seconds:.2f} a second"
-        click.echo(printable(f"{target}  {sizes}  {rate}"))
-
-
-def _counted() -> Callable[[int, int, str], None]:
-    """A line on stderr for a person, ten times a second at most: frames so far, and how many a second."""
-    began = shown = time.perf_counter()
-
-    def progress(done: int, total: int, note: str) -> None:
-        nonlocal shown
-        now = time.perf_counter()
-        if sys.stderr.isatty() and now - shown > 0.1:
-            shown = now
-            click.echo(f"\renlarging: {done} {note}, {done / (now - began):.2f} a second", nl=False, err=True)
-
-    return progress

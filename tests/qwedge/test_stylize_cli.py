@@ -87,9 +87,13 @@ def test_a_net_of_ones_own_is_used(picture, run, tmp_path):
         (("in.png", "out.png", "--weights", "in.png"), "in.png: not the weights of a net"),
         (("in.png", "out.png", "--weights", "none.safetensors"), "none.safetensors"),
         (("deep.png", "out.jpg"), "out.jpg: .jpg holds 8 bits"),
+        (("in.mp4", "out.png"), "out.png: videos are written as .mp4, .mkv, .mov"),
+        (("in.mp4", "out.mp4"), "in.mp4 is a video, and needs the program ffmpeg, which is not installed"),
     ],
 )
-def test_bad_input_is_one_line(words, says, picture, run, tmp_path):
+def test_bad_input_is_one_line(words, says, picture, run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    (tmp_path / "in.mp4").write_bytes(b"a video")
     (tmp_path / "empty").mkdir()
     (tmp_path / "clip").mkdir()
     Image.fromarray(COLOUR).save(tmp_path / "clip" / "a.png")
@@ -99,3 +103,17 @@ def test_bad_input_is_one_line(words, says, picture, run, tmp_path):
     assert says in err
     assert err.count("\n") == 1
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_video_is_styled(run, tmp_path, monkeypatch):
+    """`ffmpeg` is a stand-in: tests/vision/test_video.py has the real one."""
+    from vision.data import video
+
+    monkeypatch.setattr(video, "convert_video", lambda *about: video.Video(50, (64, 36), ("ffmpeg: damaged",)))
+    (tmp_path / "in.mp4").write_bytes(b"a video")
+    code, out, err = run("in.mp4", "out.mp4")
+    assert code == 0
+    assert out.startswith("out.mp4  64x36  50 frames in ")
+    assert "in.mp4: ffmpeg: damaged" in err
+    code, out, _ = run("in.mp4", "out.mp4", "--json")
+    assert (json.loads(out)["frames"], json.loads(out)["size"]) == (50, [64, 36])

@@ -138,17 +138,19 @@ def test_the_scales_of_the_option_are_those_that_ship():
 
 
 def test_a_video_is_enlarged(run, tmp_path, monkeypatch):
-    """`ffmpeg` is a stand-in: tests/vision/test_superres_video.py has the real one."""
-    from vision.superres import video
+    """`ffmpeg` is a stand-in: tests/vision/test_video.py has the real one."""
+    from vision.data import video
 
-    monkeypatch.setattr(video, "enlarge_video", lambda *about: video.Video(50, (64, 36), ("ffmpeg: damaged",)))
+    monkeypatch.setattr(video, "convert_video", lambda *about: video.Video(50, (64, 36), ("ffmpeg: damaged",)))
     (tmp_path / "in.mp4").write_bytes(b"a video")
     code, out, err = run("in.mp4", "out.mp4")
     assert code == 0
     assert out.startswith("out.mp4  64x36 -> 128x72  50 frames in ")
     assert "in.mp4: ffmpeg: damaged" in err
     code, out, _ = run("in.mp4", "out.mp4", "--json", "--scale", 4)
-    assert (json.loads(out)["frames"], json.loads(out)["enlarged"]) == (50, [256, 144])
+    data = json.loads(out)
+    assert (data["frames"], data["enlarged"]) == (50, [256, 144])
+    assert data["fps"] == pytest.approx(50 / data["seconds"])
 
 
 def test_integers_come_close_to_floats(run, tmp_path):

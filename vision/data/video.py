@@ -1,12 +1,12 @@
-"""Videos enlarged frame by frame: ffmpeg reads and writes, and frames come and go through pipes."""
+"""Videos converted frame by frame: ffmpeg reads and writes, and frames come and go through pipes."""
 
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.core.task import Progress
-from vision.superres.bicubic import as_integers, resized
-from vision.superres.upscaler import TILE, Upscaler
 
 READ = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".y4m")
 WRITTEN = (".mp4", ".mkv", ".mov")
@@ -56,14 +54,14 @@ class Video:
     """What ffmpeg complained of."""
 
 
-def enlarge_video(
-    source: Path, target: Path, upscaler: Upscaler, tile: int = TILE, progress: Progress | None = None
+def convert_video(
+    source: Path, target: Path, convert: Callable[[Frame], Frame], scale: int = 1, progress: Progress | None = None
 ) -> Video:
-    """Writes `target`, whole or not at all; sound is copied.
+    """Writes `target`, whole or not at all; sound is copied. `convert` makes frames of `scale` times the size.
 
-    Luma is enlarged by the net, colours bicubically. Frames are read as 8 bits, 4:2:0, BT.709, at a constant rate, and
-    written as H.264. `progress` gets frames done, and 0 for all, which nobody knows. Raises `ValueError` without
-    ffmpeg, for a source that it cannot read and where it cannot write.
+    Frames are read as 8 bits, 4:2:0, BT.709, at a constant rate, and written as H.264. `progress` gets frames done, and
+    0 for all, which nobody knows. Raises `ValueError` without ffmpeg, for a source that it cannot read and where it
+    cannot write.
     """
     program = ffmpeg(source)
     # ffmpeg knows a format by its suffix.
@@ -78,10 +76,10 @@ def enlarge_video(
         with _running(reading, f"{source}: ffmpeg cannot read it", notes, stdout=subprocess.PIPE) as frames_in:
             stream = read_header(frames_in, source)
             with _running(writing, f"{target}: ffmpeg cannot write it", notes, stdin=subprocess.PIPE) as frames_out:
-                large = Stream(upscaler.scale * stream.width, upscaler.scale * stream.height, stream.words)
-                frames_out.write(header(large))
+                written = replace(stream, width=scale * stream.width, height=scale * stream.height)
+                frames_out.write(header(written))
                 for frame in read_frames(frames_in, stream, source):
-                    write_frame(frames_out, enlarged_frame(frame, upscaler, tile), large)
+                    write_frame(frames_out, convert(frame), written)
                     count += 1
                     if progress is not None:
                         progress(count, 0, "frames")
@@ -109,14 +107,6 @@ def ffmpeg(source: Path) -> str:
         f"{source} is a video, and needs the program ffmpeg, which is not installed (Debian: apt install ffmpeg); "
         "or name a folder of its frames"
     )
-
-
-def enlarged_frame(frame: Frame, upscaler: Upscaler, tile: int = TILE) -> Frame:
-    """Planes of `scale` times the size; colours that are half a pixel too large are cut."""
-    luma = as_integers(upscaler.plane(frame[0].astype(np.float32), tile), np.uint8)
-    rows, columns = ((side + 1) // 2 for side in luma.shape)
-    first, second = (as_integers(resized(it, upscaler.scale), np.uint8)[:rows, :columns] for it in frame[1:])
-    return luma, first, second
 
 
 def header(stream: Stream) -> bytes:

@@ -1,4 +1,4 @@
-"""Videos: every frame is the enlarged one, odd sides too; what cannot be read or written is one line, and no file."""
+"""Videos: every frame is the converted one, odd sides too; what cannot be read or written is one line, and no file."""
 
 import io
 import os
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,23 @@ import pytest
 import torch
 
 from shared.training.loop import seeded
-from vision.superres.bicubic import as_integers, resized
-from vision.superres.nets import PlainNet
-from vision.superres.upscaler import Upscaler, plain_net
-from vision.superres.video import (
+from vision.data.video import (
     Stream,
     check_video,
-    enlarge_video,
-    enlarged_frame,
+    convert_video,
     ffmpeg,
     header,
     read_frames,
     read_header,
     write_frame,
 )
+from vision.stylize.frames import from_colours, styled_frame, to_colours
+from vision.stylize.nets import Generator, Shape
+from vision.stylize.stylizer import stylizer
+from vision.superres.bicubic import as_integers, resized
+from vision.superres.frames import enlarged_frame
+from vision.superres.nets import PlainNet
+from vision.superres.upscaler import Upscaler, plain_net
 
 FAKE = """#!{python}
 import shutil, sys
@@ -56,6 +60,18 @@ def upscaler():
 
 
 @pytest.fixture
+def enlarge(upscaler):
+    return partial(enlarged_frame, upscaler=upscaler)
+
+
+@pytest.fixture
+def style():
+    net = seeded(lambda: Generator(Shape(2, 2, 2, 2, 1)), torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(net.last.weight, std=0.1, generator=torch.Generator().manual_seed(2))
+    return partial(styled_frame, stylizer=stylizer(net.eval()))
+
+
+@pytest.fixture
 def fake(tmp_path, monkeypatch):
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "ffmpeg"
@@ -76,19 +92,21 @@ def clip(path, stream, count=3, cut=0):
 
 
 @pytest.mark.parametrize("size", [(8, 6), (7, 5), (1, 1)])
-def test_every_frame_is_enlarged_and_in_its_place(size, upscaler, fake):
+@pytest.mark.parametrize(("verb", "scale"), [("enlarge", 2), ("style", 1)])
+def test_every_frame_is_converted_and_in_its_place(verb, scale, size, fake, request):
+    convert = request.getfixturevalue(verb)
     stream = Stream(*size, ("F25:1", "Ip", "A1:1", "C420jpeg"))
     frames = clip(fake / "in.mp4", stream)
     reports = []
-    video = enlarge_video(fake / "in.mp4", fake / "out.mkv", upscaler, progress=lambda *it: reports.append(it))
+    video = convert_video(fake / "in.mp4", fake / "out.mkv", convert, scale, progress=lambda *it: reports.append(it))
     assert (video.frames, video.size, video.notes) == (3, size, ())
     assert reports == [(1, 0, "frames"), (2, 0, "frames"), (3, 0, "frames")]
     with (fake / "out.mkv").open("rb") as file:
         large = read_header(file, fake / "out.mkv")
-        assert large == replace(stream, width=2 * size[0], height=2 * size[1])
+        assert large == replace(stream, width=scale * size[0], height=scale * size[1])
         results = list(read_frames(file, large, fake / "out.mkv"))
     for result, frame in zip(results, frames, strict=True):
-        for one, other in zip(result, enlarged_frame(frame, upscaler), strict=True):
+        for one, other in zip(result, convert(frame), strict=True):
             assert np.array_equal(one, other)
     assert sorted(path.name for path in fake.iterdir()) == ["bin", "in.mp4", "out.mkv"]
 
@@ -100,6 +118,25 @@ def test_luma_is_the_net_s_and_colours_are_bicubic(upscaler):
     assert np.array_equal(large, as_integers(upscaler.plane(luma.astype(np.float32)), np.uint8))
     for one, other in zip(enlarged, colours, strict=True):
         assert np.array_equal(one, as_integers(resized(other, 2), np.uint8)[:7, :9])
+
+
+def test_colours_come_back_to_a_level_where_four_pixels_agree():
+    """Within the 219 steps that luma has for 256 levels."""
+    corners = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [37, 141, 99]], np.uint8)
+    for colour in corners:
+        frame = from_colours(np.broadcast_to(colour, (5, 7, 3)))
+        assert [plane.shape for plane in frame] == [(5, 7), (3, 4), (3, 4)]
+        assert np.abs(to_colours(frame).astype(int) - colour).max() <= 2
+    # As ITU-R BT.709, table 3.5, has them: white is 235, and red is 63, 102, 240.
+    assert [int(plane[0, 0]) for plane in from_colours(np.full((2, 2, 3), 255, np.uint8))] == [235, 128, 128]
+    assert [int(plane[0, 0]) for plane in from_colours(np.full((2, 2, 3), (255, 0, 0), np.uint8))] == [63, 102, 240]
+
+
+def test_equal_frames_stay_equal_in_a_style(style):
+    frame = tuple(np.random.default_rng(2).integers(16, 235, shape, np.uint8) for shape in Stream(30, 22, ()).planes())
+    for one, other, before in zip(style(frame), style(frame), frame, strict=True):
+        assert np.array_equal(one, other)
+        assert not np.array_equal(one, before)
 
 
 @pytest.mark.parametrize(
@@ -114,23 +151,23 @@ def test_luma_is_the_net_s_and_colours_are_bicubic(upscaler):
         (b"YUV4MPEG2 W4 H4\nFRAME\n123", "in.mp4: a frame is cut short"),
     ],
 )
-def test_what_is_no_video_is_one_line_and_leaves_no_file(contents, says, upscaler, fake):
+def test_what_is_no_video_is_one_line_and_leaves_no_file(contents, says, enlarge, fake):
     (fake / "in.mp4").write_bytes(contents)
     with pytest.raises(ValueError, match=says.replace(".", r"\.")):
-        enlarge_video(fake / "in.mp4", fake / "out.mp4", upscaler)
+        convert_video(fake / "in.mp4", fake / "out.mp4", enlarge, 2)
     assert sorted(path.name for path in fake.iterdir()) == ["bin", "in.mp4"]
 
 
-def test_why_it_cannot_be_written_is_said_though_frames_are_left_to_read(upscaler, fake):
+def test_why_it_cannot_be_written_is_said_though_frames_are_left_to_read(enlarge, fake):
     clip(fake / "in.mp4", Stream(64, 64, ()), count=40)
     with pytest.raises(ValueError, match=r"full\.mp4: ffmpeg cannot write it: No space left on device"):
-        enlarge_video(fake / "in.mp4", fake / "full.mp4", upscaler)
+        convert_video(fake / "in.mp4", fake / "full.mp4", enlarge, 2)
     assert sorted(path.name for path in fake.iterdir()) == ["bin", "in.mp4"]
 
 
-def test_what_ffmpeg_complains_of_is_a_note(upscaler, fake):
+def test_what_ffmpeg_complains_of_is_a_note(enlarge, fake):
     clip(fake / "in.mp4", Stream(4, 4, ("Xdamaged",)))
-    assert enlarge_video(fake / "in.mp4", fake / "out.mp4", upscaler).notes == ("ffmpeg: 3 packets were damaged",)
+    assert convert_video(fake / "in.mp4", fake / "out.mp4", enlarge, 2).notes == ("ffmpeg: 3 packets were damaged",)
 
 
 def test_without_ffmpeg_the_way_out_is_said(monkeypatch):
@@ -151,11 +188,11 @@ def test_where_a_video_is_not_written(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_a_clip_goes_through_ffmpeg_with_its_sound(upscaler, tmp_path):
+def test_a_clip_goes_through_ffmpeg_with_its_sound(enlarge, tmp_path):
     sources = ("testsrc=size=33x21:rate=10:duration=0.5", "sine=duration=0.5")
     inputs = [word for source in sources for word in ("-f", "lavfi", "-i", source)]
     subprocess.run(["ffmpeg", "-v", "error", *inputs, "-shortest", str(tmp_path / "in.mp4")], check=True)
-    assert enlarge_video(tmp_path / "in.mp4", tmp_path / "out.mp4", upscaler).frames == 5
+    assert convert_video(tmp_path / "in.mp4", tmp_path / "out.mp4", enlarge, 2).frames == 5
     said = subprocess.run(["ffmpeg", "-i", str(tmp_path / "out.mp4")], capture_output=True, text=True).stderr
     assert "66x42" in said
     assert "bt709" in said
