@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, kl_div, log_softmax
+from torch.nn.functional import cross_entropy, one_hot
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -102,8 +102,9 @@ def compress_for(
     """A classifier whose library takes `ms` milliseconds on this machine as predicted, one thread, one sample.
 
     Blocks of 2 x 4 weights are dropped by ADMM, priced by the kernels' own time; a layer that keeps so many that the
-    dense kernel is faster is priced dense, and the search repeated once. What is left is trained in 8-bit fixed point
-    with the dense net as teacher, dropped weights held at zero, and compiled; accuracies are those of the library.
+    dense kernel is faster is priced dense, and the search repeated once. What is left is trained in floats, then in
+    8-bit fixed point, dropped weights held at zero, and compiled; accuracies are those of the library. All training is
+    towards the mean of the classes and the dense net's answers (Hinton et al. 2015, at temperature 1).
 
     - `data`: images or vectors `(n, *shape)` and class numbers `(n,)`; `validation` the same, for the accuracies.
     - `input`: the format that inputs come in, of 8 bits.
@@ -120,13 +121,14 @@ def compress_for(
     shape, rng = tuple(x.shape[1:]), np.random.default_rng(seed)
     net = balanced(copy.deepcopy(net).eval(), shape)
     priced = block_milliseconds(net, shape, latency)
+    taught = x, _taught(net, x, y)
     compressed = None
     if ms < priced.dense_ms:
         options = {"solver": solver, "seed": seed, "progress": progress} | ({"tuning": search} if search else {})
         again = partial(block_milliseconds, net, shape, latency)
-        compressed = _compressed(net, data, ms, priced, again, options)
+        compressed = _compressed(net, taught, ms, priced, again, options)
     smaller = net if compressed is None else compressed.module
-    fixed = _fixed(smaller, net, data, input, tuning, seed, progress)
+    fixed = _fixed(smaller, taught, input, tuning, seed, progress)
     compiled = compile_program(fixed.program(), rng, price=latency, rounds=ROUNDS)
     assert compiled.times is not None
     judged = data if validation is None else validation
@@ -206,19 +208,25 @@ def _searched(
         )
     all_blocks = sum(priced.added_ms.values())
     share = min((ms - priced.least_ms) / all_blocks, 1.0)
-    return compress(net, data, on=BLOCK, price=priced, budget=share, skip=tuple(priced.dense), **options)
+    skip = tuple(priced.dense)
+    return compress(net, data, on=BLOCK, price=priced, budget=share, loss=cross_entropy, skip=skip, **options)
+
+
+@torch.no_grad()
+def _taught(teacher: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    answers = torch.cat([teacher(part).softmax(1) for part in x.split(BATCH)])
+    return (answers + one_hot(y, answers.shape[1])) / 2
 
 
 def _fixed(
     net: nn.Module,
-    teacher: nn.Module,
     data: tuple[Tensor, Tensor],
     input: Format,
     tuning: Schedule,
     seed: int,
     progress: Progress | None,
 ) -> F8Net:
-    """The net in fixed point, trained with its zeros held and the teacher's outputs beside the targets."""
+    """The net in fixed point, trained with its zeros held."""
     net, (x, y) = copy.deepcopy(net), data
     for layer in net.modules():
         if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear) and bool((layer.weight == 0).any()):
@@ -228,11 +236,7 @@ def _fixed(
 
     def loss() -> Tensor:
         picked = torch.randint(len(x), (min(tuning.batch, len(x)),), generator=generator)
-        with torch.no_grad():
-            taught = log_softmax(teacher(x[picked]), 1)
-        outputs = fixed(x[picked])
-        distance = kl_div(log_softmax(outputs, 1), taught, reduction="batchmean", log_target=True)
-        return distance + cross_entropy(outputs, y[picked])
+        return cross_entropy(fixed(x[picked]), y[picked])
 
     fixed.train()
     descend(list(fixed.parameters()), loss, tuning, progress=progress, note="training in fixed point")

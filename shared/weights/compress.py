@@ -4,13 +4,15 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from shared.core.admm import ADMM
 from shared.core.menu import Menu
@@ -86,9 +88,10 @@ def compress(
     - `solver`: `ADMM()` or `Relaxation()`. It fits with `schedule`; `tuning` then trains what is kept.
     - `skip`: names of layers that stay dense. Layers of other kinds always do, and the report names them.
     - `validation`: losses and accuracies of the report are of these examples, else of the first of `data`.
-    - `fold_norms`: batch norms are folded into the layer before them. They keep their statistics in any case.
+    - `fold_norms`: batch norms are folded into the layer before them.
 
-    The net is trained in evaluation mode: batch norms keep their statistics, dropout is off.
+    The search trains in evaluation mode: batch norms keep their statistics, dropout is off. While what is kept is
+    trained, norms follow the statistics of its batches, which those of the dense net are far from.
 
     Raises `ValueError` for a net or data that cannot be compressed, and for a budget below the cheapest net, with its
     price.
@@ -106,7 +109,8 @@ def compress(
     if fold_norms and problem.word is not None:
         raise ValueError("fold_norms moves weights off the grid of FixedPointWeights: fold before compress")
     generator = torch.Generator().manual_seed(seed)
-    task = ParameterTask(problem.net, setup.batch_loss(schedule.batch), generator, schedule, grouping=problem.layout)
+    net = copy.deepcopy(problem.net)
+    task = ParameterTask(net, setup.batch_loss(schedule.batch), generator, schedule, grouping=problem.layout)
     solver = solver or (SEARCH if problem.blocks is not None else replace(SEARCH, fine_tune=3))
     show = progress or _stderr()
     solution = solver.solve(task, on=problem.menu, price=problem.price, budget=problem.budget, x=task.x, progress=show)
@@ -194,7 +198,7 @@ def _layers(net: nn.Module, skip: Collection[str]) -> tuple[tuple[str, ...], tup
             notes.append(f"{type(layer).__name__} {path!r} is left dense: its weight is parametrized or shared")
         elif isinstance(layer, nn.ConvTranspose2d):
             notes.append(f"ConvTranspose2d {path!r} is left dense")
-        elif own and not isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        elif own and not isinstance(layer, _BatchNorm):
             notes.append(f"{type(layer).__name__} {path!r} is left dense, and its multiplications are not counted")
     if isinstance(net, kinds):
         raise ValueError(f"a single {type(net).__name__} has no name for its weight: put it into an nn.Sequential")
@@ -349,15 +353,34 @@ def _user_problem(setup: _Setup, menu: Menu, price: NetPrice | Price, budget: fl
 
 
 def _tuned(task: ParameterTask, blocks: Blocks | None, solution: Solution, setup: _Setup, tuning: Schedule) -> Tensor:
-    """The better of the search's point and the same pattern trained further."""
+    """The better of the search's point and the same pattern trained further; the task's net has its statistics."""
     task = replace(task, batch_loss=setup.batch_loss(tuning.batch), schedule=tuning)
-    if blocks is None:
-        tuned = task.fit(solution.z, solution.z, 0.0, solution.free)
-        return min((solution.z, tuned), key=lambda z: setup.judge(task.forward(z), setup.examples)[0])
-    dropped = ~(solution.z != 0).any(1, keepdim=True) & blocks.droppable.to(solution.z.device)[:, None]
-    start = torch.where(blocks.step.to(solution.z.device) > 0, solution.x, solution.z)
-    tuned = task.fit_on(lambda x: torch.where(dropped, 0.0, blocks.rounded(x)), start, tuning)
-    return min((solution.z, tuned), key=lambda z: setup.judge(task.forward(z), setup.examples)[0])
+    before = setup.judge(task.forward(solution.z), setup.examples)[0]
+    statistics = {name: buffer.clone() for name, buffer in task.net.named_buffers()}
+    with _norms_following(task.net, min(tuning.batch, len(setup.examples))):
+        if blocks is None:
+            tuned = task.fit(solution.z, solution.z, 0.0, solution.free)
+        else:
+            dropped = ~(solution.z != 0).any(1, keepdim=True) & blocks.droppable.to(solution.z.device)[:, None]
+            start = torch.where(blocks.step.to(solution.z.device) > 0, solution.x, solution.z)
+            tuned = task.fit_on(lambda x: torch.where(dropped, 0.0, blocks.rounded(x)), start, tuning)
+    if setup.judge(task.forward(tuned), setup.examples)[0] < before:
+        return tuned
+    task.net.load_state_dict(statistics, strict=False)
+    return solution.z
+
+
+@contextmanager
+def _norms_following(net: nn.Module, batch: int) -> Iterator[None]:
+    """Batch norms take the statistics of each batch; they have none of a single example."""
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm) and batch > 1]
+    for norm in norms:
+        norm.train()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.eval()
 
 
 def _finished(

@@ -167,6 +167,23 @@ def test_both_solvers(sequence, solver):
     assert found.report.measured <= 0.3 * found.report.dense
 
 
+def test_norms_have_the_statistics_of_what_is_kept(sequence):
+    """And the dense net keeps its own."""
+    dense = sequence[1].running_mean.clone()
+    options = {"on": BlockSparsity(2), "price": MACs((1, 8, 8)), "budget": 0.3, "solver": FAST}
+    tuning = Schedule(steps=100, batch=32)
+    smaller = compress(sequence, images(), **options, schedule=SHORT["schedule"], tuning=tuning).module
+    means = smaller[0](images()[0]).mean((0, 2, 3))
+    torch.testing.assert_close(smaller[1].running_mean, means, atol=0.01, rtol=0)
+    assert torch.equal(sequence[1].running_mean, dense)
+
+
+def test_one_example_has_no_statistics_and_norms_keep_theirs(sequence):
+    one, on = tuple(part[:1] for part in images()), BlockSparsity(2, permute=False)
+    smaller = compress(sequence, one, on=on, price=MACs((1, 8, 8)), budget=0.5, solver=FAST, **SHORT)
+    assert torch.equal(smaller.module[1].running_mean, sequence[1].running_mean)
+
+
 def test_norms_folded_are_the_same_function(sequence):
     options = {"on": BlockSparsity(2), "price": MACs((1, 8, 8)), "budget": 0.5, "solver": FAST, **SHORT}
     kept, folded = (compress(sequence, images(), fold_norms=fold, **options).module for fold in (False, True))

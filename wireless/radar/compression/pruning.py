@@ -17,7 +17,7 @@ STEPS: Final = 10
 CYCLES: Final = 5
 """Of `gradual`, if there are epochs for as many: it prunes before each, and once more."""
 UNTUNED: Final = Schedule(steps=0)
-"""`compress` trains with the statistics of batch norms as they were, which those of a smaller net are far from."""
+"""What is kept is trained by epochs, under the same schedule as every other technique."""
 
 
 def pruned(
