@@ -11,8 +11,9 @@ from qwedge.catalogue import extra_named
 if TYPE_CHECKING:
     from wireless.radar.recordings import Answer
 
-# Repeated here so that `--help` imports no reader; a test compares them with its formats.
+# Repeated here so that `--help` imports no reader and no net; a test compares both lists.
 FORMATS = ("cs8", "cu8", "cs16", "cf32", "wav", "sigmf")
+NETS = ("iq", "iq-10k")
 SHOWN = 3
 
 
@@ -21,7 +22,8 @@ SHOWN = 3
 @click.option("--format", "form", metavar=f"[{'|'.join(FORMATS)}]", help="Kind of file.  [default: by its name]")
 @click.option("--channel", type=click.IntRange(0), metavar="N", help="Which channel of a file of several, from 0 on.")
 @click.option("--shift", type=float, default=0.0, metavar="CYCLES", help="Added to all frequencies, per sample.")
-@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="A net of your own (.safetensors).")
+@click.option("--net", type=click.Choice(NETS), default=NETS[0], show_default=True, help="Which net that ships.")
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="A net of your own, instead.")
 @click.option("--quiet", is_flag=True, help="No warnings on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the probabilities of all classes.")
 def classify(
@@ -29,6 +31,7 @@ def classify(
     form: str | None,
     channel: int | None,
     shift: float,
+    net: str,
     weights: Path | None,
     quiet: bool,
     as_json: bool,
@@ -55,7 +58,7 @@ def classify(
 
     if not recording.exists():
         raise FileNotFoundError(f"{recording}: no such file")
-    classifier = Classifier.from_bytes(weights.read_bytes(), str(weights)) if weights else pretrained()
+    classifier = Classifier.from_bytes(weights.read_bytes(), str(weights)) if weights else pretrained(net)
     samples, warnings = read(recording, form, channel)
     answers, notes = answers_of(samples, classifier, shift)
     if not quiet:

@@ -8,6 +8,7 @@ import pytest
 from qwedge.commands import classify
 from wireless.radar.datasets.generate import generate
 from wireless.radar.datasets.recipe import Recipe
+from wireless.radar.nets.pretrained import NAMES
 from wireless.recordings.samples import FORMATS
 
 
@@ -40,6 +41,13 @@ def test_json_has_all_classes(pulse, run):
     [answer] = data["answers"]
     assert answer["class"] == "t3"
     assert len(answer["probabilities"]) == 12
+
+
+@pytest.mark.parametrize("net", classify.NETS)
+def test_either_net_that_ships_answers(net, pulse, run):
+    code, out, _ = run(pulse, "--net", net, "--json")
+    data = json.loads(out)
+    assert (code, data["net"], data["answers"][0]["class"]) == (0, net, "t3")
 
 
 def test_a_net_of_ones_own_is_used(pulse, tmp_path, run):
@@ -83,5 +91,6 @@ def test_a_missing_file_and_weights_of_another_net_are_one_line(pulse, tmp_path,
     assert "w.safetensors: not the weights of a radar net" in err
 
 
-def test_the_help_lists_the_formats_that_are_read():
+def test_the_help_lists_the_formats_that_are_read_and_the_nets_that_ship():
     assert classify.FORMATS == FORMATS
+    assert classify.NETS == NAMES

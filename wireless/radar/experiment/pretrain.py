@@ -24,6 +24,10 @@ TRAINED: Mapping[str, Sequence[RadarSettings]] = {
             nets=("iq-10k",), further=12, examples=40_000, rate=6e-3, tested=200, seed=102, snr_db=(-16.0, 4.0)
         ),
     ),
+    "bank": (
+        RadarSettings(nets=("bank",), epochs=20, examples=40_000, rate=1e-2, tested=40, seed=200, snr_db=(-16.0, 4.0)),
+        RadarSettings(nets=("bank",), further=25, examples=40_000, rate=8e-3, tested=40, seed=201, snr_db=HARD_DB),
+    ),
 }
 """By name; each stage goes on with the weights of the one before."""
 

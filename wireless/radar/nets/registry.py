@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from shared.training.loop import seeded
-from wireless.radar.nets.iq import FIRST, WIDTHS, iq_net
+from wireless.radar.nets.iq import FIRST, WIDTHS, bank_net, iq_net
 from wireless.radar.nets.spectrogram import SpectrogramNet
 from wireless.radar.nets.transformer import PatchTransformer
 
@@ -22,6 +22,7 @@ class Entry(NamedTuple):
 NETS: Mapping[str, Entry] = {
     "iq": Entry("separable CNN on raw samples, 34k", lambda classes, _: iq_net(classes, FIRST, WIDTHS)),
     "iq-10k": Entry("separable CNN on raw samples, 10k", lambda classes, _: iq_net(classes, 16, (24, 32, 40, 40, 40))),
+    "bank": Entry("filter bank and separable CNN, 10k", lambda classes, _: bank_net(classes, 32, (32, 40, 40, 36))),
     "spectrogram": Entry("CNN on the spectrogram, 22k", lambda classes, _: SpectrogramNet(classes)),
     "transformer": Entry("transformer on patches of samples, 32k", PatchTransformer),
 }
