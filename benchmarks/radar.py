@@ -49,7 +49,7 @@ SMALL = RadarSettings(
 ON_FPGA = SMALL.model_copy(
     update={"techniques": ("gradual-channels-int8",), "price": "macs", "budget": 0.42, "tuning": 3}
 )
-QUICK = RadarSettings(nets=("iq-10k",), epochs=2, examples=4_000, tested=10)
+QUICK = RadarSettings(nets=("iq-10k",), epochs=2, examples=4_000, tested=10, techniques=())
 
 LOST = 0.01
 """Share of pulses that a net may lose and still count as compressed."""

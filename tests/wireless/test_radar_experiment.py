@@ -9,6 +9,7 @@ from shared.lab import Row, Store, print_page, run
 from shared.training.epochs import Trainer
 from wireless.radar.bound.bayes import bayes, log_evidence
 from wireless.radar.bound.templates import templates
+from wireless.radar.compression.techniques import SWEEP
 from wireless.radar.datasets.generate import generate
 from wireless.radar.datasets.recipe import Recipe
 from wireless.radar.experiment import figures
@@ -29,6 +30,7 @@ TINY = RadarSettings(
     epochs=2,
     examples=96,
     batch=32,
+    techniques=(),
 )
 
 
@@ -106,12 +108,31 @@ def test_training_and_test_pulses_are_never_the_same():
         ({"paths": 2}, r"^bayes is the bound of generated pulses in noise alone: leave it out of nets here$"),
         ({"classes": ("cw", "bpsk")}, r"^class 'bpsk' has no templates: its code is random"),
         ({"techniques": ("magic",)}, r"^no technique 'magic': it must be one of "),
+        (
+            {"nets": ("spectrogram",), "techniques": ("magnitude", "int8")},
+            r"^techniques: int8 is of nets of one-dimensional layers, spectrogram can take control, magnitude, admm, ",
+        ),
     ],
     ids=str,
 )
 def test_settings_that_make_no_experiment_are_refused_before_anything_is_computed(change, words):
     with pytest.raises(ValueError, match=words):
         Radar().cells(TINY.model_copy(update=change))
+
+
+def test_a_run_without_further_settings_sweeps_and_leaves_out_what_cannot_be():
+    bound, net = Radar().cells(RadarSettings())
+    assert (bound.techniques, net.techniques) == ((), SWEEP)
+    [behind_paths] = Radar().cells(RadarSettings(paths=2))
+    assert behind_paths.nets == ("iq",)
+    [spectrogram] = Radar().cells(RadarSettings(nets=("spectrogram",)))
+    assert spectrogram.techniques == ("magnitude", "admm", "small")
+
+
+def test_a_row_of_pulses_without_a_bound_says_so(tmp_path):
+    settings = TINY.model_copy(update={"nets": ("iq-10k",), "paths": 1, "epochs": 1})
+    [row] = run(Radar(), Radar().cells(settings), Store(tmp_path))
+    assert row.result["notes"] == ["no bound stands beside: bayes is the bound of generated pulses in noise alone"]
 
 
 def test_the_page_says_who_is_ahead_and_shows_every_net(rows, capsys):

@@ -88,5 +88,7 @@ class _Book(nn.Module):
         return self.book[self.indices]
 
 
-def _layers(net: nn.Module) -> list[tuple[str, nn.Conv1d | nn.Linear]]:
-    return [(name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv1d | nn.Linear)]
+def _layers(net: nn.Module) -> list[tuple[str, nn.Conv1d | nn.Conv2d | nn.Linear]]:
+    return [
+        (name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear)
+    ]

@@ -53,7 +53,7 @@ def pruned(
         progress=work.progress,
     ).module
     for layer in kept.modules():
-        if isinstance(layer, nn.Conv1d | nn.Linear):
+        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):
             keep_zeros(layer, layer.weight.detach() != 0)
     return kept
 

@@ -7,6 +7,7 @@ and with or without the large net as a teacher, are the controls.
 import copy
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from torch import nn
@@ -18,6 +19,7 @@ from wireless.radar.compression.early_exit import early_exit
 from wireless.radar.compression.pruning import factored, gradual, pruned
 from wireless.radar.compression.work import Outcome, Work, in_floats, in_integers
 from wireless.radar.nets.iq import FIRST, WIDTHS, iq_net
+from wireless.radar.nets.planes import Planes
 
 Technique = Callable[[Work], Outcome]
 
@@ -92,35 +94,54 @@ def small(bits: int | None = None, *, taught: bool = False) -> Technique:
     return technique
 
 
-TECHNIQUES: Mapping[str, tuple[str, Technique]] = {
-    "control": ("trained further", control),
-    "magnitude": ("largest weights kept", sparse("once", _SINGLE)),
-    "admm": ("weights pruned by ADMM", sparse("admm", _SINGLE)),
-    "admm-blocks": ("blocks of 4 pruned by ADMM", sparse("admm", _TILES)),
-    "relaxation-blocks": ("blocks of 4 pruned by relaxation", sparse("relaxation", _TILES)),
-    "admm-channels": ("channels pruned by ADMM", sparse("admm", _CHANNELS)),
-    "low-rank": ("ranks and channels pruned by ADMM", low_rank),
-    "code-book": ("16 values in each layer, by ADMM", code_book),
-    "gradual": ("smallest weights dropped in steps", step_by_step(_SINGLE)),
-    "gradual-channels": ("smallest channels dropped in steps", step_by_step(_CHANNELS)),
-    "gradual-int8": ("smallest weights dropped in steps, 8 bits", step_by_step(_SINGLE, 8)),
-    "gradual-channels-int8": ("smallest channels dropped in steps, 8 bits", step_by_step(_CHANNELS, 8)),
-    "gradual-channels-int4": ("smallest channels dropped in steps, 4 bits", step_by_step(_CHANNELS, 4)),
-    "int8": ("8-bit fixed point, F8Net", fixed(8)),
-    "int4": ("4-bit weights, depthwise ones 8", fixed(4)),
-    "int3": ("3-bit weights, depthwise ones 8", fixed(3)),
-    "sparse-int4": ("weights pruned by ADMM, 4 bits", sparse_fixed("admm", _SINGLE, 4)),
-    "admm-int8": ("blocks of 4 pruned by ADMM, 8 bits", sparse_fixed("admm", _TILES, 8)),
-    "channels-int8": ("channels pruned by ADMM, 8 bits", sparse_fixed("admm", _CHANNELS, 8)),
-    "channels-int4": ("channels pruned by ADMM, 4 bits", sparse_fixed("admm", _CHANNELS, 4)),
-    "taught-int4": ("channels pruned by ADMM, 4 bits, taught", sparse_fixed("admm", _CHANNELS, 4, taught=True)),
-    "early-exit": ("an exit after two blocks", early_exit),
-    "distilled": ("small, taught by the large net", small(taught=True)),
-    "small": ("small, trained from scratch", small()),
-    "small-int8": ("small, trained from scratch, 8 bits", small(8)),
-    "small-int4": ("small, trained from scratch, 4 bits", small(4)),
+class Entry(NamedTuple):
+    """A technique, its words for people, and whether it needs a net that is a sequence of one-dimensional layers."""
+
+    title: str
+    compress: Technique
+    sequential: bool = False
+
+
+TECHNIQUES: Mapping[str, Entry] = {
+    "control": Entry("trained further", control),
+    "magnitude": Entry("largest weights kept", sparse("once", _SINGLE)),
+    "admm": Entry("weights pruned by ADMM", sparse("admm", _SINGLE)),
+    "relaxation": Entry("weights pruned by relaxation", sparse("relaxation", _SINGLE)),
+    "admm-blocks": Entry("blocks of 4 pruned by ADMM", sparse("admm", _TILES)),
+    "relaxation-blocks": Entry("blocks of 4 pruned by relaxation", sparse("relaxation", _TILES)),
+    "admm-channels": Entry("channels pruned by ADMM", sparse("admm", _CHANNELS), True),
+    "relaxation-channels": Entry("channels pruned by relaxation", sparse("relaxation", _CHANNELS), True),
+    "low-rank": Entry("ranks and channels pruned by ADMM", low_rank, True),
+    "code-book": Entry("16 values in each layer, by ADMM", code_book),
+    "gradual": Entry("smallest weights dropped in steps", step_by_step(_SINGLE)),
+    "gradual-channels": Entry("smallest channels dropped in steps", step_by_step(_CHANNELS), True),
+    "gradual-int8": Entry("smallest weights dropped in steps, 8 bits", step_by_step(_SINGLE, 8), True),
+    "gradual-channels-int8": Entry("smallest channels dropped in steps, 8 bits", step_by_step(_CHANNELS, 8), True),
+    "gradual-channels-int4": Entry("smallest channels dropped in steps, 4 bits", step_by_step(_CHANNELS, 4), True),
+    "int8": Entry("8-bit fixed point, F8Net", fixed(8), True),
+    "int4": Entry("4-bit weights, depthwise ones 8", fixed(4), True),
+    "int3": Entry("3-bit weights, depthwise ones 8", fixed(3), True),
+    "sparse-int4": Entry("weights pruned by ADMM, 4 bits", sparse_fixed("admm", _SINGLE, 4), True),
+    "admm-int8": Entry("blocks of 4 pruned by ADMM, 8 bits", sparse_fixed("admm", _TILES, 8), True),
+    "channels-int8": Entry("channels pruned by ADMM, 8 bits", sparse_fixed("admm", _CHANNELS, 8), True),
+    "channels-int4": Entry("channels pruned by ADMM, 4 bits", sparse_fixed("admm", _CHANNELS, 4), True),
+    "taught-int4": Entry(
+        "channels pruned by ADMM, 4 bits, taught", sparse_fixed("admm", _CHANNELS, 4, taught=True), True
+    ),
+    "early-exit": Entry("an exit after two blocks", early_exit, True),
+    "distilled": Entry("small, taught by the large net", small(taught=True)),
+    "small": Entry("small, trained from scratch", small()),
+    "small-int8": Entry("small, trained from scratch, 8 bits", small(8)),
+    "small-int4": Entry("small, trained from scratch, 4 bits", small(4)),
 }
-"""By name: words for people, and the technique."""
+"""By name."""
+SWEEP = ("magnitude", "admm", "admm-channels", "int8", "int4", "small")
+"""Techniques of a run whose settings name none: one of each kind, and their control."""
+
+
+def suits(technique: str, net: nn.Module) -> bool:
+    """Whether a technique takes this net: fixed point, channels, ranks and exits are of sequences of layers."""
+    return Planes.suits(net) or not TECHNIQUES[technique].sequential
 
 
 def _size(on: BlockSparsity | ChannelSparsity) -> int:

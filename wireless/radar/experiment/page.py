@@ -228,7 +228,7 @@ def _tables(rows: Sequence[Row]) -> list[Table]:
     title, terms = TITLES[rows[0].result["net"]], _terms(rows[0])
     nets: dict[str, Sequence[Mapping[str, Any]]] = {f"the net: {title}": [{**row.result, "kept": 1.0} for row in rows]}
     for name in rows[0].result["techniques"]:
-        nets[TECHNIQUES[name][0]] = [row.result["techniques"][name] for row in rows]
+        nets[TECHNIQUES[name].title] = [row.result["techniques"][name] for row in rows]
 
     def cost(results: Sequence[Mapping[str, Any]]) -> Sequence[str | Number]:
         means = {key: float(np.mean([it[key] for it in results])) for key in ("bytes", "macs", "kept")}

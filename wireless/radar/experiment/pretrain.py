@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     store, weights = Store(options.out), ""
     for settings in TRAINED[options.net]:
-        [row] = run(Radar(), [settings.model_copy(update={"weights": weights})], store, quiet=False)
+        [row] = run(Radar(), [settings.model_copy(update={"weights": weights, "techniques": ()})], store, quiet=False)
         weights = str(options.out / f"{options.net}.safetensors")
         write_atomic(Path(weights), store.get(row.artefacts[f"{options.net}.safetensors"]))
 

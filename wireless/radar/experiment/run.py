@@ -19,7 +19,7 @@ from shared.weights.prices import MACs
 from wireless.radar.bound.bayes import bayes
 from wireless.radar.bound.templates import require_templates
 from wireless.radar.channel.channel import Channel
-from wireless.radar.compression.techniques import TECHNIQUES
+from wireless.radar.compression.techniques import SWEEP, TECHNIQUES, suits
 from wireless.radar.compression.work import PriceName, Work
 from wireless.radar.datasets.generate import EACH, Windowed, blocks, generate
 from wireless.radar.datasets.layouts import hashes, read_set
@@ -34,6 +34,7 @@ from wireless.radar.waveforms.ranges import Part
 
 TIMED = 20
 """Blocks of pulses whose generation is timed."""
+_NO_BOUND = "is the bound of generated pulses in noise alone"
 HELD_OUT = 0.2
 """Share of each class of a user's set that is counted and not trained on."""
 
@@ -68,7 +69,9 @@ class RadarSettings(Seeded):
     overlap: float = Field(default=0.0, ge=0, le=1, description="share of windows with a second, weaker pulse")
     weights: str = Field(default="", description="weights (.safetensors) to begin with, instead of training")
     further: int = Field(default=0, ge=0, description="epochs that those weights are trained further")
-    techniques: tuple[str, ...] = Field(default=(), description=f"of compression: {', '.join(TECHNIQUES)}")
+    techniques: tuple[str, ...] = Field(
+        default=SWEEP, description=f"of compression, [] for none: {', '.join(TECHNIQUES)}"
+    )
     budget: float = Field(default=0.25, gt=0, le=1, description="share of the net's price that each may keep")
     price: PriceName = Field(default="bytes", description="what that is: bytes, or multiply-accumulates")
     tuning: int = Field(default=2, gt=0, description="epochs of training that each technique takes")
@@ -79,6 +82,11 @@ class RadarSettings(Seeded):
     def trained(self) -> int:
         """Epochs of training, before any technique."""
         return self.further if self.weights else self.epochs
+
+    @property
+    def has_bound(self) -> bool:
+        """Whether the Bayes classifier is the bound of these pulses."""
+        return not self.data and self.channel() == Channel()
 
     def channel(self) -> Channel:
         return Channel(self.paths, self.spread, self.offset, self.phase_noise, self.overlap)
@@ -122,19 +130,23 @@ class Radar(Experiment[RadarSettings]):
         unknown = sorted(set(settings.nets) - {BAYES, *NETS})
         if unknown:
             raise ValueError(f"no radar net {unknown[0]!r}: it must be one of {BAYES}, {', '.join(NETS)}")
-        if settings.techniques and (unknown := sorted(set(settings.techniques) - set(TECHNIQUES))):
+        if unknown := sorted(set(settings.techniques) - set(TECHNIQUES)):
             raise ValueError(f"no technique {unknown[0]!r}: it must be one of {', '.join(TECHNIQUES)}")
         if settings.data:
             read_set(Path(settings.data)).parted(HELD_OUT, np.random.default_rng(0))  # which refuses what is no set
         settings.training_recipe(), settings.test_recipe(1, settings.tested_db)  # which refuse what makes no set
-        if BAYES in settings.nets and (settings.channel() != Channel() or settings.data):
-            raise ValueError(f"{BAYES} is the bound of generated pulses in noise alone: leave it out of nets here")
-        if BAYES in settings.nets:
+        nets = tuple(dict.fromkeys(settings.nets))
+        if BAYES in nets and not settings.has_bound:
+            if "nets" in settings.model_fields_set:
+                raise ValueError(f"{BAYES} {_NO_BOUND}: leave it out of nets here")
+            nets = tuple(net for net in nets if net != BAYES)
+        if BAYES in nets:
             for name in settings.classes:
                 require_templates(waveform(name))
+        techniques = {net: _techniques(net, settings) for net in nets}
         return [
-            cell.model_copy(update={"nets": (net,)})
-            for net in dict.fromkeys(settings.nets)
+            cell.model_copy(update={"nets": (net,), "techniques": techniques[net]})
+            for net in nets
             for cell in settings.per_seed()
         ]
 
@@ -161,6 +173,18 @@ class Radar(Experiment[RadarSettings]):
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
+
+
+def _techniques(net: str, settings: RadarSettings) -> tuple[str, ...]:
+    """Those of the settings; of the default ones those that the net can take. Raises `ValueError` for others."""
+    if net == BAYES:
+        return ()
+    built = NETS[net].build(len(settings.classes), settings.samples)
+    unsuited = [name for name in settings.techniques if not suits(name, built)]
+    if unsuited and "techniques" in settings.model_fields_set:
+        able = ", ".join(name for name in TECHNIQUES if suits(name, built))
+        raise ValueError(f"techniques: {unsuited[0]} is of nets of one-dimensional layers, {net} can take {able}")
+    return tuple(name for name in settings.techniques if name not in unsuited)
 
 
 class _Cell:
@@ -228,7 +252,7 @@ class _Cell:
             lambda done, total, note: self.context.progress(done, total, f"{technique}, {note}"),
             settings.price,
         )
-        outcome = TECHNIQUES[technique][1](work)
+        outcome = TECHNIQUES[technique].compress(work)
         spent = time.process_time() - started
         if isinstance(outcome.net, Program):
             self.context.artefact(f"{technique}.json", to_json(outcome.net).encode())
@@ -251,9 +275,13 @@ class _Cell:
             "trained_on": settings.trained * settings.examples,
             "tested_on": {"recipe": recipe.identity, "windows": recipe.count},
             "generation": self.context.stage("generating", self.generation),
+            "notes": self.notes(),
         }
         source = Endless(settings.training_recipe())
         return _Pulses(source, recipe.classes, recipe.samples, partial(blocks, recipe), settings.tested_db, about)
+
+    def notes(self) -> list[JSON]:
+        return [] if self.settings.has_bound else [f"no bound stands beside: {BAYES} {_NO_BOUND}"]
 
     def generation(self) -> JSON:
         """The CPU time of each of some blocks of pulses, one after the other, on this machine."""
@@ -274,7 +302,7 @@ class _Cell:
             "tested_on": {"windows": len(test.labels)},
             "classes": whole.classes,
             "tested_db": db,
-            "notes": [*whole.notes, *notes],
+            "notes": [*whole.notes, *notes, *self.notes()],
         }
         kept = Windowed(test.samples, test.labels, np.nan_to_num(test.snr_db))
         source = Stored(Windowed(train.samples, train.labels, train.snr_db))
