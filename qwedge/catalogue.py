@@ -49,9 +49,9 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "vision,mobile",
     ),
     "continual": Entry(
-        "vision.continual.experiment:Continual",
+        "qwedge.experiments.continual:CompiledContinual",
         "Learn classes from a few pictures, task by task, without forgetting: CML beside its controls.",
-        "vision",
+        "vision,mobile",
     ),
     "superres": Entry(
         "qwedge.experiments.superres:TimedSuperRes",

@@ -7,8 +7,9 @@ from torch import Tensor
 from mobile.build.compile import compile_program
 from vision.continual.device import IntegerEmbedding
 from vision.continual.frozen import NearestMeans
+from vision.continual.scoring import Embed
 from vision.data.augment import PIXEL
-from vision.nets.conv4 import Embedding
+from vision.nets.encoder import Embedding
 
 
 def compiled_learner(embedding: Embedding, samples: Tensor) -> NearestMeans:
@@ -17,7 +18,11 @@ def compiled_learner(embedding: Embedding, samples: Tensor) -> NearestMeans:
     It answers as `NearestMeans(IntegerEmbedding(embedding, samples), features)` does, from the same integers.
     Raises as `mobile.build.compile.compile_program`.
     """
-    integers = IntegerEmbedding(embedding, samples)
+    return NearestMeans(compiled(IntegerEmbedding(embedding, samples)), len(embedding.centre))
+
+
+def compiled(integers: IntegerEmbedding) -> Embed:
+    """The same embedding, its encoder compiled for this machine."""
     program = integers.encoder.program()
     net = compile_program(program, np.random.default_rng(0), format="dense").net
     [output] = program.outputs
@@ -27,4 +32,4 @@ def compiled_learner(embedding: Embedding, samples: Tensor) -> NearestMeans:
         [maps] = net(PIXEL.to_integers(pictures.numpy()))
         return integers.directions(torch.from_numpy(values.from_integers(maps)).float())
 
-    return NearestMeans(embed, len(embedding.centre))
+    return embed

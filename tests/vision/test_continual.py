@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save
 from torch.nn.functional import normalize
 
 from shared.integer import outputs
@@ -31,7 +32,9 @@ from vision.continual.storage import ClassStorage
 from vision.continual.streams import Episodes, Shape, Task, choices, pictures_of, stream
 from vision.data.augment import PIXEL
 from vision.data.few_shot import ClassPictures, FewShotSet, load, read_tree
-from vision.nets.conv4 import Conv4, Embedding
+from vision.nets.conv4 import Conv4
+from vision.nets.encoder import Embedding
+from vision.nets.encoders import ENCODERS
 
 
 def embedding(width=8):
@@ -81,8 +84,12 @@ def test_a_stored_direction_is_within_half_a_step_of_its_largest_feature(rng):
         ({}, "without classes"),
         ({"first": pictures(1)}, "'first' is stored already"),
         ({"third": pictures(0)}, "'third' has no picture"),
+        ({"third": pictures(2)[:, :1]}, r"'third': needs a tensor of pictures \(B, 3, 16, 16\), not \(2, 1, 16, 16\)"),
+        ({"third": pictures(2)[0]}, r"not \(3, 16, 16\)"),
+        ({"third": 255 * pictures(2)}, "'third': needs numbers in 0 to 1"),
+        ({"third": pictures(2) * torch.nan}, "'third': needs numbers in 0 to 1"),
     ],
-    ids=["no class", "a name twice", "no picture"],
+    ids=["no class", "a name twice", "no picture", "other channels", "no batch", "bytes", "no number"],
 )
 def test_a_bad_task_is_refused_and_leaves_the_state_as_it_was(learner, support, said):
     learner.learn({"first": pictures(2), "second": pictures(2, 1)})
@@ -107,17 +114,42 @@ def test_a_saved_learner_goes_on_as_if_nothing_had_happened(learner, tmp_path):
 def test_a_state_of_another_version_and_a_file_that_is_none_are_refused(learner, tmp_path):
     path = tmp_path / "state.safetensors"
     learner.save(path)
-    path.write_bytes(path.read_bytes().replace(rb"format\": 1", rb"format\": 0"))
-    with pytest.raises(ValueError, match="of version 0: this one reads 1"):
+    path.write_bytes(path.read_bytes().replace(rb"format\": 2", rb"format\": 1"))
+    with pytest.raises(ValueError, match="of version 1: this one reads 2"):
         Learner.load(path)
     path.write_bytes(b"something else")
     with pytest.raises(ValueError, match="no state of a learner"):
         Learner.load(path)
+    path.write_bytes(save({"codes": torch.zeros(1)}, {"learner": json.dumps({"format": 2})}))
+    with pytest.raises(ValueError, match="incomplete state of a learner"):
+        Learner.load(path)
 
 
-def test_before_the_first_class_there_is_no_answer(learner):
+def test_before_the_first_class_there_is_no_answer_nor_to_pictures_of_another_size(learner):
     with pytest.raises(ValueError, match="no class was learned yet"):
         learner.predict(pictures(1))
+    learner.learn({"a": pictures(1)})
+    with pytest.raises(
+        ValueError, match=r"the pictures: needs a tensor of pictures \(B, 3, 16, 16\), not \(1, 3, 8, 8\)"
+    ):
+        learner.predict(pictures(1)[:, :, :8, :8])
+
+
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_every_encoder_has_as_many_features_as_it_says_and_is_saved_by_name(name, tmp_path):
+    learner = Learner(Embedding(ENCODERS[name](1, 20, 6)).eval(), Discriminator(ENCODERS[name](1, 20, 6).features))
+    x = torch.rand(3, 1, 20, 20)
+    learner.learn({"a": x[:1], "b": x[1:]})
+    assert learner.embedding.encoder(x).shape == (3, learner.stored.bytes_per_class)
+    learner.save(tmp_path / "state")
+    loaded = Learner.load(tmp_path / "state")
+    assert type(loaded.embedding.encoder) is ENCODERS[name]
+    assert torch.equal(loaded.scores(x), learner.scores(x))
+
+
+def test_pictures_that_leave_nothing_of_a_map_are_refused():
+    with pytest.raises(ValueError, match="pictures of 8x8 are too small for Conv4: scale them to 16x16 at least"):
+        Conv4(3, 8)
 
 
 def test_class_means_are_the_directions_of_the_means_of_each_class(rng):
@@ -173,6 +205,32 @@ def test_the_loss_of_a_stream_asks_every_query_among_the_means_of_all_its_classe
     loss = StreamLoss(net, Discriminator(8), Adaptation(), queries=2)
     assert loss(tasks).item() == pytest.approx(expected.item(), rel=1e-5)
     assert loss(tasks.flip(0)).item() == pytest.approx(loss(tasks).item(), rel=1e-5)
+
+
+def test_without_storage_a_query_is_asked_among_the_classes_of_its_own_task():
+    tasks, net = torch.rand(3, 2, 4, 3, 16, 16), embedding()
+    alone = [StreamLoss(net, Discriminator(8), Adaptation(), queries=2)(task[None]).item() for task in tasks]
+    apart = StreamLoss(net, Discriminator(8), Adaptation(against_stored=False), queries=2)
+    assert apart(tasks).item() == pytest.approx(np.mean(alone), rel=1e-5)
+
+
+def test_the_inner_loop_of_the_outer_is_that_of_a_learner():
+    """The last task moves the encoder against the classes stored before it; the rest is what bytes round."""
+    tasks, net = torch.rand(3, 2, 4, 3, 16, 16), embedding()
+    net.centre.copy_(net.encoder(tasks.flatten(0, 2)).mean(0).detach())
+    outer = StreamLoss(net, Discriminator(8), Adaptation(steps=2, rate=0.01, adversary=0.1), queries=2)
+    learner = Learner(net, outer.discriminator)
+    for number, task in enumerate(tasks):
+        learner.how = outer.how if number == 2 else Adaptation()
+        learner.learn({f"{number} {k}": each[:2] for k, each in enumerate(task)})
+    means, now = outer.learned(tasks[:, :, :2].flatten(0, 1), 2)
+    torch.testing.assert_close(means, learner.stored.means, atol=0.02, rtol=0)
+    for name, before in net.named_parameters():
+        moved = (now[name] - before).norm()
+        assert moved > 0
+        assert (now[name] - learner.now[name]).norm() < 0.1 * moved
+    outer.train()(tasks).backward()
+    assert all(each.grad is not None and each.grad.isfinite().all() for each in outer.parameters())
 
 
 def test_a_learner_is_nearest_means_unless_it_is_asked_to_adapt():
@@ -257,6 +315,16 @@ def test_a_tuned_control_keeps_as_many_pictures_as_it_may(kept, pictures_kept):
     assert len(method.kept) == pictures_kept
     assert method.bytes_kept == pictures_kept * 3 * 16 * 16
     assert method.scores(pictures(5)).shape == (5, 4)
+
+
+@pytest.mark.parametrize("imprinted", [True, False])
+def test_a_tuned_control_begins_at_means_or_at_random(imprinted):
+    net, support = embedding(), {"a": pictures(3), "b": pictures(2, 1)}
+    method = Tuned(net, Tuning(steps=1, rate=0.0, imprinted=imprinted), torch.Generator().manual_seed(0))
+    method.learn(support)
+    means = torch.stack([net(each).mean(0) for each in support.values()])
+    assert torch.allclose(method.weights, means, atol=1e-6) == imprinted
+    assert method.weights.norm(dim=1).min() > 0.1
 
 
 def test_ewc_holds_parameters_closer_to_where_they_were():
@@ -470,13 +538,16 @@ def test_a_cell_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(tiny, tm
     assert without_times(row.result) == without_times(whole.result)
     assert row.artefacts == whole.artefacts
     assert [len(row.result["methods"]["2"][name]["final"]) for name in ("cml", "int8", "joint")] == [6, 6, 2]
-    assert {"inner_loop", "no_storage"} < set(row.result["methods"]["1"]) < set(METHODS)
+    assert set(row.result["methods"]["1"]) == set(METHODS) - {"compiled"}
+    courses = [row.result["methods"]["2"]["cml"][key] for key in ("forgetting_course", "forgetting_own_course")]
+    assert [len(each) for each in courses] == [2, 2]
+    assert courses[0][-1] == pytest.approx(np.mean(row.result["methods"]["2"]["cml"]["forgetting"]))
     html = render(Continual().page([row]), [row], Store(tmp_path / "parts"))
     assert "Accuracy after each task, from 2 pictures of a class" in html
     assert "Embeddings of pictures" in html
     assert "arXiv 2207.12303, without its inner loop." in html
-    assert "CML with a step of the inner loop" in html
-    assert "CML without inner loop<" not in html
+    assert "Forgetting after each task, from 2 pictures of a class" in html
+    assert "all parts but storage, and so no adversary" in html
     kept = tmp_path / "learner.safetensors"
     kept.write_bytes(Store(tmp_path / "whole").get(whole.artefacts[kept.name]))
     learner = Learner.load(kept)
@@ -499,15 +570,34 @@ def test_a_device_answers_as_its_integer_program_does():
     assert device.bytes_kept == 16
 
 
+def test_integers_are_centred_on_their_own_features_and_so_nearer_to_the_floats():
+    torch.manual_seed(0)
+    net, x = embedding(), pictures(300)
+    with torch.no_grad():
+        for norm in list(net.encoder)[1:16:4]:
+            norm.bias.fill_(1.0)
+        net.centre.copy_(net.encoder(x).mean(0))
+        integers = IntegerEmbedding(net, x)
+        features = integers.rest(integers.encoder(x))
+        torch.testing.assert_close(features.mean(0), integers.centre)
+        own, of_floats = (
+            (net(x) * normalize(features - each, dim=1)).sum(1).mean() for each in (integers.centre, net.centre)
+        )
+    assert own > of_floats + 0.01
+
+
 def test_tasks_of_another_folder_have_no_class_that_the_encoder_knows(tiny, tmp_path):
     of_the_encoder = load(tiny.data).base.names
     tree(tmp_path / "other", [of_the_encoder[0], "new 1", "new 2", "new 3"], size=32)
     changes = {"tasks_from": str(tmp_path / "other"), "tasks": 9, "inner_steps": 1, "adversary": 0.1}
+    changes |= {"encoder": "efficientformer"}
     cell = tiny.model_copy(update=changes)
     [row] = run(Continual(), [cell], Store(tmp_path / "out"))
     assert row.result["novel_classes"] == 3
-    assert {"no_inner_loop", "no_storage", "no_adversary"} < set(row.result["methods"]["1"]) < set(METHODS)
-    assert row.result["notes"] == [
+    assert set(METHODS) - set(row.result["methods"]["1"]) == {"int8", "compiled", "all_parts"}
+    refused, *notes = row.result["notes"]
+    assert refused.startswith("Not measured in integers: F8Net cannot convert AvgPool2d")
+    assert notes == [
         "3 classes make 1 tasks of 2, not 9.",
         f"The encoder knows these of {tmp_path / 'other'}, so no task has them: {of_the_encoder[0]}.",
     ]

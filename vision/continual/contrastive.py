@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, normalize
 
 from vision.data.augment import as_input, flipped_and_cropped
-from vision.nets.conv4 import Conv4
+from vision.nets.encoder import Encoder
 
 TEMPERATURE = 0.2
 SMALLEST = 0.6
@@ -45,7 +45,7 @@ class Contrast(nn.Module):
     NT-Xent behind a hidden layer: T. Chen et al., SimCLR (arXiv 2002.05709), section 2.1.
     """
 
-    def __init__(self, encoder: Conv4) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = nn.Sequential(

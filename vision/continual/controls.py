@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from shared.training.loop import Schedule, descent
-from vision.nets.conv4 import Embedding
+from vision.nets.encoder import Embedding
 
 BATCH = 256
 
@@ -20,7 +20,8 @@ class Tuning:
     """`steps` of Adam at `rate` on each task, and what is kept of the tasks before.
 
     `kept` is how many pictures stay in memory (a random choice of all seen, J. S. Vitter's reservoir); None: all.
-    With `balanced` a step is of one picture of each class at random, and not of all pictures of the task and in memory.
+    A new class's weights begin at its mean embedding (`imprinted`) or at random, as in a layer that is new. With
+    `balanced` a step is of one picture of each class at random, and not of all pictures of the task and in memory.
     `elastic` weighs the penalty that holds parameters where they were, by their Fisher information (EWC, J.
     Kirkpatrick et al., arXiv 1612.00796, section 2.1).
     """
@@ -30,6 +31,7 @@ class Tuning:
     kept: int | None = 0
     elastic: float = 0.0
     balanced: bool = False
+    imprinted: bool = True
     scale: float = 10.0
 
 
@@ -57,6 +59,8 @@ class Tuned:
         with torch.no_grad():
             embedded = self.embedding(pictures)
             new = torch.stack([embedded[labels == first + k].mean(0) for k in range(len(support))])
+            if not self.how.imprinted:
+                new = normalize(torch.randn(new.shape, generator=self.generator), dim=1)
         self.weights = nn.Parameter(torch.cat([self.weights.detach(), new]))
         x = torch.cat([pictures, *(picture[None] for picture, _ in self.kept)])
         y = torch.cat([labels, torch.tensor([label for _, label in self.kept], dtype=labels.dtype)])

@@ -2,8 +2,9 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,12 +25,13 @@ from vision.continual.maml import Descent, Maml, MamlLoss
 from vision.continual.meta import StreamLoss, between
 from vision.continual.page import page
 from vision.continual.plane import on_a_plane
-from vision.continual.scoring import Scoring, stages
+from vision.continual.scoring import Embed, Scoring, stages
 from vision.continual.streams import Episodes, Shape, pictures_of
 from vision.data.augment import Augmented, as_input
 from vision.data.cifar10 import Images
 from vision.data.few_shot import ClassPictures, FewShotSet, files, load
-from vision.nets.conv4 import Conv4, Embedding
+from vision.nets.encoder import Embedding, Encoder
+from vision.nets.encoders import ENCODERS
 from vision.training.stages import epochs
 
 CENTRED_ON = 20
@@ -37,6 +39,9 @@ CENTRED_ON = 20
 
 ON_THE_PAGE = 10
 """Classes whose embeddings the page draws."""
+
+ADVERSARY = 0.1
+"""Weight of the discriminator among all parts of the method, where CML goes without it."""
 
 
 class ContinualSettings(Seeded):
@@ -58,7 +63,10 @@ class ContinualSettings(Seeded):
     size: int = Field(
         default=0, ge=0, description="pixels per side of all pictures; 0: those of the set, 32 of a folder"
     )
-    width: int = Field(default=64, gt=0, description="channels of Conv4")
+    encoder: Literal["conv4", "resnet12", "efficientformer"] = Field(
+        default="conv4", description="the net: Encoder, ResNet-12, or the first two stages of an EfficientFormer"
+    )
+    width: int = Field(default=64, gt=1, description="channels of the encoder's first layers")
     epochs: int = Field(default=5, gt=0, description="epochs of plain classification of the base classes")
     tuning: int = Field(default=2, gt=0, description="further epochs, of the outer loop and of plain classification")
     episodes: int = Field(default=150, gt=0, description="streams of an epoch of the outer loop")
@@ -108,14 +116,21 @@ class Continual(Experiment[ContinualSettings]):
     """
 
     name = "continual"
-    version = 4
+    version = 5
 
     def data(self, cell: ContinualSettings) -> Mapping[str, str]:
         paths = [path for name in (cell.data, cell.tasks_from) if name for path in files(name)]
         return {f"{path.parent.name}/{path.name}": hash_file(path) for path in paths}
 
     def run(self, cell: ContinualSettings, context: Context) -> Mapping[str, JSON]:
-        return _Cell(cell, context).result()
+        return _Cell(cell, context, self).result()
+
+    def compiled(self, integers: IntegerEmbedding) -> Mapping[str, Embed]:
+        """By name, the integer encoder as this machine's own code: none here, `qwedge.experiments` has a compiler.
+
+        Raises `ValueError` and `OSError` where that is impossible, which the page then says.
+        """
+        return {}
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
@@ -124,12 +139,14 @@ class Continual(Experiment[ContinualSettings]):
 class _Cell:
     """The stages of one cell. Each epoch and each few streams are stored once finished."""
 
-    def __init__(self, settings: ContinualSettings, context: Context) -> None:
-        self.settings, self.context = settings, context
+    def __init__(self, settings: ContinualSettings, context: Context, experiment: Continual) -> None:
+        self.settings, self.context, self.experiment = settings, context, experiment
+        self.refused: list[str] = []
+        self.spent: dict[str, JSON] = {}
         for shots in settings.shots:
             self.shape(shots).check(self.set.novel)
             self.meta_shape(shots).check(self.set.base)
-        trainings = settings.epochs + 3 * settings.tuning + self.a_third
+        trainings = settings.epochs + (4 + len(self.parts)) * settings.tuning + self.a_third
         context.plan(4 + trainings + len(settings.shots) * stages(settings.streams))
 
     def result(self) -> Mapping[str, JSON]:
@@ -138,35 +155,42 @@ class _Cell:
         classifier = self.classifier(torch.Generator())
         classifier.load_state_dict(first)
         plain = copy.deepcopy(classifier.encoder)
-        spent = {"classification": self.trained("classification", classifier, self.pictures, s.epochs, s.rate)}
+        self.train("classification", classifier, self.pictures, s.epochs, s.rate)
         frozen = self.centred(classifier.encoder)
         further = copy.deepcopy(classifier)
-        spent["further"] = self.trained("further classification", further, self.pictures, s.tuning, s.rate / 5)
-        start = self.context.tensors("discriminator", lambda: self.discriminator().state_dict())
-        outer = StreamLoss(copy.deepcopy(frozen), Discriminator(len(frozen.centre)), s.adaptation, s.meta_queries)
-        outer.discriminator.load_state_dict(start)
-        spent["outer loop"] = self.trained("outer loop", outer, partial(self.streams, outer), s.tuning, s.meta_rate / 5)
+        self.train("further classification", further, self.pictures, s.tuning, s.rate / 5)
+        outer = self.outer_loop("outer loop", frozen, s.adaptation)
+        others = {
+            name: self.outer_loop(f"outer loop, {name.replace('_', ' ')}", frozen, how)
+            for name, how in self.parts.items()
+        }
+        prototypes = self.outer_loop("prototypes, one task at a time", frozen, Adaptation(against_stored=False))
         maml = MamlLoss(copy.deepcopy(frozen), self.descent, s.meta_queries)
-        spent["maml"] = self.trained("MAML", maml, self.streams, s.tuning, s.meta_rate)
+        self.train("MAML", maml, self.streams, s.tuning, s.meta_rate)
         contrast = self.contrast(plain)
-        spent["self-supervised"] = self.trained("self-supervised", contrast, self.views, self.a_third, s.rate)
-        embedding = self.centred(self.between(frozen, outer.embedding))
-        learner = Learner(embedding, outer.discriminator, s.adaptation)
-        self.context.stage("learner", lambda: self.context.artefact("learner.safetensors", learner.to_bytes()))
+        self.train("self-supervised", contrast, self.views, self.a_third, s.rate)
+        learner = self.learner(frozen, outer)
+        self.context.stage("learner", lambda: self.context.artefact("learner.safetensors", learner().to_bytes()))
+        learners = {"cml": learner} | {name: self.learner(frozen, each) for name, each in others.items()}
+        adapting = {name: each for name, each in learners.items() if each().how.steps}
         scoring = Scoring(
             self.set.novel,
             len(frozen.centre),
             {
-                **({"no_inner_loop": embedding} if s.inner_steps else {}),
-                "int8": IntegerEmbedding(embedding, self.sample()),
+                **{name: each().embedding for name, each in learners.items() if name not in adapting},
+                **self.on_device(learner().embedding),
                 "no_averaging": self.centred(outer.embedding.encoder),
+                "prototypes": self.centred(prototypes.embedding.encoder),
                 "nearest_mean": frozen,
                 "nearest_mean_further": self.centred(further.encoder),
                 "nearest_mean_self_supervised": self.centred(contrast.encoder),
             },
-            {"cml": self.learner(embedding, outer)},
-            {**self.ablations(embedding, outer), **self.controls(frozen, maml)},
+            {"cml": learner},
+            {**adapting, **self.controls(frozen, maml)},
         )
+        methods = {
+            str(shots): scoring.scored(self.shape(shots), s.streams, s.slow_streams, self.context) for shots in s.shots
+        }
         return {
             "data": self.set.caveat,
             "notes": self.notes,
@@ -174,31 +198,63 @@ class _Cell:
             "novel_classes": len(self.set.novel),
             "parameters": sum(parameter.numel() for parameter in frozen.parameters()),
             "bytes_per_class": len(frozen.centre),
-            "epochs": spent,
-            "embeddings": self.plane(embedding),
-            "methods": {
-                str(shots): scoring.scored(self.shape(shots), s.streams, s.slow_streams, self.context)
-                for shots in s.shots
-            },
+            "epochs": self.spent,
+            "embeddings": self.plane(learner().embedding),
+            "methods": methods,
         }
 
-    def trained(
-        self, name: str, net: nn.Module, batches: Callable[[], Batches], count: int, rate: float
-    ) -> list[Mapping[str, JSON]]:
-        """Trains `net` in place; the loss and the CPU seconds of each epoch."""
+    def train(self, name: str, net: nn.Module, batches: Callable[[], Batches], count: int, rate: float) -> None:
+        """Trains `net` in place, and keeps the loss and the CPU seconds of each epoch."""
         loss = nn.functional.cross_entropy if isinstance(net, _Classifier) else _itself
         trainer = Trainer(net, NesterovCosine(count, rate, batch=self.settings.batch), loss)
-        results = epochs(self.context, name, trainer, batches)
+        self.spent[name] = epochs(self.context, name, trainer, batches)
         net.eval()
-        return results
+
+    def outer_loop(self, name: str, frozen: Embedding, how: Adaptation) -> StreamLoss:
+        """The encoder and the discriminator after the outer loop around the inner loop `how`."""
+        s = self.settings
+        outer = StreamLoss(copy.deepcopy(frozen), Discriminator(len(frozen.centre)), how, s.meta_queries)
+        first = self.context.tensors(f"discriminator, {name}", lambda: self.discriminator(frozen).state_dict())
+        outer.discriminator.load_state_dict(first)
+        self.train(name, outer, partial(self.streams, outer), s.tuning, s.meta_rate / 5)
+        return outer
+
+    @property
+    def parts(self) -> Mapping[str, Adaptation]:
+        """All parts of the method, and all but one: each has an outer loop of its own. Without CML as it is set."""
+        s = self.settings
+        whole = replace(s.adaptation, steps=max(1, s.inner_steps), adversary=s.adversary or ADVERSARY)
+        ways = {
+            "all_parts": whole,
+            # What is not stored cannot be played to a discriminator either.
+            "no_storage": replace(whole, against_stored=False, adversary=0.0),
+            "no_adversary": replace(whole, adversary=0.0),
+            "no_inner_loop": replace(whole, steps=0),
+        }
+        return {name: how for name, how in ways.items() if how != s.adaptation}
+
+    def learner(self, frozen: Embedding, outer: StreamLoss) -> Callable[[], Learner]:
+        """New learners, whose encoder is between those before and after the outer loop."""
+        embedding = self.centred(self.between(frozen, outer.embedding))
+        return lambda: Learner(embedding, outer.discriminator, outer.how)
+
+    def on_device(self, embedding: Embedding) -> Mapping[str, Embed]:
+        """The encoder in integers, and compiled. What is impossible is one of the page's notes."""
+        methods: dict[str, Embed] = {}
+        try:
+            methods["int8"] = integers = IntegerEmbedding(embedding, self.sample())
+            methods |= self.experiment.compiled(integers)
+        except (ValueError, OSError) as error:
+            self.refused.append(f"Not measured {'compiled' if methods else 'in integers'}: {error}.")
+        return methods
 
     def classifier(self, generator: torch.Generator) -> "_Classifier":
         channels, size, _ = self.set.base.shape
-        return seeded(lambda: _Classifier(Conv4(channels, size, self.settings.width), len(self.set.base)), generator)
+        kind = ENCODERS[self.settings.encoder]
+        return seeded(lambda: _Classifier(kind(channels, size, self.settings.width), len(self.set.base)), generator)
 
-    def discriminator(self) -> Discriminator:
-        features = Conv4(*self.set.base.shape[:2], self.settings.width).features
-        return seeded(lambda: Discriminator(features), self.context.generator())
+    def discriminator(self, embedding: Embedding) -> Discriminator:
+        return seeded(lambda: Discriminator(len(embedding.centre)), self.context.generator())
 
     def pictures(self) -> Batches:
         """The base classes' pictures, as plain classification reads them."""
@@ -219,7 +275,7 @@ class _Cell:
         """Epochs of two views a picture, made at random, that take as long as all epochs of plain classification."""
         return max(1, (self.settings.epochs + self.settings.tuning) // 3)
 
-    def contrast(self, encoder: Conv4) -> Contrast:
+    def contrast(self, encoder: Encoder) -> Contrast:
         head = self.context.tensors(
             "first head", lambda: self._contrast(encoder, self.context.generator()).state_dict()
         )
@@ -227,7 +283,7 @@ class _Cell:
         contrast.load_state_dict(head)
         return contrast
 
-    def _contrast(self, encoder: Conv4, generator: torch.Generator) -> Contrast:
+    def _contrast(self, encoder: Encoder, generator: torch.Generator) -> Contrast:
         return seeded(lambda: Contrast(copy.deepcopy(encoder)), generator)
 
     def views(self) -> Batches:
@@ -235,7 +291,7 @@ class _Cell:
         pixels = torch.from_numpy(np.concatenate(self.set.base.pictures))
         return Shuffled(TwoViews(pixels, self.set.mirrored), self.settings.batch, self.context.generator())
 
-    def between(self, frozen: Embedding, outer: Embedding) -> Conv4:
+    def between(self, frozen: Embedding, outer: Embedding) -> Encoder:
         """An encoder between those before and after the outer loop."""
         encoder = copy.deepcopy(frozen.encoder)
         states = (frozen.encoder.state_dict(), outer.encoder.state_dict())
@@ -243,7 +299,7 @@ class _Cell:
         return encoder
 
     @torch.no_grad()
-    def centred(self, encoder: Conv4) -> Embedding:
+    def centred(self, encoder: Encoder) -> Embedding:
         """A trained encoder around the mean of its embeddings of base classes."""
         embedding = Embedding(copy.deepcopy(encoder)).eval()
         embedding.centre.copy_(torch.cat([embedding.encoder(part) for part in self.sample().split(256)]).mean(0))
@@ -253,24 +309,9 @@ class _Cell:
         """A few pictures of every base class."""
         return as_input(torch.from_numpy(np.concatenate([each[:CENTRED_ON] for each in self.set.base.pictures])))
 
-    def learner(self, embedding: Embedding, outer: StreamLoss, **changes: Any) -> Callable[[], Method]:
-        how = Adaptation(**{**vars(self.settings.adaptation), **changes})
-        return lambda: Learner(embedding, outer.discriminator, how)
-
     @property
     def descent(self) -> Descent:
         return Descent(self.settings.maml_steps, self.settings.maml_rate)
-
-    def ablations(self, embedding: Embedding, outer: StreamLoss) -> Mapping[str, Callable[[], Method]]:
-        """The inner loop, of a step at least, without each of its parts; and whole, where CML goes without it."""
-        s = self.settings
-        parts: dict[str, dict[str, Any]] = {"no_storage": {"against_stored": False}}
-        if s.adversary:
-            parts["no_adversary"] = {"adversary": 0.0}
-        if not s.inner_steps:
-            parts["inner_loop"] = {}
-        steps = max(1, s.inner_steps)
-        return {name: self.learner(embedding, outer, steps=steps, **changes) for name, changes in parts.items()}
 
     def controls(self, frozen: Embedding, maml: MamlLoss) -> Mapping[str, Callable[[], Method]]:
         """Methods that are trained on every task, each new for every stream."""
@@ -284,6 +325,7 @@ class _Cell:
         return {
             "maml": lambda: Maml(maml.embedding, self.descent),
             "fine_tuning": tuned(),
+            "fine_tuning_random": tuned(imprinted=False),
             "ewc": tuned(elastic=s.elastic),
             "replay": tuned(kept=max(1, equal)),
             "joint": tuned(kept=None, balanced=True),
@@ -309,7 +351,7 @@ class _Cell:
     @property
     def notes(self) -> list[str]:
         """What is not as it was asked for."""
-        s, notes = self.settings, []
+        s, notes = self.settings, [*self.refused]
         if self.tasks < s.tasks:
             notes.append(f"{len(self.set.novel)} classes make {self.tasks} tasks of {s.ways}, not {s.tasks}.")
         if s.base_classes:
@@ -358,7 +400,7 @@ class _Cell:
 class _Classifier(nn.Module):
     """An encoder and a linear layer over its directions: `(B, C, H, W)` to `(B, classes)` logits."""
 
-    def __init__(self, encoder: Conv4, classes: int) -> None:
+    def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = nn.Linear(encoder.features, classes)

@@ -9,22 +9,25 @@ from shared.lab import Estimate, Row, mean_over_seeds
 
 METHODS = {
     "cml": "CML",
-    "no_inner_loop": "CML without inner loop",
-    "inner_loop": "CML with a step of the inner loop",
-    "int8": "CML without inner loop, encoder in int8",
-    "no_averaging": "CML without inner loop, encoder at the outer loop's end",
-    "no_storage": "CML, inner loop without stored classes",
-    "no_adversary": "CML, inner loop without adversary",
+    "int8": "CML, encoder in int8",
+    "compiled": "CML, encoder in int8, compiled",
+    "no_averaging": "CML, encoder at the outer loop's end",
+    "all_parts": "CML with all parts: storage, adversary, inner loop",
+    "no_storage": "all parts but storage, and so no adversary",
+    "no_adversary": "all parts but the adversary",
+    "no_inner_loop": "all parts but the inner loop",
     "nearest_mean": "nearest class mean, frozen",
     "nearest_mean_further": "nearest class mean, frozen, trained further",
     "nearest_mean_self_supervised": "nearest class mean, frozen, self-supervised",
+    "prototypes": "prototypical network, one task at a time, its means in sequence",
     "maml": "MAML, task after task",
-    "fine_tuning": "sequential fine-tuning",
+    "fine_tuning": "sequential fine-tuning, layer of means",
+    "fine_tuning_random": "sequential fine-tuning, layer at random",
     "ewc": "EWC",
     "replay": "replay, at least equal bytes",
     "joint": "joint tuning, all pictures kept, balanced",
 }
-"""Every method that a row may have, in words. Where a part is left out, or put in, the outer loop is CML's own."""
+"""Every method that a row may have, in words. "All parts" and what lacks one of them have outer loops of their own."""
 
 FROZEN = ("nearest_mean", "nearest_mean_further", "nearest_mean_self_supervised")
 

@@ -14,9 +14,10 @@ from torch.func import functional_call
 from shared.lab import write_atomic
 from vision.continual.adaptation import Adaptation, Discriminator, Parameters, adapted, class_means
 from vision.continual.storage import ClassStorage
-from vision.nets.conv4 import Conv4, Embedding
+from vision.nets.encoder import Embedding
+from vision.nets.encoders import ENCODERS, name_of
 
-FORMAT = 1
+FORMAT = 2
 """Version of saved states."""
 
 NAME = "learner"
@@ -28,6 +29,7 @@ BATCH = 256
 class Learner:
     """Learns classes by name from a few pictures each; keeps `bytes_per_class` bytes of a class and no picture.
 
+    >>> from vision.nets.conv4 import Conv4
     >>> torch.manual_seed(0) and None
     >>> learner = Learner(Embedding(Conv4(1, 16, 8)), Discriminator(8))
     >>> learner.learn({"dark": torch.zeros(2, 1, 16, 16), "bright": torch.rand(2, 1, 16, 16)})
@@ -49,10 +51,12 @@ class Learner:
     def learn(self, support: Mapping[str, Tensor]) -> None:
         """Learns one task: pictures `(shots, C, H, W)` in [0, 1) of each new class, by name.
 
-        Raises `ValueError` for a class without a picture, and for one that is stored already; nothing changes then.
+        Raises `ValueError` for a class without a picture, for one that is stored already, and for pictures of another
+        shape or range; nothing changes then.
         """
         self.stored.check(list(support))
         for name, pictures in support.items():
+            self._require(pictures, f"class {name!r}")
             if not len(pictures):
                 raise ValueError(f"class {name!r} has no picture: needs one at least")
         pictures = torch.cat(list(support.values()))
@@ -67,6 +71,7 @@ class Learner:
     @torch.no_grad()
     def scores(self, pictures: Tensor) -> Tensor:
         """Cosines `(B, classes)` of pictures `(B, C, H, W)` with every class, in the order of learning."""
+        self._require(pictures, "the pictures")
         embedded = [functional_call(self.embedding, dict(self.now), (part,)) for part in pictures.split(BATCH)]
         return torch.cat(embedded) @ self.stored.means.T
 
@@ -75,6 +80,17 @@ class Learner:
         if not len(self.stored):
             raise ValueError("no class was learned yet: call `learn` first")
         return [self.stored.names[nearest] for nearest in self.scores(pictures).argmax(1).tolist()]
+
+    def _require(self, pictures: Tensor, whose: str) -> None:
+        """Raises `ValueError` for what the encoder cannot read."""
+        encoder = self.embedding.encoder
+        expected = (encoder.channels, encoder.size, encoder.size)
+        if pictures.ndim != 4 or tuple(pictures.shape[1:]) != expected:
+            raise ValueError(
+                f"{whose}: needs a tensor of pictures (B, {', '.join(map(str, expected))}), not {tuple(pictures.shape)}"
+            )
+        if not ((pictures >= 0) & (pictures <= 1)).all():
+            raise ValueError(f"{whose}: needs numbers in 0 to 1; of bytes `vision.data.augment.as_input` makes them")
 
     def save(self, path: Path) -> None:
         """Writes everything that `load` needs, as safetensors: later learning goes on as if nothing had happened."""
@@ -87,7 +103,7 @@ class Learner:
             "format": FORMAT,
             "classes": self.stored.names,
             "adaptation": asdict(self.how),
-            "encoder": [encoder.channels, encoder.size, encoder.width],
+            "encoder": [name_of(encoder), encoder.channels, encoder.size, encoder.width],
         }
         tensors = {f"first.{name}": value for name, value in self.embedding.state_dict().items()}
         tensors |= {f"discriminator.{name}": value for name, value in self.discriminator.state_dict().items()}
@@ -107,13 +123,16 @@ class Learner:
             raise ValueError(
                 f"{path} is of version {about.get('format')}: this one reads {FORMAT}; learn the classes anew"
             )
-        encoder = Conv4(*about["encoder"])
-        how = Adaptation(**about["adaptation"])
-        learner = cls(Embedding(encoder), Discriminator(encoder.features), how)
-        learner.embedding.load_state_dict(_under("first.", tensors))
-        learner.discriminator.load_state_dict(_under("discriminator.", tensors))
-        learner.now = _under("now.", tensors)
-        learner.stored.names, learner.stored.codes = about["classes"], tensors["codes"]
+        try:
+            name, *sizes = about["encoder"]
+            encoder = ENCODERS[name](*sizes)
+            learner = cls(Embedding(encoder), Discriminator(encoder.features), Adaptation(**about["adaptation"]))
+            learner.embedding.load_state_dict(_under("first.", tensors))
+            learner.discriminator.load_state_dict(_under("discriminator.", tensors))
+            learner.now = _under("now.", tensors)
+            learner.stored.names, learner.stored.codes = about["classes"], tensors["codes"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{path} is an incomplete state of a learner: {error}") from None
         return learner
 
 

@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from vision.continual.adaptation import Parameters, descended
-from vision.nets.conv4 import Embedding
+from vision.nets.encoder import Embedding
 
 HEAD = "head"
 """The layer's name among parameters; the encoder's have a dot each."""

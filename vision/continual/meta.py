@@ -5,10 +5,11 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
-from vision.continual.adaptation import Adaptation, Discriminator
-from vision.nets.conv4 import Embedding
+from vision.continual.adaptation import Adaptation, Discriminator, Parameters, adapted, class_means
+from vision.nets.encoder import Embedding
 
 SPREAD = 0.5
 """Length of the random part of a stand-in: pictures of a stored class are gone, and are played around its mean."""
@@ -32,9 +33,10 @@ class Reversal(torch.autograd.Function):
 class StreamLoss(nn.Module):
     """The loss of a stream of tasks `(tasks, ways, shots + queries, C, H, W)` at its end, a number; `shots` may vary.
 
-    The cross-entropy of the queries of all tasks over all classes, whose means and queries come of a single pass
-    (prototypical networks, J. Snell et al., arXiv 1703.05175, section 2.2). Where `how` has an adversary, the classes
-    of the first half play the stored ones, and the discriminator's loss is added. Running statistics of norms stay.
+    The last task plays the one that is learned, those before it are stored: its support moves the encoder by the inner
+    loop of `how`, and the queries of all tasks are asked for cross-entropy among the means of all classes (prototypical
+    networks, J. Snell et al., arXiv 1703.05175, section 2.2), or of their own task's where nothing is stored. Where
+    `how` has an adversary, the discriminator's loss is added. Running statistics of norms stay.
     """
 
     def __init__(self, embedding: Embedding, discriminator: Discriminator, how: Adaptation, queries: int) -> None:
@@ -48,17 +50,33 @@ class StreamLoss(nn.Module):
         return self
 
     def forward(self, tasks: Tensor) -> Tensor:
-        pictures = tasks.flatten(0, 1)
-        classes, examples = pictures.shape[:2]
-        embedded = self.embedding(pictures.flatten(0, 1)).unflatten(0, (classes, examples))
-        support, queries = embedded.split([examples - self.queries, self.queries], dim=1)
-        means = normalize(support.mean(1), dim=1)
-        answers = torch.arange(classes).repeat_interleave(self.queries)
-        loss = cross_entropy(self.how.scale * queries.flatten(0, 1) @ means.T, answers)
-        if not self.how.adversary:
+        ways, examples = tasks.shape[1:3]
+        support, queries = tasks.flatten(0, 1).split([examples - self.queries, self.queries], dim=1)
+        means, now = self.learned(support, ways)
+        asked: Tensor = functional_call(self.embedding, dict(now), (queries.flatten(0, 1),))
+        answers = torch.arange(len(support)).repeat_interleave(self.queries)
+        logits = self.how.scale * asked @ means.T
+        if not self.how.against_stored:
+            strangers = answers[:, None] // ways != torch.arange(len(support)) // ways
+            logits = logits.masked_fill(strangers, -torch.inf)
+        loss = cross_entropy(logits, answers)
+        if not self.how.adversary or len(tasks) == 1:
             return loss
-        stored = classes // 2
-        return loss + self.how.adversary * self.told_apart(queries[stored:].flatten(0, 1), means[:stored].detach())
+        new, stored = asked[-ways * self.queries :], means[:-ways].detach()
+        return loss + self.how.adversary * self.told_apart(new, stored)
+
+    def learned(self, support: Tensor, ways: int) -> tuple[Tensor, Parameters]:
+        """The means of all classes, those of the last task after the inner loop; and the parameters after it."""
+        shots = support.shape[1]
+        labels = torch.arange(len(support)).repeat_interleave(shots)
+        means = class_means(self.embedding(support.flatten(0, 1)), labels, len(support))
+        before: Parameters = dict(self.embedding.named_parameters())
+        if not self.how.steps:
+            return means, before
+        stored, new = means[:-ways], support[-ways:].flatten(0, 1)
+        now = adapted(self.embedding, self.discriminator, new, labels[: len(new)], stored.detach(), self.how)
+        embedded = functional_call(self.embedding, dict(now), (new,))
+        return torch.cat([stored, class_means(embedded, labels[: len(new)], ways)]), now
 
     def told_apart(self, new: Tensor, stored: Tensor) -> Tensor:
         """How badly the discriminator tells new embeddings from stand-ins around stored means."""

@@ -56,7 +56,13 @@ def _inner_loop(row: Row) -> str:
 
 
 def _of(rows: Sequence[Row], shots: int) -> Sequence[Block]:
-    return (_methods(rows, shots), _course(rows, shots), _matrix(rows, shots))
+    return (
+        _methods(rows, shots),
+        _course(rows, shots),
+        _forgetting(rows, shots, "forgetting_own_course", "among a task's own classes"),
+        _forgetting(rows, shots, "forgetting_course", "among all classes learned"),
+        _matrix(rows, shots),
+    )
 
 
 def _from(shots: int) -> str:
@@ -142,6 +148,17 @@ def _course(rows: Sequence[Row], shots: int) -> Figure:
 
     title = f"Accuracy after each task, from {_from(shots)}"
     return plot(paint, *rows, title=title, caption="Chance falls with the number of classes.")
+
+
+def _forgetting(rows: Sequence[Row], shots: int, key: str, answers: str) -> Figure:
+    def paint(axes: Any) -> None:
+        for method in DRAWN:
+            course = 100 * np.mean([methods(row, shots)[method][key] for row in rows], axis=0)
+            axes.plot(range(1, len(course) + 1), course, marker=".", label=METHODS[method])
+        axes.set(xlabel="tasks learned", ylabel="forgetting (points)")
+
+    title = f"Forgetting after each task, from {_from(shots)}"
+    return plot(paint, *rows, title=title, caption=f"Points below a task's best so far, answers {answers}.")
 
 
 def _matrix(rows: Sequence[Row], shots: int) -> Table:

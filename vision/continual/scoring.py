@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.lab import JSON, Context
@@ -30,7 +31,8 @@ def stages(streams: int) -> int:
 class Scoring:
     """Methods by name: encoders that never change, those that learn, and those of them that are asked of few streams.
 
-    An encoder that never changes embeds every picture once, so that many streams cost next to nothing.
+    An encoder that never changes embeds every picture once, so that many streams cost next to nothing: a method that is
+    among both is timed as one that learns, and asked as the frozen encoder that it is.
     """
 
     classes: ClassPictures
@@ -58,7 +60,7 @@ class Scoring:
     def _took(self, shape: Shape, context: Context) -> dict[str, float]:
         tasks = [choice.task(pictures_of(self.classes)) for choice in choices(self.classes, shape, context.rng)]
         frozen = {name: partial(NearestMeans, embed, self.features) for name, embed in self.frozen.items()}
-        methods: Mapping[str, Callable[[], Method]] = {**self.learning, **frozen, **self.slow}
+        methods: Mapping[str, Callable[[], Method]] = {**frozen, **self.slow, **self.learning}
         return {name: milliseconds_per_class(method(), tasks) for name, method in methods.items()}
 
     @cached_property
@@ -82,7 +84,10 @@ class Scoring:
                 method = NearestMeans(lambda x: x, self.features)
                 traces[name] = follow(method, [choice.task(source) for choice in stream])
             tasks = [choice.task(pictures_of(self.classes)) for choice in stream]
-            for name, learner in ({**self.learning, **self.slow} if number < few else self.learning).items():
+            learning = {**self.slow, **self.learning} if number < few else self.learning
+            for name, learner in learning.items():
+                if name in traces:
+                    continue
                 context.progress(done, len(numbers), f"{name} on streams")
                 traces[name] = follow(learner(), tasks)
             results.append(
@@ -96,11 +101,19 @@ class Scoring:
 
 def _summary(traces: Sequence[Mapping[str, Any]]) -> dict[str, JSON]:
     accuracy, own = (np.array([trace[key] for trace in traces]) for key in ("accuracy", "own"))
+
+    def after_each(matrices: NDArray[np.float64]) -> list[float]:
+        """Forgetting after each task, on the mean over streams."""
+        tasks = range(1, matrices.shape[-1] + 1)
+        return [float(np.mean([forgetting(each[:count, :count]) for each in matrices])) for count in tasks]
+
     return {
         "accuracy": accuracy.mean(0).tolist(),
         "final": accuracy[:, -1].mean(1).tolist(),
         "single": accuracy[:, 0, 0].tolist(),
         "forgetting": [forgetting(each) for each in accuracy],
         "forgetting_own": [forgetting(each) for each in own],
+        "forgetting_course": after_each(accuracy),
+        "forgetting_own_course": after_each(own),
         "bytes_kept": int(np.median([trace["bytes"] for trace in traces])),
     }
