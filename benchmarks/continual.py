@@ -80,12 +80,12 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
 def _figures(rows: Sequence[Row], shots: int) -> Mapping[str, Metric]:
     """Differences are those of accuracies on all classes after the last task, paired by stream.
 
-    What a row has no method for is not measured: an encoder may have no form in integers.
+    Without those of methods that no row has: an encoder may have no form in integers.
     """
 
     def gained(other: str, goal: str = "") -> Metric:
         if other not in methods(rows[0], shots):
-            return Metric(None, unit="not measured", goal=GOALS.get(goal, ""))
+            return Metric(None)
         return _measure(gain(rows, shots, other), "points", goal)
 
     def fallen(method: str, key: str, goal: str = "") -> Metric:
@@ -98,7 +98,7 @@ def _figures(rows: Sequence[Row], shots: int) -> Mapping[str, Metric]:
     frozen = better_frozen(rows, shots)
     # The goal for a single task is of characters: those of other sets stand beside published figures.
     goal_of_one = "single_task" if rows[0].settings["data"] == "omniglot" else ""
-    return {
+    measured = {
         "gain_vs_finetune": gained("fine_tuning", "gain_vs_finetune"),
         "gain_vs_finetune_random_layer": gained("fine_tuning_random", "gain_vs_finetune"),
         "forgetting_own_classes": fallen("cml", "forgetting_own", "forgetting"),
@@ -119,6 +119,8 @@ def _figures(rows: Sequence[Row], shots: int) -> Mapping[str, Metric]:
         "ms_per_new_class": took("cml"),
         "ms_per_new_class_compiled": took("compiled"),
     }
+
+    return {name: metric for name, metric in measured.items() if metric.value is not None}
 
 
 def _measure(it: Estimate, unit: str, name: str = "") -> Metric:
