@@ -58,6 +58,7 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
             f"slim_vs_{rival}_{name}": over_seeds(gains(rows, place, rival), "points", goal)
             for place, name in budgets
             for rival, goal in GOALS.items()
+            if rival in shared_nets(rows, place)
         },
         **{
             f"slim_vs_rivals_{name}": over_seeds(gains(rows, place, rival), "points", RIVALS_GOAL)
