@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import integer
+from shared.integer.catalogue import require_layers
 from shared.integer.format import Format, Integers
 from shared.integer.geometry import to_channels_last
 
@@ -62,6 +63,7 @@ def layers(program: integer.Program, *, divides: bool = True) -> tuple[Layer, ..
 
     Raises `ValueError` naming the operation that hls4ml cannot compute alike, and the way out.
     """
+    require_layers(program, "the layers of hls4ml")
     (input,) = program.inputs
     attributes: dict[str, Any] = {"class_name": "InputLayer", "input_shape": [*input.shape[1:], input.shape[0]]}
     first = Layer(

@@ -14,6 +14,7 @@ from fpga.design.stream import Stream, ends
 from fpga.unrolled import adders
 from fpga.unrolled.harness import Stage, harness
 from shared.integer import AbstractWeighted, Constant, Input, Operation, Program, outputs
+from shared.integer.catalogue import require_layers
 from shared.integer.format import Format, Integers
 from shared.integer.operations import SUM
 
@@ -142,6 +143,7 @@ def _symbols(program: Program, most: int) -> dict[str, adders.Symbols]:
 
 
 def _check(program: Program, most: int) -> None:
+    require_layers(program, "the layers of unrolled hardware")
     ends(program)
     total = sum(part.macs for part in _parts(program))
     if total > most:

@@ -1,6 +1,6 @@
 """Kernel calls as `net.c` and `net.h`."""
 
-from mobile.codegen import float_structures  # noqa: F401 - registers the structures of its calls
+from mobile.codegen import float_structures, token_structures  # noqa: F401 - register the structures of their calls
 from mobile.codegen.structures import byte_array, constants, kernel, structure, view
 from mobile.kernels import INSTRUCTION_SETS
 from mobile.lowering.calls import Lowered, Value, View

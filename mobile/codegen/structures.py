@@ -66,7 +66,8 @@ def pair(numbers: tuple[int, int]) -> str:
     return f"{{{numbers[0]}, {numbers[1]}}}"
 
 
-def _to(to: Rounding) -> str:
+def requantise(to: Rounding) -> str:
+    """The structure of a rounding."""
     low = "INT32_MIN" if to.low == -(2**31) else to.low  # its digits alone would be a longer type
     return braces({"left": to.left, "right": to.right, "low": low, "high": to.high, "wide": int(to.wide)})
 
@@ -109,7 +110,7 @@ def _(call: Convolve, net: Lowered, name: str) -> Iterator[str]:
     fields: dict[str, Any] = {"in": view(call.reads[0], net), "out": view(call.writes, net), "pixels": call.pixels}
     fields |= {"block": call.block, "rows": call.lists.rows}
     fields |= {field: f"{name}_{field}" for field in ("first", "paired", "offsets", "weights", "bias")}
-    yield f"static const struct qw_convolve {name} = {braces(fields | {'to': _to(call.to)})};"
+    yield f"static const struct qw_convolve {name} = {braces(fields | {'to': requantise(call.to)})};"
 
 
 @structure.register
@@ -120,7 +121,7 @@ def _(call: Depthwise, net: Lowered, name: str) -> Iterator[str]:
     yield from array("int32_t", f"{name}_bias", call.bias)
     fields: dict[str, Any] = {"in": view(call.reads[0], net), "out": view(call.writes, net), "pixels": call.pixels}
     fields |= {field: f"{name}_{field}" for field in ("first", "offsets", "weights", "bias")}
-    yield f"static const struct qw_depthwise {name} = {braces(fields | {'to': _to(call.to)})};"
+    yield f"static const struct qw_depthwise {name} = {braces(fields | {'to': requantise(call.to)})};"
 
 
 @structure.register
@@ -141,7 +142,7 @@ def _(call: SpreadCall, net: Lowered, name: str) -> Iterator[str]:
 @structure.register
 def _(call: Pool, net: Lowered, name: str) -> Iterator[str]:
     fields: dict[str, Any] = {"in": view(call.reads[0], net), "out": view(call.writes, net), "size": pair(call.size)}
-    fields |= {"stride": pair(call.stride), "largest": int(call.largest), "to": _to(call.to)}
+    fields |= {"stride": pair(call.stride), "largest": int(call.largest), "to": requantise(call.to)}
     yield f"static const struct qw_pool {name} = {braces(fields)};"
 
 
@@ -154,7 +155,12 @@ def _(call: Add, net: Lowered, name: str) -> Iterator[str]:
         "out": view(call.writes, net),
         "terms": len(call.reads),
     }
-    fields |= {"shift_a": call.shifts[0], "shift_b": call.shifts[1], "to": _to(call.to)}
+    fields |= {
+        "shift_a": call.shifts[0],
+        "shift_b": call.shifts[1],
+        "minus": int(call.minus),
+        "to": requantise(call.to),
+    }
     yield f"static const struct qw_add {name} = {braces(fields)};"
 
 

@@ -33,6 +33,16 @@ INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
     return sum + (QW_(vec))_mm256_madd_epi16(products, _mm256_set1_epi16(1));
 }
 
+/* As `dot`, for weights that are computed when the net runs: any four are exact. */
+INLINE QW_(vec) QW_(dot_any)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
+{
+    /* Even and odd products apart, as integers of 16 bits: nothing saturates. */
+    const __m256i even = _mm256_madd_epi16(
+        _mm256_and_si256((__m256i)x, _mm256_set1_epi16(255)), _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8));
+    const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16((__m256i)x, 8), _mm256_srai_epi16(w, 8));
+    return sum + (QW_(vec))even + (QW_(vec))odd;
+}
+
 INLINE QW_(vec) QW_(dot_pair)(QW_(vec) sum, QW_(vec) x, QW_(weight) w, QW_(vec) y, QW_(weight) v)
 {
     const __m256i products = _mm256_add_epi16(_mm256_maddubs_epi16((__m256i)x, w), _mm256_maddubs_epi16((__m256i)y, v));

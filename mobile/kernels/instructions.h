@@ -212,12 +212,15 @@ TARGET static void QW_(add)(const struct qw_add *s, uint8_t *arena)
             for (int32_t x = 0; x < s->out.columns; x += CHUNK / 4) {
                 int32_t left = s->out.columns - x, count = left < CHUNK / 4 ? 4 * left : CHUNK;
                 QW_(widen)(&s->a, arena, element(&s->a, plane, y, x), count, a);
+                if (s->terms == 1 && s->shift_a)
+                    for (int32_t i = 0; i < count; i++) a[i] = (int32_t)((uint32_t)a[i] << s->shift_a);
                 if (s->terms == 2) {
                     /* Unsigned, for sums whose parts alone would overflow: the result is proven to fit. */
                     QW_(widen)(&s->b, arena, element(&s->b, plane, y, x), count, b);
                     const int32_t shift_a = s->shift_a, shift_b = s->shift_b;
+                    const uint32_t sign = s->minus ? UINT32_MAX : 0; /* (b ^ sign) - sign is -b, or b */
                     for (int32_t i = 0; i < count; i++)
-                        a[i] = (int32_t)(((uint32_t)a[i] << shift_a) + ((uint32_t)b[i] << shift_b));
+                        a[i] = (int32_t)(((uint32_t)a[i] << shift_a) + ((((uint32_t)b[i] << shift_b) ^ sign) - sign));
                 }
                 QW_(narrow)(&s->out, &s->to, arena, element(&s->out, plane, y, x), count, a);
             }

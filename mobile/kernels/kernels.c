@@ -56,6 +56,14 @@ void qw_load(const struct qw_view *to, const void *from, uint8_t *arena)
     const size_t size = (size_t)to->rows * (size_t)to->columns;
     const int32_t rows = long_rows(to), columns = (int32_t)size / rows;
     const uint32_t zeros = (uint32_t)to->zero * 0x01010101u; /* to add 128 is to turn the highest bit */
+    if (to->sums) {
+        const uint8_t *number = from;
+        for (int32_t c = 0; c < to->channels; c++)
+            for (int32_t y = 0; y < to->rows; y++)
+                for (int32_t x = 0; x < to->columns; x++, number += 4)
+                    memcpy(arena + (size_t)to->at + 4 * (element(to, c / 4, y, x) + (size_t)(c % 4)), number, 4);
+        return;
+    }
     for (int32_t c = 0; c < to->channels; c += 4)
         for (int32_t y = 0; y < rows; y++) {
             const uint8_t *row = (const uint8_t *)from + (size_t)c * size + (size_t)y * (size_t)columns;
@@ -88,6 +96,8 @@ void qw_store(const struct qw_view *from, void *to, const uint8_t *arena)
         }
 }
 
+typedef int32_t qw_four __attribute__((vector_size(16), may_alias));
+
 /* Floats of the arena and of constants, which are declared as bytes. */
 typedef float qw_float __attribute__((may_alias));
 #define OUTPUTS 16
@@ -119,6 +129,7 @@ void qw_store_floats(const struct qw_floats *from, float *to, uint8_t *arena)
 #define TARGET
 #include "plain.h"
 #include "instructions.h"
+#include "integers.h"
 #include "floats.h"
 #include "table.h"
 #if defined(__x86_64__)
@@ -126,12 +137,14 @@ void qw_store_floats(const struct qw_floats *from, float *to, uint8_t *arena)
 #define TARGET __attribute__((target("avx2,fma")))
 #include "avx2.h"
 #include "instructions.h"
+#include "integers.h"
 #include "floats.h"
 #include "table.h"
 #define ISA vnni
 #define TARGET __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vnni")))
 #include "vnni.h"
 #include "instructions.h"
+#include "integers.h"
 #include "floats.h"
 #include "table.h"
 #endif

@@ -63,10 +63,10 @@ struct qw_pool {
     struct qw_requantise to;
 };
 
-/* a * 2^shift_a + b * 2^shift_b, then requantised; without b: `terms` is 1. */
+/* a * 2^shift_a + b * 2^shift_b, or less it for `minus`, then requantised; without b: `terms` is 1. */
 struct qw_add {
     struct qw_view a, b, out;
-    int32_t terms, shift_a, shift_b;
+    int32_t terms, shift_a, shift_b, minus;
     struct qw_requantise to;
 };
 
@@ -78,6 +78,72 @@ struct qw_shuffle {
 
 struct qw_flatten {
     struct qw_view in, out;
+};
+
+/* Bytes by tables of 256 bytes: one for all channels, or one for each. */
+struct qw_table {
+    struct qw_view in, out;
+    int32_t by_channel;
+    const uint8_t *tables;
+};
+
+/* Products of two values; the second may have one pixel. */
+struct qw_multiply {
+    struct qw_view a, b, out;
+    int32_t by_channel;
+    struct qw_requantise to;
+};
+
+/* A constant into the arena. */
+struct qw_fill {
+    int32_t at, bytes;
+    const void *data;
+};
+
+/* Runs of numbers at other places: for each where it begins in `in` and in `out`, and its pixels. */
+struct qw_rearrange {
+    int32_t in, out, sums;
+    int32_t each; /* 4: four channels of a pixel at a time, 1: one of them */
+    int32_t count;
+    const int32_t *runs;
+};
+
+/* Weighted sums of `row_taps` rows and `column_taps` columns, then requantised. */
+struct qw_resample {
+    struct qw_view in, out;
+    int32_t row_taps, column_taps, only_moves;
+    const int32_t *row, *row_weights, *column, *column_weights;
+    struct qw_requantise to;
+};
+
+/* For each number its row of a table, `[row][channel]` with channels filled up to four. */
+struct qw_embed {
+    struct qw_view in, out;
+    int32_t rows;
+    const uint8_t *table;
+};
+
+/* Over the channels of each pixel; `shared.integer.tokens` defines every step. */
+struct qw_norm {
+    struct qw_view in, out;
+    int64_t epsilon;
+    const int32_t *weight, *bias;
+    struct qw_requantise to;
+};
+
+struct qw_softmax {
+    struct qw_view in, out;
+    int32_t room; /* bytes from the beginning of the arena */
+    const int32_t *exponentials;
+};
+
+/* For each row the product of the pixels of `a` and of `b`, whose channels are summed over if it is `transposed`, else its
+   columns. */
+struct qw_product {
+    struct qw_view a, b, out;
+    int32_t transposed, inner, room;
+    int32_t more; /* is added to every sum, as to the bias of a convolution */
+    struct qw_requantise to;
 };
 
 /* Floats (C, H, W) lie as [pixel][channel], `pitch` of them from one pixel to the next: a multiple of 16. */
@@ -209,6 +275,15 @@ struct qw_kernels {
     void (*add)(const struct qw_add *, uint8_t *arena);
     void (*shuffle)(const struct qw_shuffle *, uint8_t *arena);
     void (*flatten)(const struct qw_flatten *, uint8_t *arena);
+    void (*table)(const struct qw_table *, uint8_t *arena);
+    void (*multiply)(const struct qw_multiply *, uint8_t *arena);
+    void (*fill)(const struct qw_fill *, uint8_t *arena);
+    void (*rearrange)(const struct qw_rearrange *, uint8_t *arena);
+    void (*resample)(const struct qw_resample *, uint8_t *arena);
+    void (*embed)(const struct qw_embed *, uint8_t *arena);
+    void (*norm)(const struct qw_norm *, uint8_t *arena);
+    void (*softmax)(const struct qw_softmax *, uint8_t *arena);
+    void (*product)(const struct qw_product *, uint8_t *arena);
     void (*convolve_floats)(const struct qw_convolve_floats *, uint8_t *arena);
     void (*depthwise_floats)(const struct qw_depthwise_floats *, uint8_t *arena);
     void (*pad_floats)(const struct qw_pad_floats *, uint8_t *arena);

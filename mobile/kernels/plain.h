@@ -48,6 +48,12 @@ INLINE QW_(vec) QW_(dot)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
            PIXEL(x, 3) * WEIGHT(w, 3);
 }
 
+/* As `dot`, for weights that are computed when the net runs: any four are exact. */
+INLINE QW_(vec) QW_(dot_any)(QW_(vec) sum, QW_(vec) x, QW_(weight) w)
+{
+    return QW_(dot)(sum, x, w);
+}
+
 INLINE QW_(vec) QW_(dot_pair)(QW_(vec) sum, QW_(vec) x, QW_(weight) w, QW_(vec) y, QW_(weight) v)
 {
     return QW_(dot)(QW_(dot)(sum, x, w), y, v);

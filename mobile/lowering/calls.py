@@ -308,12 +308,14 @@ class Pool(Call):
 
 @dataclass(frozen=True, eq=False)
 class Add(Call):
-    """One value or the sum of two, shifted left, then rounded."""
+    """One value, or the sum or difference of two, shifted left, then rounded."""
 
     reads: tuple[View, ...]
     writes: View
     shifts: tuple[int, int]
     to: Rounding
+    minus: bool = False
+    """Whether the second is subtracted."""
 
 
 @dataclass(frozen=True, eq=False)

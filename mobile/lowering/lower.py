@@ -1,6 +1,5 @@
 """Lowers an integer program to kernel calls."""
 
-from collections import Counter
 from functools import singledispatchmethod
 from typing import NamedTuple
 
@@ -9,10 +8,8 @@ from numpy.typing import NDArray
 
 from mobile.lowering.arena import plan
 from mobile.lowering.calls import (
-    SIGNED_ZERO,
     UNCHANGED,
     Add,
-    Call,
     Convolve,
     Depthwise,
     Flatten,
@@ -32,9 +29,11 @@ from mobile.lowering.calls import (
 from mobile.lowering.choice import WorkPrice, choose
 from mobile.lowering.formats import blocks, depthwise_lists, filled
 from mobile.lowering.groups import ungrouped
+from mobile.lowering.integer_walk import IntegerWalk, image
+from mobile.lowering.lower_tokens import emit_token_operation
 from mobile.lowering.taps import taps
 from mobile.lowering.work import Work, convolution, depthwise
-from shared.integer import operations
+from shared.integer import Subtract, operations
 from shared.integer.geometry import plane
 from shared.integer.program import Program
 
@@ -66,23 +65,14 @@ class _Walk(NamedTuple):
     dense_macs: int
 
 
-class _Lowering:
+class _Lowering(IntegerWalk):
     def __init__(self, program: Program, price: WorkPrice | None, format: str | None) -> None:
-        self.program, self.price, self.format = program, price, format
-        self.calls: list[Call] = []
-        reads = Counter(name for operation in program.live for name in operation.inputs)
-        self.reads = reads + Counter(program.outputs)
-        self.readers = {name: operation for operation in program.live for name in operation.inputs}
-        self.views: dict[str, View] = {}
-        self.rounded: set[str] = set()
+        super().__init__(program)
+        self.price, self.format = price, format
 
     def lowered(self) -> Lowered:
         for input in self.program.inputs:
-            if input.format.word > 8:
-                raise ValueError(
-                    f"input {input.name!r} has {input.format.word} bits: 8 are needed, requantise it outside"
-                )
-            self.views[input.name] = self._view(input.name)
+            self.views[input.name] = self.view(input.name)
         inputs = tuple(self.views[input.name] for input in self.program.inputs)
         for operation in self.program.live:
             if operation.output not in self.rounded:
@@ -93,53 +83,9 @@ class _Lowering:
             raise ValueError(f"the net needs an arena of {arena:,} bytes: at most 2 GiB can be addressed")
         return Lowered(inputs, outputs, tuple(self.calls), places, arena)
 
-    def _view(self, name: str, pitch: int = 0) -> View:
-        """The value `name` in the arena; rows follow each other directly if no pitch is stated."""
-        value = self.program.values[name]
-        if not (value.low >= -(2**31) and value.high < 2**31):
-            raise ValueError(f"{name!r} may reach {value.low} to {value.high}, beyond 32 bits: use narrower words")
-        rows, columns = _image(value.shape[1:])
-        zero = SIGNED_ZERO if value.format.signed else 0
-        sums = value.format.word > 8
-        return View(name, value.shape[0], rows, columns, pitch or columns, 0 if sums else zero, sums)
-
-    def _chain(self, name: str) -> tuple[str, Rounding]:
-        """The value that `name` becomes by rounding and clipping alone, and how."""
-        to, rounds = UNCHANGED, True
-        while self.reads[name] == 1 and name in self.readers:
-            reader = self.readers[name]
-            if isinstance(reader, operations.Requantise) and rounds:
-                to = rounding(self.program.values[name].format.fraction, reader.format)
-            elif isinstance(reader, operations.Clip):
-                to = to.clipped(reader.low, reader.high)
-            else:
-                break
-            name, rounds = reader.output, False
-        return name, to
-
-    def _ends(self, name: str, pitch: int = 0, vectors: bool = False) -> tuple[View, Rounding]:
-        """Where a result goes: rounded at once, unless the kernels' `vectors` give bytes of 32-bit steps only."""
-        end, to = self._chain(name)
-        if vectors and (to.wide or not self._fits_rounded(name, end, to)):
-            end, to = name, UNCHANGED
-        self._round_on_the_way(name, end)
-        self.views[end] = self._view(end, pitch)
-        return self.views[end], to.clipped(-(2**31), 2**31 - 1)
-
-    def _fits_rounded(self, name: str, end: str, to: Rounding) -> bool:
-        """Whether the sums with what rounds them have 32 bits, and their result 8."""
-        sums, result = self.program.values[name], self._view(end)
-        more = rounds_up(to, result.zero)
-        return not result.sums and sums.low >= -(2**31) and sums.high + more < 2**31
-
-    def _round_on_the_way(self, name: str, end: str) -> None:
-        while name != end:
-            name = self.readers[name].output
-            self.rounded.add(name)
-
     @singledispatchmethod
     def _emit(self, operation: operations.Operation) -> None:
-        raise ValueError(f"{type(operation).__name__} {operation.output!r} has no kernel: leave it to the host")
+        emit_token_operation(self, operation)
 
     @_emit.register
     def _(self, operation: operations.AbstractWeighted) -> None:
@@ -154,14 +100,14 @@ class _Lowering:
         if isinstance(operation, operations.AbstractConvolution):
             stride, padding = plane(operation.stride, 1), plane(operation.padding, 0)
             groups = operation.groups
-        weight = weight.reshape(*weight.shape[:2], *_image(weight.shape[2:]))
+        weight = weight.reshape(*weight.shape[:2], *image(weight.shape[2:]))
         bias = operation.bias_integers - x.zero * weight.sum((1, 2, 3))
         value = self.program.values[operation.output]
-        rows, columns = _image(value.shape[1:])
+        rows, columns = image(value.shape[1:])
         source, at, pitch = taps(x, weight.shape[2:], stride, padding, (rows, columns), operation.output)
         if isinstance(source, Spread):
             self.calls.append(SpreadCall((x,), source))
-        out, to = self._ends(operation.output, pitch, vectors=True)
+        out, to = self.ends(operation.output, pitch, vectors=True)
         pixels = (rows - 1) * pitch + columns
         macs = weight.size * rows * columns
         if not out.sums:
@@ -218,19 +164,21 @@ class _Lowering:
     @_emit.register
     def _(self, operation: operations.AbstractPool) -> None:
         x = self.views[operation.inputs[0]]
-        out, to = self._ends(operation.output)
+        out, to = self.ends(operation.output)
         largest = isinstance(operation, operations.MaxPool)
         self.calls.append(Pool((x,), out, plane(operation.size, 1), plane(operation.stride, 1), largest, to))
 
-    @_emit.register
-    def _(self, operation: operations.Add) -> None:
+    @_emit.register(operations.Add)
+    @_emit.register(Subtract)
+    def _(self, operation: operations.Add | Subtract) -> None:
         terms = tuple(self.views[name] for name in operation.inputs)
         fractions = [self.program.values[name].format.fraction for name in operation.inputs]
         shifts = (max(fractions) - fractions[0], max(fractions) - fractions[1])
         if max(shifts) > 31:
-            raise ValueError(f"Add {operation.output!r} shifts a term by {max(shifts)} bits: bring the formats closer")
-        out, to = self._ends(operation.output)
-        self.calls.append(Add(terms, out, shifts, to))
+            title = f"{type(operation).__name__} {operation.output!r}"
+            raise ValueError(f"{title} shifts a term by {max(shifts)} bits: bring the formats closer")
+        out, to = self.ends(operation.output)
+        self.calls.append(Add(terms, out, shifts, to, minus=isinstance(operation, Subtract)))
 
     @_emit.register(operations.Requantise)
     @_emit.register(operations.Clip)
@@ -242,25 +190,20 @@ class _Lowering:
             to = UNCHANGED.clipped(operation.low, operation.high)
         end, clip = operation.output, UNCHANGED
         if not isinstance(self.readers.get(end), operations.Requantise):
-            end, clip = self._chain(end)
-        self._round_on_the_way(operation.output, end)
-        self.views[end] = self._view(end)
+            end, clip = self.chain(end)
+        self.round_on_the_way(operation.output, end)
+        self.views[end] = self.view(end)
         to = to.clipped(max(clip.low, -(2**31)), min(clip.high, 2**31 - 1))
         self.calls.append(Add((x,), self.views[end], (0, 0), to))
 
     @_emit.register
     def _(self, operation: operations.PixelShuffle) -> None:
         x = self.views[operation.inputs[0]]
-        self.views[operation.output] = self._view(operation.output)
+        self.views[operation.output] = self.view(operation.output)
         self.calls.append(Shuffle((x,), self.views[operation.output], operation.factor))
 
     @_emit.register
     def _(self, operation: operations.Flatten) -> None:
         x = self.views[operation.inputs[0]]
-        self.views[operation.output] = self._view(operation.output)
+        self.views[operation.output] = self.view(operation.output)
         self.calls.append(Flatten((x,), self.views[operation.output]))
-
-
-def _image(sizes: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns: a vector is one pixel, a line an image of one row."""
-    return plane((1, *sizes), 1)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any, Final
 
-from mobile.lowering.calls import Add, Call, Convolve, Depthwise, Flatten, Pool, Shuffle, SpreadCall
+from mobile.kernels import LANES
+from mobile.lowering import token_calls
+from mobile.lowering.calls import Add, Call, Convolve, Depthwise, Flatten, Pool, Shuffle, SpreadCall, View
 
 Amount = Any
 """A number, or a scalar tensor."""
@@ -125,3 +127,53 @@ def _(call: Flatten) -> Work:
 def flatten(channels: Amount, size: tuple[int, int]) -> Work:
     """Channels one after the other."""
     return Work("flatten", channels, channels * size[0] * size[1])
+
+
+@work.register(token_calls.Table)
+@work.register(token_calls.Multiply)
+@work.register(token_calls.Norm)
+@work.register(token_calls.Softmax)
+@work.register(token_calls.Embed)
+def _(call: Call) -> Work:
+    to = call.writes
+    assert isinstance(to, View)
+    kernel = type(call).__name__.lower()
+    if isinstance(call, token_calls.Table) and len(call.tables) > 1:
+        kernel = "table by channel"
+    return elements(
+        kernel,
+        to.planes,
+        (to.rows, to.columns),
+        sum(isinstance(read, View) and read.sums for read in call.reads) + to.sums,
+    )
+
+
+def elements(kernel: str, planes: Amount, size: tuple[int, int], sums: int = 0) -> Work:
+    """What is computed pixel by pixel; `sums` of the values that are read and written are of 32 bits."""
+    pixels = planes * size[0] * size[1]
+    return Work(kernel, planes * size[0], pixels, pixels, sums=pixels * sums)
+
+
+@work.register
+def _(call: token_calls.Fill) -> Work:
+    return Work("fill", 1, call.data.size / 4, sums=call.writes.sums * call.data.size / 4)
+
+
+@work.register
+def _(call: token_calls.Rearrange) -> Work:
+    numbers = float(call.runs[:, 2].sum())
+    return Work(f"rearrange {call.each}", len(call.runs), numbers, sums=numbers * call.writes.sums)
+
+
+@work.register
+def _(call: token_calls.Resample) -> Work:
+    to, taps = call.writes, call.rows[0].shape[1] * call.columns[0].shape[1]
+    pixels, kernel = to.planes * to.rows * to.columns, "move pixels" if call.only_moves else "resample"
+    return Work(kernel, to.planes * to.rows, pixels * taps, pixels, sums=pixels * (taps * call.reads[0].sums + to.sums))
+
+
+@work.register
+def _(call: token_calls.Product) -> Work:
+    to, inner = call.writes, -(-call.inner // 4)
+    vectors = to.planes * to.rows * -(-to.columns // LANES)
+    return Work("product", vectors, vectors * inner, to.planes * to.rows * inner, sums=vectors * LANES * to.sums)

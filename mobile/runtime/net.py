@@ -71,7 +71,7 @@ class CompiledNet(Library):
         arrays = []
         for input, integers in zip(self.program.inputs, inputs, strict=True):
             input.require(integers)
-            arrays.append(np.ascontiguousarray(integers, input.format.dtype))
+            arrays.append(np.ascontiguousarray(integers, _dtype(input.format.word, input.format.dtype)))
         batch = len(arrays[0])
         if any(len(array) != batch for array in arrays):
             raise ValueError("the inputs differ in batch size")

@@ -9,6 +9,8 @@ from qwedge.experiments.float_nets import TiedLatency, compiled_milliseconds, ke
 from shared.lab import Context
 from vision.pruning_search.price import WidthPrice
 from vision.superres.experiment import SuperRes
+from vision.superres.nets import Supernet
+from vision.superres.upscaler import plain_net
 
 
 class TimedSuperRes(SuperRes):
@@ -18,14 +20,13 @@ class TimedSuperRes(SuperRes):
     budget in milliseconds is one of `qwedge compile --numbers float32` on this machine.
     """
 
-    def latency(self, plane: tuple[int, int], context: Context) -> Callable[[nn.Module], WidthPrice]:
+    def latency(self, plane: tuple[int, int], context: Context) -> Callable[[Supernet], WidthPrice]:
         latency = kept_latency(context)
 
-        def priced(net: nn.Module) -> WidthPrice:
-            whole = float_latency(net, (1, *plane), latency)
-            # The tail is a sum with the input; all other layers have the width of the trunk.
-            layers = [layer for layer, group in whole.written.items() if group != "input"]
-            return TiedLatency(whole.over(layers), (0,) * len(layers))
+        def priced(net: Supernet) -> WidthPrice:
+            layers = [(layer, place) for place, each in enumerate(net.layers()) for layer in each]
+            whole = float_latency(plain_net(net), (1, *plane), latency)
+            return TiedLatency(whole.over([layer for layer, _ in layers]), tuple(place for _, place in layers))
 
         return priced
 

@@ -11,6 +11,8 @@
 """
 
 from shared.integer.audit import Audit, Count, audit, bits
+from shared.integer.elements import Multiply, Subtract, Table
+from shared.integer.moves import Concatenate, ConstantValue, Rearrange, Resample
 from shared.integer.operations import (
     AbstractConvolution,
     AbstractPool,
@@ -30,7 +32,8 @@ from shared.integer.operations import (
     Value,
 )
 from shared.integer.program import Input, Program
-from shared.integer.run import outputs, run
+from shared.integer.run import outputs, run, run_operation
+from shared.integer.tokens import Embedding, LayerNorm, MatrixProduct, Softmax
 
 __all__ = [
     "AbstractConvolution",
@@ -40,21 +43,33 @@ __all__ = [
     "Audit",
     "AveragePool",
     "Clip",
+    "Concatenate",
     "Constant",
+    "ConstantValue",
     "Conv1d",
     "Conv2d",
     "Count",
+    "Embedding",
     "Flatten",
     "Input",
+    "LayerNorm",
     "Linear",
+    "MatrixProduct",
     "MaxPool",
+    "Multiply",
     "Operation",
     "PixelShuffle",
     "Program",
+    "Rearrange",
     "Requantise",
+    "Resample",
+    "Softmax",
+    "Subtract",
+    "Table",
     "Value",
     "audit",
     "bits",
     "outputs",
     "run",
+    "run_operation",
 ]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.integer import operations
+from shared.integer.catalogue import OPERATIONS
 from shared.integer.program import Program
+from shared.integer.tokens import MatrixProduct
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class Audit:
 def audit(program: Program) -> Audit:
     """Counts per operation, after a proof that only integers stand between inputs and outputs.
 
-    The proof: every operation is exactly of a type whose arithmetic is multiply by constants, add, shift and compare,
-    and a `Constant` holds nothing but integers.
+    The proof: every operation is exactly of a type that multiplies integers, adds, divides, shifts, compares, looks up
+    and moves, and a `Constant` holds nothing but integers.
 
     Raises `TypeError` naming the operation that breaks it.
 
@@ -80,7 +82,7 @@ def audit(program: Program) -> Audit:
     (3, 2, {(8, 8): 3}, 11)
     """
     for operation in program.operations:
-        if type(operation) not in operations.OPERATIONS:
+        if type(operation) not in OPERATIONS:
             raise TypeError(f"{type(operation).__name__} {operation.output!r} is not an integer operation")
     return Audit(tuple(_counts(program)))
 
@@ -102,5 +104,11 @@ def _counts(program: Program) -> Iterator[Count]:
             multiplier = (program.values[operation.inputs[0]].format.word, weight.format.word)
             weight_bytes = weight.integers.nbytes
             bias_bytes = operation.bias.integers.nbytes if operation.bias else 0
+        elif isinstance(operation, MatrixProduct):
+            pixels, weights = (program.values[name] for name in operation.inputs)
+            macs = nonzero = math.prod(y.shape) * pixels.shape[0]
+            multiplier = (pixels.format.word, weights.format.word)
+        else:
+            weight_bytes = sum(each.integers.nbytes for each in operation.constants)
         kind = type(operation).__name__
         yield Count(operation.output, kind, y.shape, macs, nonzero, multiplier, bits(y), weight_bytes, bias_bytes)

@@ -6,6 +6,7 @@ from functools import singledispatch
 
 from shared.integer import operations
 from shared.integer.audit import audit
+from shared.integer.catalogue import require_layers
 from shared.integer.geometry import plane
 from shared.integer.names import is_word_of_c
 from shared.integer.program import Program
@@ -18,7 +19,7 @@ def c_header(program: Program, name: str = "net") -> str:
     readable, so that a difference can be located; nothing is allocated, and there is no other state. Integers only,
     without undefined behaviour: no sum overflows, since `Program` has proven its range.
 
-    Raises `ValueError` if `name` or the name of a value is not a C identifier.
+    Raises `ValueError` if `name` or the name of a value is not a C identifier, and for operations of attention.
 
     >>> from shared.integer.format import Format
     >>> from shared.integer import Input, Requantise
@@ -32,6 +33,7 @@ def c_header(program: Program, name: str = "net") -> str:
     for word in (name, *program.values):
         if is_word_of_c(word) or not (word.isascii() and word.isidentifier()):
             raise ValueError(f"{word!r} cannot be a name in C: rename it")
+    require_layers(program, "the layers that a header holds")
     counts = audit(program)
     lines = [
         f"/* {name}: {counts.macs} multiplications per sample, {counts.bytes} bytes of weights and biases. */",

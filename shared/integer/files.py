@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.integer import operations
+from shared.integer.catalogue import OPERATIONS
 from shared.integer.format import Format
 from shared.integer.operations import Constant, Operation
 from shared.integer.program import Input, Program
@@ -15,7 +15,7 @@ from shared.integer.program import Input, Program
 KIND = "qwedge integer program"
 VERSION = 1
 
-_KINDS = {kind.__name__: kind for kind in operations.OPERATIONS}
+_KINDS = {kind.__name__: kind for kind in OPERATIONS}
 
 
 def save(program: Program, path: str | Path) -> None:

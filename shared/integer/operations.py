@@ -29,6 +29,18 @@ class Value(NamedTuple):
         """A value that may be anything its format holds."""
         return cls(tuple(shape), format, format.low, format.high)
 
+    @classmethod
+    def exact(cls, shape: tuple[int, ...], fraction: int, low: int, high: int) -> "Value":
+        """A sum or product that is not rounded: of 32 bits if it provably fits, else of 53.
+
+        Raises `ValueError` for more.
+        """
+        for word in (SUM, WIDEST):
+            format = Format(word, fraction)
+            if format.low <= low and high <= format.high:
+                return cls(shape, format, low, high)
+        raise ValueError(f"sums may reach {low} to {high}, beyond {WIDEST} bits: fewer inputs or narrower words")
+
 
 @dataclass(frozen=True, eq=False)
 class Constant:
@@ -71,7 +83,13 @@ class Operation(abc.ABC):
 
     inputs: tuple[str, ...]
     output: str
-    takes: ClassVar[int] = 1
+    takes: ClassVar[int | None] = 1
+    """How many values it reads; `None`: one or more."""
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        """Those that it holds, in the order of its fields."""
+        return tuple(field for field in vars(self).values() if isinstance(field, Constant))
 
     @abc.abstractmethod
     def infer(self, *inputs: Value) -> Value:
@@ -108,7 +126,7 @@ class AbstractWeighted(Operation):
         if self.bias is not None:
             _check_bias(self.bias, out, x.format, self.weight.format)
             lows, highs = lows + np.minimum(self.bias_integers, 0), highs + np.maximum(self.bias_integers, 0)
-        return _wide(shape, fraction, int(lows.min()), int(highs.max()))
+        return Value.exact(shape, fraction, int(lows.min()), int(highs.max()))
 
 
 @dataclass(frozen=True)
@@ -182,7 +200,7 @@ class Add(Operation):
             raise ValueError(f"the terms must have one shape, got {a.shape} and {b.shape}")
         fraction = max(a.format.fraction, b.format.fraction)
         i, j = (1 << fraction - term.format.fraction for term in inputs)
-        return _wide(a.shape, fraction, a.low * i + b.low * j, a.high * i + b.high * j)
+        return Value.exact(a.shape, fraction, a.low * i + b.low * j, a.high * i + b.high * j)
 
 
 @dataclass(frozen=True)
@@ -258,7 +276,7 @@ class AveragePool(AbstractPool):
     def infer(self, *inputs: Value) -> Value:
         (x,) = inputs
         n = math.prod(self.size)
-        return _wide(self.shape(x), x.format.fraction + self.bits, x.low * n, x.high * n)
+        return Value.exact(self.shape(x), x.format.fraction + self.bits, x.low * n, x.high * n)
 
 
 @dataclass(frozen=True)
@@ -283,21 +301,6 @@ class PixelShuffle(Operation):
         return Value((channels // self.factor**2, rows * self.factor, columns * self.factor), *x[1:])
 
 
-OPERATIONS: tuple[type[Operation], ...] = (
-    Linear,
-    Conv1d,
-    Conv2d,
-    Add,
-    Requantise,
-    Clip,
-    MaxPool,
-    AveragePool,
-    Flatten,
-    PixelShuffle,
-)
-"""All that a program consists of: multiply by integer constants, add, shift, compare."""
-
-
 def _windows(
     size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...]
 ) -> tuple[int, ...]:
@@ -317,15 +320,6 @@ def _check_bias(bias: Constant, out: int, x: Format, weight: Format) -> None:
             f"the bias needs {x.fraction + weight.fraction} fraction bits, {x.fraction} of the input and "
             f"{weight.fraction} of the weight, got {bias.format.fraction}"
         )
-
-
-def _wide(shape: tuple[int, ...], fraction: int, low: int, high: int) -> Value:
-    """An exact sum: 32 bits if it provably fits, else 53."""
-    for word in (SUM, WIDEST):
-        format = Format(word, fraction)
-        if format.low <= low and high <= format.high:
-            return Value(shape, format, low, high)
-    raise ValueError(f"sums may reach {low} to {high}, beyond {WIDEST} bits: fewer inputs or narrower words")
 
 
 def _span(integers: NDArray[Any]) -> str:

@@ -3,12 +3,13 @@
 import lzma
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.integer.format import Format
-from shared.integer.operations import AbstractWeighted, Constant, Operation, Requantise
+from shared.integer.operations import Constant, Operation
 from shared.integer.program import Program
 
 _CODER = [{"id": lzma.FILTER_LZMA1, "lc": 0, "lp": 0, "pb": 0, "preset": 9}]
@@ -65,12 +66,13 @@ def unpack(data: bytes, program: Program) -> Program:
         return Constant(signed.reshape(like.integers.shape), replace(like.format, fraction=next(fractions)))
 
     def operation(like: Operation) -> Operation:
-        if isinstance(like, Requantise):
-            return replace(like, format=replace(like.format, fraction=next(fractions)))
-        if isinstance(like, AbstractWeighted):
-            weight = constant(like.weight)
-            return replace(like, weight=weight, bias=None if like.bias is None else constant(like.bias))
-        return like
+        fields: dict[str, Any] = {}
+        for name, field in vars(like).items():
+            if isinstance(field, Constant):
+                fields[name] = constant(field)
+            elif isinstance(field, Format):
+                fields[name] = replace(field, fraction=next(fractions))
+        return replace(like, **fields)
 
     return replace(program, operations=tuple(map(operation, program.operations)))
 
@@ -78,21 +80,17 @@ def unpack(data: bytes, program: Program) -> Program:
 def _constants(program: Program) -> Iterator[Constant]:
     """Every one, in the order of the operations."""
     for operation in program.operations:
-        if isinstance(operation, AbstractWeighted):
-            yield operation.weight
-            if operation.bias is not None:
-                yield operation.bias
+        yield from operation.constants
 
 
 def _formats(program: Program) -> Iterator[Format]:
     """Those of `_constants` and of what is requantised, in the order of the operations."""
     for operation in program.operations:
-        if isinstance(operation, Requantise):
-            yield operation.format
-        elif isinstance(operation, AbstractWeighted):
-            yield operation.weight.format
-            if operation.bias is not None:
-                yield operation.bias.format
+        for field in vars(operation).values():
+            if isinstance(field, Constant):
+                yield field.format
+            elif isinstance(field, Format):
+                yield field
 
 
 def _width(integers: NDArray[np.signedinteger]) -> int:

@@ -86,8 +86,9 @@ def _infer(program: Program) -> dict[str, Value]:
     for operation in program.operations:
         title = f"{type(operation).__name__} {operation.output!r}"
         _require_new(values, operation.output, type(operation).__name__)
-        if len(operation.inputs) != operation.takes:
-            raise ValueError(f"{title} takes {operation.takes} inputs, got {operation.inputs}")
+        takes = max(len(operation.inputs), 1) if operation.takes is None else operation.takes
+        if len(operation.inputs) != takes:
+            raise ValueError(f"{title} takes {takes} inputs, got {operation.inputs}")
         _require_defined(values, operation.inputs, title)
         try:
             values[operation.output] = operation.infer(*(values[name] for name in operation.inputs))

@@ -17,7 +17,7 @@ from mobile.lowering.formats import FORMATS
 from mobile.lowering.lower import lower
 from mobile.runtime.compiler import FLAGS, SANITIZERS, build, run
 from mobile.runtime.net import CompiledNet
-from shared.integer import AbstractWeighted, Constant, Conv2d, Input, Program, Requantise, outputs
+from shared.integer import AbstractWeighted, Constant, Conv2d, Input, Program, Requantise, Table, outputs
 from shared.integer.format import Format
 
 NETS = {**{name: make(seed=1) for name, make in PROGRAMS.items()}, "example": example(np.random.default_rng(0))}
@@ -150,8 +150,8 @@ def test_the_price_decides_between_sparse_and_dense(kept, format):
     ("program", "message"),
     [
         (
-            Program((Input("x", (2,), Format(16, 0)),), (Requantise(("x",), "y", Format(8, 0)),), ("y",)),
-            "input 'x' has 16 bits: 8 are needed",
+            Program((Input("x", (2,), Format(33, 0)),), (Requantise(("x",), "y", Format(8, 0)),), ("y",)),
+            "'x' may reach -4294967296 to 4294967295, beyond 32 bits: use narrower words",
         ),
         (
             Program(
@@ -171,6 +171,14 @@ def test_the_price_decides_between_sparse_and_dense(kept, format):
                 ("y",),
             ),
             "Conv2d 'y' has weights beyond -128 to 127",
+        ),
+        (
+            Program(
+                (Input("x", (2, 3), Format(8, 0)),),
+                (Table(("x",), "y", Constant(np.ones((1, 256), int), Format(9, 0))),),
+                ("y",),
+            ),
+            "Table 'y' looks up 9 bits: at most 8 have a kernel",
         ),
     ],
 )

@@ -12,10 +12,11 @@ from vision.slimming.figures import regret
 from vision.slimming.net import SlimNet
 from vision.slimming.page import page
 from vision.slimming.plan import Plan
+from vision.slimming.prices import PlanPrices
 
 TINY = SlimmingSettings(
     images="$QWEDGE_DATA/none", widths=(16, 32), depths=(1, 2), attending=1, supernet=1, tuning=1,
-    per_class=8, scored=5, judged=2, batch=16,
+    per_class=8, scored=5, judged=2, batch=16, controls=("uniform", "mobilenet_v4"),
 )  # fmt: skip
 
 
@@ -37,14 +38,18 @@ def test_every_action_that_saves_work_saves_milliseconds(generated):
     largest = Plan((32, 48), (("conv",), ("conv", "attention")))
 
     def ms(plan):
-        return price(SlimNet(plan, image=32, classes=10).eval())
+        return price(SlimNet(plan, image=32, classes=10).eval(), (3, 32, 32))
 
-    dearer = {action for action, plan in largest.actions() if ms(plan) >= ms(largest)}
-    assert not dearer
+    plans = dict(largest.actions())
+    assert not {action for action, plan in plans.items() if ms(plan) >= ms(largest)}
+    table = PlanPrices(price, image=32, classes=10)
+    assert all(table(plan) == pytest.approx(ms(plan), rel=0.03) for plan in plans.values())
 
 
 def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(generated, tmp_path, monkeypatch):
-    budget = 0.7 * timed.TimedSlimming().latency(Kept())(SlimNet(TINY.largest(), image=32, classes=10).eval())
+    budget = 0.7 * timed.TimedSlimming().latency(Kept())(
+        SlimNet(TINY.largest(), image=32, classes=10).eval(), (3, 32, 32)
+    )
     monkeypatch.setattr(timed.TimedSlimming, "milliseconds", lambda self, net: 2 * budget)
     settings = TINY.model_copy(update={"budget_ms": (budget,)})
     [row] = run(timed.TimedSlimming(), [settings], Store(tmp_path))

@@ -13,8 +13,8 @@ from qwedge.experiments import superres as timed
 from shared.lab import Store, run
 from vision.superres.experiment import SuperResSettings
 from vision.superres.figures import budget_share
-from vision.superres.nets import PlainNet
-from vision.superres.search import trunk_price
+from vision.superres.nets import PlainNet, WideNet
+from vision.superres.search import shape_price
 from vision.superres.upscaler import plain_net
 
 TINY = {"channels": 8, "blocks": 3, "pretrain": 4, "search": 4, "steps": 4, "size": 8, "height": 40, "width": 64}
@@ -28,16 +28,24 @@ class Kept:
 
 
 @pytest.fixture
-def price(monkeypatch):
+def latency(monkeypatch):
     monkeypatch.setattr(float_nets, "calibrated", lambda progress, numbers="int8": FLOATS)
-    latency = timed.TimedSuperRes().latency((36, 64), Kept())
-    return trunk_price(PlainNet(2, 16, 4), lambda net: latency(plain_net(net)))
+    return timed.TimedSuperRes().latency((36, 64), Kept())
 
 
-@pytest.mark.parametrize("shape", [(16, 4), (8, 4), (4, 2), (16, 1), (11, 3)])
-def test_the_price_is_that_of_the_whole_net_of_this_shape(price, shape):
-    alone = float_latency(plain_net(PlainNet(2, *shape)), (1, 36, 64), FLOATS).ms
-    assert float(price.expected(torch.tensor(shape))) == pytest.approx(alone)
+@pytest.fixture
+def price(latency):
+    return shape_price(PlainNet(2, 16, 4), latency)
+
+
+@pytest.mark.parametrize(
+    ("wide", "shape"),
+    [(PlainNet(2, 16, 4), shape) for shape in ((16, 4), (8, 4), (4, 2), (16, 1), (11, 3))]
+    + [(WideNet(2, 8, 24, 7, 3), shape) for shape in ((8, 24, 7, 3), (5, 16, 4, 2))],
+)
+def test_the_price_is_that_of_the_whole_net_of_this_shape(latency, wide, shape):
+    alone = float_latency(plain_net(wide.at(shape)), (1, 36, 64), FLOATS).ms
+    assert float(shape_price(wide, latency).expected(torch.tensor(shape))) == pytest.approx(alone, rel=1e-4)
 
 
 def test_milliseconds_have_a_slope_in_channels_and_in_blocks(price):

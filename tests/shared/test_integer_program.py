@@ -37,7 +37,7 @@ from shared.integer import (
 from shared.integer.format import Format
 from shared.integer.names import require_names, value_name
 
-MODULES = ["", ".operations", ".program", ".run", ".audit"]
+MODULES = ["", ".operations", ".elements", ".moves", ".tokens", ".program", ".run", ".audit"]
 
 
 @pytest.mark.parametrize("module", [*MODULES, ".attributes", ".geometry"])

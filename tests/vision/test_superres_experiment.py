@@ -11,9 +11,9 @@ from shared.weights.prices import MACs
 from vision.pruning_search.schedule import GateSchedule
 from vision.superres.experiment import SuperRes, SuperResSettings, per_pixel, step_ms
 from vision.superres.figures import budget_share, gains, latency_error, regret, relative_ms, seconds_ratio
-from vision.superres.nets import ESPCN, FSRCNN, PlainNet
+from vision.superres.nets import ABPN, ESPCN, FSRCNN, PlainNet, WideNet
 from vision.superres.page import _verdict, page
-from vision.superres.search import channels_price, chosen, gated_net, part_of, trunk_price, trunk_space
+from vision.superres.search import channels_price, chosen, gated_net, part_of, shape_price, space_of
 from vision.superres.upscaler import from_bytes
 
 TINY = {"channels": 6, "blocks": 3, "pretrain": 8, "search": 8, "steps": 12, "size": 8, "height": 12, "width": 10}
@@ -31,14 +31,41 @@ def test_closed_gates_equal_the_net_without_channels_and_blocks(net, closed):
     gates = torch.ones(10)
     gates[list(closed)] = 0
     x = torch.rand(2, 1, 9, 7)
-    small = part_of(net, gates[:6].nonzero().flatten(), gates[6:].nonzero().flatten())
-    assert (small.width, small.depth) == (int(gates[:6].sum()), int(gates[6:].sum()))
-    assert float((trunk_space(net).forward(net, gates, x) - small(x)).detach().abs().max()) <= 1e-5
+    small = part_of(net, [gates[:6].nonzero().flatten(), gates[6:].nonzero().flatten()])
+    assert small.sizes == [int(gates[:6].sum()), int(gates[6:].sum())]
+    assert float((space_of(net).forward(net, gates, x) - small(x)).detach().abs().max()) <= 1e-5
+
+
+@pytest.fixture
+def wide():
+    net = WideNet(2, 4, 7, 3, 3)
+    torch.nn.init.normal_(net.body.tail.weight, std=0.1)
+    return net
+
+
+@pytest.mark.parametrize("closed", [(), (1, 5), (0, 3, 4, 10, 12), (11, 13, 14, 16)])
+def test_closed_gates_equal_the_smaller_net_of_wide_blocks(wide, closed):
+    gates = torch.ones(17)
+    gates[list(closed)] = 0
+    x = torch.rand(2, 1, 9, 7)
+    small = part_of(wide, [part.nonzero().flatten() for part in gates.split([4, 7, 3, 3])])
+    assert small.sizes == [int(part.sum()) for part in gates.split([4, 7, 3, 3])]
+    assert float((space_of(wide).forward(wide, gates, x) - small(x)).detach().abs().max()) <= 1e-5
+
+
+@pytest.mark.parametrize("sizes", [(4, 7, 3, 3), (2, 5, 1, 2), (1, 1, 1, 1)])
+def test_the_price_of_wide_blocks_has_four_slopes(wide, sizes):
+    price = shape_price(wide, lambda net: channels_price(net, MACs((1, 5, 4))))
+    at = torch.tensor(sizes, dtype=torch.float64, requires_grad=True)
+    n, middle, low, blocks = sizes
+    assert price.expected(at).item() == 20 * (45 * n + blocks * (n * middle + middle * low + 9 * low * n))
+    assert price.expected(at).item() == 20 * per_pixel(WideNet(2, *sizes))
+    assert (torch.autograd.grad(price.expected(at), at)[0] > 0).all()
 
 
 def test_every_gate_has_a_gradient_open_or_closed(net):
     gates = torch.tensor([1.0, 0, 1, 1, 0, 1, 1, 0, 1, 1], requires_grad=True)
-    trunk_space(net).forward(net, gates, torch.rand(1, 1, 9, 7)).square().sum().backward()
+    space_of(net).forward(net, gates, torch.rand(1, 1, 9, 7)).square().sum().backward()
     assert (gates.grad != 0).all()
 
 
@@ -46,7 +73,7 @@ def test_a_search_begins_with_all_of_the_net_and_closes_what_weighs_least_first(
     with torch.no_grad():
         net.body.block2.main.weight.mul_(0.1)
         net.body.block2.side.weight.mul_(0.1)
-    gated = gated_net(net, trunk_price(net, lambda net: channels_price(net, MACs((1, 5, 4)))), 0.5, 10)
+    gated = gated_net(net, shape_price(net, lambda net: channels_price(net, MACs((1, 5, 4)))), 0.5, 10)
     assert gated.gates().tolist() == [1.0] * 10
     assert float(gated.relative_price()) == 1
     assert len(gated.scores.unique()) > 6
@@ -70,7 +97,7 @@ def test_scores_move_by_their_gradient_and_weights_by_steps_of_equal_size():
 
 @pytest.mark.parametrize("shape", [(6, 4), (3, 2), (1, 1)])
 def test_the_price_is_that_of_the_net_of_this_shape_and_has_its_slopes(net, shape):
-    price = trunk_price(net, lambda net: channels_price(net, MACs((1, 5, 4))))
+    price = shape_price(net, lambda net: channels_price(net, MACs((1, 5, 4))))
     at = torch.tensor(shape, dtype=torch.float64, requires_grad=True)
     channels, blocks = shape
     assert float(price.expected(at)) == 20 * (9 * channels + 9 * blocks * channels**2 + 36 * channels)
@@ -106,7 +133,7 @@ def without_times(result):
 def test_every_shape_is_within_the_budget(whole):
     row, _ = whole
     nets = row.result["nets"]
-    assert set(nets) == {"search", "uniform", "random", "ecbsr", "fsrcnn", "espcn", "bicubic", "shipped"}
+    assert set(nets) == {"search", "uniform", "random", "ecbsr", "abpn", "fsrcnn", "espcn", "bicubic", "shipped"}
     for name in ("search", "uniform", "random", "ecbsr"):
         assert budget_share(row, name) <= 1
         assert nets[name]["priced"] == 120 * nets[name]["macs"]
@@ -115,8 +142,23 @@ def test_every_shape_is_within_the_budget(whole):
     assert 120 * per_pixel(wide) > row.result["price"]["budget"]
     assert nets["fsrcnn"]["macs"] == per_pixel(FSRCNN(2)) == 12464
     assert nets["espcn"]["macs"] == per_pixel(ESPCN(2)) == 21184
+    assert nets["abpn"]["macs"] == per_pixel(ABPN(2)) == 9 * (28 + 4 * 28**2 + 28 * 4 + 4 * 4)
     assert row.result["nets"]["search"]["ms"] is None
     assert relative_ms([row], "fsrcnn") == []
+
+
+def test_wide_blocks_are_searched_beside_their_rivals_and_kept(tmp_path):
+    mine = settings(supernet="wdsr", channels=4, rivals=("uniform", "random", "ecbsr"), pretrain=2, search=4, steps=4)
+    store = Store(tmp_path)
+    [row] = run(SuperRes(), [mine], store)
+    nets = row.result["nets"]
+    for name in ("search", "uniform", "random", "ecbsr"):
+        assert budget_share(row, name) <= 1
+        assert nets[name]["priced"] == 120 * nets[name]["macs"]
+    assert [len(nets[name]["sizes"]) for name in ("search", "uniform", "ecbsr")] == [4, 4, 2]
+    assert nets["uniform"]["blocks"] == 3
+    upscaler = from_bytes(store.get(row.artefacts["net.safetensors"]))
+    assert per_pixel(upscaler.net) == nets["search"]["macs"]
 
 
 def test_rivals_are_trained_for_as_long(whole):

@@ -13,14 +13,18 @@ from shared.training.loop import seeded
 from vision.data.picture import Picture
 from vision.pruning_search.rebuild import plain
 from vision.superres.bicubic import as_integers, resized
-from vision.superres.nets import ESPCN, FSRCNN, EdgeBlock, EdgeNet, PlainNet, RepBlock
+from vision.superres.nets import ABPN, ESPCN, FSRCNN, EdgeBlock, EdgeNet, PlainNet, RepBlock, WideNet
 from vision.superres.patches import Patches, pair
 from vision.superres.pretrained import SCALES, pretrained
 from vision.superres.sources import generated, own, published
 from vision.superres.training import epoch_of, quality, trainer
-from vision.superres.upscaler import Upscaler, from_bytes, reach, to_bytes
+from vision.superres.upscaler import Upscaler, from_bytes, plain_net, reach, to_bytes
 
 RNG = np.random.default_rng(0)
+
+
+def small_wide_net(scale=2):
+    return WideNet.of(scale, 5, 3)
 
 
 def random_net(scale=2, width=6, depth=3):
@@ -67,15 +71,15 @@ def test_a_block_of_zeros_passes_its_input_on():
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("build", [PlainNet, EdgeNet, FSRCNN, ESPCN])
+@pytest.mark.parametrize("build", [PlainNet, EdgeNet, small_wide_net, ABPN, FSRCNN, ESPCN])
 def test_every_net_enlarges_by_its_scale_and_begins_near_its_anchor(build, scale):
     x = torch.rand(2, 1, 7, 5)
     assert build(scale)(x).shape == (2, 1, 7 * scale, 5 * scale)
-    if build in (PlainNet, EdgeNet):
+    if build not in (FSRCNN, ESPCN):
         assert torch.equal(build(scale)(x), x.repeat_interleave(scale, 2).repeat_interleave(scale, 3))
 
 
-@pytest.mark.parametrize("build", [PlainNet, FSRCNN, ESPCN])
+@pytest.mark.parametrize("build", [PlainNet, small_wide_net, ABPN, FSRCNN, ESPCN])
 def test_reach_is_how_far_a_net_sees(build):
     net = seeded(lambda: build(2), torch.Generator().manual_seed(0))
     for parameter in net.parameters():
@@ -136,8 +140,8 @@ def test_transparency_profile_and_exif_stay():
     assert enlarged.alpha.shape == (16, 16)
 
 
-def test_a_file_is_the_net_that_it_was_made_of():
-    net = random_net(3, 5, 2)
+@pytest.mark.parametrize("net", [random_net(3, 5, 2), WideNet(3, 5, 9, 4, 2)], ids=["plain", "wide"])
+def test_a_file_is_the_net_that_it_was_made_of(net):
     again = from_bytes(to_bytes(net, {"steps": 7}))
     x = torch.rand(1, 1, 6, 6)
     assert again.scale == 3
@@ -230,6 +234,13 @@ def test_a_block_split_from_one_layer_computes_what_the_layer_does():
     x = torch.rand(2, 6, 9, 8)
     torch.testing.assert_close(again(x), block(x))
     assert not any(parameter.any() for parameter in again.side.parameters())
+
+
+def test_a_net_computes_the_same_in_the_branches_that_it_is_trained_by():
+    net, x = random_net(), torch.rand(2, 1, 9, 8)
+    for branched in (EdgeNet(2, *net.sizes).split(plain_net(net)), PlainNet(2, *net.sizes).split(plain_net(net))):
+        torch.testing.assert_close(branched(x), net(x))
+        torch.testing.assert_close(plain_net(branched)(x), net(x))
 
 
 def test_the_net_for_a_larger_scale_begins_with_the_layers_of_the_smaller():

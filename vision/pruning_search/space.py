@@ -1,6 +1,6 @@
 """The channels of a net that a search may remove, and the net with some of them switched off."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,6 +43,14 @@ class ChannelSpace:
                 "that is not followed reads or writes, stay"
             )
         return cls(groups)
+
+    def tied(self, layers: Sequence[Sequence[str]]) -> "ChannelSpace":
+        """One group for each entry, of the groups that its layers write: their k-th channels are there or not together.
+
+        That is how all blocks of a net get the same width.
+        """
+        by_layer = {slot.path: group for group in self.groups for slot in group.writers}
+        return ChannelSpace(tuple(_united([by_layer[layer] for layer in each]) for each in layers))
 
     @property
     def sizes(self) -> list[int]:
@@ -90,6 +98,14 @@ class ChannelSpace:
     def widths(self, gates: Tensor) -> Tensor:
         """The sum of the gates of each group, `(groups,)`."""
         return torch.stack([part.sum() for part in torch.split(gates, self.sizes)])
+
+
+def _united(groups: Sequence[ChannelGroup]) -> ChannelGroup:
+    unique = list(dict.fromkeys(groups))
+    writers, carriers, readers = (
+        [slot for group in unique for slot in getattr(group, side)] for side in ("writers", "carriers", "readers")
+    )
+    return ChannelGroup(unique[0].size, writers, carriers, readers)
 
 
 def _joined(parts: list[tuple[int, Tensor]], channels: int) -> Tensor:

@@ -1,30 +1,32 @@
-"""A net slimmed for budgets, beside uniform scaling and random cuts of the same net, each trained as long."""
+"""A net slimmed for budgets, beside scaled and random ones and published nets within them, each trained as long."""
 
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property, partial
-from typing import Annotated, Any, TypeVar
+from functools import cached_property, partial
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args
 
 import torch
 from pydantic import BeforeValidator, Field
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from shared.lab import JSON, Context, Experiment, Page, Row
 from shared.training.device import device_of
 from shared.training.epochs import NesterovCosine, Trainer
 from shared.training.loop import seeded
 from shared.weights.files import to_bytes
-from shared.weights.prices import MACs
 from vision.data.augment import as_input
 from vision.data.chosen import Chosen, ImageSettings
 from vision.data.cifar10 import SHAPE
 from vision.nets.onnx_file import to_onnx
-from vision.slimming.net import SlimNet, Supernet, judged_by_batches
+from vision.slimming.figures import Control
+from vision.slimming.judge import Judge
+from vision.slimming.net import SlimNet, Supernet
 from vision.slimming.page import page
 from vision.slimming.plan import STEP, Operator, Plan
-from vision.slimming.search import Price, best_within, random, slimmed, uniform
+from vision.slimming.prices import NetPrice, PlanPrices, macs
+from vision.slimming.rivals import FAMILIES, build, largest_within
+from vision.slimming.search import best_within, random, slimmed, uniform
 from vision.training.evaluate import correct
 from vision.training.stages import trained
 
@@ -48,11 +50,14 @@ class SlimmingSettings(ImageSettings):
     widths: tuple[int, ...] = Field(default=(32, 64, 128), description="channels of the stages of the largest net")
     depths: tuple[int, ...] = Field(default=(2, 2, 4), description="blocks of its stages")
     attending: int = Field(default=2, ge=0, description="last blocks that are attention")
+    controls: tuple[Control, ...] = Field(
+        default=get_args(Control), description="nets within the same budgets, each trained too"
+    )
     supernet: int = Field(default=8, gt=0, description="epochs of the supernet")
     tuning: int = Field(default=16, gt=0, description="epochs of every net of a plan, from scratch")
     batch: int = Field(default=64, gt=1, description="images of a training step")
     rate: float = Field(default=0.05, gt=0, description="highest learning rate")
-    judged: int = Field(default=50, gt=0, description="validation images of each class by which plans are judged")
+    judged: int = Field(default=30, gt=0, description="validation images of each class by which plans are judged")
 
     def largest(self) -> Plan:
         """The net that is slimmed. Raises `ValueError` for stages that are not one of each."""
@@ -70,14 +75,14 @@ class SlimmingSettings(ImageSettings):
 
 
 class Slimming(Experiment[SlimmingSettings]):
-    """Slim a net for budgets of milliseconds: depths, widths and operators, beside uniform and random cuts.
+    """Slim a net for budgets of milliseconds: depths, widths and operators, beside published nets and simple cuts.
 
-    One cell is one seed: the supernet, and at each budget the slimmed net and the same largest net scaled or cut by
-    chance.
+    One cell is one seed: the supernet, and at each budget the slimmed net, the same largest net scaled or cut by
+    chance, and published nets scaled by width.
     """
 
     name = "slimming"
-    version = 2  # 1 searched anew for each budget, on a supernet that knew no narrower stages
+    version = 3  # 2 knew no single convolutions and no published nets, and trained more sums than plans
 
     def cells(self, settings: SlimmingSettings) -> Sequence[SlimmingSettings]:
         settings.largest()
@@ -89,7 +94,7 @@ class Slimming(Experiment[SlimmingSettings]):
     def run(self, cell: SlimmingSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context, self).result()
 
-    def latency(self, context: Context) -> Callable[[nn.Module], float]:
+    def latency(self, context: Context) -> NetPrice:
         """Predicts the milliseconds of a net on this machine. `qwedge run` knows how; here it raises `ValueError`."""
         raise ValueError("budget_ms needs a latency: take `qwedge run slimming`, or macs")
 
@@ -101,69 +106,110 @@ class Slimming(Experiment[SlimmingSettings]):
         return page(rows)
 
 
+class Competitor(NamedTuple):
+    """A net within a budget, before it is trained."""
+
+    spelled: str
+    price: float
+    build: Callable[[], nn.Module]
+    plan: Plan | None = None
+
+
 class _Cell:
     """The stages of one cell."""
 
     def __init__(self, settings: SlimmingSettings, context: Context, experiment: Slimming) -> None:
         self.settings, self.context, self.experiment = settings, context, experiment
         self.largest = settings.largest()
-        context.plan(settings.supernet + 3 + len(settings.budget_ms or settings.macs) * 3 * (settings.tuning + 3))
+        s, budgets = settings, len(settings.budget_ms or settings.macs)
+        context.plan(s.supernet + 3 + budgets * (1 + len(s.controls)) * (s.tuning + 3))
 
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
-        full, budgets = self.price(self.largest), self.budgets()
+        full, budgets = self.prices(self.largest), self.budgets()
         if full <= budgets[0]:
             raise ValueError(f"budget {budgets[0]:g}: the largest net costs {full:.4g}; ask for less")
+        controls = {budget: self.controls(budget) for budget in budgets}
         supernet = self.seeded("supernet", partial(Supernet, self.largest, image=SIDE, classes=CLASSES))
         learned: Any = self.after("supernet", supernet, s.supernet)
         shares = supernet.shares()
         search: Any = self.context.stage("slimming", lambda: self.course(supernet, budgets[-1]))
+        search_s = search["cpu_s"] + cpu_seconds(learned)
         losses = {Plan.from_json_data(plan): loss for plan, loss in search["judged"]}
+        slim: dict[float, Any] = {
+            budget: self.answered("slimmed", budget, self.competitor(best_within(losses, self.prices, budget)))
+            for budget in budgets
+        }
+        # Of all budgets together: the search is one, too.
+        longer = 1 + search_s / sum(cpu_seconds(net["tuned"]) for net in slim.values())
         return {
             "data": {"name": self.images.about, "part": s.part, "trained_on": len(self.images.train.labels)},
             "scored": len(self.images.scored.labels),
             "price": {"unit": "ms" if s.budget_ms else "MACs", "largest": full},
             "largest": self.largest.to_json_data(),
             "searched": learned,
-            "search_cpu_s": search["cpu_s"] + sum(epoch["cpu_s"] for epoch in learned),
+            "search_cpu_s": search_s,
             "course": search["steps"],
             "judged": len(losses),
             "shares": shares,
-            "budgets": [self.at(budget, losses) for budget in budgets],
+            "budgets": [
+                {"budget": budget, "nets": {"slimmed": slim[budget]} | self.trained(budget, controls[budget], longer)}
+                for budget in budgets
+            ],
         }
 
     def budgets(self) -> list[float]:
         """The largest first."""
         s = self.settings
-        return sorted(s.budget_ms or (share * self.price(self.largest) for share in s.macs), reverse=True)
+        return sorted(s.budget_ms or (share * self.prices(self.largest) for share in s.macs), reverse=True)
 
-    def at(self, budget: float, losses: Mapping[Plan, float]) -> Mapping[str, JSON]:
-        """The nets at a budget."""
-        picked = self.context.stage(f"random plan within {budget:g}", lambda: self.random_plan(budget).to_json_data())
-        plans = {
-            "slimmed": best_within(losses, self.price, budget),
-            "uniform": uniform(self.largest, self.price, budget),
-            "random": Plan.from_json_data(picked),
+    def controls(self, budget: float) -> Mapping[str, Competitor]:
+        """The nets beside the slimmed one, without published ones that do not get so small."""
+        asked, nets = self.settings.controls, dict[str, Competitor]()
+        scaled = self.competitor(uniform(self.largest, self.prices, budget))
+        nets |= {name: scaled for name in ("uniform", "uniform_longer") if name in asked}
+        if "random" in asked:
+            picked = self.context.stage(f"random plan within {budget:g}", lambda: self.random(budget).to_json_data())
+            nets["random"] = self.competitor(Plan.from_json_data(picked))
+        for family in (name for name in FAMILIES if name in asked):
+            try:
+                scale = largest_within(family, self.price_of, budget, CLASSES)
+            except ValueError:
+                continue
+            net = partial(build, family, scale, CLASSES)
+            blocks = f", {scale.left_out} blocks of each stage left out" if scale.left_out else ""
+            nets[family] = Competitor(f"{scale.width:g} of its width{blocks}", self.price_of(net().eval()), net)
+        return nets
+
+    def competitor(self, plan: Plan) -> Competitor:
+        net = partial(SlimNet, plan, image=SIDE, classes=CLASSES)
+        return Competitor(plan.spelled(), self.prices(plan), net, plan)
+
+    def trained(self, budget: float, nets: Mapping[str, Competitor], longer: float) -> dict[str, Mapping[str, JSON]]:
+        return {
+            name: self.answered(name, budget, net, longer if name == "uniform_longer" else 1.0)
+            for name, net in nets.items()
         }
-        return {"budget": budget, "nets": {name: self.answered(name, plan, budget) for name, plan in plans.items()}}
 
-    def answered(self, name: str, plan: Plan, budget: float) -> Mapping[str, JSON]:
-        """A plan's net from scratch: what it costs, and how many of its answers are right."""
+    def answered(self, name: str, budget: float, competitor: Competitor, longer: float = 1.0) -> Mapping[str, JSON]:
+        """A net from scratch: what it costs, and how many of its answers are right."""
         title = f"{name} within {budget:g}"
-        net = self.seeded(title, partial(SlimNet, plan, image=SIDE, classes=CLASSES))
-        tuned = self.after(title, net, self.settings.tuning)
+        net = self.seeded(title, competitor.build)
+        tuned = self.after(title, net, round(longer * self.settings.tuning))
         right = int(self.context.stage(f"{title}, counted", lambda: correct(net, self.images.scored)))
         measured = {}
         if self.settings.budget_ms:
             ms = self.context.stage(f"{title}, timed", lambda: self.experiment.milliseconds(net))
             measured = {"measured_ms": ms}
-        if name == "slimmed":
+        if name == "slimmed" and competitor.plan is not None:
+            plan = competitor.plan
             self.context.stage(f"{title}, files", lambda: self.keep(net, plan, budget))
         return {
-            "plan": plan.to_json_data(),
-            "price": self.price(plan),
+            "spelled": competitor.spelled,
+            **({"plan": competitor.plan.to_json_data()} if competitor.plan is not None else {}),
+            "price": competitor.price,
             **measured,
-            "macs": macs(net),
+            "macs": macs(net, SHAPE),
             "parameters": sum(parameter.numel() for parameter in net.parameters()),
             "correct": right,
             "tuned": tuned,
@@ -182,33 +228,29 @@ class _Cell:
         """The steps of slimming, every plan that was judged with its loss, and CPU seconds."""
         judges = self.images.held_back.first(self.settings.judged)
         x = as_input(torch.from_numpy(judges.pixels).to(device_of(supernet)))
-        labels = torch.from_numpy(judges.labels).to(x.device)
-        losses: dict[Plan, float] = {}
-
-        @torch.no_grad()
-        def loss(plan: Plan) -> float:
-            if plan not in losses:
-                supernet.chosen = plan
-                losses[plan] = float(cross_entropy(supernet(x), labels))
-            return losses[plan]
-
+        judge = Judge(supernet, x, torch.from_numpy(judges.labels).to(x.device))
         started, steps = time.process_time(), []
-        judged_by_batches(supernet)
-        for step in slimmed(self.largest, self.price, loss, budget):
+        for step in slimmed(self.largest, self.prices, judge, budget):
             steps.append({**step._asdict(), "plan": step.plan.to_json_data()})
             note = f"slimming, {len(steps)}: {step.action}, {step.price:.4g} of {budget:.4g}"
             self.context.progress(0, 0, note)
-        judged = [(plan.to_json_data(), lost) for plan, lost in losses.items()]
+        judged = [(plan.to_json_data(), lost) for plan, lost in judge.losses.items()]
         return {"steps": steps, "judged": judged, "cpu_s": time.process_time() - started}
 
-    def random_plan(self, budget: float) -> Plan:
-        return random(self.largest, self.price, budget, self.context.rng)
+    def random(self, budget: float) -> Plan:
+        return random(self.largest, self.prices, budget, self.context.rng)
 
     @cached_property
-    def price(self) -> Price:
-        """Of a plan, each computed once."""
-        predict = self.experiment.latency(self.context) if self.settings.budget_ms else macs
-        return cache(lambda plan: float(predict(SlimNet(plan, image=SIDE, classes=CLASSES).eval())))
+    def price(self) -> NetPrice:
+        return self.experiment.latency(self.context) if self.settings.budget_ms else macs
+
+    def price_of(self, net: nn.Module) -> float:
+        """Of a whole net."""
+        return self.price(net, SHAPE)
+
+    @cached_property
+    def prices(self) -> PlanPrices:
+        return PlanPrices(self.price, image=SIDE, classes=CLASSES)
 
     def keep(self, net: nn.Module, plan: Plan, budget: float) -> JSON:
         """A slimmed net as files."""
@@ -223,6 +265,5 @@ class _Cell:
         return self.settings.chosen()
 
 
-def macs(net: nn.Module) -> int:
-    """Multiply-accumulates of one image."""
-    return int(MACs(SHAPE).number_costs(net, (), None).double().sum())
+def cpu_seconds(epochs: Sequence[Mapping[str, Any]]) -> float:
+    return sum(float(epoch["cpu_s"]) for epoch in epochs)

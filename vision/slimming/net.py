@@ -1,17 +1,20 @@
 """The net of a plan, and the supernet whose blocks hold every operator."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gumbel_softmax
 
-from vision.nets.efficientformer import DropPath, Factor, MapBlock, Size, TokenBlock, Tokens
-from vision.slimming.plan import OPERATORS, STEP, Operator, Plan
+from vision.nets.efficientformer import Factor, MapBlock, Size, TokenBlock, Tokens
+from vision.slimming.plan import ON_MAPS, OPERATORS, STEP, Operator, Plan
 
 FUSED = 2
 """Channels inside of a fused block beside those around it: its 3x3 convolution is dense, so few more pay."""
 
+SUMMED = 0.25
+"""Share of the batches that train the sum of all operators."""
 
 START = 1.0
 """Of the factors of branches. From the paper's 1e-5 they grow over hundreds of epochs; here there are tens."""
@@ -23,7 +26,7 @@ class FusedBlock(nn.Module):
     S. Gupta, M. Tan, EfficientNet-EdgeTPU (2019): depthwise and expansion fused into one dense convolution.
     """
 
-    def __init__(self, width: int, drop: float = 0.0) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(width, FUSED * width, 3, padding=1),
@@ -33,10 +36,22 @@ class FusedBlock(nn.Module):
             nn.BatchNorm2d(width),
         )
         self.scale = Factor(width, 1, 1, start=START)
-        self.drop = DropPath(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.drop(self.scale(self.layers(x)))
+        y: Tensor = x + self.scale(self.layers(x))
+        return y
+
+
+class SingleBlock(nn.Module):
+    """One 3x3 convolution, added to a map `(B, width, H, W)`."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU())
+        self.scale = Factor(width, 1, 1, start=START)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.scale(self.layers(x))
         return y
 
 
@@ -47,6 +62,8 @@ def block(operator: Operator, width: int, size: Size) -> nn.Module:
             return nn.Identity()
         case "pool":
             operation: nn.Module = MapBlock(width)
+        case "single":
+            operation = SingleBlock(width)
         case "conv":
             operation = FusedBlock(width)
         case "attention":
@@ -82,7 +99,7 @@ class SlimNet(nn.Module):
         sides = map_sides(plan, image, stride)
         stages: list[nn.Module] = []
         for stage, (width, operators) in enumerate(zip(plan.widths, plan.blocks, strict=True)):
-            maps = [block(each, width, (sides[stage],) * 2) for each in operators if each in ("pool", "conv")]
+            maps = [block(each, width, (sides[stage],) * 2) for each in operators if each in ON_MAPS]
             tokens = [block(each, width, (sides[stage],) * 2) for each in operators if each == "attention"]
             first = [embedding(plan.widths[stage - 1], width)] if stage else []
             stages.append(nn.Sequential(*first, *maps, *([Tokens()] if tokens else []), *tokens))
@@ -109,8 +126,8 @@ class Supernet(nn.Module):
     `plan` is the largest net; each of its blocks may be what it is or anything cheaper. Once `chosen` is set, the net
     computes that plan with the shared weights: narrower stages by zeros in the channels of least importance.
 
-    Every other batch of training is given to a plan that random actions make of the largest: a sum of operators says
-    little of each alone, and nothing of narrower stages.
+    Three of four batches of training are given to a plan that random actions make of the largest: a sum of operators
+    says little of each alone and nothing of narrower stages, and costs as much as all of them.
 
     Y. Li et al., EfficientFormer (arXiv 2206.01191), section 3.3 and appendix; E. Jang et al. (arXiv 1611.01144); Z.
     Guo et al., *Single path one-shot* (arXiv 1904.00420); J. Yu et al., *Slimmable networks* (arXiv 1812.08928).
@@ -132,10 +149,21 @@ class Supernet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         plan = self.chosen
-        if self.training and plan is None and torch.rand(()) < 0.5:
+        if self.training and plan is None and torch.rand(()) >= SUMMED:
             plan = at_random(self.plan)
-        for place, stage in enumerate(self.stages):
-            x = stage(x) if plan is None else stage(x, plan.blocks[place], plan.widths[place])
+        for part in parts(self.plan if plan is None else plan):
+            x = self.after(x, part if plan is not None else part._replace(operator=None, width=None))
+        return self.answered(x)
+
+    def after(self, x: Tensor, part: "Part") -> Tensor:
+        """The map behind a part of the net, from that before it."""
+        stage = self.stages[part.stage]
+        assert isinstance(stage, _Stage)
+        y: Tensor = stage.opening(x) if part.place is None else stage.choices[part.place](x, part.operator)
+        return y if part.width is None else y * stage.kept(part.width)
+
+    def answered(self, x: Tensor) -> Tensor:
+        """Logits `(B, classes)` from the last map."""
         logits: Tensor = self.head(self.norm(x.flatten(2).transpose(1, 2)).mean(1))
         return logits
 
@@ -167,6 +195,24 @@ def at_random(plan: Plan) -> Plan:
     return plan
 
 
+class Part(NamedTuple):
+    """What opens a stage, or, with a place, the block there; `width` channels are kept behind it."""
+
+    stage: int
+    place: int | None
+    operator: Operator | None
+    width: int | None
+
+
+def parts(plan: Plan) -> list[Part]:
+    """The parts of a plan's net in the order in which they are computed."""
+    return [
+        Part(stage, place, operator, width)
+        for stage, (width, operators) in enumerate(zip(plan.widths, plan.blocks, strict=True))
+        for place, operator in ((None, None), *enumerate(operators))
+    ]
+
+
 class _Stage(nn.Module):
     """What opens a stage, ending in a norm, and its choices."""
 
@@ -174,24 +220,13 @@ class _Stage(nn.Module):
         super().__init__()
         self.opening, self.choices = opening, nn.ModuleList(choices)
 
-    def forward(self, x: Tensor, operators: Sequence[Operator] = (), width: int | None = None) -> Tensor:
-        kept = None if width is None else self.kept(width)
-        x = _masked(self.opening(x), kept)
-        for place, choice in enumerate(self.choices):
-            x = _masked(choice(x, operators[place] if operators else None), kept)
-        return x
-
     def kept(self, width: int) -> Tensor:
         """1 for the channels into which the opening's norm writes most, and 0 for the others, `(channels, 1, 1)`."""
         [*_, norm] = [module for module in self.opening if isinstance(module, nn.BatchNorm2d)]
         order = (norm.weight.detach().abs() + norm.bias.detach().abs()).argsort(descending=True, stable=True)
-        kept = torch.zeros(len(order))
+        kept = torch.zeros(len(order), device=order.device)
         kept[order[:width]] = 1
         return kept[:, None, None]
-
-
-def _masked(x: Tensor, kept: Tensor | None) -> Tensor:
-    return x if kept is None else x * kept
 
 
 class _Choice(nn.Module):

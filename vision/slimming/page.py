@@ -20,7 +20,7 @@ from shared.lab import (
     plot,
     verdict,
 )
-from vision.slimming.figures import NETS, gains, nets, percent, regret, search_cost, seconds
+from vision.slimming.figures import NETS, best_rival, gains, nets, percent, regret, search_cost, seconds, shared_nets
 from vision.slimming.plan import Plan
 
 FILES = {
@@ -37,7 +37,8 @@ def page(rows: Sequence[Row]) -> Page:
     summary = (
         f"From {Plan.from_json_data(same[0].result['largest']).spelled()}, which costs {price['largest']:,.4g} "
         f"{price['unit']}, to {' and '.join(_budgets(same))}. {data['name']}. Stages are written as width: "
-        "operators, C for fused 3x3 convolutions, P for pooling, A for attention. Intervals are 95 %, over seeds."
+        "operators, C for fused 3x3 convolutions, S for single ones, P for pooling, A for attention. Intervals are "
+        "95 %, over seeds."
     )
     files = {
         name.format(f"{at['budget']:.4g}"): f"{note} within {at['budget']:.4g} {price['unit']}"
@@ -61,7 +62,7 @@ def _verdict(rows: Sequence[Row]) -> Text:
     comparisons = [
         compared(f"{name} at {budget}", cite_mean(gains(rows, place, rival), *rows, form="+.2f", unit="points"))
         for place, budget in enumerate(_budgets(rows))
-        for rival, name in NETS.items()
+        for rival, name in shared_nets(rows, place).items()
         if rival != "slimmed"
     ]
     return verdict("The slimmed net", comparisons, "has a higher accuracy than", behind="has a lower accuracy than")
@@ -70,10 +71,12 @@ def _verdict(rows: Sequence[Row]) -> Text:
 def _key(rows: Sequence[Row]) -> KeyFigures:
     figures = [
         (
-            f"accuracy above that of {NETS['uniform']}, at {budget}",
-            cite_mean(gains(rows, place, "uniform"), *rows, form="+.2f", unit="points"),
+            f"accuracy above that of {NETS[control]}, at {budget}",
+            cite_mean(gains(rows, place, control), *rows, form="+.2f", unit="points"),
         )
         for place, budget in enumerate(_budgets(rows))
+        for control in ("uniform", best_rival(rows, place))
+        if control in shared_nets(rows, place)
     ]
     cost = cite_mean([search_cost(row) for row in rows], *rows, form=".2f")
     figures.append(("CPU time of the search, in that of training the slimmed nets", cost))
@@ -91,10 +94,12 @@ def _front(rows: Sequence[Row]) -> Figure:
         for net, name in NETS.items():
             points = [
                 (nets(row, place)[net][key], percent(row, place, net))
+                for place in range(len(rows[0].result["budgets"]))
+                if net in shared_nets(rows, place)
                 for row in rows
-                for place in range(len(row.result["budgets"]))
             ]
-            axes.scatter(*zip(*points, strict=True), label=name)
+            if points:
+                axes.scatter(*zip(*points, strict=True), label=name)
         axes.set(xlabel=unit, ylabel="accuracy (%)")
         axes.legend()
 
@@ -110,7 +115,7 @@ def _nets(rows: Sequence[Row]) -> Table:
         (
             budget,
             name,
-            Plan.from_json_data(nets(rows[0], place)[net]["plan"]).spelled(),
+            nets(rows[0], place)[net]["spelled"],
             cite_mean([percent(row, place, net) for row in rows], *rows, form=".2f", unit="%"),
             *((mean(place, net, key, ".3g") for key in ("price", "measured_ms")) if timed else ()),
             mean(place, net, "macs", ".2f", 1e6),
@@ -118,18 +123,19 @@ def _nets(rows: Sequence[Row]) -> Table:
             cite_mean([seconds(row, place, net) for row in rows], *rows, form=".0f", unit="s"),
         )
         for place, budget in enumerate(_budgets(rows))
-        for net, name in NETS.items()
+        for net, name in shared_nets(rows, place).items()
     ]
     times = ("ms, predicted", "ms, measured") if timed else ()
     columns = (
-        "budget", "net", "plan of the first seed", "accuracy", *times, "million MACs", "thousand parameters",
-        "CPU time",
+        "budget", "net", "widths and operators of the first seed", "accuracy", *times, "million MACs",
+        "thousand parameters", "CPU time",
     )  # fmt: skip
     note = (
-        "All nets are trained from scratch, for equally many epochs; CPU time is that of this training. The search "
-        "comes on top of it for slimmed nets."
+        "All nets are trained from scratch, for equally many epochs but for the uniform net that is trained longer; "
+        "CPU time is that of this training. The search comes on top of it for slimmed nets. Published nets are scaled "
+        "by width and have no pretrained weights; one that does not get so small is not there."
     )
-    strong = range(0, len(lines), len(NETS))
+    strong = [number for number, (_, name, *_) in enumerate(lines) if name == NETS["slimmed"]]
     return Table("Nets within the budgets", columns, lines, note=note, strong=tuple(strong))
 
 

@@ -4,20 +4,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
 
-Operator = Literal["none", "pool", "conv", "attention"]
+Operator = Literal["none", "pool", "single", "conv", "attention"]
 OPERATORS: tuple[Operator, ...] = get_args(Operator)
-"""No block at all, MB4D, a fused inverted bottleneck, MB3D."""
+"""No block at all, MB4D, one 3x3 convolution, a fused inverted bottleneck, MB3D."""
+
+ON_MAPS: tuple[Operator, ...] = ("pool", "single", "conv")
 
 STEP = 16
 """Channels by which a stage is made narrower."""
 
 CHEAPER: dict[Operator, tuple[Operator, ...]] = {
-    "attention": ("conv", "pool", "none"),
-    "conv": ("pool", "none"),
+    "attention": ("conv", "single", "pool", "none"),
+    "conv": ("single", "pool", "none"),
+    "single": ("pool", "none"),
     "pool": ("none",),
     "none": (),
 }
-"""What may take the place of an operator."""
+"""What may take the place of an operator, by multiply-accumulates. Where another price says otherwise, it decides."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import reduce
 
 import torch
 from torch import Tensor
 
-from shared.weights.channels import ChannelGroup
 from shared.weights.prices import NetPrice
 from vision.pruning_search.depth import DepthPrice, DepthSpace, depth_ranks, gated_depth, renumbered, settled_parts
 from vision.pruning_search.gates import GatedNet, GateSettings
@@ -25,14 +23,8 @@ EXAMPLE = torch.linspace(0, 1, 3 * 64).reshape(1, 3, 8, 8)
 
 def channel_space(net: Generator) -> ChannelSpace:
     """The groups of channels in the order of `Shape`; those inside of the blocks, the k-th of each, are one group."""
-    by_layer = {slot.path: group for group in ChannelSpace.of(net, EXAMPLE).groups for slot in group.writers}
-    groups = [by_layer[layer] for layer in LAYERS]
-    inner = [by_layer[INNER.format(number)] for number in range(len(net.blocks))]
-    return ChannelSpace((*groups, reduce(_united, inner)))
-
-
-def _united(one: ChannelGroup, two: ChannelGroup) -> ChannelGroup:
-    return ChannelGroup(one.size, one.writers + two.writers, one.carriers + two.carriers, one.readers + two.readers)
+    inner = [INNER.format(number) for number in range(len(net.blocks))]
+    return ChannelSpace.of(net, EXAMPLE).tied([*([layer] for layer in LAYERS), inner])
 
 
 def space_of(net: Generator) -> DepthSpace:

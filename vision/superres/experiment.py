@@ -20,19 +20,29 @@ from vision.pruning_search.gates import GatedNet, GateSettings
 from vision.pruning_search.price import WidthPrice
 from vision.pruning_search.rebuild import plain
 from vision.pruning_search.schedule import GateSchedule
-from vision.superres.nets import ESPCN, FSRCNN, EdgeNet, PlainNet
+from vision.superres.nets import ABPN, ESPCN, FSRCNN, EdgeNet, PlainNet, Supernet, WideNet
 from vision.superres.page import page
 from vision.superres.patches import Pair, pair
 from vision.superres.pretrained import SCALES, pretrained
-from vision.superres.search import channels_price, chosen, gated_net, trunk_price
+from vision.superres.search import channels_price, chosen, gated_net, shape_price, widest
 from vision.superres.sources import Pictured, Source, generated
 from vision.superres.training import BATCH, enlarged, epoch_of, log_l1, quality, trainer
 from vision.superres.upscaler import plain_net, to_bytes
 from vision.training.stages import epochs, whole_epochs
 
-Rival = Literal["uniform", "random", "ecbsr", "fsrcnn", "espcn"]
-STEP_MS: Mapping[str, tuple[float, float]] = {"plain": (2.1, 0.9), "fsrcnn": (0.0, 2.55), "espcn": (0.0, 1.1)}
-"""CPU milliseconds of a training step, for each block and for each thousand multiply-accumulates of a pixel.
+Rival = Literal["uniform", "random", "ecbsr", "abpn", "fsrcnn", "espcn"]
+PUBLISHED: Mapping[str, type[nn.Module]] = {"abpn": ABPN, "fsrcnn": FSRCNN, "espcn": ESPCN}
+"""Rivals of one size, whatever the budget."""
+STEP_MS: Mapping[type[nn.Module], tuple[float, float]] = {
+    PlainNet: (2.1, 0.9),
+    EdgeNet: (2.1, 0.9),
+    WideNet: (0.12, 0.9),
+    ABPN: (0.0, 1.1),
+    FSRCNN: (0.0, 2.55),
+    ESPCN: (0.0, 1.1),
+}
+"""CPU milliseconds of a training step, for each block, or each wide channel of the blocks of a WDSR, and for each
+thousand multiply-accumulates of a pixel.
 
 Measured once on a core with AVX2, where an ECBSR takes as long as a plain net of its shape, so that what is trained for
 as long does not depend on the machine; only their ratios count, and rows hold the seconds that it took.
@@ -55,6 +65,9 @@ class SuperResSettings(Pictured):
     )
     height: int = Field(default=360, gt=0, description="rows of the small picture that milliseconds are of")
     width: int = Field(default=640, gt=0, description="its columns")
+    supernet: Literal["plain", "wdsr"] = Field(
+        default="plain", description="blocks of 3x3 convolutions that become one each, or wide residual blocks"
+    )
     channels: int = Field(default=24, gt=1, description="channels of the supernet")
     blocks: int = Field(default=10, gt=1, description="blocks of the supernet")
     pretrain: int = Field(default=300, gt=0, description="training steps of the supernet before the search")
@@ -77,7 +90,7 @@ class SuperRes(Experiment[SuperResSettings]):
     """
 
     name = "superres"
-    version = 2
+    version = 3
 
     def data(self, cell: SuperResSettings) -> Mapping[str, str]:
         return cell.hashes()
@@ -85,8 +98,8 @@ class SuperRes(Experiment[SuperResSettings]):
     def run(self, cell: SuperResSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context, self).result()
 
-    def latency(self, plane: tuple[int, int], context: Context) -> Callable[[nn.Module], WidthPrice]:
-        """Predicted milliseconds of any plain net by the channels of its trunk, `(1,)`, on this machine.
+    def latency(self, plane: tuple[int, int], context: Context) -> Callable[[Supernet], WidthPrice]:
+        """Predicted milliseconds of any net by its widths, on this machine.
 
         `qwedge run` knows how; here it raises `ValueError`.
         """
@@ -117,9 +130,9 @@ class _Cell:
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
-        wide = fresh(partial(PlainNet, s.scale, s.channels, s.blocks), seed)
+        wide = fresh(self.supernet, seed)
         price = self.price(wide)
-        full = float(price.expected(torch.tensor([s.channels, s.blocks])))
+        full = priced(price, wide)
         budget = s.macs * full if s.budget_ms is None else s.budget_ms
         if budget > full:
             raise ValueError(f"budget_ms={budget:g}: the supernet takes {full:.4g} ms; ask for less, or widen it")
@@ -129,12 +142,13 @@ class _Cell:
         spent = self.train("supernet", wide, s.pretrain)
         gated = gated_net(wide, price, budget / full, s.search, gates)
         spent += self.train("gates", gated, s.search)
-        ours = chosen(gated)
-        self.compared("search", ours, s.steps, price, spent)
+        ours = fresh(partial(for_training, chosen(gated)), seed)
+        self.compared("search", ours, s.steps, priced(price, ours), spent)
         allowance = (s.pretrain + s.search) * step_ms(wide) + s.steps * step_ms(ours)
         for name in s.rivals:
-            rival = fresh(partial(self.rival, name, price, budget), seed)
-            self.compared(name, rival, round(allowance / step_ms(rival)), price)
+            rival = fresh(partial(self.rival, name, wide, budget), seed)
+            cost = priced(self.price(rival), rival) if isinstance(rival, Supernet) else None
+            self.compared(name, rival, round(allowance / step_ms(rival)), cost)
         if s.scale in SCALES:
             self.add("shipped", pretrained(s.scale).net)
         self.keep(ours)
@@ -148,28 +162,37 @@ class _Cell:
             "crops": self.crops,
         }
 
-    def price(self, wide: PlainNet) -> DepthPrice:
+    def supernet(self) -> Supernet:
         s = self.settings
-        if s.budget_ms is not None:
-            latency = self.experiment.latency((s.height, s.width), self.context)
-            return trunk_price(wide, lambda net: latency(plain_net(net)))
-        macs = MACs((1, s.height, s.width))
-        return trunk_price(wide, lambda net: channels_price(net, macs))
+        return (PlainNet if s.supernet == "plain" else WideNet.of)(s.scale, s.channels, s.blocks)
 
-    def rival(self, name: Rival, price: DepthPrice, budget: float) -> nn.Module:
+    def price(self, net: Supernet) -> DepthPrice:
+        """Of nets that are of this kind when they are used, up to the width of the supernet."""
         s = self.settings
-        if name == "fsrcnn":
-            return FSRCNN(s.scale)
-        if name == "espcn":
-            return ESPCN(s.scale)
-        blocks = ECBSR_BLOCKS if name == "ecbsr" else s.blocks
+        net = PlainNet(s.scale, s.channels) if isinstance(net, PlainNet) else self.supernet()
+        if s.budget_ms is not None:
+            return shape_price(net, self.latency)
+        macs = MACs((1, s.height, s.width))
+        return shape_price(net, lambda net: channels_price(net, macs))
+
+    @cached_property
+    def latency(self) -> Callable[[Supernet], WidthPrice]:
+        return self.experiment.latency((self.settings.height, self.settings.width), self.context)
+
+    def rival(self, name: Rival, wide: Supernet, budget: float) -> nn.Module:
+        s = self.settings
+        if name in PUBLISHED:
+            return PUBLISHED[name](s.scale)
+        kind, blocks = for_training(wide), s.blocks
+        if name == "ecbsr":
+            kind, blocks = EdgeNet(s.scale, s.channels, ECBSR_BLOCKS), ECBSR_BLOCKS
         if name == "random":
             number = self.context.stage("random depth", lambda: float(self.context.rng.random()))
             blocks = s.minimum + int(number * (s.blocks - s.minimum + 1))
+        price = self.price(kind)
         for depth in range(blocks, 0, -1):  # fewer blocks where even the narrowest net of these costs too much
-            widths = [n for n in range(1, s.channels + 1) if float(price.expected(torch.tensor([n, depth]))) <= budget]
-            if widths:
-                return (EdgeNet if name == "ecbsr" else PlainNet)(s.scale, widths[-1], depth)
+            if sizes := widest(kind, price, depth, budget):
+                return kind.at(sizes)
         raise ValueError(f"{budget=:g} {price.unit}: no net of one block is within it")
 
     def train(self, name: str, net: nn.Module, steps: int) -> float:
@@ -188,12 +211,11 @@ class _Cell:
         net.eval()
         return float(sum(epoch["cpu_s"] for epoch in done))  # type: ignore[misc]
 
-    def compared(self, name: str, net: nn.Module, steps: int, price: DepthPrice, spent: float = 0.0) -> None:
+    def compared(self, name: str, net: nn.Module, steps: int, cost: float | None, spent: float = 0.0) -> None:
         """Trains a net, and adds what it reaches to the result; `spent` are CPU seconds before."""
         about: dict[str, Any] = {"steps": steps, "cpu_s": spent + self.train(name, net, steps)}
-        if isinstance(net, PlainNet):
-            priced = float(price.expected(torch.tensor([net.width, net.depth])))
-            about |= {"channels": net.width, "blocks": net.depth, "priced": priced}
+        if isinstance(net, Supernet):
+            about |= {"channels": net.width, "blocks": net.depth, "sizes": net.sizes, "priced": cost}
         self.add(name, net, about)
 
     def add(self, name: str, net: nn.Module | None, about: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -211,7 +233,7 @@ class _Cell:
         self.nets[name] = {**about, **cost, **reached}
         self.crops[name] = to_text(enlarged(net, self.example, s.scale))
 
-    def keep(self, net: PlainNet) -> None:
+    def keep(self, net: Supernet) -> None:
         """The chosen net as files."""
         about: Mapping[str, JSON] = {"trained on": self.source.about, "steps": self.settings.steps}
         self.context.artefact("net.safetensors", to_bytes(net, about))
@@ -250,6 +272,18 @@ def fresh(build: Callable[[], Net], seed: int) -> Net:
     return seeded(build, torch.Generator().manual_seed(seed))
 
 
+def for_training(net: Supernet) -> Supernet:
+    """The net with the branches that it is trained by: gates are of convolutions alone, which edge blocks are not."""
+    if not isinstance(net, PlainNet):
+        return net
+    return EdgeNet(net.scale, *net.sizes).split(plain_net(net))
+
+
+def priced(price: DepthPrice, net: Supernet) -> float:
+    """The price of a net of this shape."""
+    return float(price.expected(torch.tensor(net.sizes)))
+
+
 def per_pixel(net: nn.Module) -> int:
     """Multiply-accumulates of a net for use, for each pixel of the small picture."""
     used = plain(net, torch.zeros(1, 1, 8, 8))
@@ -258,5 +292,8 @@ def per_pixel(net: nn.Module) -> int:
 
 def step_ms(net: nn.Module) -> float:
     """What a training step takes, by `STEP_MS`."""
-    block, each = STEP_MS[{FSRCNN: "fsrcnn", ESPCN: "espcn"}.get(type(net), "plain")]
-    return block * getattr(net, "depth", 0) + each * per_pixel(net) / 1000
+    block, each = STEP_MS[type(net)]
+    count = net.depth if isinstance(net, Supernet) else 0
+    if isinstance(net, WideNet):
+        count *= net.sizes[1]
+    return block * count + each * per_pixel(net) / 1000

@@ -6,7 +6,9 @@ it to get anywhere in minutes of training.
 """
 
 from collections import OrderedDict
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -108,6 +110,14 @@ class EdgeBlock(nn.Module):
         assert self.main.bias is not None
         return _merged(self.weight(), self.main.bias)
 
+    @torch.no_grad()
+    def split(self, plain: nn.Conv2d) -> None:
+        """Takes the weights of one convolution: the first branch is what the others leave of it."""
+        assert plain.bias is not None
+        assert self.main.bias is not None
+        self.main.weight += plain.weight - self.weight()
+        self.main.bias.copy_(plain.bias)
+
 
 def _merged(weight: Tensor, bias: Tensor) -> nn.Module:
     merged = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
@@ -116,29 +126,123 @@ def _merged(weight: Tensor, bias: Tensor) -> nn.Module:
     return nn.Sequential(OrderedDict(main=merged, relu=nn.ReLU()))
 
 
-class PlainNet(Enlarger):
+class WideBlock(nn.Module):
+    """`x + last(low(relu(wide(x))))`: many channels before the activation, fewer behind it, and a 3x3 convolution.
+
+    J. Yu et al., WDSR-B (arXiv 1808.08718), without its weight norms. A block whose last layer is zero passes its input
+    on: a block can be switched off by its weights.
+    """
+
+    def __init__(self, width: int, middle: int, low: int) -> None:
+        super().__init__()
+        self.wide, self.relu = nn.Conv2d(width, middle, 1), nn.ReLU()
+        self.low, self.last = nn.Conv2d(middle, low, 1), nn.Conv2d(low, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(self.low(self.relu(self.wide(x)))) + x
+        return y
+
+
+class Supernet(Enlarger):
+    """A net whose shape can be searched: a head, blocks that are all alike, and a tail. It begins as its anchor.
+
+    Its sizes are the widths of some groups of channels, the trunk's first, and the number of blocks.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    """Of the sizes, as the net is built by."""
+    writers: ClassVar[tuple[tuple[str, ...], ...]]
+    """Of each width, layers with so many outputs, and `{}` for a block's number; none follows from another's."""
+    gated: ClassVar[str]
+    """What the names of a block's parameters begin with, without whose numbers it passes its input on."""
+
+    def __init__(self, scale: int, head: Mapping[str, nn.Module], blocks: Iterable[nn.Module], width: int) -> None:
+        tail = nn.Conv2d(width, scale**2, 3, padding=1)
+        nn.init.zeros_(tail.weight)
+        nn.init.zeros_(tail.bias)  # type: ignore[arg-type]
+        layers = {**head, **{f"block{number}": block for number, block in enumerate(blocks)}, "tail": tail}
+        super().__init__(nn.Sequential(OrderedDict(layers)), scale)
+
+    def at(self, sizes: Sequence[int]) -> Self:
+        """A net of this kind and other sizes, with weights of its own."""
+        return type(self)(self.scale, *sizes)  # type: ignore[arg-type]
+
+    @property
+    def sizes(self) -> list[int]:
+        """As the weights are."""
+        layers = (self.body.get_submodule(each[0].format(0)) for each in self.writers)
+        return [*(len(layer.get_parameter("weight")) for layer in layers), self.depth]
+
+    @property
+    def width(self) -> int:
+        """Channels of the trunk."""
+        return self.sizes[0]
+
+    @property
+    def depth(self) -> int:
+        """Blocks."""
+        return sum(name.startswith("block") for name, _ in self.body.named_children())
+
+    def layers(self) -> list[list[str]]:
+        """`writers` with the number of every block, by their paths in the net."""
+        numbers = range(self.depth)
+        return [
+            [f"body.{layer.format(number)}" for layer in each for number in (numbers if "{}" in layer else (0,))]
+            for each in self.writers
+        ]
+
+
+class PlainNet(Supernet):
     """3x3 convolutions and ReLU alone, which every compiler is best at: a head, `depth` blocks, and a tail.
 
     >>> PlainNet(2, width=4, depth=1)(torch.zeros(1, 1, 5, 7)).shape
     torch.Size([1, 1, 10, 14])
     """
 
-    block: ClassVar[type[nn.Module]] = RepBlock
+    names = ("width", "depth")
+    writers = (("head", "block{}.main"),)
+    gated = ""
+    block: ClassVar[type[RepBlock | EdgeBlock]] = RepBlock
 
     def __init__(self, scale: int, width: int = 16, depth: int = 5) -> None:
-        head, tail = nn.Conv2d(1, width, 3, padding=1), nn.Conv2d(width, scale**2, 3, padding=1)
-        nn.init.zeros_(tail.weight)  # it begins as its anchor
-        nn.init.zeros_(tail.bias)  # type: ignore[arg-type]
-        layers = OrderedDict[str, nn.Module](head=head, relu=nn.ReLU())
-        layers |= {f"block{number}": self.block(width) for number in range(depth)}
-        super().__init__(nn.Sequential(layers | {"tail": tail}), scale)
-        self.width, self.depth = width, depth
+        head = {"head": nn.Conv2d(1, width, 3, padding=1), "relu": nn.ReLU()}
+        super().__init__(scale, head, [self.block(width) for _ in range(depth)], width)
+
+    def split(self, used: nn.Module) -> Self:
+        """Takes the weights of a net for use of these widths and blocks; the tail's only of one for this scale."""
+        for name, layer in self.body.named_children():
+            if isinstance(layer, RepBlock | EdgeBlock):
+                layer.split(used.get_submodule(f"body.{name}.main"))  # type: ignore[arg-type]
+            elif name == "head" or used.scale == self.scale:
+                layer.load_state_dict(used.get_submodule(f"body.{name}").state_dict())
+        return self
 
 
 class EdgeNet(PlainNet):
-    """The same shape, of edge-oriented blocks: ECBSR, which has the anchor too."""
+    """The same shape, of edge-oriented blocks: ECBSR, which has the anchor too. It learns faster in equal steps."""
 
-    block: ClassVar[type[nn.Module]] = EdgeBlock
+    block: ClassVar[type[RepBlock | EdgeBlock]] = EdgeBlock
+
+
+class WideNet(Supernet):
+    """Residual blocks that are wide before their activation: WDSR, with the anchor in the place of its 5x5 convolution.
+
+    >>> WideNet(2, width=4, middle=8, low=3, depth=1).sizes
+    [4, 8, 3, 1]
+    """
+
+    names = ("width", "middle", "low", "depth")
+    writers = (("head",), ("block{}.wide",), ("block{}.low",))
+    gated = "last."
+
+    def __init__(self, scale: int, width: int, middle: int, low: int, depth: int) -> None:
+        blocks = [WideBlock(width, middle, low) for _ in range(depth)]
+        super().__init__(scale, {"head": nn.Conv2d(1, width, 3, padding=1)}, blocks, width)
+
+    @classmethod
+    def of(cls, scale: int, width: int, depth: int) -> "WideNet":
+        """Of the paper's proportions: six times the trunk's channels, then 0.84 times."""
+        return cls(scale, width, 6 * width, max(round(0.84 * width), 1), depth)
 
 
 class FSRCNN(nn.Module):
@@ -177,3 +281,17 @@ class ESPCN(Enlarger):
             nn.Conv2d(32, scale**2, 3, padding=1),
         )
         super().__init__(body, scale)
+
+
+class ABPN(Enlarger):
+    """Z. Du et al., *Anchor-based Plain Net* (arXiv 2105.09750): 3x3 convolutions of 28 channels, and one more where
+    the output has its pixels, in the winner's shape of four blocks.
+    """
+
+    def __init__(self, scale: int, width: int = 28, depth: int = 4) -> None:
+        widths = [1, *[width] * (depth + 1), scale**2]
+        layers = [layer for pair in pairwise(widths) for layer in (nn.Conv2d(*pair, 3, padding=1), nn.ReLU())]
+        last = nn.Conv2d(scale**2, scale**2, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        super().__init__(nn.Sequential(*layers, last), scale)

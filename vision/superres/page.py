@@ -29,6 +29,7 @@ NETS = {
     "uniform": "narrowed, all blocks",
     "random": "random depth",
     "ecbsr": "ECBSR, four blocks",
+    "abpn": "ABPN",
     "fsrcnn": "FSRCNN",
     "espcn": "ESPCN",
     "bicubic": "bicubic",

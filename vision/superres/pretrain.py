@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from shared.lab import JSON, one_thread, write_atomic
 from shared.training.loop import seeded
-from vision.superres.nets import PlainNet, RepBlock
+from vision.superres.nets import PlainNet
 from vision.superres.patches import Pair, pair
 from vision.superres.pretrained import SCALES, pretrained
 from vision.superres.sources import Pixels, published
@@ -49,15 +48,7 @@ def main(folder: Path, scale: int) -> None:
 def first(scale: int) -> PlainNet:
     """The net before training."""
     net = seeded(partial(PlainNet, scale, WIDTH, DEPTH), torch.Generator().manual_seed(0))
-    if scale > min(SCALES):
-        smaller = pretrained(min(SCALES)).net
-        net.get_submodule("body.head").load_state_dict(smaller.get_submodule("body.head").state_dict())
-        for name, block in net.body.named_children():
-            if isinstance(block, RepBlock):
-                layer = smaller.get_submodule(f"body.{name}.main")
-                assert isinstance(layer, nn.Conv2d)
-                block.split(layer)
-    return net
+    return net.split(pretrained(min(SCALES)).net) if scale > min(SCALES) else net
 
 
 def train(net: PlainNet, pairs: Sequence[Pair]) -> None:

@@ -1,6 +1,6 @@
-"""Width and depth of a plain net, learned together under a price by gates on channels and on whole blocks."""
+"""Widths and depth of a net, learned together under a price by gates on channels and on whole blocks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -11,54 +11,68 @@ from vision.pruning_search.gates import GatedNet, GateSettings
 from vision.pruning_search.price import PairedPrice, WidthPrice
 from vision.pruning_search.rebuild import narrowed
 from vision.pruning_search.space import ChannelSpace
-from vision.superres.nets import PlainNet
+from vision.superres.nets import Supernet
+
+EXAMPLE = torch.linspace(0, 1, 64).reshape(1, 1, 8, 8)
 
 
-def trunk_space(net: PlainNet) -> DepthSpace:
-    """Two groups: the channels of the trunk, which all blocks share, and the blocks.
-
-    A block's input is the output of a ReLU: of a block without weights and biases it is what is left.
-    """
-    return DepthSpace(_channels(net), tuple(f"body.block{number}." for number in range(net.depth)))
+def space_of(net: Supernet) -> DepthSpace:
+    """A group for each width, which all blocks share, and the blocks."""
+    return DepthSpace(channel_space(net), tuple(f"body.block{number}.{net.gated}" for number in range(net.depth)))
 
 
-def trunk_price(net: PlainNet, price: Callable[[PlainNet], WidthPrice]) -> DepthPrice:
-    """The price of channels and blocks; `price` is that of a net by the channels of its trunk, `(1,)`."""
-    one, two = (price(PlainNet(net.scale, net.width, depth)) for depth in (1, 2))
+def channel_space(net: Supernet) -> ChannelSpace:
+    """The groups of channels in the order of the net's sizes: the k-th channels of all blocks are one."""
+    return ChannelSpace.of(net, EXAMPLE).tied(net.layers())
+
+
+def shape_price(net: Supernet, price: Callable[[Supernet], WidthPrice]) -> DepthPrice:
+    """The price of widths and blocks; `price` is that of a net by its widths."""
+    one, two = (price(net.at([*net.sizes[:-1], blocks])) for blocks in (1, 2))
     return DepthPrice(one, two)
 
 
-def channels_price(net: PlainNet, price: NetPrice) -> WidthPrice:
-    """A price of whole nets as one of `net` by the channels of its trunk; branches for training cost nothing."""
-    return PairedPrice.of(net, _channels(net).groups, price)
+def channels_price(net: Supernet, price: NetPrice) -> WidthPrice:
+    """A price of whole nets as one of the widths of `net`; branches for training cost nothing."""
+    return PairedPrice.of(net, channel_space(net).groups, price)
+
+
+def widest(net: Supernet, price: WidthPrice, blocks: int, budget: float) -> list[int] | None:
+    """The sizes of a net with so many blocks that has the largest share of every width that the budget allows; None
+    where it allows no such net.
+    """
+    *full, _ = net.sizes
+    for count in range(max(full), 0, -1):
+        sizes = [*(max(size * count // max(full), 1) for size in full), blocks]
+        if float(price.expected(torch.tensor(sizes))) <= budget:
+            return sizes
+    return None
 
 
 def gated_net(
-    net: PlainNet,
+    net: Supernet,
     price: DepthPrice,
     share: float,
     steps: int,
     settings: GateSettings = GateSettings(),  # noqa: B008
 ) -> GatedNet:
     """`net` with gates for a search of `steps` steps down to `share` of its price."""
-    return gated_depth(net, trunk_space(net), price, share, steps, settings)
+    return gated_depth(net, space_of(net), price, share, steps, settings)
 
 
-def chosen(gated: GatedNet) -> PlainNet:
+def chosen(gated: GatedNet) -> Supernet:
     """The net of the channels and blocks of highest score that the budget allows, with the weights of the search."""
-    assert isinstance(gated.net, PlainNet)
-    return part_of(gated.net, *settled_parts(gated))
+    assert isinstance(gated.net, Supernet)
+    return part_of(gated.net, settled_parts(gated))
 
 
-def part_of(net: PlainNet, channels: Tensor, blocks: Tensor) -> PlainNet:
-    """A copy of `net` with these channels and blocks, which equals the net with all other gates closed."""
-    shallow = PlainNet(net.scale, net.width, len(blocks))
+def part_of(net: Supernet, kept: Sequence[Tensor]) -> Supernet:
+    """A copy of `net` with these channels of each group and these blocks, which equals `net` with all other gates
+    closed.
+    """
+    *channels, blocks = kept
+    shallow = net.at([*net.sizes[:-1], len(blocks)])
     shallow.load_state_dict(renumbered(net.state_dict(), "body.block", blocks.tolist()))
-    narrow = narrowed(shallow, _channels(shallow), [channels], torch.linspace(0, 1, 64).reshape(1, 1, 8, 8))
-    assert isinstance(narrow, PlainNet)
-    narrow.width = len(channels)
+    narrow = narrowed(shallow, channel_space(shallow), channels, EXAMPLE)
+    assert isinstance(narrow, Supernet)
     return narrow
-
-
-def _channels(net: PlainNet) -> ChannelSpace:
-    return ChannelSpace.of(net, torch.zeros(1, 1, 8, 8))

@@ -17,7 +17,7 @@ from vision.data.quality import WEIGHTS, luma
 from vision.data.tiles import around, tiles
 from vision.pruning_search.rebuild import plain
 from vision.superres.bicubic import REACH, as_integers, resized
-from vision.superres.nets import PlainNet
+from vision.superres.nets import PlainNet, Supernet, WideNet
 
 TILE = 256
 """Pixels of a tile's side, without the border that it shares with its neighbours."""
@@ -97,14 +97,14 @@ class Upscaler:
         return result
 
 
-def plain_net(net: PlainNet) -> nn.Module:
+def plain_net(net: Supernet) -> nn.Module:
     """The net for use, its blocks of branches merged."""
     return plain(net, torch.zeros(1, 1, 8, 8))
 
 
-def to_bytes(net: PlainNet, about: Mapping[str, JSON] | None = None) -> bytes:
-    """A safetensors file of a plain net for use, with its shape and `about` as JSON in the metadata."""
-    head = {"scale": net.scale, "width": net.width, "depth": net.depth, **(about or {})}
+def to_bytes(net: Supernet, about: Mapping[str, JSON] | None = None) -> bytes:
+    """A safetensors file of a net for use, with its sizes and `about` as JSON in the metadata."""
+    head = {"scale": net.scale, **dict(zip(net.names, net.sizes, strict=True)), **(about or {})}
     return described.to_bytes(plain_net(net).state_dict(), _KIND, head)
 
 
@@ -112,7 +112,8 @@ def from_bytes(data: bytes, source: str = "the weights") -> Upscaler:
     """The upscaler in a file of `to_bytes`. Raises `ValueError`, naming `source`, for another file."""
     try:
         tensors, head = described.from_bytes(data, _KIND)
-        net = plain_net(PlainNet(int(head["scale"]), int(head["width"]), int(head["depth"])))
+        kind = WideNet if set(WideNet.names) <= set(head) else PlainNet
+        net = plain_net(kind(int(head["scale"]), *(int(head[name]) for name in kind.names)))
         net.load_state_dict(tensors)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         line = str(error).partition("\n")[0]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fpga.design.stream import ends
 from shared.integer import Clip, Flatten, Operation, PixelShuffle, Program, Requantise, Value
+from shared.integer.catalogue import require_layers
 from shared.integer.geometry import from_channels_last
 
 
@@ -52,6 +53,7 @@ def lower(program: Program) -> Graph:
     Raises `ValueError` unless the program has one input and one output.
     """
     ends(program)
+    require_layers(program, "the layers of folded hardware")
     return _Lowering(program).graph()
 
 

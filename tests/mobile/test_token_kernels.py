@@ -1,0 +1,37 @@
+"""Kernels of attention, tables and moves compute the integers of their programs, whatever the sizes."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from token_programs import TOKEN_PROGRAMS, attention
+
+from mobile.build.compile import compile_program
+from mobile.lowering.lower import lower
+from mobile.lowering.work import work
+
+
+@pytest.mark.parametrize("name", TOKEN_PROGRAMS)
+def test_programs_of_every_operation_equal_their_library(name):
+    compile_program(TOKEN_PROGRAMS[name](1), np.random.default_rng(0), format="2x4", count=20)
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 99), st.integers(1, 70), st.integers(1, 3), st.integers(1, 9))
+def test_attention_of_any_size_equals_its_library(seed, tokens, heads, width):
+    compile_program(attention(seed, tokens, heads, width), np.random.default_rng(0), format="dense", count=4)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 99), st.integers(1, 90), st.integers(1, 5), st.integers(1, 40))
+def test_attention_of_many_sizes_equals_its_library(seed, tokens, heads, width):
+    compile_program(attention(seed, tokens, heads, width), np.random.default_rng(0), format="dense", count=4)
+
+
+def test_every_call_has_work_that_its_time_is_linear_in():
+    for make in TOKEN_PROGRAMS.values():
+        for call in lower(make(), format="dense").calls:
+            each = work(call)
+            assert each.rows > 0
+            assert each.reads > 0
