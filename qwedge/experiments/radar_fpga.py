@@ -55,7 +55,7 @@ class RadarFPGASettings(Settings):
 
 
 class RadarFPGA(Experiment[RadarFPGASettings]):
-    """Name the waveforms in a recording by a compressed net on an FPGA, built and compared at every step.
+    """Name the waveforms in a recording by a compressed net on an FPGA, every step compared.
 
     One cell is one net, one device and one recording.
     """
