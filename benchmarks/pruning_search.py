@@ -8,14 +8,13 @@ names; without it, nothing is run and every figure is skipped. Seeds below `HELD
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from qwedge.experiments.pruning_search import TimedPruningSearch
 from shared.lab import Row
 from shared.lab.running.benchmark import Metric, main, over_seeds
 from vision.data.cifar10 import archive
-from vision.pruning_search.figures import budget_error, gains, ms_error, reached, search_share, seconds
+from vision.pruning_search.figures import budget_error, gains, ms_error, reached, search_share, seconds, task_of
 from vision.pruning_search.settings import PruningSearchSettings
 
 SEEDS = 3
@@ -59,15 +58,15 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         goals = {f"pas_vs_{name}": goal for name, goal in GOALS.items()} | {"macs_error": "<= 0.5"}
         return {name: Metric(None, unit=SKIPPED, goal=goal) for name, goal in goals.items()}
     classes, timed = (
-        _of(rows, lambda asked, timed=timed: asked["task"] == "classification" and bool(asked["ms"]) == timed)
-        for timed in (False, True)
+        [row for row in rows if task_of(row) == "classification" and bool(row.settings["ms"]) == is_timed]
+        for is_timed in (False, True)
     )
     every = _classifiers(classes)
     if timed:
         every |= {f"pas_vs_{it}_ms": over_seeds(gains(timed, it), "points", GOALS[it]) for it in _controls(timed)}
         every["ms_error"] = Metric(max(ms_error(row) for row in timed), unit="%", goal="<= 3")
     for task, (unit, goal) in TASK_GOALS.items():
-        if of_task := _of(rows, lambda asked, task=task: asked["task"] == task):
+        if of_task := [row for row in rows if task_of(row) == task]:
             every[f"pas_{task}"] = over_seeds(gains(of_task, "uniform"), unit, goal)
             for net in ("wide", "search", "uniform"):
                 every[f"{task}_{net}"] = over_seeds([reached(row, net) for row in of_task], unit and "%")
@@ -76,15 +75,11 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         "macs_error": Metric(max(budget_error(row) for row in searched), unit="%", goal="<= 0.5"),
         "reparam_error": Metric(
             max(row.result["nets"]["search"]["reparam_error"] for row in rows),
-            unit="of the largest output",
+            unit="of the largest logit",
             goal="<= 1e-4",
         ),
         "search_cost": over_seeds([search_share(row) for row in rows], "x of training the narrow net", "<= 1"),
     }
-
-
-def _of(rows: Sequence[Row], asked: Callable[[Mapping[str, Any]], bool]) -> list[Row]:
-    return [row for row in rows if asked(row.settings)]
 
 
 def _controls(rows: Sequence[Row]) -> list[str]:

@@ -26,6 +26,11 @@ MEASURES: Final[Mapping[str, Measure]] = {
 """By the key of a row's result that has what the nets reach."""
 
 
+def task_of(row: Row) -> str:
+    """What the nets of a row are for; rows of version 1 do not say it."""
+    return str(row.settings.get("task", "classification"))
+
+
 def key_of(row: Row) -> str:
     """Under which key a row has what its nets reach."""
     return next(key for key in MEASURES if key in row.result)

@@ -18,7 +18,7 @@ from shared.lab import (
     equal_settings,
     verdict,
 )
-from vision.pruning_search.figures import MEASURES, Measure, budget_error, gains, key_of, reached, seconds
+from vision.pruning_search.figures import MEASURES, Measure, budget_error, gains, key_of, reached, seconds, task_of
 from vision.pruning_search.times import times_table
 
 NETS = {
@@ -50,8 +50,7 @@ def page(rows: Sequence[Row]) -> Page:
     price = same[0].result["price"]
     share = f"{settings['macs']:.0%} of its multiply-accumulates"
     amount = f"{settings['ms']:g} ms" if settings["ms"] else share
-    task = settings.get("task", "classification")  # the only one of rows of version 1
-    net = settings["net"] if task == "classification" else f"a net of {task}"
+    net = settings["net"] if task_of(same[0]) == "classification" else f"a net of {task_of(same[0])}"
     missing = "".join(
         f" Not here: {NETS.get(name, name)}, {why}." for name, why in same[0].result.get("missing", {}).items()
     )
