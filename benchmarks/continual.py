@@ -4,10 +4,10 @@
 
 Pictures are those of `cifar100`, `miniimagenet` (42x42) and `omniglot` in the folder that the environment variable
 QWEDGE_DATA names, learned from one picture of a class and from five; without it, nothing is run and every figure is
-skipped. Of the 80 classes of either set of photographs 30 train the encoder and 50 make ten tasks. With `--data DIR` the
-classes of another folder make the tasks: an archive in the format of a set in QWEDGE_DATA is asked of an encoder of all
-its development classes, and a tree of one folder per class of CIFAR-100's. Intervals are over seeds, or over the streams
-of a single one.
+skipped. Of the 80 classes of either set of photographs 30 train the encoder and 50 make ten tasks. With `--data DIR`
+the classes of another folder make the tasks: an archive in the format of a set in QWEDGE_DATA is asked of an encoder
+of all its development classes, and a tree of one folder per class of CIFAR-100's. Intervals are over seeds, or over
+the streams of a single one.
 """
 
 import sys
