@@ -7,7 +7,7 @@ Cells are parts, each with seeds of its own:
 - `estimator`: the OFDM estimator, `qwedge run ofdm_fpga`: trained, compressed, on an ECP5-25k, and its bit errors.
 - `radar`: a network of 9,709 weights that tells radar waveforms apart, trained, in fixed point, on an ECP5-85k.
 - `sparse`: that network with fewer weights, on one multiplier per layer, beside its controls
-  (`qwedge.experiments.radar_fpga`).
+  (`qwedge.experiments.five_class_fpga`).
 - `bits`: a tiny net on an iCE40, where the packed bitstream itself is simulated.
 - `prices`: random nets, estimated and built; none was among those that the constants were fitted to.
 F8Net's loss on images is in `benchmarks.f8net`.
@@ -30,8 +30,8 @@ from fpga.design.devices import device
 from fpga.folded import plan, utilisation
 from fpga.pricing import estimate
 from fpga.synth import map_design
+from qwedge.experiments.five_class_fpga import Comparison
 from qwedge.experiments.ofdm_fpga import OFDMFPGA, OFDMFPGASettings
-from qwedge.experiments.radar_fpga import Comparison
 from shared.f8net import F8Net
 from shared.integer import audit, outputs
 from shared.integer.format import Format, fraction_for

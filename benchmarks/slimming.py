@@ -19,18 +19,18 @@ from qwedge.experiments.slimming import TimedSlimming
 from shared.lab import Row
 from shared.lab.running.benchmark import Metric, main, over_seeds
 from vision.data.cifar10 import SHAPE, archive
-from vision.slimming.experiment import CLASSES, SIDE, SlimmingSettings
+from vision.slimming.experiment import SlimmingSettings
 from vision.slimming.figures import best_rival, gains, percent, regret, search_cost, shared_nets
 from vision.slimming.net import SlimNet
 
-SEEDS = 2
+SEEDS = 3
 HELD_OUT = 100
 SHARES = (0.4, 0.2, 0.1)
 BUDGETS = ("loose", "middle", "tight")
 GOALS = {"uniform": ">= 1.0", "uniform_longer": "", "random": "> 0"}
 RIVALS_GOAL = ">= 0"
 SKIPPED = "skipped: QWEDGE_DATA names no folder with images"
-FULL = {"supernet": 12, "tuning": 20, "per_class": 300}
+FULL = {"supernet": 8, "tuning": 16, "per_class": 150, "batch": 32, "scored": 500}
 QUICK = {"supernet": 1, "tuning": 1, "per_class": 40, "scored": 50, "judged": 5}
 
 
@@ -41,7 +41,7 @@ def cells(quick: bool, seed: int) -> Sequence[SlimmingSettings]:
     except ValueError as error:
         print(f"skipped: {error}", file=sys.stderr)
         return []
-    largest = SlimNet(settings.largest(), image=SIDE, classes=CLASSES).eval()
+    largest = SlimNet(settings.largest(), image=SHAPE[1], classes=10).eval()
     ms = net_latency(largest, SHAPE, calibrated(numbers="float32"), "float32").ms
     budgets = tuple(float(f"{share * ms:.2g}") for share in (SHARES[1:2] if quick else SHARES))
     return settings.model_copy(update={"budget_ms": budgets}).per_seed()

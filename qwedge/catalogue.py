@@ -83,6 +83,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Tell radar waveforms apart by small nets, beside the Bayes bound.",
         "wireless",
     ),
+    "radar_fpga": Entry(
+        "qwedge.experiments.radar_fpga:RadarFPGA",
+        "Name the waveforms in a recording by a compressed net on an FPGA, every step compared.",
+        "wireless,fpga",
+    ),
     "solvers": Entry(
         "qwedge.experiments.solvers:Solvers",
         "Compare ADMM, the relaxation and projecting once in four domains, at equal prices and gradient steps.",

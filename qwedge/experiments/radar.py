@@ -1,13 +1,12 @@
 """Radar nets and what each technique makes of them: timed on this machine, beside ONNX Runtime; planned for an FPGA."""
 
+import io
 import statistics
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +22,10 @@ from wireless.radar.experiment.run import Radar, RadarSettings
 
 CLOCK_MHZ: Final = 100
 """Of a plan for an FPGA: what place and route reaches on an ECP5 for nets like these (docs/fpga.md)."""
+COMPARED: Final = 20
+"""Windows that the RTL of a placed design computes: each takes thousands of clocks."""
+CLOSE: Final = 1e-3
+"""Largest difference between logits in floating point."""
 ROUNDS: Final = 51
 """Windows that each runtime is timed for; the median counts."""
 
@@ -55,8 +58,12 @@ class TimedRadar(Radar):
             times["compiled"] += net.onward * times.pop("rest")
         return times
 
-    def planned(self, program: Program, device: str) -> Mapping[str, JSON]:
-        return planned(program, device)
+    def planned(self, program: Program, device: str, placed: bool) -> Mapping[str, JSON]:
+        plan = planned(program, device)
+        return plan | routed(program, device) if placed and "short" not in plan else plan
+
+    def onnx(self, net: nn.Module | Program, samples: int) -> bytes:
+        return checked_onnx(net, samples)
 
 
 def features(net: EarlyExit, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -83,6 +90,55 @@ def planned(program: Program, name: str) -> dict[str, JSON]:
     share = max(needs[kind] / capacity[kind] if capacity[kind] else 0.0 for kind in needs)
     per_second, latency_us = 1e6 * CLOCK_MHZ / folding.interval, folding.latency / CLOCK_MHZ
     return {"device": name, "per_second": per_second, "latency_us": latency_us, "share": share, **needs}
+
+
+def routed(program: Program, name: str) -> dict[str, JSON]:
+    """That design after place and route for `CLOCK_MHZ`: the clock that it reaches, windows a second at it, and what it
+    takes; its RTL has computed `COMPARED` windows as the program does. Where it does not fit, what it is `short` of.
+    """
+    from fpga.build.flow import DesignConstraints, build_directory, generate_design
+    from fpga.build.verify import rtl_check, verify
+    from fpga.design.devices import device
+    from fpga.synth import build
+
+    target = device(name)
+    design = generate_design(program, target, DesignConstraints("folded", CLOCK_MHZ)).design
+    report = verify(program, [rtl_check(design, COMPARED)], np.random.default_rng(0))
+    if not report.passed:
+        raise RuntimeError(f"the RTL differs from its program: {report}")
+    try:
+        built = build(design, target, build_directory(design), frequency_mhz=CLOCK_MHZ)
+    except ValueError as error:
+        return {"short": str(error)}
+    reached = built.fmax_mhz[built.seed]
+    return {"routed_mhz": reached, "routed_per_second": 1e6 * reached / design.interval, "used": asdict(built.used)}
+
+
+def checked_onnx(net: nn.Module | Program, samples: int) -> bytes:
+    """`net` as an ONNX file. ONNX Runtime computes random windows as `net` does: integers bit for bit, floats to
+    `CLOSE`. Raises `RuntimeError` where it does not.
+    """
+    import onnxruntime
+
+    from shared.integer import outputs
+    from shared.integer.onnx_qdq import to_onnx
+
+    x = np.random.default_rng(0).standard_normal((4, 2, samples)).astype(np.float32)
+    options = onnxruntime.SessionOptions()
+    # Its fused kernels saturate sums of 16 bits on some processors; the file is right without them.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    file = to_onnx(net).SerializeToString() if isinstance(net, Program) else _onnx(net, x)
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    [answers] = session.run(None, {session.get_inputs()[0].name: x})
+    if isinstance(net, Program):
+        [wanted] = outputs(net, net.inputs[0].format.to_integers(x))
+        alike = np.array_equal(net.values[net.outputs[0]].format.to_integers(answers), wanted)
+    else:
+        with torch.no_grad():
+            alike = np.allclose(answers, net(torch.from_numpy(x)).numpy(), atol=CLOSE)
+    if not alike:
+        raise RuntimeError("ONNX Runtime computes other answers from the file than the net does")
+    return file
 
 
 def medians(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -119,13 +175,26 @@ def _onnx_runtime(module: nn.Module, x: NDArray[np.float32]) -> Callable[[], Any
     """ONNX Runtime on one thread."""
     import onnxruntime
 
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        file = Path(folder) / "net.onnx"
-        torch.onnx.export(module, (torch.from_numpy(x),), file, dynamo=False, opset_version=17)
-        model = file.read_bytes()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(_onnx(module, x), options, providers=["CPUExecutionProvider"])
     return partial(session.run, None, {session.get_inputs()[0].name: x})
+
+
+def _onnx(module: nn.Module, x: NDArray[np.float32]) -> bytes:
+    """A net in floating point as a file, for any number of windows."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            (torch.from_numpy(x),),
+            buffer,  # type: ignore[arg-type]  # a file works too
+            dynamo=False,
+            opset_version=17,
+            input_names=["iq"],
+            output_names=["logits"],
+            dynamic_axes={"iq": {0: "windows"}, "logits": {0: "windows"}},
+        )
+    return buffer.getvalue()

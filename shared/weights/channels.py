@@ -135,7 +135,8 @@ class _Coupling:
         self.shapes[node.name] = node.shape
         if node.kind == "parameter":
             self.parameters[node.name] = str(node.call.target)
-        reused = bool(node.path) and node.path in self.paths
+        # A layer without numbers of its own, such as a net's only ReLU, may be used as often as one likes.
+        reused = node.path in self.paths and layer is not None and bool(layer.state_dict())
         self.paths.add(node.path)
         if reused or not self._follow(node, layer):
             for name in node.inputs:
@@ -181,7 +182,8 @@ class _Coupling:
         if node.operation == "mean" and self._averages_planes(node):
             self.values[node.name] = replace(self.values[node.inputs[0]], is_last=len(node.shape) == 1)
             return True
-        return node.operation == "mul" and len(node.inputs) == 2 and self._scaled(node)
+        # Of a product of two values, a channel needs both of its factors, as those of a sum.
+        return node.operation == "mul" and len(node.inputs) == 2 and (self._scaled(node) or self._sum(node))
 
     def _averages_planes(self, node: TracedNode) -> bool:
         """Whether a mean is over all axes behind the channels, which are first."""

@@ -51,14 +51,16 @@ def test_milliseconds_fall_with_every_width_and_add_up(net, generated):
 
 def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(generated, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(timed.TimedPruningSearch, "milliseconds", lambda self, used, images: asked.append(used) or 0.04)
+    monkeypatch.setattr(timed.TimedPruningSearch, "milliseconds", lambda self, used, inputs: asked.append(used) or 0.04)
+    monkeypatch.setattr(timed.TimedPruningSearch, "library", lambda self, used, inputs: {})
     settings = PruningSearchSettings(ms=0.06, controls=("uniform", "admm"), **TINY)
     [row] = run(timed.TimedPruningSearch(), [settings], Store(tmp_path))
     assert set(row.result["nets"]) == {"search", "uniform"}
     assert row.result["price"]["unit"] == "ms"
     for about in row.result["nets"].values():
         assert about["measured"] <= 0.06
-    assert len(asked) == 3
+        assert 0.5 < about["refit"] < 1
+    assert len(asked) == 5  # narrow nets before they are trained, too
     assert set(row.result["measured_ms"]) == {"wide", "search", "uniform"}
     assert budget_error(row) < 20  # widths of eight channels
     assert ms_error(row) == pytest.approx(100 / 3)
@@ -67,21 +69,39 @@ def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(generated, tm
 
 
 def test_a_net_is_timed_as_a_library(generated, monkeypatch):
-    images = timed.Images(*(part[:4] for part in (torch.zeros(4, 32, 32, 3).byte().numpy(), torch.arange(4).numpy())))
     options = {}
 
     class Done:
         class times:
             net = 0.5
 
-    def compiled(program, rng, *, rounds):
+    def compiled(program, rng, *, format, rounds):
         options.update(shape=program.inputs[0].shape, rounds=rounds)
         return Done
 
     monkeypatch.setattr(timed, "compile_program", compiled)
     net = plain(ResNet8(4), torch.zeros(1, 3, 32, 32))
-    assert timed.TimedPruningSearch().milliseconds(net, images) == 0.5
+    assert timed.TimedPruningSearch().milliseconds(net, torch.zeros(4, 3, 32, 32)) == 0.5
     assert options == {"shape": (3, 32, 32), "rounds": timed.ROUNDS}
+
+
+def test_a_chosen_net_is_a_library(generated):
+    compiler = pytest.importorskip("mobile.runtime.compiler")
+    try:
+        compiler.find()
+    except compiler.CompilerError as error:
+        pytest.skip(str(error))
+    files = timed.TimedPruningSearch().library(plain(ResNet8(4), torch.zeros(1, 3, 32, 32)), torch.rand(4, 3, 32, 32))
+    assert {"net.c", "net.h", "net.so"} <= set(files)
+
+
+def test_a_machine_without_a_compiler_says_so(generated, monkeypatch):
+    def missing(program, rng, **options):
+        raise timed.CompilerError("no C compiler")
+
+    monkeypatch.setattr(timed, "compile_program", missing)
+    with pytest.raises(ValueError, match=r"^no C compiler$"):
+        timed.TimedPruningSearch().library(plain(ResNet8(4), torch.zeros(1, 3, 32, 32)), torch.rand(4, 3, 32, 32))
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,11 @@ class Kept:
     def stage(self, name, compute):
         return compute()
 
+    checkpoint = stage
+
 
 def test_every_action_that_saves_work_saves_milliseconds(generated):
-    price = timed.TimedSlimming().latency(Kept())
+    price = timed.TimedSlimming().latency(TINY, Kept())
     largest = Plan((32, 48), (("conv",), ("conv", "attention")))
 
     def ms(plan):
@@ -47,10 +49,10 @@ def test_every_action_that_saves_work_saves_milliseconds(generated):
 
 
 def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(generated, tmp_path, monkeypatch):
-    budget = 0.7 * timed.TimedSlimming().latency(Kept())(
+    budget = 0.7 * timed.TimedSlimming().latency(TINY, Kept())(
         SlimNet(TINY.largest(), image=32, classes=10).eval(), (3, 32, 32)
     )
-    monkeypatch.setattr(timed.TimedSlimming, "milliseconds", lambda self, net: 2 * budget)
+    monkeypatch.setattr(timed.TimedSlimming, "milliseconds", lambda self, cell, net, shape: 2 * budget)
     settings = TINY.model_copy(update={"budget_ms": (budget,)})
     [row] = run(timed.TimedSlimming(), [settings], Store(tmp_path))
     assert row.result["price"]["unit"] == "ms"
@@ -63,4 +65,19 @@ def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(generated, tm
 
 
 def test_a_slimmed_net_is_compiled_and_timed():
-    assert timed.TimedSlimming().milliseconds(SlimNet(TINY.largest(), image=32, classes=10).eval()) > 0
+    net = SlimNet(TINY.largest(), image=32, classes=10).eval()
+    assert timed.TimedSlimming().milliseconds(TINY, net, (3, 32, 32)) > 0
+
+
+def test_blocks_may_be_priced_by_their_time_in_onnx_runtime(monkeypatch):
+    pytest.importorskip("onnxruntime", reason="pip install -e '.[mobile]'")
+    settings = TINY.model_copy(update={"runtime": "onnxruntime"})
+    price = timed.TimedSlimming().latency(settings, Kept())
+    table = PlanPrices(price, image=32, classes=10)
+    small, large = Plan((16,), (("single",),)), Plan((48,), (("conv", "conv"),))
+    assert 0 < table(small) < table(large)
+    times = dict(price.ms)
+    assert table(large) == table(large)
+    assert price.ms == times
+    net = SlimNet(large, image=32, classes=10).eval()
+    assert table(large) == pytest.approx(timed.TimedSlimming().milliseconds(settings, net, (3, 32, 32)), rel=0.6)

@@ -3,6 +3,7 @@
 import copy
 import functools
 import itertools
+import sys
 
 import pytest
 import torch
@@ -13,14 +14,18 @@ from shared.training.data import Pairs, Shuffled
 from shared.training.epochs import NesterovCosine, Trainer
 from shared.training.loop import Schedule, descend
 from shared.weights.prices import positions
+from vision.nets.efficientformer import Attention
+from vision.nets.mask_net import MaskNet
 from vision.nets.repvgg import RepVGG
 from vision.nets.resnet import ResNet8
 from vision.pruning_search.gates import GatedNet, GateSettings
 from vision.pruning_search.price import PairedPrice
 from vision.pruning_search.rebuild import narrowed, plain
+from vision.pruning_search.rivals import dependency_norms, group_norms
 from vision.pruning_search.search import gated_net, search, settled
 from vision.pruning_search.space import ChannelSpace
 from vision.pruning_search.widths import widths_within
+from vision.stylize.nets import Generator, Shape
 
 SHORT = NesterovCosine(epochs=3, rate=0.05, warm=0.0, batch=32)
 IMAGE = (3, 8, 8)
@@ -91,6 +96,77 @@ def test_the_plain_net_is_the_net_with_closed_gates(net):
         assert float(price.expected(widths)) == pytest.approx(macs(used), rel=1e-9)
 
 
+class SharedActivation(nn.Module):
+    """A bottleneck that uses its one ReLU three times, as those of torchvision do."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, 1, 1), nn.Conv2d(8, 6, 3, 1, 1)
+        self.third, self.head = nn.Conv2d(6, 8, 1), nn.Linear(8, 4)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        x = self.relu(self.first(x))
+        x = self.relu(self.third(self.relu(self.second(x))) + x)
+        return self.head(x.mean((2, 3)))
+
+
+class SqueezeAndExcite(nn.Module):
+    """Channels times numbers between 0 and 1 that are computed from their means."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 8, 3, 1, 1), nn.Conv2d(8, 4, 1)
+        self.excite = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 4, 1), nn.ReLU(), nn.Conv2d(4, 8, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        return self.head(x * self.excite(x))
+
+
+class Heads(nn.Module):
+    """Attention between two layers that write and read its tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.before, self.attention, self.after = nn.Linear(3, 8), Attention(8, (8, 8)), nn.Linear(8, 4)
+
+    def forward(self, x):
+        tokens = self.before(x.flatten(2).transpose(1, 2))
+        return self.after(tokens + self.attention(tokens))
+
+
+KINDS = {
+    "residual sum": (lambda: ResNet8(4), 6),
+    "depthwise": (Depthwise, 2),
+    "concatenation": (lambda: MaskNet(2, 4), 6),
+    "resized and added": (lambda: Generator(Shape.of(4, 1)), 4),
+    "one activation for all": (SharedActivation, 2),
+    "squeeze and excite": (SqueezeAndExcite, 2),
+    "attention heads": (Heads, 2),
+    "branches": (lambda: RepVGG((6, 4), (2, 1)), 3),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_coupling_is_followed(kind):
+    """The net without channels equals the net with their gates closed, and what is left over of a price as well."""
+    build, groups = KINDS[kind]
+    torch.manual_seed(0)
+    net = randomised(build())
+    if isinstance(net, Generator):  # which begins as the identity
+        nn.init.normal_(net.last.weight)
+    space = ChannelSpace.of(net, X)
+    assert len(space.groups) == groups, space.names
+    for seed in range(2):
+        kept = some(space, seed)
+        expected, actual = space.forward(net, as_gates(space, kept), X), narrowed(net, space, kept, X)(X)
+        assert (actual - expected).abs().max() <= 1e-4 * (1 + expected.abs().max())
+        assert not torch.equal(net(X), actual)
+
+
 def test_a_gate_is_a_factor_of_the_channel(net):
     """The gradient by the gates is that of a smooth factor: against differences of the loss."""
     net, x = copy.deepcopy(net).double(), X.double()
@@ -121,6 +197,36 @@ def test_the_price_reaches_the_gates_on_both_sides_of_every_layer(net):
         assert slope > 0, f"{size} channels are free"
     pairs = price.cost[:-1, :-1] > 0
     assert (pairs.any(0) | pairs.any(1)).all(), "no group is between two others"
+
+
+def test_the_price_alone_moves_balanced_scores_of_all_channels_alike(net):
+    gated = gated_net(net, X, MACs(IMAGE), 0.5, 10)
+    (gradient,) = torch.autograd.grad(gated.relative_price(), gated.scores)
+    assert float(gradient.std()) <= 1e-5 * float(gradient.mean())
+    for scores in torch.split(gated.scores.detach(), gated.space.sizes):
+        assert torch.allclose(scores.sort().values, 0.5 + 0.5 * (torch.arange(len(scores)) + 0.5) / len(scores))
+    paper = gated_net(net, X, MACs(IMAGE), 0.5, 10, GateSettings())
+    (gradient,) = torch.autograd.grad(paper.relative_price(), paper.scores)
+    assert float(gradient.max()) > 1.5 * float(gradient.min())
+
+
+def test_torch_pruning_scores_the_channels_that_are_coupled_here(net):
+    """Its default importance is the mean of squares over what a channel owns, over its mean in the group."""
+    pytest.importorskip("torch_pruning", reason="pip install torch-pruning")
+    space, generator = ChannelSpace.of(net, X), torch.Generator()
+    before = copy.deepcopy(net.state_dict())
+    theirs, ours = dependency_norms(net, space, generator), group_norms(net, space, generator)
+    assert [len(part) for part in theirs] == space.sizes
+    together = torch.stack([torch.cat(theirs), torch.cat(ours)])
+    assert float(torch.corrcoef(together)[0, 1]) > 0.3
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_torch_pruning_is_asked_for_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch_pruning", None)
+    net = ResNet8(4)
+    with pytest.raises(ModuleNotFoundError, match=r"^not installed: pip install torch-pruning$"):
+        dependency_norms(net, ChannelSpace.of(net, X), torch.Generator())
 
 
 def test_a_closed_channel_still_learns_and_every_group_keeps_its_minimum(net):
@@ -165,6 +271,26 @@ def test_a_net_of_many_channels_spends_its_budget():
         scores = [torch.rand(size, generator=generator) for size in space.sizes]
         spent = float(price.expected(torch.tensor(widths_within(scores, price, share * full))))
         assert 0.995 * share * full <= spent <= share * full
+
+
+@pytest.mark.parametrize("width", [10, 16])
+def test_a_small_net_uses_its_budget_to_half_a_per_cent(width):
+    """Of the layers of so small a net a single channel is several per cent, so widths are exchanged."""
+    net = ResNet8(width)
+    space = ChannelSpace.of(net, X)
+    price = PairedPrice.of(net, space.groups, MACs(IMAGE))
+    budget, plainly = 0.25 * float(price.expected(torch.tensor(space.sizes))), []
+    for seed in range(8):
+        generator = torch.Generator().manual_seed(seed)
+        scores = [torch.rand(size, generator=generator) for size in space.sizes]
+        filled, exact = (widths_within(scores, price, budget, minimum=2, slack=slack) for slack in (1.0, 0.005))
+        spent = [float(price.expected(torch.tensor(widths))) / budget for widths in (filled, exact)]
+        assert 0.995 <= spent[1] <= 1
+        assert exact == filled or spent[0] < 0.995
+        assert sum(a != b for a, b in zip(filled, exact, strict=True)) <= 3
+        assert all(abs(a - b) <= 1 for a, b in zip(filled, exact, strict=True))
+        plainly.append(spent[0])
+    assert min(plainly) < 0.995, "there was nothing to exchange"
 
 
 def flat_data(count=256):

@@ -6,6 +6,8 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from pictures import noise
+from PIL import Image
 
 from shared.lab import Store, render, run
 from vision.slimming.experiment import Slimming, SlimmingSettings
@@ -233,6 +235,25 @@ def test_published_nets_and_one_trained_for_the_time_of_the_search_stand_beside(
     assert set(epochs.values()) == {1}
     html = render(Slimming().page([row]), [row], Store(tmp_path))
     assert all(name in html for name in NETS.values())
+
+
+def test_pictures_of_a_folder_are_classified_at_their_size(tmp_path):
+    for label in range(3):
+        for number in range(10):
+            path = tmp_path / "mine" / f"class{label}" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(noise(label, np.random.default_rng(number))).save(path)
+    mine = TINY.model_copy(
+        update={"data": str(tmp_path / "mine"), "size": 48, "stride": 4, "controls": ("uniform",), "tuning": 1}
+    )
+    [row] = run(Slimming(), [mine], Store(tmp_path))
+    assert row.result["classes"] == 3
+    assert "pictures of mine, centres scaled to 48x48" in row.result["data"]["name"]
+    before = mine.hashes()
+    Image.fromarray(noise(9, np.random.default_rng(0))).save(tmp_path / "mine" / "class0" / "0.png")
+    assert mine.hashes() != before
+    with pytest.raises(ValueError, match="size=48: pictures of cifar10 have 32; size is for folders"):
+        Slimming().cells(TINY.model_copy(update={"size": 48}))
 
 
 def test_one_budget_may_be_a_number():

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from shared.f8net import keep_zeros
-from shared.integer import outputs
+from shared.integer import Program, outputs
 from shared.lab import Store, print_page, run
 from shared.weights.prices import MACs
 from wireless.radar.compression import early_exit
 from wireless.radar.compression.code_book import nearest_values, share
 from wireless.radar.compression.pruning import factored
-from wireless.radar.compression.techniques import TECHNIQUES
+from wireless.radar.compression.techniques import TECHNIQUES, same_size
 from wireless.radar.compression.work import Work, in_integers
 from wireless.radar.datasets.generate import generate
 from wireless.radar.datasets.recipe import Recipe
@@ -251,6 +251,19 @@ def test_a_sweep_begins_with_given_weights_and_stands_on_the_page(tmp_path, caps
         ValueError, match=r"mine\.safetensors is iq-10k for cw, t1 in 128 samples; needs iq-10k for cw, t2"
     ):
         run(Radar(), Radar().cells(other), Store(tmp_path / "other"))
+
+
+@pytest.mark.parametrize("name", ["magnitude", "int4"])
+def test_the_control_of_a_technique_is_dense_of_as_many_bytes_and_trained_for_all_epochs(
+    name, trained, outcomes, monkeypatch
+):
+    epochs, size = [], outcomes(name).bytes
+    monkeypatch.setattr(Work, "trained", lambda work, net, number, targets=None: epochs.append(number) or net.eval())
+    control = same_size(work(trained), name, size)
+    assert 0.6 * size < control.bytes <= size
+    assert isinstance(control.net, Program) == (name == "int4")
+    assert sum(epochs) == work(trained).whole
+    assert same_size(work(trained), name, 40) is None
 
 
 def test_a_factored_net_computes_the_same(trained):

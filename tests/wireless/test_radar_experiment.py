@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from shared.lab import Row, Store, print_page, run
+from shared.lab import Row, Store, Table, print_page, run
 from shared.training.epochs import Trainer
 from wireless.radar.bound.bayes import bayes, log_evidence
 from wireless.radar.bound.templates import templates
@@ -107,6 +107,7 @@ def test_training_and_test_pulses_are_never_the_same():
         ({"snr_db": (5.0, -5.0)}, r"a range has two ends in order"),
         ({"paths": 2}, r"^bayes is the bound of generated pulses in noise alone: leave it out of nets here$"),
         ({"classes": ("cw", "bpsk")}, r"^class 'bpsk' has no templates: its code is random"),
+        ({"placed": True}, r"^placed=True: on which device\? Give one, such as device=ecp5-25k$"),
         ({"techniques": ("magic",)}, r"^no technique 'magic': it must be one of "),
         (
             {"nets": ("spectrogram",), "techniques": ("magnitude", "int8")},
@@ -206,6 +207,41 @@ def test_two_sweeps_of_a_net_have_tables_of_their_own_and_count_its_answers_once
     )
     assert [str(cell) for cell in both.lines[0]] == [str(cell) for cell in one.lines[0]]
     assert [cell.interval for cell in both.lines[0][1:]] == [cell.interval for cell in one.lines[0][1:]]
+
+
+def test_a_technique_stands_beside_its_control_its_hardware_and_its_time():
+    row = answers("iq", 0, (5, 9))
+    row.settings.update(budget=0.3, tuning=2, examples=1000, device="ecp5-25k")
+    plan = {"per_second": 6000.0, "lut": 5.0, "ff": 6.0, "dsp": 7.0, "bram": 8.0}
+    routed = {"routed_mhz": 120.0, "routed_per_second": 7200.0, "used": {"lut": 9, "ff": 10, "dsp": 11, "bram": 12}}
+    control = {"bytes": 8.0, "confusion": answers("iq", 0, (4, 8)).result["confusion"]}
+    ms = {"compiled": 0.5, "dense in ONNX Runtime": 1.0}
+    row.result["ms"] = ms
+    row.result["techniques"] = {
+        "int8": {
+            "bytes": 9.0, "macs": 3.0, "kept": 0.4, "cpu_s": 77.0, "confusion": row.result["confusion"], "ms": ms,
+            "same_size": control, "fpga": plan | routed,
+        },
+        "int4": {
+            "bytes": 5.0, "macs": 3.0, "kept": 0.4, "cpu_s": 7.0, "confusion": row.result["confusion"], "ms": ms,
+            "same_size": None, "fpga": {"short": "it needs more"},
+        },
+    }  # fmt: skip
+    tables = {block.title.partition(",")[0]: block for block in page([row]).blocks if isinstance(block, Table)}
+    [beside] = tables["Beside dense nets of the same size"].lines
+    assert [str(cell) for cell in beside[1:]] == ["9", "8", "70.0 %", "60.0 %", "+10.0 points"]
+    lines = [[str(cell) for cell in line[1:]] for line in tables["On an ecp5-25k"].lines]
+    assert lines == [
+        ["estimated", "6,000", "100 MHz", "5", "6", "7", "8"],
+        ["routed", "7,200", "120 MHz", "9", "10", "11", "12"],
+        ["does not fit", *[""] * 6],
+    ]
+    [costs] = [block for block in page([row]).blocks if getattr(block, "title", "").startswith("Compression")]
+    assert costs.columns[1] == "parameters"
+    assert [str(line[1]) for line in costs.lines] == ["5", "2", "2"]
+    assert any("77" in str(cell) for block in tables.values() for line in block.lines for cell in line)
+    front = next(block for block in page([row]).blocks if getattr(block, "title", "") == "Accuracy against size")
+    assert len(front.panels) == 3  # bytes, MACs and milliseconds
 
 
 def test_counts_are_by_ratio_class_and_answer():

@@ -34,9 +34,9 @@ def _image(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     radius, centre = rng.uniform(6, 12), rng.uniform(-5, 5, 2)
     axis = np.arange(SIDE) - (SIDE - 1) / 2
     v, u = np.meshgrid((axis - centre[0]) / radius, (axis - centre[1]) / radius, indexing="ij")
-    there = _inside(label // 2, u, v)
+    there = inside(label // 2, u, v)
     if label % 2:
-        there &= ~_inside(label // 2, u / HOLE, v / HOLE)
+        there &= ~inside(label // 2, u / HOLE, v / HOLE)
     dark, light = sorted(rng.uniform(0, 255, (2, 3)), key=np.sum)
     dark, light = (light, dark) if rng.random() < 0.5 else (dark, light)
     picture = np.where(there[..., None], light, dark) + rng.normal(0, 20, (SIDE, SIDE, 3))
@@ -44,7 +44,8 @@ def _image(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     return pixels
 
 
-def _inside(shape: int, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.bool_]:
+def inside(shape: int, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether a point is in shape 0 to 4, as `shapes` lists them, of radius 1 around the origin; `v` points down."""
     width, height = np.abs(u), np.abs(v)
     inside: NDArray[np.bool_] = (
         u**2 + v**2 < 1,

@@ -1,23 +1,53 @@
-"""Accuracies, differences and budgets from the counts in rows."""
+"""What nets reach, differences and budgets from the counts in rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
-from shared.lab import Estimate, Row, mean_over_seeds
+import numpy as np
+
+from shared.lab import Row
 
 
-def accuracy(rows: Sequence[Row], net: str) -> Estimate:
-    """Mean percentage of correct answers, with its t interval over seeds."""
-    return mean_over_seeds([percent(row, net) for row in rows])
+class Measure(NamedTuple):
+    """What nets are compared by, in words and units for a page."""
+
+    name: str
+    unit: str
+    difference: str
+    """The unit of a difference."""
+    form: str
+
+
+MEASURES: Final[Mapping[str, Measure]] = {
+    "correct": Measure("accuracy", "%", "points", ".2f"),
+    "average_precision": Measure("mask AP", "%", "points", ".2f"),
+    "ssim": Measure("SSIM", "", "", ".4f"),
+}
+"""By the key of a row's result that has what the nets reach."""
+
+
+def task_of(row: Row) -> str:
+    """What the nets of a row are for; rows of version 1 do not say it."""
+    return str(row.settings.get("task", "classification"))
+
+
+def key_of(row: Row) -> str:
+    """Under which key a row has what its nets reach."""
+    return next(key for key in MEASURES if key in row.result)
+
+
+def reached(row: Row, net: str) -> float:
+    """Correct answers or mask AP in per cent, or the mean SSIM of all pictures."""
+    key = key_of(row)
+    value = row.result[key][net]
+    if key == "correct":
+        return 100 * float(value) / float(row.result["scored"])
+    return float(np.mean(value))
 
 
 def gains(rows: Sequence[Row], control: str) -> list[float]:
-    """Percentage points by which the searched net is above a control, by seed."""
-    return [percent(row, "search") - percent(row, control) for row in rows]
-
-
-def percent(row: Row, net: str) -> float:
-    """Correct answers in per cent."""
-    return 100 * float(row.result["correct"][net]) / float(row.result["scored"])
+    """By how much the searched net is above a control, by seed."""
+    return [reached(row, "search") - reached(row, control) for row in rows]
 
 
 def budget_error(row: Row, net: str = "search") -> float:

@@ -30,6 +30,11 @@ class GateSettings:
     """The share of the steps over which the target falls from 1 to the budget."""
     minimum: int = 1
     """Channels that every group keeps, those of highest score."""
+    balanced: bool = False
+    """Whether scores begin by the rank of their channel, as equal shares would keep it, and move by their gradient over
+    what the channel costs. The price alone then closes the same share of every layer, and what a channel is worth for
+    each part of the price makes the difference. In a short search the paper's steps close what is dear, whatever it is
+    worth."""
 
     def __post_init__(self) -> None:
         if self.minimum < 1 or not self.weight > 0 or not self.start > THRESHOLD or not 0 <= self.ramp <= 1:
@@ -91,7 +96,15 @@ class GatedNet(nn.Module):
         there = (scores > THRESHOLD).to(scores.dtype)
         for part, gates in zip(*(torch.split(it, self.space.sizes) for it in (scores, there)), strict=True):
             gates[part.topk(min(self.settings.minimum, len(part))).indices] = 1.0
-        return there + (self.scores - scores)
+        moved = self.scores - scores
+        return there + (moved / self._relative_costs(there) if self.settings.balanced else moved)
+
+    def _relative_costs(self, gates: Tensor) -> Tensor:
+        """What one channel more costs at these gates, over the mean of all channels, `(channels,)`."""
+        with torch.enable_grad():
+            gates = gates.clone().requires_grad_()
+            (costs,) = torch.autograd.grad(self.price.expected(self.space.widths(gates)), gates)
+        return costs / costs.mean()
 
     def relative_price(self) -> Tensor:
         """The price at the present widths over that of the whole net."""

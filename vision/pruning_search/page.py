@@ -1,6 +1,7 @@
 """The page of a width search: accuracies at one budget, the widths of every layer, and the course of the search."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from shared.lab import (
     Block,
@@ -17,7 +18,7 @@ from shared.lab import (
     equal_settings,
     verdict,
 )
-from vision.pruning_search.figures import budget_error, gains, percent, seconds
+from vision.pruning_search.figures import MEASURES, Measure, budget_error, gains, key_of, reached, seconds, task_of
 from vision.pruning_search.times import times_table
 
 NETS = {
@@ -26,6 +27,7 @@ NETS = {
     "uniform": "equal shares of every layer",
     "l1_group": "largest group norms",
     "bn_gamma": "largest factors of norms",
+    "torch_pruning": "Torch-Pruning's importance",
     "random": "random channels",
     "admm": "ADMM of the core",
     "relaxation": "relaxation of the core",
@@ -34,6 +36,9 @@ FILES = {
     "net.safetensors": "the plain net: branches merged, norms folded",
     "widths.json": "which channels of each group are left",
     "net.onnx": "the plain net as ONNX",
+    "net.so": "the plain net compiled for machines such as this one",
+    "net.c": "the same as C",
+    "net.h": "and its header",
 }
 
 
@@ -44,10 +49,14 @@ def page(rows: Sequence[Row]) -> Page:
     settings, data = same[0].settings, same[0].result["data"]
     price = same[0].result["price"]
     share = f"{settings['macs']:.0%} of its multiply-accumulates"
-    amount = f"{settings['ms']:g} ms predicted" if settings["ms"] else share
+    amount = f"{settings['ms']:g} ms" if settings["ms"] else share
+    net = settings["net"] if task_of(same[0]) == "classification" else f"a net of {task_of(same[0])}"
+    missing = "".join(
+        f" Not here: {NETS.get(name, name)}, {why}." for name, why in same[0].result.get("missing", {}).items()
+    )
     summary = (
-        f"The width of every layer of {settings['net']} for {amount}; the wide net costs "
-        f"{price['wide']:,.4g} {price['unit']}. {data['name']}. Intervals are 95 %, over seeds."
+        f"The width of every layer of {net} for {amount}; the wide net costs "
+        f"{price['wide']:,.4g} {price['unit']}. {data['name']}. Intervals are 95 %, over seeds.{missing}"
     )
     timed = [_times(same)] if "measured_ms" in same[0].result else []
     blocks: list[Block] = [_key(same), _accuracies(same), *timed, _widths(same), _search(same), *downloads(rows, FILES)]
@@ -60,26 +69,35 @@ def controls(rows: Sequence[Row]) -> list[str]:
 
 
 def _verdict(rows: Sequence[Row]) -> Text:
-    comparisons = [
-        compared(NETS[name], cite_mean(gains(rows, name), *rows, form="+.2f", unit="points")) for name in controls(rows)
-    ]
+    measure = _measure(rows)
+    comparisons = [compared(NETS[name], _gain(rows, name)) for name in controls(rows)]
     return verdict(
-        "The net of learned widths", comparisons, "has a higher accuracy than", behind="has a lower accuracy than"
+        "The net of learned widths",
+        comparisons,
+        f"has a higher {measure.name} than",
+        behind=f"has a lower {measure.name} than",
     )
+
+
+def _measure(rows: Sequence[Row]) -> Measure:
+    return MEASURES[key_of(rows[0])]
+
+
+def _gain(rows: Sequence[Row], control: str) -> Number:
+    measure = _measure(rows)
+    return cite_mean(gains(rows, control), *rows, form=f"+{measure.form}", unit=measure.difference)
+
+
+def _reached(rows: Sequence[Row], net: str) -> Number:
+    measure = _measure(rows)
+    return cite_mean([reached(row, net) for row in rows], *rows, form=measure.form, unit=measure.unit)
 
 
 def _key(rows: Sequence[Row]) -> KeyFigures:
     error = max(budget_error(row) for row in rows)
     return KeyFigures(
         (
-            (
-                f"accuracy: {NETS['search']}",
-                cite_mean([percent(row, "search") for row in rows], *rows, form=".2f", unit="%"),
-            ),
-            (
-                f"accuracy: {NETS['wide']}",
-                cite_mean([percent(row, "wide") for row in rows], *rows, form=".2f", unit="%"),
-            ),
+            *((f"{_measure(rows).name}: {NETS[name]}", _reached(rows, name)) for name in ("search", "wide")),
             ("largest difference to the budget", cite(error, *rows, form=".2f", unit="%")),
         )
     )
@@ -92,8 +110,8 @@ def _accuracies(rows: Sequence[Row]) -> Table:
         lines.append(
             (
                 NETS[name],
-                cite_mean([percent(row, name) for row in rows], *rows, form=".2f", unit="%"),
-                "" if name in ("wide", "search") else cite_mean(gains(rows, name), *rows, form="+.2f", unit="points"),
+                _reached(rows, name),
+                "" if name in ("wide", "search") else _gain(rows, name),
                 cite_mean([_share(row, name) for row in rows], *rows, form=".2f", unit="%"),
                 "" if about is None else cite_mean([seconds(row, name) for row in rows], *rows, form=".0f", unit="s"),
                 "" if about is None else cite(len(about["tuned"]), *rows),
@@ -104,7 +122,14 @@ def _accuracies(rows: Sequence[Row]) -> Table:
         "place of the search, whose epochs are of the wide net. Solvers of the core keep one channel of each group at "
         "least, whatever the minimum is, and their widths are no multiples."
     )
-    columns = ("net", "accuracy", "learned widths above it", "multiply-accumulates", "CPU time", "narrow epochs")
+    columns = (
+        "net",
+        _measure(rows).name,
+        "learned widths above it",
+        "multiply-accumulates",
+        "CPU time",
+        "narrow epochs",
+    )
     return Table("At one budget", columns, lines, note=note, strong=(1,))
 
 
@@ -123,7 +148,8 @@ def _times(rows: Sequence[Row]) -> Table:
         times[NETS[name]] = predicted, [float(row.result["measured_ms"][name]) for row in rows]
     note = (
         "Each net as a library of 8-bit integers, on one thread. Measured is the least of many runs, as what the "
-        "predictions are fitted to. Solvers of the core are not asked: their blocks are channels, not widths."
+        "predictions are fitted to. Narrow nets are timed before they are trained, and their widths chosen again at "
+        "prices scaled to what was measured; the prediction of this table is the scaled one."
     )
     return times_table(rows, times, note, form=".3f")
 
@@ -153,14 +179,22 @@ def _search(rows: Sequence[Row]) -> Table:
     for part, title in (("searched", "search"), ("tuned", "narrow net")):
         for number in range(len(rows[0].result["nets"]["search"][part])):
             epochs = [row.result["nets"]["search"][part][number] for row in rows]
-            right = [100 * epoch["validation_correct"] / epoch["validation_of"] for epoch in epochs]
             lines.append(
                 (
                     title,
                     cite(number + 1, *rows),
                     cite_mean([epoch["loss"] for epoch in epochs], *rows, form=".3f"),
-                    cite_mean(right, *rows, form=".2f", unit="%"),
+                    *_validated(epochs, rows),
                 )
             )
     note = "The loss of the search has the penalty on the price in it, and its gates are closed in validation too."
-    return Table("The search, epoch by epoch", ("part", "epoch", "loss", "validation accuracy"), lines, note=note)
+    columns = ("part", "epoch", "loss", *(("validation accuracy",) if len(lines[0]) > 3 else ()))
+    return Table("The search, epoch by epoch", columns, lines, note=note)
+
+
+def _validated(epochs: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> tuple[Number, ...]:
+    """Of classification alone."""
+    if "validation_of" not in epochs[0]:
+        return ()
+    right = [100 * epoch["validation_correct"] / epoch["validation_of"] for epoch in epochs]
+    return (cite_mean(right, *rows, form=".2f", unit="%"),)

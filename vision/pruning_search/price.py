@@ -52,6 +52,21 @@ class PairedPrice:
         return counts @ self.cost.to(widths.device) @ counts
 
 
+@dataclass(frozen=True, eq=False)
+class ScaledPrice:
+    """Another price times a factor: what was measured over what it predicts."""
+
+    price: WidthPrice
+    factor: float
+
+    @property
+    def unit(self) -> str:
+        return self.price.unit
+
+    def expected(self, widths: Tensor) -> Tensor:
+        return self.factor * self.price.expected(widths)
+
+
 def _stays(net: nn.Module) -> Tensor:
     """For each number of the parameters 1, or 0 where a block merges it into another branch, `(numbers,)`."""
     merged = tuple(

@@ -1,5 +1,6 @@
 """Scores of channels without a search: what the widths that were learned are compared with."""
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -50,6 +51,29 @@ def at_random(net: nn.Module, space: ChannelSpace, generator: torch.Generator) -
     return [torch.rand(size, generator=generator) for size in space.sizes]
 
 
+def dependency_norms(net: nn.Module, space: ChannelSpace, generator: torch.Generator) -> Scores:
+    """What Torch-Pruning's default importance says of the channels of its own dependency groups (arXiv 2301.12900).
+
+    Its pruner removes the lowest of all groups; widths are then set to the budget here as for all. Raises
+    `ModuleNotFoundError` without torch-pruning, and `ValueError` where its groups are others than those of `space`.
+    """
+    try:
+        import torch_pruning as tp
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("not installed: pip install torch-pruning", name="torch_pruning") from error
+    net = copy.deepcopy(net).requires_grad_()
+    graph = tp.DependencyGraph().build_dependency(net, example_inputs=space.example.to(next(net.parameters()).device))
+    importance, scores = tp.importance.GroupMagnitudeImportance(), []
+    for group, name in zip(space.groups, space.names, strict=True):
+        layer = net.get_submodule(group.writers[0].path)
+        prune = graph.get_pruner_of_module(layer).prune_out_channels
+        part = importance(graph.get_pruning_group(layer, prune, idxs=list(range(group.size))))
+        if part is None or len(part) != group.size:
+            raise ValueError(f"Torch-Pruning does not couple the channels of {name} as here")
+        scores.append(part.detach())
+    return scores
+
+
 def _norms(net: nn.Module, space: ChannelSpace) -> Scores:
     magnitudes = torch.cat([p.detach().abs().flatten() for p in net.parameters()])
     sums = magnitudes.new_zeros(sum(space.sizes) + 1)
@@ -62,5 +86,6 @@ RIVALS: Final[Mapping[str, Callable[[nn.Module, ChannelSpace, torch.Generator], 
     "uniform": equal_shares,
     "l1_group": group_norms,
     "bn_gamma": norm_factors,
+    "torch_pruning": dependency_norms,
     "random": at_random,
 }

@@ -13,9 +13,10 @@ from shared.core.task import Progress
 from shared.training.data import Examples, Pairs, Shuffled
 from shared.training.epochs import NesterovCosine, Trainer
 from shared.weights.prices import NetPrice
-from vision.pruning_search.gates import GatedNet, GateSettings
+from vision.pruning_search.gates import THRESHOLD, GatedNet, GateSettings
 from vision.pruning_search.price import PairedPrice, WidthPrice
 from vision.pruning_search.rebuild import narrowed, plain
+from vision.pruning_search.rivals import equal_shares
 from vision.pruning_search.space import ChannelSpace
 from vision.pruning_search.widths import widths_within
 
@@ -23,6 +24,10 @@ SEARCH = NesterovCosine(epochs=9, rate=0.02, warm=0.0, decay=1e-4)
 """Of the paper, from a trained net."""
 TUNING = NesterovCosine(epochs=40, rate=0.02, warm=0.0, decay=1e-4)
 """Of the net that was chosen."""
+
+BALANCED = GateSettings(balanced=True)
+SLACK = 0.005
+"""The share of a budget that may be left before widths are exchanged for those that use more of it."""
 
 Price = NetPrice | WidthPrice
 
@@ -77,7 +82,7 @@ def search(
     budget: float,
     schedule: NesterovCosine = SEARCH,
     tuning: NesterovCosine | None = TUNING,
-    gates: GateSettings = GateSettings(),  # noqa: B008
+    gates: GateSettings = BALANCED,
     multiple: int = 1,
     skip: Collection[str] = (),
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
@@ -132,7 +137,7 @@ def gated_net(
     price: Price,
     budget: float,
     steps: int,
-    gates: GateSettings = GateSettings(),  # noqa: B008
+    gates: GateSettings = BALANCED,
     skip: Collection[str] = (),
 ) -> GatedNet:
     """A copy of `net` with gates, all of them open, for a search of `steps` steps."""
@@ -142,7 +147,12 @@ def gated_net(
     space = ChannelSpace.of(net, example.cpu(), skip)
     bound = width_price(net, space, price)
     full = float(bound.expected(torch.tensor(space.sizes, dtype=torch.float64)))
-    return GatedNet(net, space, bound, budget if budget <= 1 else budget / full, steps, gates)
+    gated = GatedNet(net, space, bound, budget if budget <= 1 else budget / full, steps, gates)
+    if gates.balanced:
+        ranks = torch.cat(equal_shares(net, space, torch.Generator()))
+        with torch.no_grad():
+            gated.scores.copy_(THRESHOLD + (1 - THRESHOLD) * ranks)
+    return gated
 
 
 def width_price(net: nn.Module, space: ChannelSpace, price: Price) -> WidthPrice:
@@ -170,7 +180,7 @@ def pruned_net(
     multiple: int = 1,
 ) -> PrunedNet:
     """`net` with the channels of highest score that the budget allows, not trained further."""
-    widths = widths_within(scores, price, budget, minimum, multiple)
+    widths = widths_within(scores, price, budget, minimum, multiple, SLACK)
     kept = [part.topk(n).indices.sort().values for part, n in zip(scores, widths, strict=True)]
     full, measured = (float(price.expected(torch.tensor(at, dtype=torch.float64))) for at in (space.sizes, widths))
     rounded = () if multiple == 1 else (f"widths are multiples of {multiple}, or whole groups",)

@@ -22,6 +22,8 @@ class ChannelSpace:
     """
 
     groups: tuple[ChannelGroup, ...]
+    example: Tensor
+    """An input by which the net was traced."""
 
     @classmethod
     def of(cls, net: nn.Module, example: Tensor, skip: Collection[str] = ()) -> "ChannelSpace":
@@ -42,7 +44,7 @@ class ChannelSpace:
                 f"{type(net).__name__} has no channels that can be removed: outputs of the net, and what an operation "
                 "that is not followed reads or writes, stay"
             )
-        return cls(groups)
+        return cls(groups, example)
 
     def tied(self, layers: Sequence[Sequence[str]]) -> "ChannelSpace":
         """One group for each entry, of the groups that its layers write: their k-th channels are there or not together.
@@ -50,7 +52,8 @@ class ChannelSpace:
         That is how all blocks of a net get the same width.
         """
         by_layer = {slot.path: group for group in self.groups for slot in group.writers}
-        return ChannelSpace(tuple(_united([by_layer[layer] for layer in each]) for each in layers))
+        groups = tuple(_united([by_layer[layer] for layer in each]) for each in layers)
+        return ChannelSpace(groups, self.example)
 
     @property
     def sizes(self) -> list[int]:

@@ -1,21 +1,34 @@
 """From scores of channels to the widths that meet a budget exactly as priced."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from vision.pruning_search.price import WidthPrice
 
+EXCHANGED = 3
+"""Groups whose widths change in one exchange, at most."""
+TRIED = 2000
+"""Exchanges whose price is asked for, at most: of many groups a few are enough."""
+
 
 def widths_within(
-    scores: Sequence[Tensor], price: WidthPrice, budget: float, minimum: int = 1, multiple: int = 1
+    scores: Sequence[Tensor],
+    price: WidthPrice,
+    budget: float,
+    minimum: int = 1,
+    multiple: int = 1,
+    slack: float = 1.0,
 ) -> list[int]:
     """How many channels of each group, those of highest score, are kept for at most `budget`.
 
     One threshold for all groups: the lowest at which the widths, rounded down to a `multiple` and to no less than
     `minimum` (a group that is narrower stays whole), are within the budget. What is left is spent on the next channels
-    in the order of their scores, on each that still fits; of equal scores first in the group that kept least.
+    in the order of their scores, on each that still fits; of equal scores first in the group that kept least. Where
+    more than the share `slack` of the budget is left even so, a group becomes narrower and others wider, or the other
+    way round: the exchange that loses least score of those that leave so little, else the one that leaves least.
 
     Raises `ValueError` where the narrowest net costs more, with its price.
 
@@ -46,7 +59,8 @@ def widths_within(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if cost(above(thresholds[middle])) <= budget else (middle, high)
-    return _filled(above(thresholds[high]), offered, ordered, lambda widths: cost(widths) <= budget)
+    widths = _filled(above(thresholds[high]), offered, ordered, lambda widths: cost(widths) <= budget)
+    return _exchanged(widths, offered, ordered, lambda widths: 1 - cost(widths) / budget, slack)
 
 
 def _offered(size: int, minimum: int, multiple: int) -> list[int]:
@@ -71,3 +85,41 @@ def _filled(
         if widths[group] == offered[group][-1]:
             open_groups.discard(group)
     return widths
+
+
+def _exchanged(
+    widths: list[int],
+    offered: Sequence[list[int]],
+    ordered: Sequence[Tensor],
+    left: Callable[[list[int]], float],
+    slack: float,
+) -> list[int]:
+    """The widths with a few of them one step up or down, so that `left`, the free share of the budget, is small."""
+    best, least = widths, left(widths)
+    if least > slack:
+        for _, other in sorted(_exchanges(widths, offered, ordered))[:TRIED]:
+            if 0 <= left(other) < least:
+                best, least = other, left(other)
+            if least <= slack:
+                break
+    return best
+
+
+def _exchanges(
+    widths: list[int], offered: Sequence[list[int]], ordered: Sequence[Tensor]
+) -> Iterator[tuple[float, list[int]]]:
+    """Widths of which some are one step wider and some narrower, and the score that is lost with them."""
+    steps = []
+    for group, (width, each) in enumerate(zip(widths, offered, strict=True)):
+        place = each.index(width)
+        for other in each[max(place - 1, 0) : place] + each[place + 1 : place + 2]:
+            between = ordered[group][min(width, other) : max(width, other)]
+            steps.append((group, other, float(between.sum()) * (1 if other < width else -1)))
+    for count in range(2, EXCHANGED + 1):
+        for taken in itertools.combinations(steps, count):
+            groups = {group for group, _, _ in taken}
+            wider = sum(other > widths[group] for group, other, _ in taken)
+            if len(groups) == count and 0 < wider < count:
+                changed = {group: other for group, other, _ in taken}
+                new = [changed.get(group, width) for group, width in enumerate(widths)]
+                yield sum(lost for _, _, lost in taken), new

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 import torch
 from pydantic import BeforeValidator, Field
@@ -18,20 +18,20 @@ from shared.weights.files import to_bytes
 from vision.data.augment import as_input
 from vision.data.chosen import Chosen, ImageSettings
 from vision.data.cifar10 import SHAPE
+from vision.data.folders import CIFAR100, Labelled, hashes, load
 from vision.nets.onnx_file import to_onnx
 from vision.slimming.figures import Control
 from vision.slimming.judge import Judge
 from vision.slimming.net import SlimNet, Supernet
 from vision.slimming.page import page
 from vision.slimming.plan import STEP, Operator, Plan
-from vision.slimming.prices import NetPrice, PlanPrices, macs
+from vision.slimming.prices import NetPrice, PlanPrices, Shape, macs
 from vision.slimming.rivals import FAMILIES, build, largest_within
 from vision.slimming.search import best_within, random, slimmed, uniform
 from vision.training.evaluate import correct
 from vision.training.stages import trained
 
-CLASSES = 10
-SIDE = SHAPE[1]
+CIFAR10 = "cifar10"
 N = TypeVar("N", bound=nn.Module)
 Budgets = Annotated[
     tuple[Annotated[float, Field(gt=0)], ...],
@@ -43,9 +43,18 @@ Budgets = Annotated[
 class SlimmingSettings(ImageSettings):
     """The largest net, its training, and the budgets."""
 
+    data: str = Field(
+        default=CIFAR10,
+        description="cifar10, of `images`; cifar100, of QWEDGE_DATA; or a folder that has one for each class",
+    )
+    size: int = Field(default=32, ge=16, description="pixels per side to which pictures of a folder are scaled")
+    stride: Literal[2, 4] = Field(default=2, description="pixels of an image's side beside those of the first map")
     macs: Budgets = Field(default=(0.5,), description="shares of the largest net's multiply-accumulates")
     budget_ms: Budgets = Field(
         default=(), description="instead of macs: milliseconds of the net as a library of floats, predicted"
+    )
+    runtime: Literal["qwedge", "onnxruntime"] = Field(
+        default="qwedge", description="what milliseconds are of: `qwedge compile`, or ONNX Runtime on one thread"
     )
     widths: tuple[int, ...] = Field(default=(32, 64, 128), description="channels of the stages of the largest net")
     depths: tuple[int, ...] = Field(default=(2, 2, 4), description="blocks of its stages")
@@ -58,6 +67,16 @@ class SlimmingSettings(ImageSettings):
     batch: int = Field(default=64, gt=1, description="images of a training step")
     rate: float = Field(default=0.05, gt=0, description="highest learning rate")
     judged: int = Field(default=30, gt=0, description="validation images of each class by which plans are judged")
+
+    def hashes(self) -> Mapping[str, str]:
+        return super().hashes() if self.data == CIFAR10 else hashes(self.data)
+
+    def labelled(self) -> Labelled:
+        """The images, and what they are classified into."""
+        if self.data != CIFAR10:
+            return load(self.data, self.size, self.per_class, self.scored, self.part)
+        chosen = self.chosen()
+        return Labelled(chosen, SHAPE, 1 + int(chosen.train.labels.max()))
 
     def largest(self) -> Plan:
         """The net that is slimmed. Raises `ValueError` for stages that are not one of each."""
@@ -86,6 +105,8 @@ class Slimming(Experiment[SlimmingSettings]):
 
     def cells(self, settings: SlimmingSettings) -> Sequence[SlimmingSettings]:
         settings.largest()
+        if settings.data in (CIFAR10, CIFAR100) and settings.size != SHAPE[1]:
+            raise ValueError(f"size={settings.size}: pictures of {settings.data} have {SHAPE[1]}; size is for folders")
         return settings.per_seed()
 
     def data(self, cell: SlimmingSettings) -> Mapping[str, str]:
@@ -94,12 +115,12 @@ class Slimming(Experiment[SlimmingSettings]):
     def run(self, cell: SlimmingSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context, self).result()
 
-    def latency(self, context: Context) -> NetPrice:
+    def latency(self, cell: SlimmingSettings, context: Context) -> NetPrice:
         """Predicts the milliseconds of a net on this machine. `qwedge run` knows how; here it raises `ValueError`."""
         raise ValueError("budget_ms needs a latency: take `qwedge run slimming`, or macs")
 
-    def milliseconds(self, net: nn.Module) -> float:
-        """Measured milliseconds of a net, compiled. `qwedge run` knows how; here it raises `ValueError`."""
+    def milliseconds(self, cell: SlimmingSettings, net: nn.Module, shape: Shape) -> float:
+        """Measured milliseconds of a net in the cell's runtime. `qwedge run` knows how; here it raises `ValueError`."""
         raise ValueError("budget_ms needs a compiler: take `qwedge run slimming`, or macs")
 
     def page(self, rows: Sequence[Row]) -> Page:
@@ -130,7 +151,7 @@ class _Cell:
         if full <= budgets[0]:
             raise ValueError(f"budget {budgets[0]:g}: the largest net costs {full:.4g}; ask for less")
         controls = {budget: self.controls(budget) for budget in budgets}
-        supernet = self.seeded("supernet", partial(Supernet, self.largest, image=SIDE, classes=CLASSES))
+        supernet = self.seeded("supernet", partial(Supernet, self.largest, **self.frame))
         learned: Any = self.after("supernet", supernet, s.supernet)
         shares = supernet.shares()
         search: Any = self.context.stage("slimming", lambda: self.course(supernet, budgets[-1]))
@@ -144,8 +165,9 @@ class _Cell:
         longer = 1 + search_s / sum(cpu_seconds(net["tuned"]) for net in slim.values())
         return {
             "data": {"name": self.images.about, "part": s.part, "trained_on": len(self.images.train.labels)},
+            "classes": self.labelled.classes,
             "scored": len(self.images.scored.labels),
-            "price": {"unit": "ms" if s.budget_ms else "MACs", "largest": full},
+            "price": {"unit": "ms" if s.budget_ms else "MACs", "runtime": s.runtime, "largest": full},
             "largest": self.largest.to_json_data(),
             "searched": learned,
             "search_cpu_s": search_s,
@@ -173,16 +195,16 @@ class _Cell:
             nets["random"] = self.competitor(Plan.from_json_data(picked))
         for family in (name for name in FAMILIES if name in asked):
             try:
-                scale = largest_within(family, self.price_of, budget, CLASSES)
+                scale = largest_within(family, self.price_of, budget, self.labelled.classes)
             except ValueError:
                 continue
-            net = partial(build, family, scale, CLASSES)
+            net = partial(build, family, scale, self.labelled.classes)
             blocks = f", {scale.left_out} blocks of each stage left out" if scale.left_out else ""
             nets[family] = Competitor(f"{scale.width:g} of its width{blocks}", self.price_of(net().eval()), net)
         return nets
 
     def competitor(self, plan: Plan) -> Competitor:
-        net = partial(SlimNet, plan, image=SIDE, classes=CLASSES)
+        net = partial(SlimNet, plan, **self.frame)
         return Competitor(plan.spelled(), self.prices(plan), net, plan)
 
     def trained(self, budget: float, nets: Mapping[str, Competitor], longer: float) -> dict[str, Mapping[str, JSON]]:
@@ -199,8 +221,7 @@ class _Cell:
         right = int(self.context.stage(f"{title}, counted", lambda: correct(net, self.images.scored)))
         measured = {}
         if self.settings.budget_ms:
-            ms = self.context.stage(f"{title}, timed", lambda: self.experiment.milliseconds(net))
-            measured = {"measured_ms": ms}
+            measured = {"measured_ms": self.context.stage(f"{title}, timed", lambda: self.milliseconds(net))}
         if name == "slimmed" and competitor.plan is not None:
             plan = competitor.plan
             self.context.stage(f"{title}, files", lambda: self.keep(net, plan, budget))
@@ -209,7 +230,7 @@ class _Cell:
             **({"plan": competitor.plan.to_json_data()} if competitor.plan is not None else {}),
             "price": competitor.price,
             **measured,
-            "macs": macs(net, SHAPE),
+            "macs": macs(net, self.labelled.shape),
             "parameters": sum(parameter.numel() for parameter in net.parameters()),
             "correct": right,
             "tuned": tuned,
@@ -237,32 +258,45 @@ class _Cell:
         judged = [(plan.to_json_data(), lost) for plan, lost in judge.losses.items()]
         return {"steps": steps, "judged": judged, "cpu_s": time.process_time() - started}
 
+    def milliseconds(self, net: nn.Module) -> float:
+        return self.experiment.milliseconds(self.settings, net, self.labelled.shape)
+
     def random(self, budget: float) -> Plan:
         return random(self.largest, self.prices, budget, self.context.rng)
 
     @cached_property
     def price(self) -> NetPrice:
-        return self.experiment.latency(self.context) if self.settings.budget_ms else macs
+        s = self.settings
+        return self.experiment.latency(s, self.context) if s.budget_ms else macs
 
     def price_of(self, net: nn.Module) -> float:
         """Of a whole net."""
-        return self.price(net, SHAPE)
+        return self.price(net, self.labelled.shape)
 
     @cached_property
     def prices(self) -> PlanPrices:
-        return PlanPrices(self.price, image=SIDE, classes=CLASSES)
+        return PlanPrices(self.price, **self.frame)
 
     def keep(self, net: nn.Module, plan: Plan, budget: float) -> JSON:
         """A slimmed net as files."""
         net.eval()
         self.context.artefact(f"net-{budget:.4g}.safetensors", to_bytes(net))
         self.context.artefact(f"plan-{budget:.4g}.json", json.dumps(plan.to_json_data(), indent=1).encode())
-        self.context.artefact(f"net-{budget:.4g}.onnx", to_onnx(net, torch.zeros(1, *SHAPE)))
+        self.context.artefact(f"net-{budget:.4g}.onnx", to_onnx(net, torch.zeros(1, *self.labelled.shape)))
         return None
 
     @cached_property
+    def labelled(self) -> Labelled:
+        return self.settings.labelled()
+
+    @property
     def images(self) -> Chosen:
-        return self.settings.chosen()
+        return self.labelled.images
+
+    @property
+    def frame(self) -> dict[str, int]:
+        """What of a net is not its plan."""
+        return {"image": self.labelled.shape[1], "classes": self.labelled.classes, "stride": self.settings.stride}
 
 
 def cpu_seconds(epochs: Sequence[Mapping[str, Any]]) -> float:

@@ -23,6 +23,7 @@ from shared.lab import (
 from vision.slimming.figures import NETS, best_rival, gains, nets, percent, regret, search_cost, seconds, shared_nets
 from vision.slimming.plan import Plan
 
+RUNTIMES = {"qwedge": "`qwedge compile --numbers float32` on one thread", "onnxruntime": "ONNX Runtime on one thread"}
 FILES = {
     "net-{}.safetensors": "the weights of the slimmed net",
     "plan-{}.json": "its widths and operators",
@@ -34,11 +35,12 @@ def page(rows: Sequence[Row]) -> Page:
     """Seeds of the first row's settings together."""
     same = equal_settings(rows)
     price, data = same[0].result["price"], same[0].result["data"]
+    runtime = f" Milliseconds are those of {RUNTIMES[price['runtime']]}." if _is_timed(same) else ""
     summary = (
         f"From {Plan.from_json_data(same[0].result['largest']).spelled()}, which costs {price['largest']:,.4g} "
         f"{price['unit']}, to {' and '.join(_budgets(same))}. {data['name']}. Stages are written as width: "
         "operators, C for fused 3x3 convolutions, S for single ones, P for pooling, A for attention. Intervals are "
-        "95 %, over seeds."
+        f"95 %, over seeds.{runtime}"
     )
     files = {
         name.format(f"{at['budget']:.4g}"): f"{note} within {at['budget']:.4g} {price['unit']}"

@@ -67,10 +67,22 @@ def _from_array(path: Path, array: NDArray[np.generic]) -> Samples:
 def classify(samples: Samples, classifier: Classifier, shift: float = 0.0) -> tuple[list[Answer], tuple[str, ...]]:
     """The waveform in every window of a recording `(N,)`, each half a window after the one before, and notes.
 
-    `shift` in cycles per sample is added to all frequencies before. Raises `ValueError` for fewer samples than an
-    eighth of a window, and for a shift beyond half a cycle.
+    `shift` in cycles per sample is added to all frequencies before. Raises as `in_windows` does.
     """
-    size, notes = classifier.samples, []
+    starts, windows, notes = in_windows(samples, classifier.samples, shift)
+    answers = []
+    for start, probabilities in zip(starts, classifier.probabilities(windows), strict=True):
+        order = np.argsort(-probabilities, kind="stable")
+        answers.append(Answer(start, {classifier.classes[k]: float(probabilities[k]) for k in order}))
+    return answers, notes
+
+
+def in_windows(samples: Samples, size: int, shift: float = 0.0) -> tuple[list[int], Samples, tuple[str, ...]]:
+    """First samples of the windows of a recording `(N,)`, the windows `(windows, size)`, and notes.
+
+    Raises `ValueError` for fewer samples than an eighth of a window, and for a shift beyond half a cycle.
+    """
+    notes = list[str]()
     if len(samples) * SHORTEST < size:
         raise ValueError(f"{len(samples)} samples are too few: a window has {size}, give {size // SHORTEST} or more")
     if not abs(shift) <= 0.5:
@@ -82,12 +94,7 @@ def classify(samples: Samples, classifier: Classifier, shift: float = 0.0) -> tu
         samples = np.pad(samples, (0, size - len(samples)))
     notes += _off_tune(samples)
     starts = list(_starts(len(samples), size))
-    windows = np.stack([samples[start : start + size] for start in starts])
-    answers = []
-    for start, probabilities in zip(starts, classifier.probabilities(windows), strict=True):
-        order = np.argsort(-probabilities, kind="stable")
-        answers.append(Answer(start, {classifier.classes[k]: float(probabilities[k]) for k in order}))
-    return answers, tuple(notes)
+    return starts, np.stack([samples[start : start + size] for start in starts]), tuple(notes)
 
 
 def _starts(count: int, size: int) -> Iterator[int]:

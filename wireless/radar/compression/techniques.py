@@ -13,19 +13,24 @@ import numpy as np
 from torch import nn
 
 from shared import BlockSparsity, ChannelSparsity
+from shared.integer.packed import pack
 from shared.training.loop import seeded
 from wireless.radar.compression.code_book import code_book
 from wireless.radar.compression.early_exit import early_exit
 from wireless.radar.compression.pruning import factored, gradual, pruned
-from wireless.radar.compression.work import Outcome, Work, in_floats, in_integers
+from wireless.radar.compression.work import Outcome, Work, converted, in_floats, in_integers
 from wireless.radar.nets.iq import FIRST, WIDTHS, iq_net
 from wireless.radar.nets.planes import Planes
+from wireless.radar.training import Targets
 
 Technique = Callable[[Work], Outcome]
 
 _SINGLE = BlockSparsity(outputs=1)
 _TILES = BlockSparsity(outputs=4, inputs=1)
 _CHANNELS = ChannelSparsity()
+
+FEW = 64
+"""Windows that are enough to tell how many bytes a net takes."""
 
 
 def control(work: Work) -> Outcome:
@@ -80,18 +85,50 @@ def sparse_fixed(solver: str, on: BlockSparsity | ChannelSparsity, bits: int, *,
 
 
 def small(bits: int | None = None, *, taught: bool = False) -> Technique:
-    """A net that has the budget's size as floats, trained from scratch for as long as the net and its compression
-    together; in fixed point for the last of these epochs, if it has `bits`.
-    """
+    """A net that has the budget's size as floats, trained from scratch; in few bits at the end, if it has `bits`."""
 
     def technique(work: Work) -> Outcome:
-        net, targets = _smaller(work), work.taught if taught else None
-        if bits is None:
-            return in_floats(work, work.trained(net, work.whole, targets))
-        net = work.trained(net, max(work.whole - work.epochs, 1), targets)
-        return in_integers(work, net, work.epochs, _words(net, bits), targets)
+        most = work.budget * work.cost(work.net)
+        net = _widest(work, lambda net: work.cost(net) <= most)
+        if net is None:
+            raise ValueError(f"budget={work.budget:g}: no net on raw samples is as small")
+        return _from_scratch(work, net, bits, work.taught if taught else None)
 
     return technique
+
+
+def same_size(work: Work, technique: str, size: float) -> Outcome | None:
+    """The control of a technique whose net takes `size` bytes: a dense one that takes no more, in numbers as the
+    technique's are, trained from scratch. None where no net is as small.
+    """
+    bits = TECHNIQUES[technique].bits
+    x = work.windows()[0][:FEW] if bits else None
+
+    def fits(net: nn.Module) -> bool:
+        if x is None or bits is None:
+            return 4 * sum(parameter.numel() for parameter in net.parameters()) <= size
+        return len(pack(converted(work, net, _words(net, bits), x).program())) <= size
+
+    net = _widest(work, fits)
+    return None if net is None else _from_scratch(work, net, bits)
+
+
+def _from_scratch(work: Work, net: nn.Module, bits: int | None, targets: Targets | None = None) -> Outcome:
+    """Trained for as long as the net and its compression together; in fixed point for the epochs of these."""
+    if bits is None:
+        return in_floats(work, work.trained(net, work.whole, targets))
+    net = work.trained(net, max(work.whole - work.epochs, 1), targets)
+    return in_integers(work, net, work.epochs, _words(net, bits), targets)
+
+
+def _widest(work: Work, fits: Callable[[nn.Module], bool]) -> nn.Module | None:
+    """The net on raw samples whose layers are narrower by one factor, the widest that fits."""
+    for factor in np.arange(1.0, 0.0, -0.02):
+        first, *widths = (max(round(factor * width), 1) for width in (FIRST, *WIDTHS))
+        net = seeded(partial(iq_net, work.classes, first, widths), work.generator)
+        if fits(net):
+            return net
+    return None
 
 
 class Entry(NamedTuple):
@@ -100,6 +137,8 @@ class Entry(NamedTuple):
     title: str
     compress: Technique
     sequential: bool = False
+    bits: int | None = None
+    """Of the weights in fixed point."""
 
 
 TECHNIQUES: Mapping[str, Entry] = {
@@ -115,24 +154,24 @@ TECHNIQUES: Mapping[str, Entry] = {
     "code-book": Entry("16 values in each layer, by ADMM", code_book),
     "gradual": Entry("smallest weights dropped in steps", step_by_step(_SINGLE)),
     "gradual-channels": Entry("smallest channels dropped in steps", step_by_step(_CHANNELS), True),
-    "gradual-int8": Entry("smallest weights dropped in steps, 8 bits", step_by_step(_SINGLE, 8), True),
-    "gradual-channels-int8": Entry("smallest channels dropped in steps, 8 bits", step_by_step(_CHANNELS, 8), True),
-    "gradual-channels-int4": Entry("smallest channels dropped in steps, 4 bits", step_by_step(_CHANNELS, 4), True),
-    "int8": Entry("8-bit fixed point, F8Net", fixed(8), True),
-    "int4": Entry("4-bit weights, depthwise ones 8", fixed(4), True),
-    "int3": Entry("3-bit weights, depthwise ones 8", fixed(3), True),
-    "sparse-int4": Entry("weights pruned by ADMM, 4 bits", sparse_fixed("admm", _SINGLE, 4), True),
-    "admm-int8": Entry("blocks of 4 pruned by ADMM, 8 bits", sparse_fixed("admm", _TILES, 8), True),
-    "channels-int8": Entry("channels pruned by ADMM, 8 bits", sparse_fixed("admm", _CHANNELS, 8), True),
-    "channels-int4": Entry("channels pruned by ADMM, 4 bits", sparse_fixed("admm", _CHANNELS, 4), True),
+    "gradual-int8": Entry("smallest weights dropped in steps, 8 bits", step_by_step(_SINGLE, 8), True, 8),
+    "gradual-channels-int8": Entry("smallest channels dropped in steps, 8 bits", step_by_step(_CHANNELS, 8), True, 8),
+    "gradual-channels-int4": Entry("smallest channels dropped in steps, 4 bits", step_by_step(_CHANNELS, 4), True, 4),
+    "int8": Entry("8-bit fixed point, F8Net", fixed(8), True, 8),
+    "int4": Entry("4-bit weights, depthwise ones 8", fixed(4), True, 4),
+    "int3": Entry("3-bit weights, depthwise ones 8", fixed(3), True, 3),
+    "sparse-int4": Entry("weights pruned by ADMM, 4 bits", sparse_fixed("admm", _SINGLE, 4), True, 4),
+    "admm-int8": Entry("blocks of 4 pruned by ADMM, 8 bits", sparse_fixed("admm", _TILES, 8), True, 8),
+    "channels-int8": Entry("channels pruned by ADMM, 8 bits", sparse_fixed("admm", _CHANNELS, 8), True, 8),
+    "channels-int4": Entry("channels pruned by ADMM, 4 bits", sparse_fixed("admm", _CHANNELS, 4), True, 4),
     "taught-int4": Entry(
-        "channels pruned by ADMM, 4 bits, taught", sparse_fixed("admm", _CHANNELS, 4, taught=True), True
+        "channels pruned by ADMM, 4 bits, taught", sparse_fixed("admm", _CHANNELS, 4, taught=True), True, 4
     ),
     "early-exit": Entry("an exit after two blocks", early_exit, True),
     "distilled": Entry("small, taught by the large net", small(taught=True)),
     "small": Entry("small, trained from scratch", small()),
-    "small-int8": Entry("small, trained from scratch, 8 bits", small(8)),
-    "small-int4": Entry("small, trained from scratch, 4 bits", small(4)),
+    "small-int8": Entry("small, trained from scratch, 8 bits", small(8), bits=8),
+    "small-int4": Entry("small, trained from scratch, 4 bits", small(4), bits=4),
 }
 """By name."""
 SWEEP = ("magnitude", "admm", "admm-channels", "int8", "int4", "small")
@@ -158,13 +197,3 @@ def _words(net: nn.Module, bits: int) -> dict[str, int]:
         for name, layer in net.named_modules()
         if isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv1d) and layer.groups == 1)
     }
-
-
-def _smaller(work: Work) -> nn.Module:
-    """The net on raw samples whose layers are narrower by one factor, the widest within the budget."""
-    for factor in np.arange(1.0, 0.0, -0.02):
-        first, *widths = (max(round(factor * width), 1) for width in (FIRST, *WIDTHS))
-        build = partial(iq_net, work.classes, first, widths)
-        if work.cost(build()) <= work.budget * work.cost(work.net):
-            return seeded(build, work.generator)
-    raise ValueError(f"budget={work.budget:g}: no net on raw samples is as small")

@@ -114,8 +114,7 @@ def in_integers(
 
     Weights that were dropped have no part in the spread that the others' grid follows.
     """
-    fixed = F8Net(net, shape=work.example, input=FORMAT, weight_words=words, sparse=True)
-    fixed.calibrate(work.windows()[0][:CALIBRATION])
+    fixed = converted(work, net, words, work.windows()[0][:CALIBRATION])
     program = work.trained(fixed, epochs, targets).program()  # type: ignore[operator]
     audited = audit(program)
     audited.require(8)
@@ -130,6 +129,11 @@ def in_integers(
         return np.asarray(logits.detach().argmax(1).numpy())
 
     return Outcome(answers, len(pack(program)), float(audited.nonzero_macs), _kept(work, sizes), program)
+
+
+def converted(work: Work, net: nn.Module, words: Mapping[str, int] | None, x: Tensor) -> F8Net:
+    """`net` in 8-bit fixed point, weights in fewer bits where `words` says so, calibrated on `x`, not trained."""
+    return F8Net(net, shape=work.example, input=FORMAT, weight_words=words, sparse=True).calibrate(x)
 
 
 def answers_of(net: nn.Module) -> Callable[[NDArray[np.complex64]], NDArray[np.int64]]:

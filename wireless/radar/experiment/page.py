@@ -1,6 +1,7 @@
 """The page of a radar run: accuracy against noise beside the bound, what is mistaken for what, the size of each net."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -224,7 +225,6 @@ def _tables(rows: Sequence[Row]) -> list[Table]:
     db = tested_db(rows[0])
     at = sorted({_nearest(db, wanted) for wanted in (-8.0, 0.0, 10.0)})
     is_timed = all("ms" in row.result for row in rows)
-    planned = rows[0].settings.get("device", "")
     title, terms = TITLES[rows[0].result["net"]], _terms(rows[0])
     nets: dict[str, Sequence[Mapping[str, Any]]] = {f"the net: {title}": [{**row.result, "kept": 1.0} for row in rows]}
     for name in rows[0].result["techniques"]:
@@ -232,14 +232,14 @@ def _tables(rows: Sequence[Row]) -> list[Table]:
 
     def cost(results: Sequence[Mapping[str, Any]]) -> Sequence[str | Number]:
         means = {key: float(np.mean([it[key] for it in results])) for key in ("bytes", "macs", "kept")}
-        smaller = float(np.mean([row.result["bytes"] for row in rows])) / means["bytes"]
+        size, smaller = rows[0].result["parameters"], rows[0].result["bytes"] / means["bytes"]
         return (
+            cite(means["kept"] * size, *rows, form=",.0f"),
             cite(means["bytes"], *rows, form=",.0f"),
             cite(smaller, *rows, form=".1f", unit="x"),
             cite(means["macs"], *rows, form=",.0f"),
             cite(means["kept"], *rows, form=".0%"),
             *([_ms(results, "compiled", rows), _ms(results, "dense in ONNX Runtime", rows)] if is_timed else []),
-            *(_on_fpga([result.get("fpga", {}) for result in results], rows) if planned else []),
         )
 
     def accuracy(results: Sequence[Mapping[str, Any]]) -> Sequence[Number]:
@@ -251,32 +251,28 @@ def _tables(rows: Sequence[Row]) -> list[Table]:
             cite_mean([float(right(each).mean()) for each in answers], *rows, form=".1%"),
             cite_mean(gained, *rows, form="+.1f", unit="points"),
             *(_share(np.sum(answers, 0), ratio, rows) for ratio in at),
+            cite(float(np.mean([it.get("cpu_s", 0.0) for it in results])), *rows, form=",.0f", unit="s"),
         )
 
     times = ("compiled", "dense, ONNX Runtime") if is_timed else ()
-    plans = (f"{planned}, windows a second", "share of it") if planned else ()
-    costs = ("technique", "bytes", "smaller", "MACs", "weights", *times, *plans)
-    accuracies = ("technique", "mean", "against the net", *(f"{db[ratio]:g} dB" for ratio in at))
+    costs = ("technique", "parameters", "bytes", "smaller", "MACs", "weights", *times)
+    accuracies = ("technique", "mean", "against the net", *(f"{db[ratio]:g} dB" for ratio in at), "CPU time")
     note = (
         "Bytes in floating point: four for each number that is not zero, and a bit for each block of a layer that has "
         "zeros; in fixed point: weights, biases and binary points as LZMA codes them. MACs are those whose weight is "
-        "not zero."
-        + (" Times are of a window on one thread, both in turn." if is_timed else "")
-        + (
-            " The FPGA's columns are estimated, at 100 MHz: the fastest plan that it holds, and its fullest resource."
-            if planned
-            else ""
-        )
+        "not zero." + (" Times are of a window on one thread, both in turn." if is_timed else "")
     )
     trained = (
-        f"Every technique has the same terms ({terms}): the share that it may keep, and its training. Small nets train "
-        "from scratch, for the epochs of the net too. Unfavourable results are kept."
+        f"Every technique has the same terms ({terms}): the share that it may keep, and its training in pulses. Small "
+        "nets train from scratch, for the epochs of the net too. Unfavourable results are kept."
     )
     cost_lines: list[Sequence[str | Number]] = [(name, *cost(each)) for name, each in nets.items()]
     accuracy_lines: list[Sequence[str | Number]] = [(name, *accuracy(each)) for name, each in nets.items()]
     return [
         Table(f"Compression of the {title}: {terms}", costs, cost_lines, note),
         Table(f"Accuracy of the compressed {title}: {terms}", accuracies, accuracy_lines, trained),
+        *_controls(rows, f"{title}: {terms}"),
+        *_hardware(rows, f"{title}: {terms}"),
     ]
 
 
@@ -284,35 +280,92 @@ def _ms(results: Sequence[Mapping[str, Any]], runtime: str, rows: Sequence[Row])
     return cite(float(np.mean([it["ms"][runtime] for it in results])), *rows, form=".3f", unit="ms")
 
 
-def _on_fpga(plans: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> Sequence[str | Number]:
-    """Windows a second and the share of the fullest resource; nothing of floats, which are not planned."""
-    if not all(plans):
-        return "", ""
-    if any("short" in plan for plan in plans):
-        return "does not fit", ""
-    mean = {key: float(np.mean([plan[key] for plan in plans])) for key in ("per_second", "share")}
-    return cite(mean["per_second"], *rows, form=",.0f"), cite(mean["share"], *rows, form=".0%")
+def _controls(rows: Sequence[Row], title: str) -> list[Table]:
+    """Each technique beside a dense net of as many bytes that was trained from scratch."""
+    lines: list[Sequence[str | Number]] = []
+    for name in rows[0].result["techniques"]:
+        results = [row.result["techniques"][name] for row in rows]
+        if not all(result.get("same_size") for result in results):
+            continue
+        controls = [result["same_size"] for result in results]
+        ours, theirs = (
+            [100 * float(right(np.array(it["confusion"])).mean()) for it in each] for each in (results, controls)
+        )
+        lines.append(
+            (
+                TECHNIQUES[name].title,
+                *(
+                    cite(float(np.mean([it["bytes"] for it in each])), *rows, form=",.0f")
+                    for each in (results, controls)
+                ),
+                *(cite_mean(each, *rows, form=".1f", unit="%") for each in (ours, theirs)),
+                cite_mean([a - b for a, b in zip(ours, theirs, strict=True)], *rows, form="+.1f", unit="points"),
+            )
+        )
+    columns = ("technique", "bytes", "dense net's", "mean", "dense net's", "compressed minus dense")
+    note = (
+        "The dense net has numbers of the same kind, takes no more bytes, and trains from scratch for the epochs of "
+        "the net and of the technique together."
+    )
+    return [Table(f"Beside dense nets of the same size, {title}", columns, lines, note)] if lines else []
+
+
+RESOURCES = {"lut": "logic cells", "ff": "flip-flops", "dsp": "multipliers", "bram": "block RAMs"}
+
+
+def _hardware(rows: Sequence[Row], title: str) -> list[Table]:
+    """Fixed-point nets on the FPGA: as planned, and as placed and routed where that was asked for."""
+    lines: list[Sequence[str | Number]] = []
+    for name in rows[0].result["techniques"]:
+        plans = [row.result["techniques"][name].get("fpga", {}) for row in rows]
+        if not all(plans):
+            continue
+        if any("short" in plan for plan in plans):
+            lines.append((TECHNIQUES[name].title, "does not fit", *[""] * (len(RESOURCES) + 2)))
+            continue
+        for stage, per_second, mhz in (("estimated", "per_second", 100.0), ("routed", "routed_per_second", None)):
+            if all(per_second in plan for plan in plans):
+                clock = mhz or float(np.mean([plan["routed_mhz"] for plan in plans]))
+                taken = [plan["used"] if stage == "routed" else plan for plan in plans]
+                lines.append(
+                    (
+                        TECHNIQUES[name].title,
+                        stage,
+                        cite(float(np.mean([plan[per_second] for plan in plans])), *rows, form=",.0f"),
+                        cite(clock, *rows, form=".0f", unit="MHz"),
+                        *(cite(float(np.mean([it[kind] for it in taken])), *rows, form=",.0f") for kind in RESOURCES),
+                    )
+                )
+    columns = ("technique", "", "windows a second", "clock", *RESOURCES.values())
+    note = "The fastest plan that the device holds. Estimates are of before any tool ran, at a clock of 100 MHz."
+    return [Table(f"On an {rows[0].settings['device']}, {title}", columns, lines, note)] if lines else []
 
 
 def _front(rows: Sequence[Row]) -> Figure:
-    """Mean accuracy against bytes and MACs, nets and all that was made of them; a line joins what nothing beats."""
+    """Mean accuracy against bytes, MACs and, where all are timed, milliseconds; a line joins what nothing beats."""
     points = [
         (name, result, float(right(np.array(result["confusion"])).mean()))
         for row in rows
         for name, result in ((row.result["net"], row.result), *row.result["techniques"].items())
     ]
+    costs: dict[Callable[[Any], float], str] = {
+        itemgetter("bytes"): "bytes",
+        itemgetter("macs"): "multiply-accumulates of a window",
+    }
+    if all("ms" in result for _, result, _ in points):
+        costs[lambda result: float(result["ms"]["compiled"])] = "milliseconds of a window, compiled"
 
     def paint(*panels: Any) -> None:
         from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-        for axes, key in zip(panels, ("bytes", "macs"), strict=True):
+        for axes, (cost, words) in zip(panels, costs.items(), strict=True):
             best = -1.0
             front = []
-            for name, result, accuracy in sorted(points, key=lambda point: (point[1][key], -point[2])):
-                axes.plot(result[key], 100 * accuracy, "o", color=COLORS["blue"])
+            for name, result, accuracy in sorted(points, key=lambda point: (cost(point[1]), -point[2])):
+                axes.plot(cost(result), 100 * accuracy, "o", color=COLORS["blue"])
                 if accuracy > best:
                     best = accuracy
-                    front.append((result[key], 100 * accuracy, name))
+                    front.append((cost(result), 100 * accuracy, name))
             axes.plot(*zip(*((x, y) for x, y, _ in front), strict=True), color=COLORS["grey"], linewidth=1)
             for x, y, name in front:
                 axes.annotate(name, (x, y), fontsize=6, xytext=(0, -8), textcoords="offset points")
@@ -321,11 +374,11 @@ def _front(rows: Sequence[Row]) -> Figure:
             axes.xaxis.set_major_formatter(EngFormatter())
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.margins(y=0.15)
-            axes.set_xlabel({"bytes": "bytes", "macs": "multiply-accumulates of a window"}[key])
+            axes.set_xlabel(words)
             axes.set_ylabel("right answers in %")
 
     caption = "Mean accuracy over all ratios; up and left is better. The line joins what nothing of its size beats."
-    return plot(paint, *rows, title="Accuracy against size", caption=caption, panels=2)
+    return plot(paint, *rows, title="Accuracy against size", caption=caption, panels=len(costs))
 
 
 def _telling(rows: Sequence[Row]) -> int:

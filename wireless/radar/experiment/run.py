@@ -19,8 +19,9 @@ from shared.weights.prices import MACs
 from wireless.radar.bound.bayes import bayes
 from wireless.radar.bound.templates import require_templates
 from wireless.radar.channel.channel import Channel
-from wireless.radar.compression.techniques import SWEEP, TECHNIQUES, suits
-from wireless.radar.compression.work import PriceName, Work
+from wireless.radar.compression.early_exit import EarlyExit
+from wireless.radar.compression.techniques import SWEEP, TECHNIQUES, same_size, suits
+from wireless.radar.compression.work import Outcome, PriceName, Work
 from wireless.radar.datasets.generate import EACH, Windowed, blocks, generate
 from wireless.radar.datasets.layouts import hashes, read_set
 from wireless.radar.datasets.recipe import Recipe
@@ -75,8 +76,13 @@ class RadarSettings(Seeded):
     budget: float = Field(default=0.25, gt=0, le=1, description="share of the net's price that each may keep")
     price: PriceName = Field(default="bytes", description="what that is: bytes, or multiply-accumulates")
     tuning: int = Field(default=2, gt=0, description="epochs of training that each technique takes")
+    same_size: bool = Field(
+        default=False, description="a dense net of as many bytes, trained from scratch, beside each technique"
+    )
     timed: bool = Field(default=False, description="milliseconds too: needs a C compiler and the extra mobile")
+    onnx: bool = Field(default=False, description="nets as ONNX files, checked in ONNX Runtime: needs the extra mobile")
     device: str = Field(default="", description="an FPGA that fixed-point nets are planned for: needs the extra fpga")
+    placed: bool = Field(default=False, description="those plans are placed and routed as well, which takes minutes")
 
     @property
     def trained(self) -> int:
@@ -124,7 +130,7 @@ class Radar(Experiment[RadarSettings]):
     """
 
     name = "radar"
-    version = 3  # 3: dropped weights have no part in the number formats of the others
+    version = 4  # 4: dropped weights of two-dimensional layers stay dropped; first weights of small nets are other ones
 
     def cells(self, settings: RadarSettings) -> Sequence[RadarSettings]:
         unknown = sorted(set(settings.nets) - {BAYES, *NETS})
@@ -134,6 +140,8 @@ class Radar(Experiment[RadarSettings]):
             raise ValueError(f"no technique {unknown[0]!r}: it must be one of {', '.join(TECHNIQUES)}")
         if settings.data:
             read_set(Path(settings.data)).parted(HELD_OUT, np.random.default_rng(0))  # which refuses what is no set
+        if settings.placed and not settings.device:
+            raise ValueError("placed=True: on which device? Give one, such as device=ecp5-25k")
         settings.training_recipe(), settings.test_recipe(1, settings.tested_db)  # which refuse what makes no set
         nets = tuple(dict.fromkeys(settings.nets))
         if BAYES in nets and not settings.has_bound:
@@ -164,12 +172,19 @@ class Radar(Experiment[RadarSettings]):
         """
         raise ValueError("timed=True needs a compiler of nets: run `qwedge run radar`, or leave it out")
 
-    def planned(self, program: Program, device: str) -> Mapping[str, JSON]:
-        """The fastest design of a fixed-point net that an FPGA holds, as estimated before any tool runs.
+    def planned(self, program: Program, device: str, placed: bool) -> Mapping[str, JSON]:
+        """The fastest design of a fixed-point net that an FPGA holds, as estimated before any tool runs, and `placed`.
 
         Raises `ValueError` here, where no FPGA is known; `qwedge.experiments.radar` plans.
         """
         raise ValueError(f"{device=} needs plans of FPGAs: run `qwedge run radar`, or leave it out")
+
+    def onnx(self, net: nn.Module | Program, samples: int) -> bytes:
+        """`net` as an ONNX file, whose answers are those of `net`.
+
+        Raises `ValueError` here, where no runtime is known; `qwedge.experiments.radar` writes and checks.
+        """
+        raise ValueError("onnx=True needs ONNX Runtime: run `qwedge run radar`, or leave it out")
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
@@ -218,6 +233,7 @@ class _Cell:
         classifier, epochs = self.trained(name, pulses)
         counts = self.context.stage("counting", partial(self.count, classify_by(classifier.net), pulses))
         self.context.artefact(f"{name}.safetensors", classifier.to_bytes())
+        self.export(name, classifier.net, pulses)
         compressed = {
             technique: self.context.stage(technique, partial(self.compressed, technique, classifier, pulses))
             for technique in settings.techniques
@@ -237,8 +253,23 @@ class _Cell:
 
     def compressed(self, technique: str, classifier: Classifier, pulses: "_Pulses") -> JSON:
         """What a technique makes of the net, and its answers on the same pulses."""
-        settings, started = self.settings, time.process_time()
-        work = Work(
+        work = self.work(technique, classifier, pulses)
+        started = time.process_time()
+        outcome = TECHNIQUES[technique].compress(work)
+        result = self.counted(outcome, time.process_time() - started, pulses)
+        if isinstance(outcome.net, Program):
+            self.context.artefact(f"{technique}.json", to_json(outcome.net).encode())
+        self.export(technique, outcome.net, pulses)
+        result |= {**self.times(outcome.net, classifier.net, pulses), **self.plan(outcome.net)}
+        if self.settings.same_size:
+            started = time.process_time()
+            beside = same_size(work, technique, outcome.bytes)
+            result["same_size"] = beside and self.counted(beside, time.process_time() - started, pulses)
+        return result
+
+    def work(self, technique: str, classifier: Classifier, pulses: "_Pulses") -> Work:
+        settings = self.settings
+        return Work(
             classifier.net,
             pulses.source,
             pulses.samples,
@@ -252,13 +283,15 @@ class _Cell:
             lambda done, total, note: self.context.progress(done, total, f"{technique}, {note}"),
             settings.price,
         )
-        outcome = TECHNIQUES[technique].compress(work)
-        spent = time.process_time() - started
-        if isinstance(outcome.net, Program):
-            self.context.artefact(f"{technique}.json", to_json(outcome.net).encode())
-        counted = self.count(lambda windowed: outcome.answers(windowed.samples), pulses)
-        about: dict[str, JSON] = {"bytes": outcome.bytes, "macs": outcome.macs, "kept": outcome.kept, "cpu_s": spent}
-        return {**about, **self.times(outcome.net, classifier.net, pulses), **self.plan(outcome.net), **counted}
+
+    def counted(self, outcome: Outcome, spent: float, pulses: "_Pulses") -> dict[str, JSON]:
+        """What a net costs, with the CPU time that it took to train, and its answers."""
+        counts = self.count(lambda windowed: outcome.answers(windowed.samples), pulses)
+        return {"bytes": outcome.bytes, "macs": outcome.macs, "kept": outcome.kept, "cpu_s": spent, **counts}
+
+    def export(self, name: str, net: nn.Module | Program, pulses: "_Pulses") -> None:
+        if self.settings.onnx and not isinstance(net, EarlyExit):  # whose two parts are two graphs
+            self.context.artefact(f"{name}.onnx", self.targets.onnx(net, pulses.samples))
 
     def times(self, net: nn.Module | Program, dense: nn.Module, pulses: "_Pulses") -> dict[str, JSON]:
         return {"ms": dict(self.targets.milliseconds(net, dense, pulses.samples))} if self.settings.timed else {}
@@ -266,7 +299,7 @@ class _Cell:
     def plan(self, net: nn.Module | Program) -> dict[str, JSON]:
         if not self.settings.device or not isinstance(net, Program):
             return {}
-        return {"fpga": dict(self.targets.planned(net, self.settings.device))}
+        return {"fpga": dict(self.targets.planned(net, self.settings.device, self.settings.placed))}
 
     def generated(self) -> "_Pulses":
         settings = self.settings
