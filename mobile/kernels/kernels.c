@@ -5,6 +5,11 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #endif
 
 #define JOIN(a, b) a##_##b
@@ -147,6 +152,21 @@ void qw_store_floats(const struct qw_floats *from, float *to, uint8_t *arena)
 #include "integers.h"
 #include "floats.h"
 #include "table.h"
+#elif defined(__aarch64__)
+#define ISA neon
+#define TARGET
+#include "neon.h"
+#include "instructions.h"
+#include "integers.h"
+#include "floats.h"
+#include "table.h"
+#define ISA dotprod
+#define TARGET __attribute__((target("arch=armv8.2-a+dotprod")))
+#include "dotprod.h"
+#include "instructions.h"
+#include "integers.h"
+#include "floats.h"
+#include "table.h"
 #endif
 
 static int runs(const char *name)
@@ -157,6 +177,13 @@ static int runs(const char *name)
     if (!strcmp(name, "vnni"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vnni");
+#elif defined(__aarch64__)
+    if (!strcmp(name, "neon")) return 1;
+#if defined(__linux__)
+    if (!strcmp(name, "dotprod")) return (getauxval(AT_HWCAP) >> 20 & 1) != 0; /* HWCAP_ASIMDDP */
+#else
+    if (!strcmp(name, "dotprod")) return 1; /* every Mac has it */
+#endif
 #endif
     return !strcmp(name, "plain");
 }
@@ -167,6 +194,9 @@ const struct qw_kernels *qw_kernels_for(const char *name)
 #if defined(__x86_64__)
         &kernels_vnni,
         &kernels_avx2,
+#elif defined(__aarch64__)
+        &kernels_dotprod,
+        &kernels_neon,
 #endif
         &kernels_plain,
     };

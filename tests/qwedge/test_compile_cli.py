@@ -1,6 +1,9 @@
 """`qwedge compile` writes a checked library, or says in one line why not and writes none."""
 
 import json
+import os
+import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -77,6 +80,16 @@ def wide():
     return Program((Input("x", (2,), Format(16, 0)),), (Requantise(("x",), "y", Format(8, 0)),), ("y",))
 
 
+def programs(folder, broken):
+    """A folder with this machine's compiler and, `broken`, one for Arm that fails."""
+    folder.mkdir()
+    (folder / "gcc").symlink_to(shutil.which(find().command[0]))
+    if broken:
+        (folder / "aarch64-linux-gnu-gcc").write_text("#!/bin/sh\nexit 1\n")
+        (folder / "aarch64-linux-gnu-gcc").chmod(0o755)
+    return f"{folder}{os.pathsep}/bin" if broken else str(folder)
+
+
 @pytest.mark.parametrize(
     ("words", "changes", "message"),
     [
@@ -88,6 +101,9 @@ def wide():
         (["net.pt"], {}, "may hold code"),
         (["net.json", "--samples", "nan.npy"], {}, "finite numbers, got NaN"),
         (["net.json", "--format", "3x4"], {}, "3x4"),
+        (["net.json", "--target", "arm64"], {"PATH": "gcc alone"}, "a C compiler for arm64 is needed, but neither"),
+        (["net.json", "--format", "2x4", "--target", "arm64"], {"PATH": "broken"}, "exit status 1"),
+        (["net.json", "--target", "riscv"], {}, "riscv"),
         (["net.json", "--set", "compard=3"], {}, "did you mean `compared`?"),
     ],
 )
@@ -99,8 +115,10 @@ def test_what_cannot_be_compiled_is_one_line_and_no_library(
     (tmp_path / "net.pt").write_bytes(b"")
     np.save(tmp_path / "nan.npy", np.full((2, 3, 8, 8), np.nan))
     for name, value in changes.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("QWEDGE_CACHE", str(tmp_path / "cache")) if changes else None
+        monkeypatch.setenv(name, value if name == "CC" else programs(tmp_path / value, broken=value == "broken"))
+    if "PATH" in changes:
+        monkeypatch.setitem(sys.modules, "ziglang", None)
+    monkeypatch.setenv("QWEDGE_CACHE", str(tmp_path / "cache")) if "CC" in changes else None
     code, out, errors = compile_(*words, "--out", "lib", "--quiet")
     assert (code, out) == (2, "")
     assert message in errors
