@@ -12,7 +12,7 @@ from mobile.build.check import stimuli
 from mobile.build.example import example
 from mobile.runtime.compiler import CompilerError, find
 from mobile.runtime.net import CompiledFloatNet, CompiledNet
-from shared.integer import Input, Program, Requantise, outputs
+from shared.integer import Constant, Input, Linear, Program, outputs
 from shared.integer.files import load, save
 from shared.integer.format import Format
 
@@ -77,7 +77,8 @@ def test_a_float_net_becomes_a_library_that_is_near_it(compile_, tmp_path):
 
 
 def wide():
-    return Program((Input("x", (2,), Format(16, 0)),), (Requantise(("x",), "y", Format(8, 0)),), ("y",))
+    layer = Linear(("x",), "y", Constant(np.ones((2, 2), int), Format(8, 0)))
+    return Program((Input("x", (2,), Format(16, 0)),), (layer,), ("y",))
 
 
 def programs(folder, broken):
@@ -95,7 +96,7 @@ def programs(folder, broken):
     [
         (["net.json"], {"CC": "no-such-compiler"}, "a C compiler is needed, but CC=no-such-compiler is no program"),
         (["net.json", "--format", "2x4"], {"CC": "false"}, "false failed with exit status 1"),
-        (["wide.json"], {}, "input 'x' has 16 bits: 8 are needed"),
+        (["wide.json"], {}, "multiplies 'x', which has more than 8 bits: requantise it"),
         (["half.json"], {}, "half.json"),
         (["none.json"], {}, "none.json: no such file"),
         (["net.pt"], {}, "may hold code"),
