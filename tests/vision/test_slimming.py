@@ -267,9 +267,7 @@ def test_a_net_that_was_saved_gives_the_same_answers(blocks, tmp_path):
     assert loaded.plan == net.plan
     assert torch.equal(loaded(x), net.eval()(x))
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(
-        ValueError, match=r"not a slimmed net: .*; give net-BUDGET.safetensors of a run"
-    ):
+    with pytest.raises(ValueError, match=r"not a slimmed net: .*; give net-BUDGET.safetensors of a run"):
         load(path)
 
 
