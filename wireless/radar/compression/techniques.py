@@ -91,7 +91,7 @@ def small(bits: int | None = None, *, taught: bool = False) -> Technique:
         most = work.budget * work.cost(work.net)
         net = _widest(work, lambda net: work.cost(net) <= most)
         if net is None:
-            raise ValueError(f"budget={work.budget:g}: no net on raw samples is as small")
+            raise ValueError(f"budget={work.budget:g}: no net of its layers is as small")
         return _from_scratch(work, net, bits, work.taught if taught else None)
 
     return technique
@@ -122,13 +122,34 @@ def _from_scratch(work: Work, net: nn.Module, bits: int | None, targets: Targets
 
 
 def _widest(work: Work, fits: Callable[[nn.Module], bool]) -> nn.Module | None:
-    """The net on raw samples whose layers are narrower by one factor, the widest that fits."""
+    """The widest net that fits, of those whose layers are narrower than the net's by one factor."""
     for factor in np.arange(1.0, 0.0, -0.02):
-        first, *widths = (max(round(factor * width), 1) for width in (FIRST, *WIDTHS))
-        net = seeded(partial(iq_net, work.classes, first, widths), work.generator)
+        net = seeded(partial(narrower, work.net, work.classes, factor), work.generator)
         if fits(net):
             return net
     return None
+
+
+def narrower(net: nn.Module, classes: int, factor: float) -> nn.Sequential:
+    """New layers as those of `net`, or else of the large net on raw samples, with `factor` of their channels."""
+    if not Planes.suits(net):
+        net = iq_net(classes, FIRST, WIDTHS)
+    layers, inputs = list[nn.Module](), 2
+    for layer in net.children():
+        match layer:
+            case nn.Conv1d():
+                outputs = inputs if layer.groups > 1 else max(round(factor * layer.out_channels), 1)
+                groups = inputs if layer.groups > 1 else 1
+                sizes = layer.kernel_size, layer.stride, layer.padding
+                layers.append(nn.Conv1d(inputs, outputs, *sizes, groups=groups, bias=layer.bias is not None))
+                inputs = outputs
+            case nn.BatchNorm1d():
+                layers.append(nn.BatchNorm1d(inputs))
+            case nn.Linear():
+                layers.append(nn.Linear(inputs, classes))
+            case _:
+                layers.append(copy.deepcopy(layer))
+    return nn.Sequential(*layers)
 
 
 class Entry(NamedTuple):
