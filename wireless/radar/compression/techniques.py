@@ -5,11 +5,11 @@ and with or without the large net as a teacher, are the controls.
 """
 
 import copy
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 from torch import nn
 
 from shared import BlockSparsity, ChannelSparsity
@@ -29,6 +29,8 @@ _SINGLE = BlockSparsity(outputs=1)
 _TILES = BlockSparsity(outputs=4, inputs=1)
 _CHANNELS = ChannelSparsity()
 
+STEPS = 50
+"""Widths that are tried for a net of some size."""
 FEW = 64
 """Windows that are enough to tell how many bytes a net takes."""
 
@@ -123,11 +125,13 @@ def _from_scratch(work: Work, net: nn.Module, bits: int | None, targets: Targets
 
 def _widest(work: Work, fits: Callable[[nn.Module], bool]) -> nn.Module | None:
     """The widest net that fits, of those whose layers are narrower than the net's by one factor."""
-    for factor in np.arange(1.0, 0.0, -0.02):
-        net = seeded(partial(narrower, work.net, work.classes, factor), work.generator)
-        if fits(net):
-            return net
-    return None
+
+    def build(factor: float) -> nn.Module:
+        return seeded(partial(narrower, work.net, work.classes, factor), work.generator)
+
+    factors = [step / STEPS for step in range(1, STEPS + 1)]
+    fitting = bisect_left(factors, True, key=lambda factor: not fits(build(factor)))
+    return build(factors[fitting - 1]) if fitting else None
 
 
 def narrower(net: nn.Module, classes: int, factor: float) -> nn.Sequential:
@@ -140,7 +144,7 @@ def narrower(net: nn.Module, classes: int, factor: float) -> nn.Sequential:
             case nn.Conv1d():
                 outputs = inputs if layer.groups > 1 else max(round(factor * layer.out_channels), 1)
                 groups = inputs if layer.groups > 1 else 1
-                sizes = layer.kernel_size, layer.stride, layer.padding
+                sizes = layer.kernel_size[0], layer.stride[0], int(layer.padding[0])
                 layers.append(nn.Conv1d(inputs, outputs, *sizes, groups=groups, bias=layer.bias is not None))
                 inputs = outputs
             case nn.BatchNorm1d():
