@@ -2,11 +2,12 @@
 
 `python -m benchmarks.continual [--quick] [--seed N] [--json FILE] [--data DIR]`
 
-Pictures are those of `cifar100` and `omniglot` in the folder that the environment variable QWEDGE_DATA names, learned
-from one picture of a class and from five; without it, nothing is run and every figure is skipped. Of the 80 classes of
-CIFAR-100 30 train the encoder and 50 make ten tasks. With `--data DIR` the classes of another folder make the tasks: an
-archive in the format of a set in QWEDGE_DATA is asked of that set's encoder, and a tree of one folder per class of the
-encoder of CIFAR-100. Intervals are over seeds, or over the streams of a single one.
+Pictures are those of `cifar100`, `miniimagenet` (42x42) and `omniglot` in the folder that the environment variable
+QWEDGE_DATA names, learned from one picture of a class and from five; without it, nothing is run and every figure is
+skipped. Of the 80 classes of either set of photographs 30 train the encoder and 50 make ten tasks. With `--data DIR`
+the classes of another folder make the tasks: an archive in the format of a set in QWEDGE_DATA is asked of an encoder
+of all its development classes, and a tree of one folder per class of CIFAR-100's. Intervals are over seeds, or over
+the streams of a single one.
 """
 
 import sys
@@ -25,12 +26,13 @@ HELD_OUT = 100
 """Seeds below this one are for development."""
 
 QUICK = {"width": 8, "epochs": 1, "tuning": 1, "episodes": 3, "streams": 2, "tasks": 3}
-SHARED = {"width": 32, "base_classes": 30, "shots": (1, 5)}
+SHARED = {"width": 32, "base_classes": 30, "shots": (1, 5), "tuning": 1, "streams": 200, "slow_streams": 3}
 STORED: tuple[dict[str, Any], ...] = (
-    {"data": "cifar100", "epochs": 8, "streams": 40, "slow_streams": 6},
-    {"data": "omniglot", "width": 64, "base_classes": 0, "tuning": 1, "streams": 40, "slow_streams": 3},
+    {"data": "cifar100", "epochs": 8, "episodes": 200},
+    {"data": "miniimagenet", "size": 42, "epochs": 20},
+    {"data": "omniglot", "width": 64, "base_classes": 0},
 )
-"""What is run without `--data`: what one core trains in half an hour, with half the channels of the papers' Conv4."""
+"""What is run without `--data`, with half the channels of the papers' Conv4 for photographs."""
 
 GOALS = {
     "gain_vs_finetune": ">= 20",
@@ -47,7 +49,8 @@ GOALS = {
 def cells(quick: bool, seed: int, tasks_from: str = "") -> Sequence[ContinualSettings]:
     chosen = STORED[:1] if quick else STORED
     if tasks_from:
-        chosen = ({"data": encoder_of(tasks_from), "tasks_from": tasks_from, "width": 64, "base_classes": 0},)
+        encoder = next(each for each in STORED if each["data"] == encoder_of(tasks_from))
+        chosen = ({**encoder, "tasks_from": tasks_from, "base_classes": 0},)
     try:
         for each in chosen:
             load(each["data"])

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mobile.build.check import Check, check, stimuli
+from mobile.build.cross import Cross, cross_compile
 from mobile.codegen.library import library
+from mobile.kernels import Architecture
 from mobile.lowering.calls import Lowered
 from mobile.lowering.choice import WorkPrice
 from mobile.lowering.lower import lower
@@ -35,6 +37,8 @@ class Compiled:
     shared_library: bytes
     """For `CompiledNet`, on machines such as this one."""
     times: Times | None = None
+    cross: Cross[tuple[Check, ...]] | None = None
+    """The same for another architecture."""
 
 
 def compile_program(
@@ -46,11 +50,13 @@ def compile_program(
     rounds: int = 0,
     samples: Sequence[Integers] = (),
     count: int = SAMPLES,
+    target: Architecture | None = None,
 ) -> Compiled:
     """The library of a program, compared with it on `count` random samples and on `samples`.
 
     `price` is measured on this machine if it is not stated; with `format` (dense, 2x4, 1x4) every layer has that one.
-    `rounds` times every kernel call that often.
+    `rounds` times every kernel call that often. With `target` programs for that architecture are compiled too, and
+    compared in an emulator where there is one.
 
     Raises `ValueError` for a program that has no kernels and `CompilerError` without a working compiler.
 
@@ -68,11 +74,16 @@ def compile_program(
         folder = Path(temporary)
         library_file = build(files, folder, "net.so", shared=True)
         net = CompiledNet(library_file, program)
-        checks = check(net, stimuli(program, count, rng))
-        if len(samples):
-            checks += check(net, samples)
-        if any(each.mismatches for each in checks):
-            raise RuntimeError(f"the library does not compute the program: {checks}")  # a fault of ours
+        compared = [stimuli(program, count, rng), *([samples] if len(samples) else [])]
+        checks = _equal(net, compared)
         times = measure(files, folder, rounds) if rounds else None
         binary = library_file.read_bytes()
-    return Compiled(net, lowered, files, checks, price, binary, times)
+    cross = target and cross_compile(files, target, lambda piped: _equal(CompiledNet(piped, program), compared))
+    return Compiled(net, lowered, files, checks, price, binary, times, cross)
+
+
+def _equal(net: CompiledNet, compared: Sequence[Sequence[Integers]]) -> tuple[Check, ...]:
+    checks = tuple(each for samples in compared for each in check(net, samples))
+    if any(each.mismatches for each in checks):
+        raise RuntimeError(f"the library does not compute the program: {checks}")  # a fault of ours
+    return checks

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mobile.build.compile import SAMPLES
+from mobile.build.cross import Cross, cross_compile
 from mobile.codegen.library import library
+from mobile.kernels import Architecture
 from mobile.lowering.calls import Lowered
 from mobile.lowering.lower_floats import lower_floats
 from mobile.runtime.bench import Times, measure
@@ -39,6 +41,8 @@ class CompiledFloats:
     """The largest difference, by instruction set, over the largest magnitude of the output."""
     shared_library: bytes
     times: Times | None = None
+    cross: Cross[Mapping[str, float]] | None = None
+    """The same for another architecture, with its own `errors`."""
 
 
 def compile_floats(
@@ -49,12 +53,14 @@ def compile_floats(
     rounds: int = 0,
     samples: Sequence[NDArray[np.float32]] = (),
     count: int = SAMPLES,
+    target: Architecture | None = None,
 ) -> CompiledFloats:
     """The library of a module in evaluation mode; for each input a shape without a batch, or an example `(1, *shape)`.
 
     It is compared with the module on `count` samples of a normal distribution and on `samples`, with every instruction
     set of this machine. Where an example is of integers, such as tokens, samples are of its numbers in any order; the
-    library takes them as floats. `rounds` times every kernel call that often.
+    library takes them as floats. `rounds` times every kernel call that often. With `target` programs for that
+    architecture are compiled too, and compared in an emulator where there is one.
 
     Raises `ValueError` for an operation that has no kernel, with its name, or where the outputs differ by more than
     `TOLERANCE` and than `MARGIN` times the rounding of torch itself; `CompilerError` without a working compiler.
@@ -72,21 +78,34 @@ def compile_floats(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         file = build(files, folder, "net.so", shared=True)
-        compiled = CompiledFloatNet(file, shapes, [graph[name].shape for name in graph.outputs])
+        outputs = [graph[name].shape for name in graph.outputs]
+        compiled = CompiledFloatNet(file, shapes, outputs)
         random = [_samples(each, count, rng) for each in examples]
-        errors = _errors(compiled, net, random)
-        for each in [samples] if len(samples) else []:
-            errors = {name: max(errors[name], error) for name, error in _errors(compiled, net, each).items()}
-        allowed = TOLERANCE
-        if not max(errors.values()) <= allowed:
-            allowed = max(TOLERANCE, MARGIN * _rounding(net, random))
-        if not max(errors.values()) <= allowed:
-            raise ValueError(
-                f"the library differs from the net by {max(errors.values()):.2g} of its largest output, more than "
-                f"{allowed:.2g}: does the net depend on more than its inputs, or overflow?"
-            )
+        compared = [random, *([samples] if len(samples) else [])]
+        errors = _near(compiled, net, compared)
         times = measure(files, folder, rounds) if rounds else None
-        return CompiledFloats(compiled, lowered, files, errors, file.read_bytes(), times)
+        binary = file.read_bytes()
+    cross = target and cross_compile(
+        files, target, lambda piped: _near(CompiledFloatNet(piped, shapes, outputs), net, compared)
+    )
+    return CompiledFloats(compiled, lowered, files, errors, binary, times, cross)
+
+
+def _near(
+    compiled: CompiledFloatNet, net: nn.Module, compared: Sequence[Sequence[NDArray[Any]]]
+) -> Mapping[str, float]:
+    """The errors of every instruction set, the largest of several groups of samples; the first are random."""
+    each = [_errors(compiled, net, inputs) for inputs in compared]
+    errors = {name: max(group[name] for group in each) for name in each[0]}
+    allowed = TOLERANCE
+    if not max(errors.values()) <= allowed:
+        allowed = max(TOLERANCE, MARGIN * _rounding(net, compared[0]))
+    if not max(errors.values()) <= allowed:
+        raise ValueError(
+            f"the library differs from the net by {max(errors.values()):.2g} of its largest output, more than "
+            f"{allowed:.2g}: does the net depend on more than its inputs, or overflow?"
+        )
+    return errors
 
 
 @contextmanager

@@ -1,16 +1,18 @@
 """Compile: one net, from its file to a checked C library and its page."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
+from mobile.build.check import Check
 from mobile.build.compile import Compiled, compile_program
 from mobile.build.compile_floats import CompiledFloats, compile_floats
+from mobile.build.cross import Cross
 from mobile.build.model import data_files, net_name, read_float_net, read_net, require_files
 from mobile.build.page import page
-from mobile.kernels import INSTRUCTION_SETS
+from mobile.kernels import INSTRUCTION_SETS, Architecture, architecture
 from mobile.pricing.calibration import calibrated
 from mobile.runtime.compiler import FLAGS, find, version
 from shared.f8net.agreement import agreement
@@ -19,6 +21,8 @@ from shared.importers.arrays import load_array
 from shared.importers.read import real_samples
 from shared.integer.files import to_json
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings
+
+T = TypeVar("T")
 
 
 class CompileSettings(Settings):
@@ -36,6 +40,9 @@ class CompileSettings(Settings):
     )
     shape: str = Field(
         default="", description="of an input of floats without the batch, such as 3x48x192, where ONNX leaves it open"
+    )
+    target: Literal["host", "arm64"] = Field(
+        default="host", description="arm64: programs for 64-bit Arm too, run in qemu-aarch64 where it is installed"
     )
     compared: int = Field(default=16, ge=2, le=10**6, description="random samples that library and program compute")
     rounds: int = Field(default=31, ge=1, le=10**6, description="times that every kernel call is measured")
@@ -58,10 +65,9 @@ class Compile(Experiment[CompileSettings]):
         return data_files(cell.model, cell.samples)
 
     def run(self, cell: CompileSettings, context: Context) -> Mapping[str, JSON]:
-        compiler: dict[str, JSON] = {
-            "compiler": version(find()),
-            "flags": list(FLAGS),
-        }  # before anything that takes long
+        # Before anything that takes long: a compiler that is missing.
+        compiler: dict[str, JSON] = {"compiler": version(find()), "flags": list(FLAGS)}
+        find(_target(cell))
         if cell.numbers == "float32":
             return {**compiler, **self._floats(cell, context)}
         file = read_net(cell.model, cell.samples, context.rng, cell.shape)
@@ -78,10 +84,9 @@ class Compile(Experiment[CompileSettings]):
             rounds=cell.rounds,
             samples=task_samples,
             count=cell.compared,
+            target=_target(cell),
         )
-        for name, data in compiled.files.items():
-            context.artefact(name, data)
-        context.artefact("net.so", compiled.shared_library)
+        _keep(compiled, context)
         context.artefact("program.json", to_json(file.program).encode())
         return {"net": net_name(cell.model), **compiler, **_notes(file), **_result(compiled)}
 
@@ -89,21 +94,40 @@ class Compile(Experiment[CompileSettings]):
         net = read_float_net(cell.model, cell.format, cell.shape)
         samples = [real_samples(load_array(cell.samples), net.shape).numpy()] if cell.samples else []
         compiled = compile_floats(
-            net.module, [net.example], context.rng, rounds=cell.rounds, samples=samples, count=cell.compared
+            net.module,
+            [net.example],
+            context.rng,
+            rounds=cell.rounds,
+            samples=samples,
+            count=cell.compared,
+            target=_target(cell),
         )
-        for name, data in compiled.files.items():
-            context.artefact(name, data)
-        context.artefact("net.so", compiled.shared_library)
+        _keep(compiled, context)
         checked = cell.compared + sum(map(len, samples))
-        checks = [
-            {"instructions": name, "samples": checked, "mismatches": 0, "max_rel_error": error}
-            for name, error in compiled.errors.items()
-        ]
-        described: dict[str, JSON] = {"net": net_name(cell.model), "notes": [], "agreement": None}
-        return {**described, **_measured(compiled), "checks": checks, "not_run": _not_run(compiled.errors)}
+        checks = _float_checks(compiled.errors, checked)
+        return {
+            "net": net_name(cell.model),
+            "notes": [],
+            "agreement": None,
+            **_measured(compiled),
+            "checks": checks,
+            "not_run": _not_run(compiled.errors),
+            "cross": _cross(compiled.cross, lambda errors: _float_checks(errors, checked)),
+        }
 
     def page(self, rows: Sequence[Row]) -> Page:
         return page(rows)
+
+
+def _target(cell: CompileSettings) -> Architecture | None:
+    return None if cell.target == "host" else cell.target
+
+
+def _keep(compiled: Compiled | CompiledFloats, context: Context) -> None:
+    for files in (compiled.files, compiled.cross.files if compiled.cross else {}):
+        for name, data in files.items():
+            context.artefact(name, data)
+    context.artefact("net.so", compiled.shared_library)
 
 
 def _notes(file: NetFile) -> dict[str, JSON]:
@@ -116,12 +140,32 @@ def _notes(file: NetFile) -> dict[str, JSON]:
 
 
 def _result(compiled: Compiled) -> dict[str, Any]:
-    checks = [check._asdict() for check in compiled.checks]
-    return {**_measured(compiled), "checks": checks, "not_run": _not_run({check["instructions"] for check in checks})}
+    checks = _checks(compiled.checks)
+    not_run = _not_run({check["instructions"] for check in checks})
+    return {**_measured(compiled), "checks": checks, "not_run": not_run, "cross": _cross(compiled.cross, _checks)}
+
+
+def _checks(checks: Sequence[Check]) -> list[dict[str, Any]]:
+    return [check._asdict() for check in checks]
+
+
+def _float_checks(errors: Mapping[str, float], samples: int) -> list[dict[str, Any]]:
+    return [
+        {"instructions": name, "samples": samples, "mismatches": 0, "max_rel_error": error}
+        for name, error in errors.items()
+    ]
+
+
+def _cross(cross: Cross[T] | None, checks: Callable[[T], list[dict[str, Any]]]) -> dict[str, Any] | None:
+    """The other architecture: its compiler, its checks, and why there are none."""
+    if cross is None:
+        return None
+    checked = [] if cross.checked is None else checks(cross.checked)
+    return {"target": cross.target, "compiler": cross.compiler, "checks": checked, "note": cross.note}
 
 
 def _not_run(checked: Container[str]) -> list[str]:
-    return [name for name in INSTRUCTION_SETS if name not in checked]
+    return [name for name in INSTRUCTION_SETS[architecture()] if name not in checked]
 
 
 def _measured(compiled: Compiled | CompiledFloats) -> dict[str, Any]:

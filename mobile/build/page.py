@@ -8,10 +8,14 @@ from shared.lab import Block, Download, KeyFigures, Number, Page, Row, Table, Te
 FILES = {
     "net.h": "how the net is called",
     "net.c": "weights and kernel calls",
-    "kernels.c": "the kernels, with kernels.h, instructions.h, plain.h, avx2.h and vnni.h",
+    "kernels.c": "the kernels, with kernels.h and the headers of every instruction set",
     "bench.c": "a program that times every call",
-    "CMakeLists.txt": "builds library and benchmark",
+    "pipe.c": "a program that computes what it reads",
+    "CMakeLists.txt": "builds the library and both programs",
     "net.so": "the library for Python on this machine",
+    "libnet-arm64.a": "the library for 64-bit Arm",
+    "pipe-arm64": "`pipe` for Linux on 64-bit Arm",
+    "bench-arm64": "`bench` for Linux on 64-bit Arm",
     "program.json": "the integer program",
 }
 
@@ -20,7 +24,7 @@ def page(rows: Sequence[Row]) -> Page:
     """One section for each net, in the order of the rows."""
     blocks: list[Block] = []
     for row in rows:
-        blocks += [_key(row), *_answers(row), _layers(row), _choices(row), _calls(row), _checks(row)]
+        blocks += [_key(row), *_answers(row), _layers(row), _choices(row), _calls(row), _checks(row), *_cross(row)]
         blocks += [Download(name, row, note) for name, note in FILES.items() if name in row.artefacts]
     nets = ", ".join(dict.fromkeys(str(row.result["net"]) for row in rows))
     summary = "A net as a C library, compared with the net: integers bit for bit, floats to 1e-5 of the largest output."
@@ -48,6 +52,10 @@ def _verdict(row: Row) -> Iterator[str | Number]:
         yield f"All weights of {', '.join(zero)} are zero: untrained layers would explain that as well as pruning. "
     if row.result["not_run"]:
         yield f"Kernels for {', '.join(row.result['not_run'])} were compiled but cannot be run on this machine. "
+    if cross := row.result.get("cross"):
+        names = ", ".join(check["instructions"] for check in cross["checks"])
+        yield cross["note"].capitalize() or f"The program for {cross['target']}, emulated, does too with {names}"
+        yield "; times are those of this machine. "
 
 
 def _executed(row: Row) -> int:
@@ -119,15 +127,27 @@ def _calls(row: Row) -> Table:
 
 
 def _checks(row: Row) -> Table:
-    checks = row.result["checks"]
-    key, form = ("max_rel_error", ".1e") if "max_rel_error" in checks[0] else ("mismatches", "d")
-    lines: list[tuple[Any, ...]] = [
-        (check["instructions"], cite(check["samples"], row), cite(check[key], row, form=form)) for check in checks
-    ]
+    lines = _compared(row, row.result["checks"])
     lines += [(name, "not run: this machine has no such instructions", "-") for name in row.result["not_run"]]
-    by = f"Compiled by {row.result['compiler']}."
-    if key == "mismatches":
+    return _comparison(row, "Library", lines, row.result["compiler"])
+
+
+def _cross(row: Row) -> Iterator[Table]:
+    """The other architecture, if there is one and it was run."""
+    cross = row.result.get("cross")
+    if cross and cross["checks"]:
+        yield _comparison(row, f"Program for {cross['target']}", _compared(row, cross["checks"]), cross["compiler"])
+
+
+def _compared(row: Row, checks: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    key, form = ("max_rel_error", ".1e") if "max_rel_error" in checks[0] else ("mismatches", "d")
+    return [(check["instructions"], cite(check["samples"], row), cite(check[key], row, form=form)) for check in checks]
+
+
+def _comparison(row: Row, what: str, lines: list[tuple[Any, ...]], compiler: str) -> Table:
+    by = f"Compiled by {compiler}."
+    if "max_rel_error" not in row.result["checks"][0]:
         note = f"Mismatches: samples of which an output differs from the integer program's. {by}"
-        return Table("Library beside integer program", ("instructions", "samples", "mismatches"), lines, note)
+        return Table(f"{what} beside integer program", ("instructions", "samples", "mismatches"), lines, note)
     note = f"Error: the largest difference from the float net, over its largest output. {by}"
-    return Table("Library beside float net", ("instructions", "samples", "error"), lines, note)
+    return Table(f"{what} beside float net", ("instructions", "samples", "error"), lines, note)

@@ -24,7 +24,7 @@ extern "C" {{
 /* Channels first, without a batch axis. */
 void net_run({_parameters(net)});
 
-/* The instruction set in use, and its change: {", ".join(INSTRUCTION_SETS)}; 0 if this machine has no such one. */
+/* The instruction set in use, and its change: {_sets()}. 0 if this machine has no such one. */
 const char *net_instructions(void);
 int net_use(const char *instructions);
 
@@ -37,6 +37,10 @@ void net_call(int call);
 #endif
 #endif
 """
+
+
+def _sets() -> str:
+    return "; ".join(f"{', '.join(names)} on {machine}" for machine, names in INSTRUCTION_SETS.items())
 
 
 def source(net: Lowered) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from functools import singledispatch
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobile.lowering.calls import (
+    SIGNED_ZERO,
     Add,
     Call,
     Convolve,
@@ -95,6 +96,17 @@ def byte_array(type: str, name: str, array: NDArray[Any]) -> str:
     return f"static const _Alignas(64) {type} {name}[{len(data) + 1}] =\n{text};"
 
 
+BIASES: Final = ("bias", "signed_bias")
+"""Of sums of unsigned bytes, and of bytes less 128."""
+
+
+def _biases(name: str, bias: NDArray[np.int32], sums: NDArray[np.int64]) -> Iterator[str]:
+    """Those of every output, whose weights have `sums`; kernels add modulo 2^32."""
+    signed = (bias + SIGNED_ZERO * sums).astype(np.int32)
+    for field, integers in zip(BIASES, (bias, signed), strict=True):
+        yield from array("int32_t", f"{name}_{field}", integers)
+
+
 @singledispatch
 def structure(call: Call, net: Lowered, name: str) -> Iterator[str]:
     """Constants, then the structure `name` of a call, line by line."""
@@ -106,10 +118,10 @@ def _(call: Convolve, net: Lowered, name: str) -> Iterator[str]:
     for field in ("first", "paired", "offsets"):
         yield from array("int32_t", f"{name}_{field}", getattr(call.lists, field))
     yield byte_array("int8_t", f"{name}_weights", call.lists.weights)
-    yield from array("int32_t", f"{name}_bias", call.bias)
+    yield from _biases(name, call.bias, call.lists.sums)
     fields: dict[str, Any] = {"in": view(call.reads[0], net), "out": view(call.writes, net), "pixels": call.pixels}
     fields |= {"block": call.block, "rows": call.lists.rows}
-    fields |= {field: f"{name}_{field}" for field in ("first", "paired", "offsets", "weights", "bias")}
+    fields |= {field: f"{name}_{field}" for field in ("first", "paired", "offsets", "weights", *BIASES)}
     yield f"static const struct qw_convolve {name} = {braces(fields | {'to': requantise(call.to)})};"
 
 
@@ -118,9 +130,9 @@ def _(call: Depthwise, net: Lowered, name: str) -> Iterator[str]:
     for field in ("first", "offsets"):
         yield from array("int32_t", f"{name}_{field}", getattr(call.lists, field))
     yield byte_array("int8_t", f"{name}_weights", call.lists.weights)
-    yield from array("int32_t", f"{name}_bias", call.bias)
+    yield from _biases(name, call.bias, call.lists.sums)
     fields: dict[str, Any] = {"in": view(call.reads[0], net), "out": view(call.writes, net), "pixels": call.pixels}
-    fields |= {field: f"{name}_{field}" for field in ("first", "offsets", "weights", "bias")}
+    fields |= {field: f"{name}_{field}" for field in ("first", "offsets", "weights", *BIASES)}
     yield f"static const struct qw_depthwise {name} = {braces(fields | {'to': requantise(call.to)})};"
 
 

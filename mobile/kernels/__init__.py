@@ -1,15 +1,25 @@
-"""The C that every compiled net contains: kernels for three instruction sets from one source."""
+"""The C that every compiled net contains: kernels for every instruction set from one source."""
 
+import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-INSTRUCTION_SETS: Final = ("plain", "avx2", "vnni")
-"""What the kernels are written for: vectors that every machine has, AVX2, and AVX-512 with VNNI."""
+Architecture = Literal["x86_64", "arm64"]
+INSTRUCTION_SETS: Final[Mapping[Architecture, tuple[str, ...]]] = {
+    "x86_64": ("plain", "avx2", "vnni"),
+    "arm64": ("plain", "neon", "dotprod"),
+}
+"""What the kernels are written for: vectors that every machine has, then those of an architecture, the best last."""
 
 LANES: Final = 16
 """Pixels of the widest vector: planes are multiples of it, so that whole vectors are written."""
+
+
+def architecture() -> Architecture:
+    """That of this machine."""
+    return "arm64" if platform.machine().lower() in ("aarch64", "arm64") else "x86_64"
 
 
 def sources() -> Mapping[str, bytes]:

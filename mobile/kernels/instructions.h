@@ -1,4 +1,8 @@
 /* The kernels, once for each instruction set: included after `ISA`, `TARGET` and the vectors of the set are defined. */
+#ifndef BIAS
+#define BIAS bias
+#define READ_LESS 0
+#endif
 
 /* Sums become what bytes hold, but for the limits. Where digits are dropped, `bias` has added half of the last that is kept
    and what bytes hold for 0: a tie was rounded up, so from an odd number one is taken away. */
@@ -57,7 +61,7 @@ INLINE void QW_(outputs)(
         const int32_t *single = offsets + c->paired[block], *end = c->offsets + c->first[block + 1];
         QW_(vec) all[MOST_VECTORS][4];
         UNROLL for (int r = 0; r < R; r++)
-            UNROLL for (int v = 0; v < V; v++) all[v][r] = QW_(splat)(c->bias[4 * plane + b * R + r]);
+            UNROLL for (int v = 0; v < V; v++) all[v][r] = QW_(splat)(c->BIAS[4 * plane + b * R + r]);
         for (; offsets < single; offsets += 2, weights += 8 * R) {
             const uint8_t *x = from + offsets[0], *y = from + offsets[1];
             QW_(vec) fours[MOST_VECTORS][2];
@@ -131,7 +135,7 @@ INLINE void QW_(channels)(
         }
     UNROLL for (int v = 0; v < V; v++) {
         QW_(turn_back)(sums[v]);
-        UNROLL for (int r = 0; r < 4; r++) sums[v][r] += c->bias[4 * plane + r];
+        UNROLL for (int r = 0; r < 4; r++) sums[v][r] += c->BIAS[4 * plane + r];
     }
     QW_(put)(&c->out, &c->to, arena, plane, pixel, c->pixels, sums, V);
 }

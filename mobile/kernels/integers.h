@@ -219,7 +219,7 @@ INLINE void QW_(lay_out)(
             weights[16 * (k / 4) + 4 * r + k % 4] = (int8_t)weight;
             sums[r] += weight;
         }
-    for (int32_t r = 0; r < 4; r++) bias[r] = s->more - s->a.zero * sums[r];
+    for (int32_t r = 0; r < 4; r++) bias[r] = s->more - (s->a.zero - READ_LESS) * sums[r];
 }
 
 /* Four outputs of V vectors of pixels. */

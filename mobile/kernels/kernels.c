@@ -4,7 +4,13 @@
 #include <stddef.h>
 #include <string.h>
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #endif
 
 #define JOIN(a, b) a##_##b
@@ -147,19 +153,47 @@ void qw_store_floats(const struct qw_floats *from, float *to, uint8_t *arena)
 #include "integers.h"
 #include "floats.h"
 #include "table.h"
+#elif defined(__aarch64__)
+#define ISA neon
+#define TARGET
+#include "neon.h"
+#include "instructions.h"
+#include "integers.h"
+#include "floats.h"
+#include "table.h"
+#define ISA dotprod
+#define TARGET __attribute__((target("arch=armv8.2-a+dotprod")))
+#include "dotprod.h"
+#include "instructions.h"
+#include "integers.h"
+#include "floats.h"
+#include "table.h"
 #endif
 
+#if defined(__x86_64__)
+/* Asked of the processor itself: what compilers link for `__builtin_cpu_supports` is not in every toolchain. */
 static int runs(const char *name)
 {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (!strcmp(name, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (!strcmp(name, "vnni"))
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vnni");
-#endif
-    return !strcmp(name, "plain");
+    unsigned a, b, c, d, saved, high;
+    if (!strcmp(name, "plain")) return 1;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return 0;
+    __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0)); /* the registers that the system keeps for a program */
+    if ((saved & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return 0;
+    if (!strcmp(name, "avx2")) return 1;
+    return (saved & 0xe6) == 0xe6 && (b & bit_AVX512F) && (b & bit_AVX512BW) && (c & bit_AVX512VNNI);
 }
+#elif defined(__aarch64__) && defined(__linux__)
+static int runs(const char *name)
+{
+    return strcmp(name, "dotprod") || (getauxval(AT_HWCAP) >> 20 & 1); /* HWCAP_ASIMDDP */
+}
+#else
+static int runs(const char *name)
+{
+    (void)name; /* every Mac has dot products */
+    return 1;
+}
+#endif
 
 const struct qw_kernels *qw_kernels_for(const char *name)
 {
@@ -167,6 +201,9 @@ const struct qw_kernels *qw_kernels_for(const char *name)
 #if defined(__x86_64__)
         &kernels_vnni,
         &kernels_avx2,
+#elif defined(__aarch64__)
+        &kernels_dotprod,
+        &kernels_neon,
 #endif
         &kernels_plain,
     };

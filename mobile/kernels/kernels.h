@@ -33,6 +33,7 @@ struct qw_convolve {
     const int8_t *weights;  /* [entry][rows][4] */
     const int32_t *bias;    /* of every output, less what `zero` of the inputs adds; for bytes with `right`, plus what rounds half
                               up, and `zero` of the outputs times 2^right */
+    const int32_t *signed_bias; /* for inputs less 128: `bias` plus 128 times the sum of the output's weights */
     struct qw_requantise to;
 };
 
@@ -43,7 +44,7 @@ struct qw_depthwise {
     const int32_t *first;   /* where each plane's taps begin, a multiple of four; one more for the end of the last */
     const int32_t *offsets; /* bytes from a pixel of `in` */
     const int8_t *weights;  /* [tap / 4][channel][4] */
-    const int32_t *bias;    /* as for convolutions */
+    const int32_t *bias, *signed_bias; /* as for convolutions */
     struct qw_requantise to;
 };
 
@@ -299,7 +300,7 @@ struct qw_kernels {
     void (*embed_floats)(const struct qw_embed_floats *, uint8_t *arena);
 };
 
-/* The kernels for an instruction set, "plain", "avx2" or "vnni"; of the best that this machine has for NULL. NULL if this
+/* The kernels for an instruction set, "plain", on x86 "avx2" or "vnni", on Arm "neon" or "dotprod"; of the best that this machine has for NULL. NULL if this
    machine has no such instructions. */
 const struct qw_kernels *qw_kernels_for(const char *name);
 

@@ -34,6 +34,8 @@ static const struct qw_kernels QW_(kernels) = {
 
 #undef ISA
 #undef TARGET
+#undef BIAS
+#undef READ_LESS
 #undef LANES
 #undef VECTORS_4
 #undef VECTORS_2

@@ -185,6 +185,11 @@ class Lists:
         return self.groups - int(self.paired.sum()) * self.rows
 
     @property
+    def sums(self) -> NDArray[np.int64]:
+        """That of every output's weights: `(outputs,)`."""
+        return _sums(self.weights.sum(2, dtype=np.int64), self.first).ravel()
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates for a pixel, zeros in kept blocks included."""
         return 4 * self.groups
@@ -205,6 +210,16 @@ class DepthwiseLists:
     """Bytes from a pixel: `(taps,)`."""
     weights: NDArray[np.int8]
     """`(taps / 4, channels, taps)`, four of each."""
+
+    @property
+    def sums(self) -> NDArray[np.int64]:
+        """That of every channel's weights: `(channels,)`."""
+        return _sums(self.weights.sum(2, dtype=np.int64), self.first // 4).ravel()
+
+
+def _sums(entries: NDArray[np.int64], first: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Sums of the entries `(entries, ...)` of every list; lists may be empty."""
+    return np.diff(np.concatenate([np.zeros((1, *entries.shape[1:]), np.int64), entries.cumsum(0)])[first], axis=0)
 
 
 @dataclass(frozen=True, eq=False)

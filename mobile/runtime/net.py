@@ -1,4 +1,4 @@
-"""A compiled net as a Python callable."""
+"""A compiled net as a Python callable: a library that is opened, or a program that is run."""
 
 import ctypes
 import math
@@ -6,15 +6,32 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile.kernels import INSTRUCTION_SETS
+from mobile.kernels import INSTRUCTION_SETS, architecture
 from shared.integer.format import Integers
 from shared.integer.operations import Value
 from shared.integer.program import Program
+
+
+class Computes(Protocol):
+    """What computes a net: a library of this machine, or a program, perhaps of another."""
+
+    @property
+    def instructions(self) -> str:
+        """The instruction set in use; the best that there is unless `use` chose another."""
+
+    def use(self, instructions: str) -> None:
+        """Raises `ValueError` where there are no such instructions."""
+
+    def available(self) -> tuple[str, ...]:
+        """The instruction sets that there are."""
+
+    def run(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
+        """Computes `outputs` `(batch, ...)` for `inputs`, one sample after the other; both are contiguous."""
 
 
 class Library:
@@ -31,33 +48,53 @@ class Library:
 
     @property
     def instructions(self) -> str:
-        """The instruction set in use; of those that this machine has, the best unless `use` chose another."""
         name: bytes = self._library.net_instructions()
         return name.decode()
 
     def use(self, instructions: str) -> None:
-        """Raises `ValueError` if this machine has no such instructions."""
         if not self._library.net_use(instructions.encode()):
             raise ValueError(f"this machine cannot run {instructions!r}: it has {', '.join(self.available())}")
 
     def available(self) -> tuple[str, ...]:
-        """The instruction sets that this machine has."""
         used = self.instructions
-        names = tuple(name for name in INSTRUCTION_SETS if self._library.net_use(name.encode()))
+        names = tuple(name for name in INSTRUCTION_SETS[architecture()] if self._library.net_use(name.encode()))
         self._library.net_use(used.encode())
         return names
 
     def run(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
-        """Computes `outputs` `(batch, ...)` for `inputs`, one sample after the other; both are contiguous."""
         for row in range(len(inputs[0])):
             each = (ctypes.c_void_p(array[row : row + 1].ctypes.data) for array in (*inputs, *outputs))
             self._library.net_run(*each)
 
 
-class CompiledNet(Library):
-    """`net(x)` is `shared.integer.outputs(program, x)`, computed by a library."""
+class AbstractCompiledNet:
+    """A net whose numbers are computed elsewhere."""
 
-    def __init__(self, library: str | Path, program: Program) -> None:
+    def __init__(self, library: str | Path | Computes) -> None:
+        self.computes: Computes = Library(library) if isinstance(library, str | Path) else library
+
+    @property
+    def instructions(self) -> str:
+        """The instruction set in use; of those that the machine has, the best unless `use` chose another."""
+        return self.computes.instructions
+
+    def use(self, instructions: str) -> None:
+        """Raises `ValueError` if the machine has no such instructions."""
+        self.computes.use(instructions)
+
+    def available(self) -> tuple[str, ...]:
+        """The instruction sets that the machine has."""
+        return self.computes.available()
+
+    def run(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
+        """Computes `outputs` `(batch, ...)` for `inputs` as they are: nothing is checked."""
+        self.computes.run(inputs, outputs)
+
+
+class CompiledNet(AbstractCompiledNet):
+    """`net(x)` is `shared.integer.outputs(program, x)`, computed by a library or a program."""
+
+    def __init__(self, library: str | Path | Computes, program: Program) -> None:
         super().__init__(library)
         self.program = program
 
@@ -85,14 +122,14 @@ class CompiledNet(Library):
         return [self.program.values[name] for name in self.program.outputs]
 
 
-class CompiledFloatNet(Library):
-    """`net(x)` is what a net of floats computes, as float32, by a library.
+class CompiledFloatNet(AbstractCompiledNet):
+    """`net(x)` is what a net of floats computes, as float32, by a library or a program.
 
     `inputs` and `outputs` are shapes without a batch.
     """
 
     def __init__(
-        self, library: str | Path, inputs: Sequence[tuple[int, ...]], outputs: Sequence[tuple[int, ...]]
+        self, library: str | Path | Computes, inputs: Sequence[tuple[int, ...]], outputs: Sequence[tuple[int, ...]]
     ) -> None:
         super().__init__(library)
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Integers, or the floats of the file.",
 )
+@click.option(
+    "--target",
+    type=click.Choice(["host", "arm64"]),
+    default="host",
+    show_default=True,
+    help="arm64: programs and a library for 64-bit Arm too, checked in qemu-aarch64 where it is installed.",
+)
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list compile`.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples that are compared.")
 @click.option(
@@ -42,6 +49,7 @@ def compile_(
     samples: Path | None,
     form: str,
     numbers: str,
+    target: str,
     assignments: tuple[str, ...],
     seed: int,
     out: Path | None,
@@ -52,14 +60,15 @@ def compile_(
 
     MODEL is an integer program (.json), ONNX, or .safetensors with a spec beside it. Writes net.c, net.h, the kernels,
     a benchmark, a CMakeLists.txt, net.so for Python, rows.jsonl and index.html to OUT. A page says for each layer
-    which format its weights have and why, and what it takes. Needs gcc or clang.
+    which format its weights have and why, and what it takes. Needs gcc or clang, or `pip install ziglang`.
 
     \b
     Example: qwedge compile net.json --out lib
              qwedge compile net.onnx --samples inputs.npy --format 2x4 --json
-             qwedge compile net.onnx --numbers float32
+             qwedge compile net.onnx --numbers float32 --target arm64
     """
     chosen = {"model": str(model), "samples": str(samples or ""), "format": form, "numbers": numbers}
+    chosen["target"] = target
     words = [*(assignment(key, value) for key, value in chosen.items()), *assignments]
     folder = out or Path("build") / model.stem
     execute("compile", words, seed=seed, out=folder, files=_files, quiet=quiet, as_json=as_json)

@@ -54,7 +54,7 @@ def profile(
 
     MODEL is an integer program (.json), ONNX, or .safetensors with a spec beside it. Nothing but rows.jsonl and
     index.html is written to OUT; a profile that is there is shown again. The first time, kernels are calibrated on
-    this machine for about a minute. Needs gcc or clang.
+    this machine for about a minute. Needs a C compiler.
 
     \b
     Example: qwedge profile net.json
@@ -71,7 +71,7 @@ def latency(
     """Predict what a net takes on this machine, without compiling or running it.
 
     MODEL is an integer program (.json), ONNX, or .safetensors with a spec beside it. The first time, kernels are
-    calibrated on this machine for about a minute, which needs gcc or clang.
+    calibrated on this machine for about a minute, which needs a C compiler.
 
     \b
     Example: qwedge latency net.json

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from integer_programs import PROGRAMS
+from programs import piped
 from random_layers import elementwise, programs, weighted
 
-from mobile.build.check import stimuli
+from mobile.build.check import check, stimuli
 from mobile.build.compile import compile_program
 from mobile.build.example import example
 from mobile.codegen.library import library
@@ -17,7 +18,7 @@ from mobile.lowering.formats import FORMATS
 from mobile.lowering.lower import lower
 from mobile.runtime.compiler import FLAGS, SANITIZERS, build, run
 from mobile.runtime.net import CompiledNet
-from shared.integer import AbstractWeighted, Constant, Conv2d, Input, Program, Requantise, Table, outputs
+from shared.integer import AbstractWeighted, Constant, Conv2d, Input, Program, Requantise, Table
 from shared.integer.format import Format
 
 NETS = {**{name: make(seed=1) for name, make in PROGRAMS.items()}, "example": example(np.random.default_rng(0))}
@@ -201,33 +202,12 @@ def test_a_net_refuses_what_its_program_refuses(tmp_path):
 # C
 
 
-HARNESS = """
-#include "net.h"
-#include <stdio.h>
-static %(x)s x[%(inputs)d];
-static %(y)s y[%(outputs)d];
-int main(void)
-{
-    while (fread(x, sizeof x, 1, stdin) == 1) {
-        net_run(x, y);
-        fwrite(y, sizeof y, 1, stdout);
-    }
-    return 0;
-}
-"""
-
-
 @pytest.mark.parametrize("format", ["dense", "1x4"])
 def test_sanitizers_find_nothing(tmp_path, format):
     program = NETS["example"]
-    harness = HARNESS % {"x": "int8_t", "y": "int32_t", "inputs": 3 * 8 * 8, "outputs": 10}
-    files = {**library(lower(program, format=format)), "bench.c": harness.encode()}
-    binary = build(files, tmp_path, "harness", shared=False, flags=("-O1", "-g", *SANITIZERS))
-    [x] = stimuli(program, 8, np.random.default_rng(0))
-    done = subprocess.run([str(binary)], input=x.astype(np.int8).tobytes(), capture_output=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, b"")
-    y = np.frombuffer(done.stdout, np.int32).reshape(8, 10)
-    assert (y == outputs(program, x)[0]).all()
+    flags = ("-O1", "-g", *SANITIZERS)
+    net = CompiledNet(piped(library(lower(program, format=format)), tmp_path, flags=flags), program)
+    assert all(each.mismatches == 0 for each in check(net, stimuli(program, 8, np.random.default_rng(0))))
 
 
 def test_the_net_compiles_without_a_warning(tmp_path):

@@ -2,7 +2,6 @@
 
 import importlib.util
 import io
-import subprocess
 import warnings
 from pathlib import Path
 
@@ -11,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 from float_nets import Function, Language, SuperResolution
+from programs import piped
 from torch import nn
 
 from mobile.build.compile_floats import compile_floats
 from mobile.build.model import read_float_net, read_net
 from mobile.codegen.library import library
 from mobile.lowering.lower_floats import lower_floats
-from mobile.runtime.compiler import SANITIZERS, build
+from mobile.runtime.compiler import SANITIZERS
+from mobile.runtime.net import CompiledFloatNet
 from shared.importers.graph import TracedGraph
 from shared.importers.read import read_module
 
@@ -262,21 +263,6 @@ def test_a_library_that_differs_is_refused(monkeypatch):
         compile_floats(net("line")[0], [(2, 33)], np.random.default_rng(0))
 
 
-HARNESS = """
-#include "net.h"
-#include <stdio.h>
-static float x[%d], y[%d];
-int main(void)
-{
-    while (fread(x, sizeof x, 1, stdin) == 1) {
-        net_run(x, y);
-        fwrite(y, sizeof y, 1, stdout);
-    }
-    return 0;
-}
-"""
-
-
 def images():
     """Every kernel of images."""
     return nn.Sequential(
@@ -301,13 +287,13 @@ def tokens():
 def test_sanitizers_find_nothing_in_kernels_of_floats(tmp_path, make):
     torch.manual_seed(0)
     module = make().eval()
-    harness = HARNESS % (3 * 33 * 33, 5)
-    files = {**library(lower_floats(TracedGraph.of(module, (3, 33, 33)))), "bench.c": harness.encode()}
-    binary = build(files, tmp_path, "harness", shared=False, flags=("-O1", "-g", *SANITIZERS))
+    files = library(lower_floats(TracedGraph.of(module, (3, 33, 33))))
+    program = piped(files, tmp_path, flags=("-O1", "-g", *SANITIZERS))
+    net = CompiledFloatNet(program, [(3, 33, 33)], [(5,)])
     x = np.random.default_rng(0).standard_normal((2, 3, 33, 33)).astype(np.float32)
     x[:, :, 0, :12] = np.arange(12) % 5  # words, for the table of them
-    done = subprocess.run([str(binary)], input=x.tobytes(), capture_output=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, b"")
     with torch.no_grad():
         expected = module(torch.from_numpy(x)).numpy()
-    assert np.abs(np.frombuffer(done.stdout, np.float32).reshape(2, 5) - expected).max() < 1e-5 * np.abs(expected).max()
+    for name in net.available():
+        net.use(name)
+        assert np.abs(net(x)[0] - expected).max() < 1e-5 * np.abs(expected).max()

@@ -1,6 +1,9 @@
 """`qwedge compile` writes a checked library, or says in one line why not and writes none."""
 
 import json
+import os
+import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from mobile.build.check import stimuli
 from mobile.build.example import example
 from mobile.runtime.compiler import CompilerError, find
 from mobile.runtime.net import CompiledFloatNet, CompiledNet
-from shared.integer import Input, Program, Requantise, outputs
+from shared.integer import Constant, Input, Linear, Program, outputs
 from shared.integer.files import load, save
 from shared.integer.format import Format
 
@@ -74,7 +77,18 @@ def test_a_float_net_becomes_a_library_that_is_near_it(compile_, tmp_path):
 
 
 def wide():
-    return Program((Input("x", (2,), Format(16, 0)),), (Requantise(("x",), "y", Format(8, 0)),), ("y",))
+    layer = Linear(("x",), "y", Constant(np.ones((2, 2), int), Format(8, 0)))
+    return Program((Input("x", (2,), Format(16, 0)),), (layer,), ("y",))
+
+
+def programs(folder, broken):
+    """A folder with this machine's compiler and, `broken`, one for Arm that fails."""
+    folder.mkdir()
+    (folder / "gcc").symlink_to(shutil.which(find().command[0]))
+    if broken:
+        (folder / "aarch64-linux-gnu-gcc").write_text("#!/bin/sh\nexit 1\n")
+        (folder / "aarch64-linux-gnu-gcc").chmod(0o755)
+    return f"{folder}{os.pathsep}/bin" if broken else str(folder)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +96,15 @@ def wide():
     [
         (["net.json"], {"CC": "no-such-compiler"}, "a C compiler is needed, but CC=no-such-compiler is no program"),
         (["net.json", "--format", "2x4"], {"CC": "false"}, "false failed with exit status 1"),
-        (["wide.json"], {}, "input 'x' has 16 bits: 8 are needed"),
+        (["wide.json"], {}, "multiplies 'x', which has more than 8 bits: requantise it"),
         (["half.json"], {}, "half.json"),
         (["none.json"], {}, "none.json: no such file"),
         (["net.pt"], {}, "may hold code"),
         (["net.json", "--samples", "nan.npy"], {}, "finite numbers, got NaN"),
         (["net.json", "--format", "3x4"], {}, "3x4"),
+        (["net.json", "--target", "arm64"], {"PATH": "gcc alone"}, "a C compiler for arm64 is needed, but neither"),
+        (["net.json", "--format", "2x4", "--target", "arm64"], {"PATH": "broken"}, "exit status 1"),
+        (["net.json", "--target", "riscv"], {}, "riscv"),
         (["net.json", "--set", "compard=3"], {}, "did you mean `compared`?"),
     ],
 )
@@ -99,8 +116,10 @@ def test_what_cannot_be_compiled_is_one_line_and_no_library(
     (tmp_path / "net.pt").write_bytes(b"")
     np.save(tmp_path / "nan.npy", np.full((2, 3, 8, 8), np.nan))
     for name, value in changes.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("QWEDGE_CACHE", str(tmp_path / "cache")) if changes else None
+        monkeypatch.setenv(name, value if name == "CC" else programs(tmp_path / value, broken=value == "broken"))
+    if "PATH" in changes:
+        monkeypatch.setitem(sys.modules, "ziglang", None)
+    monkeypatch.setenv("QWEDGE_CACHE", str(tmp_path / "cache")) if "CC" in changes else None
     code, out, errors = compile_(*words, "--out", "lib", "--quiet")
     assert (code, out) == (2, "")
     assert message in errors

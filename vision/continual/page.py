@@ -56,11 +56,15 @@ def _inner_loop(row: Row) -> str:
 
 
 def _of(rows: Sequence[Row], shots: int) -> Sequence[Block]:
+    curves = {"forgetting_own_course": "among a task's own classes", "forgetting_course": "among all classes learned"}
     return (
         _methods(rows, shots),
         _course(rows, shots),
-        _forgetting(rows, shots, "forgetting_own_course", "among a task's own classes"),
-        _forgetting(rows, shots, "forgetting_course", "among all classes learned"),
+        *(
+            _forgetting(rows, shots, key, among)
+            for key, among in curves.items()
+            if key in methods(rows[0], shots)["cml"]
+        ),
         _matrix(rows, shots),
     )
 

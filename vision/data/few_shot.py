@@ -16,8 +16,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from vision.data.augment import as_input
 from vision.data.pillow import import_pillow
 
 SETS = ("cifar100", "miniimagenet", "omniglot")
@@ -50,6 +53,10 @@ class ClassPictures:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def inputs(self) -> dict[str, Tensor]:
+        """The pictures of each class as a net reads them, `(pictures, C, H, W)` in [0, 1)."""
+        return {name: as_input(torch.from_numpy(each)) for name, each in zip(self.names, self.pictures, strict=True)}
 
     def without(self, names: Collection[str]) -> "ClassPictures":
         """The classes of other names."""

@@ -14,13 +14,13 @@ from shared.lab import JSON, Context, Experiment, Page, Row
 from shared.training.device import device_of
 from shared.training.epochs import NesterovCosine, Trainer
 from shared.training.loop import seeded
-from shared.weights.files import to_bytes
 from vision.data.augment import as_input
 from vision.data.chosen import Chosen, ImageSettings
 from vision.data.cifar10 import SHAPE
 from vision.data.folders import CIFAR100, Labelled, hashes, load
 from vision.nets.onnx_file import to_onnx
 from vision.slimming.figures import Control
+from vision.slimming.files import saved
 from vision.slimming.judge import Judge
 from vision.slimming.net import SlimNet, Supernet
 from vision.slimming.page import page
@@ -222,9 +222,8 @@ class _Cell:
         measured = {}
         if self.settings.budget_ms:
             measured = {"measured_ms": self.context.stage(f"{title}, timed", lambda: self.milliseconds(net))}
-        if name == "slimmed" and competitor.plan is not None:
-            plan = competitor.plan
-            self.context.stage(f"{title}, files", lambda: self.keep(net, plan, budget))
+        if name == "slimmed":
+            self.context.stage(f"{title}, files", lambda: self.keep(net, budget))
         return {
             "spelled": competitor.spelled,
             **({"plan": competitor.plan.to_json_data()} if competitor.plan is not None else {}),
@@ -277,11 +276,12 @@ class _Cell:
     def prices(self) -> PlanPrices:
         return PlanPrices(self.price, **self.frame)
 
-    def keep(self, net: nn.Module, plan: Plan, budget: float) -> JSON:
+    def keep(self, net: nn.Module, budget: float) -> JSON:
         """A slimmed net as files."""
+        assert isinstance(net, SlimNet)
         net.eval()
-        self.context.artefact(f"net-{budget:.4g}.safetensors", to_bytes(net))
-        self.context.artefact(f"plan-{budget:.4g}.json", json.dumps(plan.to_json_data(), indent=1).encode())
+        self.context.artefact(f"net-{budget:.4g}.safetensors", saved(net))
+        self.context.artefact(f"plan-{budget:.4g}.json", json.dumps(net.plan.to_json_data(), indent=1).encode())
         self.context.artefact(f"net-{budget:.4g}.onnx", to_onnx(net, torch.zeros(1, *self.labelled.shape)))
         return None
 
