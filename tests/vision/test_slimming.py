@@ -245,7 +245,14 @@ def test_pictures_of_a_folder_are_classified_at_their_size(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(noise(label, np.random.default_rng(number))).save(path)
     mine = TINY.model_copy(
-        update={"data": str(tmp_path / "mine"), "size": 48, "stride": 4, "controls": ("uniform",), "tuning": 1}
+        update={
+            "data": str(tmp_path / "mine"),
+            "size": 48,
+            "stride": 4,
+            "controls": ("uniform",),
+            "tuning": 1,
+            "augment": "trivial",
+        }
     )
     [row] = run(Slimming(), [mine], Store(tmp_path))
     assert row.result["classes"] == 3

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from shared.integer.format import Format
 from vision.data.cifar10 import Images
+from vision.data.trivial import trivially_augmented
 
 PIXEL = Format(8, 8, signed=False)
 """The input format of a net: a byte `n` represents `n / 256`, so the bytes of an image are its integer inputs."""
@@ -40,10 +41,14 @@ def flipped_and_cropped(pixels: Tensor, generator: torch.Generator, mirror: bool
 
 @dataclass(frozen=True, eq=False)
 class Augmented:
-    """Images as `shared.training` reads them: mirrored and shifted at random in each epoch."""
+    """Images as `shared.training` reads them: mirrored and shifted at random in each epoch.
+
+    `trivial` adds one random operation of `vision.data.trivial` before.
+    """
 
     images: Images
     mirror: bool = True
+    trivial: bool = False
 
     def __len__(self) -> int:
         return len(self.images.labels)
@@ -51,4 +56,6 @@ class Augmented:
     def batch(self, picked: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pixels = torch.from_numpy(self.images.pixels[picked.numpy()])
         labels = torch.from_numpy(self.images.labels[picked.numpy()])
+        if self.trivial:
+            pixels = trivially_augmented(pixels, generator)
         return as_input(flipped_and_cropped(pixels, generator, self.mirror)), labels

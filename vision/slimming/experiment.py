@@ -65,6 +65,9 @@ class SlimmingSettings(ImageSettings):
     supernet: int = Field(default=8, gt=0, description="epochs of the supernet")
     tuning: int = Field(default=16, gt=0, description="epochs of every net of a plan, from scratch")
     batch: int = Field(default=64, gt=1, description="images of a training step")
+    augment: Literal["shift", "trivial"] = Field(
+        default="shift", description="training images are mirrored and shifted; trivial: after TrivialAugment too"
+    )
     rate: float = Field(default=0.05, gt=0, description="highest learning rate")
     judged: int = Field(default=30, gt=0, description="validation images of each class by which plans are judged")
 
@@ -241,8 +244,9 @@ class _Cell:
 
     def after(self, name: str, net: nn.Module, epochs: int) -> list[Mapping[str, JSON]]:
         """Trains the net; the results of each epoch."""
-        trainer = Trainer(net, NesterovCosine(epochs, self.settings.rate, warm=0.2, batch=self.settings.batch))
-        return trained(self.context, name, trainer, self.images.train, self.images.held_back)
+        s = self.settings
+        trainer = Trainer(net, NesterovCosine(epochs, s.rate, warm=0.2, batch=s.batch))
+        return trained(self.context, name, trainer, self.images.train, self.images.held_back, s.augment == "trivial")
 
     def course(self, supernet: Supernet, budget: float) -> JSON:
         """The steps of slimming, every plan that was judged with its loss, and CPU seconds."""
