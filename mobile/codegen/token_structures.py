@@ -54,6 +54,7 @@ def _(call: Rearrange, net: Lowered, name: str) -> Iterator[str]:
 @structure.register
 def _(call: Resample, net: Lowered, name: str) -> Iterator[str]:
     fields: dict[str, Any] = {"only_moves": int(call.only_moves), "to": requantise(call.to)}
+    fields |= {"room": net.places[call.scratch[0].name]}
     for axis, (places, weights) in (("row", call.rows), ("column", call.columns)):
         yield from array("int32_t", f"{name}_{axis}", places)
         yield from array("int32_t", f"{name}_{axis}_weights", weights)

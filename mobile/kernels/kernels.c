@@ -103,6 +103,7 @@ void qw_store(const struct qw_view *from, void *to, const uint8_t *arena)
 }
 
 typedef int32_t qw_four __attribute__((vector_size(16), may_alias));
+typedef uint32_t qw_four_unsigned __attribute__((vector_size(16)));
 
 /* Floats of the arena and of constants, which are declared as bytes. */
 typedef float qw_float __attribute__((may_alias));

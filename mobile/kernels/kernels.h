@@ -113,6 +113,7 @@ struct qw_rearrange {
 struct qw_resample {
     struct qw_view in, out;
     int32_t row_taps, column_taps, only_moves;
+    int32_t room; /* bytes from the beginning of the arena to where a row is summed up */
     const int32_t *row, *row_weights, *column, *column_weights;
     struct qw_requantise to;
 };

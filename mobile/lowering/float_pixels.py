@@ -1,61 +1,20 @@
 """Operations of floats that move numbers, join tensors, and change the size of images."""
 
-import inspect
 import math
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import fx
 from torch.nn import functional
 
 from mobile.lowering.float_walk import Walk, argument, plain
 from mobile.lowering.floats import PadFloats, PoolFloats, ResampleFloats, Taps
 from mobile.lowering.placed import Placed
 from shared.importers.graph import TracedNode
+from shared.importers.interpolation import interpolation_options, interpolation_taps
+from shared.importers.moves import MOVES
 from shared.integer.geometry import plane
-
-MOVES: Final = frozenset(
-    {
-        "transpose",
-        "permute",
-        "movedim",
-        "moveaxis",
-        "swapaxes",
-        "swapdims",
-        "getattr",
-        "getitem",
-        "select",
-        "narrow",
-        "split",
-        "chunk",
-        "unbind",
-        "squeeze",
-        "unsqueeze",
-        "unflatten",
-        "flatten",
-        "view",
-        "reshape",
-        "expand",
-        "repeat",
-        "tile",
-        "contiguous",
-        "clone",
-        "detach",
-        "float",
-        "long",
-        "roll",
-        "flip",
-        "pixelshuffle",
-        "pixelunshuffle",
-        "channelshuffle",
-        "reflectionpad1d",
-        "reflectionpad2d",
-        "replicationpad1d",
-        "replicationpad2d",
-    }
-)
-"""Operations that compute nothing, as `plain` names them; torch says what they move where."""
 
 
 def move(walk: Walk, node: TracedNode) -> None:
@@ -152,7 +111,7 @@ def mean(walk: Walk, node: TracedNode) -> None:
 
 def resize(walk: Walk, node: TracedNode) -> None:
     """Interpolation: the nearest pixel is moved, others are weighted sums of rows and of columns, as torch says."""
-    options = _interpolation(node)
+    options = interpolation_options(node)
     x = walk.placed(node.inputs[0])
     if options["mode"].startswith("nearest"):
         index = functional.interpolate(x.index.double(), **options).long()
@@ -166,31 +125,12 @@ def resize(walk: Walk, node: TracedNode) -> None:
     walk.calls.append(ResampleFloats((source,), out, row, column))
 
 
-def _interpolation(node: TracedNode) -> dict[str, Any]:
-    """The options of `interpolate`, of the function or of the layer."""
-    if isinstance(node.layer, nn.Upsample):
-        names = ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor")
-        return {name: getattr(node.layer, name) for name in names}
-    bound = inspect.signature(functional.interpolate).bind(*node.call.args, **node.call.kwargs)
-    bound.apply_defaults()
-    return {name: value for name, value in bound.arguments.items() if name != "input"}
-
-
 def _taps(size: int, axis: int | None, options: dict[str, Any]) -> Taps:
-    """What torch makes of each unit vector of an axis: the matrix of the interpolation, and its numbers."""
+    """The matrix of the interpolation of an axis, and its numbers; of an axis that is not there, one pixel."""
     if axis is None:
         return Taps(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32))
-    kinds = {"linear": "bilinear"}
-    own = options | {"mode": kinds.get(options["mode"], options["mode"])}
-    for name, rest in (("size", 2), ("scale_factor", 1.0)):
-        if (value := options[name]) is not None:
-            own[name] = (value[axis] if isinstance(value, tuple | list) else value, rest)
-    # Two columns: torch 2.13 takes strides of images of one column for those of channels when it filters.
-    units = torch.eye(size, dtype=torch.float64)[None, :, :, None].expand(1, size, size, 2).contiguous()
-    matrix = functional.interpolate(units, **own)[0, :, :, 0].T.numpy()
-    taps = max(int((matrix != 0).sum(1).max()), 1)
-    chosen = np.sort(np.argsort(matrix == 0, axis=1, kind="stable")[:, :taps], axis=1)
-    return Taps(chosen.astype(np.int32), np.take_along_axis(matrix, chosen, 1).astype(np.float32))
+    places, weights = interpolation_taps(size, axis, options)
+    return Taps(places.numpy().astype(np.int32), weights.numpy().astype(np.float32))
 
 
 def is_move(node: TracedNode) -> bool:

@@ -86,6 +86,11 @@ class Resample(Call):
     only_moves: bool
     to: Rounding
 
+    @property
+    def scratch(self) -> tuple[Room]:
+        """The sum of a row."""
+        return (Room(f"{self.writes.name} room", 16 * self.reads[0].columns),)
+
 
 @dataclass(frozen=True, eq=False)
 class Embed(Call):

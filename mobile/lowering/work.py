@@ -167,9 +167,13 @@ def _(call: token_calls.Rearrange) -> Work:
 
 @work.register
 def _(call: token_calls.Resample) -> Work:
-    to, taps = call.writes, call.rows[0].shape[1] * call.columns[0].shape[1]
-    pixels, kernel = to.planes * to.rows * to.columns, "move pixels" if call.only_moves else "resample"
-    return Work(kernel, to.planes * to.rows, pixels * taps, pixels, sums=pixels * (taps * call.reads[0].sums + to.sums))
+    to, x = call.writes, call.reads[0]
+    rows, pixels = to.planes * to.rows, to.planes * to.rows * to.columns
+    if call.only_moves:
+        return Work("move pixels", rows, pixels, sums=pixels * to.sums)
+    read = rows * x.columns * call.rows[0].shape[1]
+    added = pixels * call.columns[0].shape[1]
+    return Work("resample", rows, read, added, sums=read * x.sums + pixels * to.sums)
 
 
 @work.register

@@ -16,8 +16,8 @@ from vision.superres.upscaler import plain_net
 class TimedSuperRes(SuperRes):
     """Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ECBSR and other shapes.
 
-    One cell is one seed: the supernet, the search, the chosen net, and every rival, trained for as many seconds. A
-    budget in milliseconds is one of `qwedge compile --numbers float32` on this machine.
+    One cell is one seed: the supernet, its gates, a race of depths, the chosen net, and every rival, trained for as
+    many seconds. A budget in milliseconds is one of `qwedge compile --numbers float32` on this machine.
     """
 
     def latency(self, plane: tuple[int, int], context: Context) -> Callable[[Supernet], WidthPrice]:

@@ -4,22 +4,31 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
+from torch.nn.utils.parametrize import is_parametrized
 
+from shared.f8net.placed import Evaluator, Placed, in_order
 from shared.f8net.scales import REAL, Scale, Ties
 from shared.f8net.spreads import Fit
-from shared.f8net.steps import AbstractStep, Add, Flatten, Pass, PixelShuffle, Pool, Quantiser, Weighted
+from shared.f8net.steps import AbstractStep, Add, Flatten, HasFormat, Pass, PixelShuffle, Pool, Quantiser, Weighted
+from shared.f8net.token_steps import ConstantValue, Rearrange, Rescale
+from shared.f8net.tokens import is_norm_or_factor, operator, resize
 from shared.importers.graph import TracedGraph, TracedNode
 from shared.integer.format import Format
 from shared.integer.names import value_name
 
 SUPPORTED = (
-    "Linear, Conv1d, Conv2d, BatchNorm behind them, ReLU, MaxPool, AvgPool, AdaptiveAvgPool(1), Flatten, Dropout, "
-    "PixelShuffle, interpolation by the nearest pixel, +"
+    "Linear, Conv1d, Conv2d, BatchNorm behind them, ReLU, ReLU6, other activations, LayerNorm, softmax, "
+    "matrix products, scaled_dot_product_attention, Embedding, MaxPool, AvgPool, AdaptiveAvgPool(1), mean, Flatten, "
+    "reshapes and transpositions, Dropout, PixelShuffle, interpolation, concatenation, +, -, *"
 )
+
+TRUNK = 16
+"""Bits of sums that are read by other sums, in nets that add many."""
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
@@ -84,7 +93,10 @@ def build(
             )
         if not 2 <= bits <= word:
             raise ValueError(f"weight_words gives {path!r} {bits} bits: they must be 2 to {word}, the word of the net")
-    return _Builder(TracedGraph.of(copy.deepcopy(net), shape), input, word, weight_words, sparse, fit).graph()
+    own = copy.deepcopy(net)
+    reads_words = any(isinstance(layer, nn.Embedding) for layer in own.modules())
+    example = torch.zeros((1, *shape), dtype=torch.int64) if reads_words else shape
+    return Builder(TracedGraph.of(own, example), input, word, weight_words, sparse, fit).graph()
 
 
 def shuffle_factor(node: TracedNode) -> int:
@@ -113,7 +125,7 @@ def _value_names(names: Sequence[str]) -> dict[str, str]:
     return legal
 
 
-class _Builder:
+class Builder:
     def __init__(
         self,
         traced: TracedGraph,
@@ -126,14 +138,19 @@ class _Builder:
         self.traced, self.input, self.word, self.weight_words = traced, input, word, weight_words
         self.sparse, self.fit = sparse, fit
         self.values: dict[str, _Value] = {}
-        self.alias: dict[str, str] = {}  # a traced value -> the step that computes it
         self.ties = Ties()
         self.constructors: list[tuple[str, tuple[str, ...], Callable[[], AbstractStep]]] = []
         self.quantisers: dict[str, Quantiser] = {}
+        self.formats: dict[str, HasFormat] = {}  # steps besides quantisers whose format others read
+        self.placed: dict[str, Placed | tuple[Placed, ...]] = {}  # a traced tensor -> where its numbers lie
+        self.evaluator = Evaluator(traced, self.placed)
+        self.arrangements: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self.order: list[str] = []  # of quantisers
-        self.narrowed: dict[str, str] = {}  # a sum -> its quantiser
+        self.words: dict[str, int] = {}  # bits of what they write
+        self.narrowed: dict[tuple[str, int, bool], str] = {}  # a sum, bits and sign -> its quantiser
         self.scales: dict[str, Scale] = {}
         self.paths: set[str] = set()  # of the layers converted so far
+        self.is_deep = any(is_norm_or_factor(node) for node in traced)
 
     def graph(self) -> FixedPointGraph:
         calls = self.traced.module.graph
@@ -142,14 +159,14 @@ class _Builder:
             raise ValueError(f"F8Net needs a net with one input, this has {inputs[0]!r} and {inputs[1]!r}")
         for node in self.traced:
             if node.kind == "input":
-                self.alias[node.name] = node.name
                 self.values[node.name] = _Value(node.shape, self.input.signed, node.name)
                 self.ties.tie(node.name, REAL)
-            else:
-                self.convert(node)
+                self.end(node, node.name)
+            elif node.kind != "parameter" and any(name in self.placed for name in node.inputs):
+                self.convert(node)  # the rest depends on no input, and is computed where it is read
         if len(self.traced.outputs) != 1 or not isinstance(calls.output_node().args[0], fx.Node):
             raise ValueError("F8Net needs a net that returns one tensor")
-        output = self.alias[self.traced.outputs[0]]
+        output = self.plain(self.traced.outputs[0])
         if not self.ties.tie(output, REAL):
             raise ValueError(f"the output {output!r} is an average of the input: end with a Linear or Conv")
         # Constructed last and in order, because a step needs the scales on which the whole net agrees.
@@ -170,40 +187,210 @@ class _Builder:
             if node.path in self.paths and any(True for _ in layer.parameters()):
                 raise ValueError(f"F8Net cannot convert {node.title} twice: its uses need weights of their own")
             self.paths.add(node.path)
-        inputs = [self.alias[name] for name in node.inputs]
+        if node.name in self.placed:  # part of the layer before it
+            return
+        if node.kind == "identity":
+            self.placed[node.name] = self.placed[node.inputs[0]]
+            return
+        if isinstance(layer, nn.Dropout | nn.Dropout1d | nn.Dropout2d):
+            whole = self.whole(self.value(node, node.inputs[0]))
+            self.passing(node, Pass(layer), whole.step)
+            self.placed[node.name] = Placed(node.name, whole.index)
+            return
+        if (convert := operator(self, node)) is not None:
+            convert(self, node)
+            return
+        operand = self.plain(node.inputs[0])
         if node.kind == "add":
-            self.add(node, *inputs)
-        elif isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
-            self.weighted(node, layer, inputs[0])
+            self.add(node, operand, self.plain(node.inputs[-1]))
+        elif isinstance(layer, nn.Conv1d | nn.Conv2d):
+            self.weighted(node, layer, operand)
         elif isinstance(layer, _NORMS):
             self.norm(node)
         elif isinstance(layer, nn.ReLU) or (layer is None and node.operation in ("relu", "relu_")):
-            self.relu(node, inputs[0])
+            self.relu(node)
         elif isinstance(layer, _MAX_POOLS + _AVERAGE_POOLS + _GLOBAL_POOLS):
-            self.pool(node, layer, inputs[0])
-        elif node.kind in ("flatten", "reshape"):
-            self.refuse(node, node.kind == "reshape", f"the result {node.shape}", "flatten all axes behind the batch")
-            self.passing(node, Flatten(), inputs[0])
+            self.pool(node, layer, operand)
+        elif node.kind == "flatten":
+            self.passing(node, Flatten(), operand)
         elif isinstance(layer, nn.PixelShuffle) or node.operation == "pixel_shuffle":
-            self.passing(node, PixelShuffle(shuffle_factor(node)), inputs[0])
+            self.passing(node, PixelShuffle(shuffle_factor(node)), operand)
         elif isinstance(layer, nn.Upsample) or node.operation == "interpolate":
-            self.enlarge(node, inputs[0])
-        elif isinstance(layer, nn.Dropout | nn.Dropout1d | nn.Dropout2d):
-            self.passing(node, Pass(layer), inputs[0])
-        elif node.kind == "identity":
-            self.alias[node.name] = inputs[0]
+            self.enlarge(node, operand)
         else:
             raise ValueError(f"F8Net cannot convert {node.title}: use {SUPPORTED}")
+
+    # Where the numbers of a traced tensor lie
+
+    def end(self, node: TracedNode, step: str) -> None:
+        """The tensor of a node is the value of a step, in order."""
+        self.placed[node.name] = Placed.plain(step, self.values[step].shape)
+
+    def value(self, node: TracedNode, name: str) -> Placed:
+        """A tensor that a node reads."""
+        value = self.placed.get(name)
+        self.refuse(
+            node, not isinstance(value, Placed), f"{name!r}", "take one tensor of it, that depends on the input"
+        )
+        assert isinstance(value, Placed)
+        self.refuse(node, len(value.index) != 1, "several samples", "keep the batch as the first axis")
+        return value
+
+    def is_plain(self, name: str) -> bool:
+        """Whether a tensor is the whole value of a step, in order."""
+        value = self.placed.get(name)
+        return isinstance(value, Placed) and self.is_plain_placed(value)
+
+    def is_plain_placed(self, value: Placed) -> bool:
+        return value.shape == self.values[value.step].shape and in_order(value.index)
+
+    def plain(self, name: str) -> str:
+        """The step whose value is the tensor, channels first."""
+        value = self.placed[name]
+        if not isinstance(value, Placed):
+            raise ValueError(f"F8Net cannot convert what reads {name!r}, several tensors: take one of them")
+        return self.arranged(value.step, value.index[0])
+
+    def arranged(self, step: str, index: Tensor, like: tuple[int, ...] = ()) -> str:
+        """The step whose value is at the places `index` of another: that itself, or a move.
+
+        With `like`, any shape will do that begins so.
+        """
+        shape = self.values[step].shape
+        same = shape[: len(like)] == like if like else shape == tuple(index.shape)
+        if same and index.numel() == math.prod(shape) and in_order(index):
+            return step
+        if index.ndim > 3:
+            index = index.flatten(2)
+        key = (step, tuple(index.shape), index.contiguous().numpy().tobytes())
+        if key not in self.arrangements:
+            name = self.arrangements[key] = f"{step}_moved{len(self.arrangements)}"
+            self.ties.tie(name, step)
+            self.step(name, (step,), lambda: Rearrange(index), replace(self.values[step], shape=tuple(index.shape)))
+        return self.arrangements[key]
+
+    def channels_last(self, value: Placed) -> str:
+        """The step whose channels are the last axis of a tensor, its positions in any shape."""
+        wanted = value.index[0].movedim(-1, 0)
+        return self.arranged(value.step, wanted, like=(wanted.shape[0],))
+
+    def whole(self, value: Placed) -> Placed:
+        """The same tensor as the whole value of a step, in any order."""
+        size = math.prod(self.values[value.step].shape)
+        if value.index.numel() == size and len(value.index.unique()) == size:
+            return value
+        step = self.channels_last(value)
+        lines = Placed.lines(step, value.index.shape[-1], tuple(value.index.shape[1:-1]))
+        return Placed(step, lines.index.reshape(value.index.shape))
+
+    # Steps of other operations
+
+    def emit(
+        self,
+        name: str,
+        inputs: tuple[str, ...],
+        construct: Callable[[], AbstractStep],
+        shape: tuple[int, ...],
+        signed: bool,
+        source: str | None = None,
+    ) -> None:
+        """A step and its value."""
+        self.step(name, inputs, construct, _Value(shape, signed, source))
+        if source == name:
+            self.words[name] = self.word
+
+    def origin(self, step: str) -> str:
+        """The step whose format a narrow value has."""
+        origin = self.values[step].source
+        assert origin is not None
+        return origin
+
+    def format_of(self, origin: str) -> "HasFormat | Format":
+        """What says the format of a narrow value, once it is constructed."""
+        return self.quantisers.get(origin) or self.formats.get(origin) or self.input
+
+    def ratio(self, step: str) -> Fraction:
+        """What one of a value of real numbers stands for."""
+        return self.ties.root(step)[1]
+
+    def real(self, node: TracedNode, *operands: str) -> None:
+        """Ties values to real numbers, so that their product is of a known scale."""
+        for each in operands:
+            self.ties.tie(each, REAL)
+            other = self.ties.root(each)[0] != REAL
+            self.refuse(node, other, "a factor whose scale is trained", "put a convolution of kernel 1 before it")
+
+    def rescaled(self, name: str, operand: str, factor: float) -> str:
+        """A value times a number above 0: the same integers, of another scale."""
+        self.ties.tie(name, operand, Fraction(factor))
+        self.step(name, (operand,), Rescale, self.values[operand])
+        return name
+
+    def by_channel(self, name: str, operand: str, factors: Tensor) -> str:
+        """A value times a number for each channel: a depthwise convolution of kernel 1."""
+        source = self.narrow(operand)
+        value = self.values[source]
+        axes, channels = len(value.shape) - 1, len(factors)
+        layer: nn.Linear | nn.Conv1d | nn.Conv2d
+        if axes == 0:
+            layer = nn.Linear(channels, channels, bias=False)
+            layer.weight = nn.Parameter(factors.float().diag())
+        else:
+            layer = (nn.Conv1d if axes == 1 else nn.Conv2d)(channels, channels, 1, groups=channels, bias=False)
+            layer.weight = nn.Parameter(factors.float().reshape(layer.weight.shape))
+        origin = self.origin(source)
+
+        def construct() -> AbstractStep:
+            scales = self.scale(source), self.scale(name)
+            return Weighted(layer, None, self.word, True, self.fit, self.format_of(origin), scales)
+
+        self.step(name, (source,), construct, _Value(value.shape, True, None))
+        return name
+
+    def constant(self, name: str, tensor: Tensor, like: str) -> str:
+        """A value that depends on no input, of the scale of another."""
+        self.ties.tie(name, like)
+        construct = lambda: ConstantValue(tensor, self.scale(name))  # noqa: E731
+        self.step(name, (), construct, _Value(tuple(tensor.shape), True, None))
+        return name
+
+    def constant_like(self, name: str, tensor: Tensor, like: Placed) -> str:
+        """A constant that is broadcast to a tensor, as the value that holds it lies."""
+        shape = self.values[like.step].shape
+        own = torch.zeros(math.prod(shape))
+        own[like.index.flatten()] = tensor.float().broadcast_to(like.index.shape).flatten()
+        return self.constant(name, own.reshape(shape), like.step)
+
+    def joined(self, node: TracedNode, name: str, a: str, b: str, kind: Callable[[], AbstractStep] | None) -> str:
+        """The sum, or what `kind` computes, of two values that lie alike."""
+        a, b = self.of_one_scale(name, a, b)
+        signed = kind is not None or self.values[a].signed or self.values[b].signed
+        self.step(name, (a, b), kind or Add, _Value(self.values[a].shape, signed, None))
+        return name
+
+    def of_one_scale(self, name: str, a: str, b: str) -> tuple[str, str]:
+        """The terms of `name`, the second times 1 where their scales differ: a depthwise layer may change its scale."""
+        if not self.ties.tie(a, b):
+            b = self.by_channel(f"{name}_rescaled", b, torch.ones(self.values[b].shape[0]))
+            self.ties.tie(a, b)
+        self.ties.tie(name, a)
+        return a, b
+
+    def average(self, name: str, operand: str, window: tuple[int, ...]) -> None:
+        """The mean over all positions."""
+        module = Pool(window, window, average=True)
+        self.ties.tie(name, operand, module.ratio)
+        shape = (self.values[operand].shape[0], *(1 for _ in window))
+        self.step(name, (operand,), lambda: module, _Value(shape, self.values[operand].signed, None))
+
+    # Operations of convolutional nets
 
     def refuse(self, node: TracedNode, condition: bool, property: str, way_out: str) -> None:
         if condition:
             raise ValueError(f"F8Net cannot convert {node.title} with {property}: {way_out}")
 
     def weighted(self, node: TracedNode, layer: nn.Linear | nn.Conv1d | nn.Conv2d, operand: str) -> None:
-        if isinstance(layer, nn.Linear):
-            shape = self.values[operand].shape
-            self.refuse(node, len(shape) != 1, f"inputs of shape {shape}", "flatten first, or use a Conv1d of kernel 1")
-        else:
+        if not isinstance(layer, nn.Linear):
             self.refuse(node, layer.padding_mode != "zeros", f"{layer.padding_mode} padding", "use zeros")
             self.refuse(node, isinstance(layer.padding, str), f"padding={layer.padding!r}", "give it in numbers")
             self.refuse(node, set(layer.dilation) != {1}, f"dilation {layer.dilation}", "use stride or larger kernels")
@@ -213,13 +400,40 @@ class _Builder:
         assert origin is not None
 
         def construct() -> AbstractStep:
-            format = self.quantisers.get(origin, self.input)
             scales = self.scale(source), self.scale(node.name)
             word = self.weight_words.get(node.path, self.word)
-            return Weighted(layer, norm, word, self.sparse, self.fit, format, scales)
+            return Weighted(layer, norm, word, self.sparse, self.fit, self.format_of(origin), scales, axes)
 
-        self.alias[node.name] = node.name
-        self.step(node.name, (source,), construct, _Value(node.shape, True, None))
+        axes = len(self.values[source].shape) - 1
+        shape = node.shape
+        if isinstance(layer, nn.Linear):
+            shape = (layer.out_features, *self.values[source].shape[1:])
+        self.step(node.name, (source,), construct, _Value(shape, True, None))
+        self.end(node, node.name)
+        if axes and isinstance(layer, nn.Linear):
+            self.placed[node.name] = Placed.lines(node.name, node.shape[-1], node.shape[:-1])
+        self.fold_factor(node, layer, norm)
+
+    def fold_factor(self, node: TracedNode, layer: nn.Module, norm: nn.Module | None) -> None:
+        """A factor for each channel behind a layer, or behind its norm, goes into its weights."""
+        before = node if norm is None else self.traced.sole_reader(node.name)
+        reader = None if before is None else self.traced.sole_reader(before.name)
+        target: Any = norm or layer
+        if reader is None or not is_norm_or_factor(reader) or reader.layer is not None or is_parametrized(target):
+            return
+        if target.weight is None:
+            return
+        parameters = (each for each in reader.call.args if isinstance(each, fx.Node) and each.op == "get_attr")
+        factor = self.evaluator.operand(next(parameters))
+        axis = -1 if isinstance(layer, nn.Linear) else -len(node.shape)
+        if factor.numel() != len(target.weight) or factor.ndim < -axis or factor.shape[axis] != factor.numel():
+            return
+        flat = factor.detach().flatten()
+        with torch.no_grad():
+            target.weight.mul_(flat.reshape(-1, *(1,) * (target.weight.ndim - 1)))
+            if target.bias is not None:
+                target.bias.mul_(flat)
+        self.placed[reader.name] = self.placed[node.name]
 
     def repeated(self, name: str, operand: str, times: int) -> str:
         """Each channel `times` in a row: a convolution by ones of kernel 1, which is exact."""
@@ -233,7 +447,7 @@ class _Builder:
 
         def construct() -> AbstractStep:
             scales = self.scale(source), self.scale(name)
-            return Weighted(ones, None, self.word, False, self.fit, self.quantisers.get(origin, self.input), scales)
+            return Weighted(ones, None, self.word, False, self.fit, self.format_of(origin), scales)
 
         self.step(name, (source,), construct, _Value((channels * times, *size), value.signed, None))
         return name
@@ -241,8 +455,9 @@ class _Builder:
     def enlarge(self, node: TracedNode, operand: str) -> None:
         """Each pixel as a square: its channel repeated, then laid out."""
         factor = nearest_factor(node, self.values[operand].shape)
-        self.refuse(node, factor is None, "this interpolation", "enlarge by the nearest pixel, by a whole factor")
-        assert factor is not None
+        if factor is None:
+            resize(self, node)
+            return
         self.passing(node, PixelShuffle(factor), self.repeated(f"{node.name}_repeated", operand, factor**2))
 
     def norm_behind(self, node: TracedNode) -> nn.BatchNorm1d | nn.BatchNorm2d | None:
@@ -259,37 +474,50 @@ class _Builder:
         weighted = isinstance(before.layer, nn.Linear | nn.Conv1d | nn.Conv2d)
         folded = weighted and self.traced.sole_reader(before.name) is node
         self.refuse(node, not folded, "no Linear or Conv of its own before it", "move it behind one, to be folded in")
-        self.alias[node.name] = self.alias[before.name]
+        self.placed[node.name] = self.placed[before.name]
 
-    def relu(self, node: TracedNode, operand: str) -> None:
-        value = self.values[operand]
+    def relu(self, node: TracedNode) -> None:
+        whole = self.whole(self.value(node, node.inputs[0]))
+        value = self.values[whole.step]
         if value.source and not value.signed:
-            self.alias[node.name] = operand
+            self.placed[node.name] = whole
             return
-        self.alias[node.name] = node.name
-        self.quantise(node.name, operand, signed=False)
+        self.quantise(node.name, whole.step, signed=False)
+        self.placed[node.name] = Placed(node.name, whole.index)
 
-    def narrow(self, operand: str) -> str:
-        """The value in a multiplier's width; quantised now if it is a sum, and once for all that read it."""
-        if self.values[operand].source:
+    def narrow(self, operand: str, word: int = 0, *, signed: bool = False) -> str:
+        """The value in a multiplier's width, or of `word` bits; quantised now if it is a sum, and once for all.
+
+        With `signed`, one without a sign gets one.
+        """
+        word = word or self.word
+        value = self.values[operand]
+        if value.source and (value.signed or not signed) and self.bits(value.source) <= word:
             return operand
-        if operand not in self.narrowed:
-            name = f"{operand}_fixed"
-            while any(call.name == name for call in self.traced.module.graph.nodes):
+        key = operand, word, value.signed or signed
+        if key not in self.narrowed:
+            name = f"{operand}_fixed" if word == self.word else f"{operand}_of_{word}_bits"
+            while any(call.name == name for call in self.traced.module.graph.nodes) or name in self.values:
                 name += "_"
-            self.quantise(name, operand, signed=self.values[operand].signed)
-            self.narrowed[operand] = name
-        return self.narrowed[operand]
+            self.quantise(name, operand, signed=value.signed or signed, word=word)
+            self.narrowed[key] = name
+        return self.narrowed[key]
 
-    def quantise(self, name: str, operand: str, *, signed: bool) -> None:
+    def bits(self, origin: str) -> int:
+        """Of the words of a narrow value."""
+        return self.words.get(origin, self.input.word)
+
+    def quantise(self, name: str, operand: str, *, signed: bool, word: int = 0) -> None:
         self.ties.tie(name, operand)
 
         def construct() -> AbstractStep:
             leads = self.ties.root(name)[0] != REAL and self.leader(name) == name
-            self.quantisers[name] = Quantiser(self.word, self.fit, signed=signed, scale=self.scale(name), leads=leads)
+            scale = self.scale(name)
+            self.quantisers[name] = Quantiser(word or self.word, self.fit, signed=signed, scale=scale, leads=leads)
             return self.quantisers[name]
 
         self.step(name, (operand,), construct, _Value(self.values[operand].shape, signed, name))
+        self.words[name] = word or self.word
         self.order.append(name)
 
     def leader(self, name: str) -> str:
@@ -301,11 +529,23 @@ class _Builder:
         a, b = (self.broadcast(node, each, other) for each, other in ((a, b), (b, a)))
         shapes = self.values[a].shape, self.values[b].shape
         self.refuse(node, shapes[0] != shapes[1], f"shapes {shapes[0]} and {shapes[1]}", "give both terms one shape")
-        agree = self.ties.tie(a, b) and self.ties.tie(node.name, a)
-        self.refuse(node, not agree, "terms whose scales differ", "put a convolution of kernel 1 before one of them")
-        self.alias[node.name] = node.name
+        a, b = self.of_one_scale(node.name, a, b)
+        if self.is_deep:
+            a, b = self.trunk_and_branch(node, a, b)
         signed = self.values[a].signed or self.values[b].signed
         self.step(node.name, (a, b), Add, _Value(shapes[0], signed, None))
+        self.end(node, self.narrow(node.name, TRUNK) if self.is_deep else node.name)
+
+    def trunk_and_branch(self, node: TracedNode, *terms: str) -> tuple[str, str]:
+        """The terms of a sum in nets that add many: what one sum alone reads in few bits, what others read in 16.
+
+        Sums of sums would have more fraction bits with each, and not fit 32 bits in the end.
+        """
+        a, b = (
+            self.narrow(term, self.word if self.traced.sole_reader(name) is node else TRUNK)
+            for term, name in zip(terms, (*node.inputs, *node.inputs)[:2], strict=True)
+        )
+        return a, b
 
     def broadcast(self, node: TracedNode, operand: str, other: str) -> str:
         """An image of one channel, repeated if it is added to one of several."""
@@ -318,9 +558,9 @@ class _Builder:
         average, value = not isinstance(layer, _MAX_POOLS), self.values[operand]
         module = Pool(*self.window(node, layer, value.shape[1:]), average=average)
         self.ties.tie(node.name, operand, module.ratio)
-        self.alias[node.name] = node.name
         source = None if average else value.source
         self.step(node.name, (operand,), lambda: module, _Value(node.shape, value.signed, source))
+        self.end(node, node.name)
 
     def window(self, node: TracedNode, layer: Any, plane: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Size and stride of a pool over a plane."""
@@ -339,8 +579,8 @@ class _Builder:
 
     def passing(self, node: TracedNode, module: AbstractStep, operand: str) -> None:
         self.ties.tie(node.name, operand)
-        self.alias[node.name] = node.name
         self.step(node.name, (operand,), lambda: module, replace(self.values[operand], shape=node.shape))
+        self.end(node, node.name)
 
     def scale(self, name: str) -> tuple[Scale, float]:
         group, ratio = self.ties.root(name)

@@ -19,17 +19,20 @@ class F8Net(nn.Module):
     """A copy of `net` whose weights and activations are `word`-bit fixed-point numbers (F8Net, arXiv 2202.05239).
 
     `net` is any module of Linear, Conv1d, Conv2d (groups too), BatchNorm behind them, ReLU, MaxPool, AvgPool,
-    AdaptiveAvgPool(1), Flatten, Dropout, PixelShuffle, interpolation by the nearest pixel, and additions; `shape`
-    is that of one input, without the batch; `input` the format its numbers come in. `weight_words` gives the
-    weights of single layers fewer bits, by the layer's name; with `sparse`, weights that are zero do not count in
-    the spread that sets the fraction bits of the others. With `fit="error"`, fraction bits are those of the least
-    squared error: for weights and activations of which a few are much larger than the rest. Train it as usual; the
-    first training batch calibrates, or `calibrate` does. Outside training and in float64, `forward` equals `program()`
-    bit for bit. In float32 it does while sums stay below 2**24 steps.
+    AdaptiveAvgPool(1), Flatten, Dropout, PixelShuffle, interpolation, concatenation, sums, differences and products,
+    other activations (tables of 8 bits), and of attention: LayerNorm, softmax, matrix products, embeddings, reshapes
+    and transpositions. `shape` is that of one input, without the batch; `input` the format its numbers come in.
+    `weight_words` gives the weights of single layers fewer bits, by the layer's name; with `sparse`, weights that are
+    zero do not count in the spread that sets the fraction bits of the others. With `fit="error"`, fraction bits are
+    those of the least squared error: for weights and activations of which a few are much larger than the rest.
+
+    Train it as usual; the first training batch calibrates, or `calibrate` does. Outside training and in float64,
+    `forward` equals `program()` bit for bit. In float32 it does while sums stay below 2**24 steps.
 
     Ours beside the paper: the spread is the root mean square; fraction bits are not clamped to 0 to `word`; the last
     layer is not rescaled, its weight's own fraction bits do that; sums of a residual block are added in 32 bits before
-    they are quantised.
+    they are quantised. Of attention nothing is in the paper: scores, sums of branches and what layer norms read have
+    16 bits, queries, keys and values have one format, and softmax and layer norms are those of `shared.integer.tokens`.
 
     Raises `ValueError` naming the layer that cannot be converted and the way out, or weights that are not finite.
 

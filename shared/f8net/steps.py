@@ -3,7 +3,7 @@
 import abc
 import math
 from fractions import Fraction
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +83,14 @@ class AbstractStep(nn.Module, abc.ABC):
         """The same in integers; `None` where nothing happens."""
 
 
+class HasFormat(Protocol):
+    """A step whose value is of few bits."""
+
+    @property
+    def format(self) -> Format:
+        """As it is now."""
+
+
 class Quantiser(AbstractStep):
     """Rounds and saturates to `word` bits; unsigned, it is the ReLU too.
 
@@ -152,11 +160,14 @@ class Weighted(AbstractStep):
         word: int,
         sparse: bool,
         fit: Fit,
-        source: "Quantiser | Format",
+        source: "HasFormat | Format",
         scales: tuple[tuple[Scale, float], tuple[Scale, float]],
+        axes: int = 0,
     ) -> None:
+        """`axes` are those of the positions, for a linear layer that is applied to each."""
         super().__init__()
         self.layer, self.norm, self.word, self.sparse, self.fit = layer, norm, word, sparse, fit
+        self.axes = axes
         self._links = (source, scales)
 
     @property
@@ -221,9 +232,11 @@ class Weighted(AbstractStep):
 
     def _product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         layer = self.layer
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear) and x.ndim == 2:
             return functional.linear(x, weight, bias)
-        conv = functional.conv1d if isinstance(layer, nn.Conv1d) else functional.conv2d
+        conv = functional.conv1d if x.ndim == 3 else functional.conv2d
+        if isinstance(layer, nn.Linear):  # of each position
+            return conv(x, weight.reshape(*weight.shape, *(1,) * (x.ndim - 2)), bias)
         return conv(x, weight, bias, layer.stride, layer.padding, groups=layer.groups)
 
     def operation(self, inputs: tuple[str, ...], output: str) -> integer.Operation:
@@ -232,8 +245,12 @@ class Weighted(AbstractStep):
         w = integer.Constant(formats[0].to_integers(weight.cpu().numpy()), formats[0])
         b = integer.Constant(formats[1].to_integers(bias.cpu().numpy()), formats[1])
         b_or_none = b if b.integers.any() else None
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear) and not self.axes:
             return integer.Linear(inputs, output, w, b_or_none)
+        if isinstance(layer, nn.Linear):
+            of_positions = integer.Conv1d if self.axes == 1 else integer.Conv2d
+            w = integer.Constant(w.integers.reshape(*w.integers.shape, *(1,) * self.axes), w.format)
+            return of_positions(inputs, output, w, b_or_none)
         kind = integer.Conv1d if isinstance(layer, nn.Conv1d) else integer.Conv2d
         padding = cast(tuple[int, ...], layer.padding)
         return kind(inputs, output, w, b_or_none, layer.stride, padding, layer.groups)

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from shared.core.task import Progress
+from shared.training import parallel
 from shared.training.data import Batches
 from shared.training.device import choose
 from shared.training.loop import AbstractSchedule, descent
@@ -91,8 +92,11 @@ def _cosine(start: float, end: float, share: float) -> float:
 class Trainer:
     """A net, its optimiser, and the epochs behind it; `state` and `restore` carry all of it over a kill.
 
-    `loss` takes the net's output and the batch's targets. `device` is where the net moves to, as
-    `shared.training.device.choose` reads it. Takes any schedule of epochs: `NesterovCosine`, `OneCycle`.
+    `loss` takes the net's output and the batch's targets, and is a mean over the batch. `device` is where the net moves
+    to, as `shared.training.device.choose` reads it. Takes any schedule of epochs: `NesterovCosine`, `OneCycle`.
+
+    Inside of `shared.training.parallel.joined` all processes train one net, each on a part of every batch. Norms have
+    the statistics of a process's own part, and the mean of all processes' running ones behind each epoch.
     """
 
     def __init__(
@@ -107,6 +111,10 @@ class Trainer:
         net.to(device=self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.net, self.schedule, self.loss, self.epoch = net, schedule, loss, 0
         self.optimiser = schedule.optimiser(net.parameters())
+        if parallel.processes() > 1:
+            parallel.copy_first(net)
+            self._share = 1.0
+            self.optimiser.register_step_pre_hook(lambda *_: parallel.mix_gradients(net.parameters(), self._share))
 
     def run_epoch(self, batches: Batches, progress: Progress | None = None) -> float:
         """Trains on each of `batches`; the mean loss. Raises `ValueError` where it diverges."""
@@ -118,9 +126,16 @@ class Trainer:
             if progress is not None and len(losses) % 20 == 1:
                 progress(len(losses) - 1, len(batches), f"loss {np.mean(losses[-20:]):.3f}")
         self.epoch += 1
+        if parallel.processes() > 1:
+            mean = torch.tensor(np.mean(losses), device=self.device)
+            parallel.average([mean, *self.net.buffers()])
+            return float(mean)
         return float(np.mean(losses))
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+        if parallel.processes() > 1:
+            whole, x, y = len(x), parallel.own_part(x), parallel.own_part(y)
+            self._share = len(x) / whole
         x = x.to(self.device)
         # An input that is channels last would make every layer so, whatever the layout of its weights.
         x = x.contiguous() if self.layout == torch.contiguous_format else x

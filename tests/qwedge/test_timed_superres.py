@@ -17,7 +17,17 @@ from vision.superres.nets import PlainNet, WideNet
 from vision.superres.search import shape_price
 from vision.superres.upscaler import plain_net
 
-TINY = {"channels": 8, "blocks": 3, "pretrain": 4, "search": 4, "steps": 4, "size": 8, "height": 40, "width": 64}
+TINY = {
+    "channels": 8,
+    "blocks": 3,
+    "pretrain": 4,
+    "search": 4,
+    "race": 2,
+    "steps": 4,
+    "size": 8,
+    "height": 40,
+    "width": 64,
+}
 
 
 class Kept:

@@ -1,11 +1,14 @@
 """Varied pictures are moved and mirrored ones, by every distance alike, and inputs are the bytes themselves."""
 
 import numpy as np
+import pytest
 import torch
 from pictures import coloured_noise
+from PIL import Image
 
 from vision.data.augment import PAD, PIXEL, Augmented, as_input, flipped_and_cropped, warped
 from vision.data.cifar10 import Images
+from vision.data.trivial import OPERATIONS, operation, trivially_augmented
 
 
 def test_every_varied_picture_is_a_moved_and_maybe_mirrored_one():
@@ -63,3 +66,34 @@ def test_an_input_is_the_bytes_of_the_picture():
     assert x.shape == (20, 3, 32, 32)
     assert x.is_contiguous(memory_format=torch.channels_last)
     assert np.array_equal(PIXEL.to_integers(x.numpy()), pixels.transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_keeps_the_shape_and_no_strength_keeps_the_picture(name):
+    picture = Image.fromarray(coloured_noise(1).pixels[3])
+    for strength in (-1.0, -0.3, 0.7, 1.0):
+        changed = operation(name, strength)(picture)
+        assert (changed.size, changed.mode) == (picture.size, picture.mode)
+        if name not in ("identity", "autocontrast", "equalize"):
+            assert np.asarray(changed).tolist() != np.asarray(picture).tolist()
+    if name not in ("autocontrast", "equalize"):
+        assert np.array_equal(operation(name, 0.0)(picture), picture)
+
+
+def test_an_operation_that_there_is_not_is_named():
+    with pytest.raises(ValueError, match="operation 'blur': one of identity, autocontrast"):
+        operation("blur", 1.0)
+
+
+def test_trivial_augmentation_is_that_of_its_generator():
+    images = coloured_noise(4)
+    x = torch.from_numpy(images.pixels)
+    same, again, other = (trivially_augmented(x, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    assert torch.equal(same, again)
+    assert not torch.equal(same, other)
+    unchanged = (same == x).flatten(1).all(1).float().mean()
+    assert unchanged < 0.4
+    varied = Augmented(images, trivial=True)
+    picked = torch.arange(len(varied))
+    plain = Augmented(images).batch(picked, torch.Generator().manual_seed(0))[0]
+    assert not torch.equal(varied.batch(picked, torch.Generator().manual_seed(0))[0], plain)

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from shared.weights.compressed import folded
@@ -16,6 +17,7 @@ from vision.nets.efficientformer import (
     efficientformer_l3,
     efficientformer_l7,
 )
+from vision.nets.timm_file import load_timm
 from vision.nets.timm_names import efficientformer_from_timm
 from vision.pruning_search.rebuild import narrowed
 from vision.pruning_search.space import ChannelSpace
@@ -116,6 +118,44 @@ def test_both_heads_are_trained_and_their_mean_is_the_answer():
     assert all(parameter.grad is not None for parameter in net.parameters())
     net.eval()
     torch.testing.assert_close(net(x), sum(net.both_heads(x)) / 2)
+
+
+def timm_state(net):
+    """The state of a net of ours under timm's names."""
+    names = (
+        ("stem.0.", "stem.conv1."), ("stem.1.", "stem.norm1."), ("stem.3.", "stem.conv2."), ("stem.4.", "stem.norm2."),
+        (".embed.0.", ".downsample.conv."), (".embed.1.", ".downsample.norm."), ("distilled.", "head_dist."),
+        (".mixer.bias.weight", ".token_mixer.attention_biases"), (".mixer.", ".token_mixer."), (".project.", ".proj."),
+        (".scale1.weight", ".ls1.gamma"), (".scale2.weight", ".ls2.gamma"), (".mlp.0.", ".mlp.fc1."),
+        (".mlp.1.", ".mlp.norm1."), (".mlp.4.", ".mlp.norm2."), (".mlp.2.", ".mlp.fc2."), (".mlp.3.", ".mlp.fc2."),
+    )  # fmt: skip
+    state = {}
+    for name, tensor in net.state_dict().items():
+        for ours, theirs in names:
+            name = name.replace(ours, theirs)
+        state[name] = tensor.flatten().clone() if "gamma" in name else tensor.clone()
+    return state
+
+
+@pytest.mark.parametrize(("image", "on_tokens"), [(96, 1), (96, 2), (224, 0)])
+def test_a_checkpoint_of_timm_is_read_whatever_its_variant(image, on_tokens, tmp_path):
+    net, x = tiny(image, on_tokens), torch.randn(2, 3, image, image)
+    save_file(timm_state(net), tmp_path / "model.safetensors")
+    loaded = load_timm(tmp_path / "model.safetensors")
+    assert torch.equal(loaded(x), net(x))
+    assert loaded.at_size(160)(torch.randn(1, 3, 160, 160)).shape == (1, 5)
+
+
+def test_a_file_that_is_no_checkpoint_of_timm_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file({"layer.weight": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match="not a checkpoint of timm's EfficientFormer"):
+        load_timm(path)
+    path.write_bytes(b"{}")
+    with pytest.raises(ValueError, match="not a safetensors file that can be read"):
+        load_timm(path)
+    with pytest.raises(ValueError, match="not a safetensors file that can be read"):
+        load_timm(tmp_path / "nowhere.safetensors")
 
 
 def test_answers_are_those_of_timm():

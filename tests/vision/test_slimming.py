@@ -12,6 +12,7 @@ from PIL import Image
 from shared.lab import Store, render, run
 from vision.slimming.experiment import Slimming, SlimmingSettings
 from vision.slimming.figures import NETS, Control
+from vision.slimming.files import load, saved
 from vision.slimming.judge import Judge
 from vision.slimming.net import SUMMED, Part, SlimNet, Supernet, at_random, judged_by_batches
 from vision.slimming.plan import CHEAPER, OPERATORS, Plan
@@ -244,7 +245,14 @@ def test_pictures_of_a_folder_are_classified_at_their_size(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(noise(label, np.random.default_rng(number))).save(path)
     mine = TINY.model_copy(
-        update={"data": str(tmp_path / "mine"), "size": 48, "stride": 4, "controls": ("uniform",), "tuning": 1}
+        update={
+            "data": str(tmp_path / "mine"),
+            "size": 48,
+            "stride": 4,
+            "controls": ("uniform",),
+            "tuning": 1,
+            "augment": "trivial",
+        }
     )
     [row] = run(Slimming(), [mine], Store(tmp_path))
     assert row.result["classes"] == 3
@@ -254,6 +262,20 @@ def test_pictures_of_a_folder_are_classified_at_their_size(tmp_path):
     assert mine.hashes() != before
     with pytest.raises(ValueError, match="size=48: pictures of cifar10 have 32; size is for folders"):
         Slimming().cells(TINY.model_copy(update={"size": 48}))
+
+
+@pytest.mark.parametrize("blocks", [LARGEST.blocks, (("single",), ("pool", "none"))])
+def test_a_net_that_was_saved_gives_the_same_answers(blocks, tmp_path):
+    net = SlimNet(dataclasses.replace(LARGEST, blocks=blocks), image=64, classes=3, stride=4)
+    net(torch.rand(8, 3, 64, 64))  # statistics of norms
+    path, x = tmp_path / "net.safetensors", torch.rand(2, 3, 64, 64)
+    path.write_bytes(saved(net))
+    loaded = load(path)
+    assert loaded.plan == net.plan
+    assert torch.equal(loaded(x), net.eval()(x))
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(ValueError, match=r"not a slimmed net: .*; give net-BUDGET.safetensors of a run"):
+        load(path)
 
 
 def test_one_budget_may_be_a_number():

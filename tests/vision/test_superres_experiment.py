@@ -16,7 +16,17 @@ from vision.superres.page import _verdict, page
 from vision.superres.search import channels_price, chosen, gated_net, part_of, shape_price, space_of
 from vision.superres.upscaler import from_bytes
 
-TINY = {"channels": 6, "blocks": 3, "pretrain": 8, "search": 8, "steps": 12, "size": 8, "height": 12, "width": 10}
+TINY = {
+    "channels": 6,
+    "blocks": 3,
+    "pretrain": 8,
+    "search": 8,
+    "race": 2,
+    "steps": 12,
+    "size": 8,
+    "height": 12,
+    "width": 10,
+}
 
 
 @pytest.fixture
@@ -161,12 +171,28 @@ def test_wide_blocks_are_searched_beside_their_rivals_and_kept(tmp_path):
     assert per_pixel(upscaler.net) == nets["search"]["macs"]
 
 
+def test_depths_race_for_as_long_and_the_least_error_wins(whole):
+    row, _ = whole
+    raced, nets = row.result["race"], row.result["nets"]
+    assert {each["sizes"][1] for each in raced} >= {2, 3}  # all blocks, two thirds of them
+    times = [each["steps"] * step_ms(PlainNet(2, *each["sizes"])) for each in raced]
+    assert times == pytest.approx([2 * step_ms(PlainNet(2, *raced[0]["sizes"]))] * len(raced), rel=0.3)
+    assert nets["search"]["sizes"] == min(raced, key=lambda each: each["error"])["sizes"]
+
+
+def test_without_a_race_the_gates_choose(tmp_path):
+    [row] = run(SuperRes(), [settings(race=0, rivals=())], Store(tmp_path))
+    assert row.result["race"] == []
+    assert budget_share(row) <= 1
+
+
 def test_rivals_are_trained_for_as_long(whole):
-    """By the time that a step takes: 16 steps of the supernet and 12 of the chosen net, in steps of the rival."""
-    nets = whole[0].result["nets"]
-    ours = PlainNet(2, nets["search"]["channels"], nets["search"]["blocks"])
+    """By the time that a step takes: 16 steps of the supernet, the race, and 12 of the chosen net, in the rival's."""
+    raced, nets = whole[0].result["race"], whole[0].result["nets"]
+    ours = PlainNet(2, *nets["search"]["sizes"])
     allowance = 16 * step_ms(PlainNet(2, 6, 3)) + 12 * step_ms(ours)
-    for name, net in (("fsrcnn", FSRCNN(2)), ("espcn", ESPCN(2))):
+    allowance += 2 * len(raced) * step_ms(PlainNet(2, *raced[0]["sizes"]))
+    for name, net in (("fsrcnn", FSRCNN(2)), ("espcn", ESPCN(2)), ("abpn", ABPN(2))):
         assert nets[name]["steps"] == round(allowance / step_ms(net))
     assert seconds_ratio([whole[0]], "uniform")[0] > 0
 
@@ -192,7 +218,7 @@ def test_a_cell_that_was_stopped_goes_on(whole, tmp_path, monkeypatch):
 
     def counted(*arguments):
         calls.append(1)
-        if len(calls) > 2:  # of the chosen net, after the supernet and its search
+        if len(calls) > 4:  # in the race, or of the chosen net
             raise Killed
         return run_epoch(*arguments)
 
@@ -207,13 +233,15 @@ def test_a_cell_that_was_stopped_goes_on(whole, tmp_path, monkeypatch):
 
 def test_the_page_shows_every_net_and_crops_of_a_generated_picture(whole):
     shown = page([whole[0]])
-    assert [getattr(block, "title", "") for block in shown.blocks][1:4] == [
+    assert [getattr(block, "title", "") for block in shown.blocks][1:5] == [
         "Trained for as many seconds",
+        "The race of depths",
         "Quality against cost",
         "Side by side",
     ]
     assert [line[0] for line in shown.blocks[1].lines][:2] == ["searched width and depth", "narrowed, all blocks"]
-    assert len(shown.blocks[3].panels) == 4
+    assert len(shown.blocks[4].panels) == 4
+    assert len(shown.blocks[2].lines) == len(whole[0].result["race"])
     assert "generated pictures" in shown.summary
 
 

@@ -13,7 +13,7 @@ from shared.training.loop import seeded
 from vision.data.picture import Picture
 from vision.pruning_search.rebuild import plain
 from vision.superres.bicubic import as_integers, resized
-from vision.superres.nets import ABPN, ESPCN, FSRCNN, EdgeBlock, EdgeNet, PlainNet, RepBlock, WideNet
+from vision.superres.nets import ABPN, ESPCN, FSRCNN, CollapsedNet, EdgeBlock, EdgeNet, PlainNet, RepBlock, WideNet
 from vision.superres.patches import Patches, pair
 from vision.superres.pretrained import SCALES, pretrained
 from vision.superres.sources import generated, own, published
@@ -71,7 +71,7 @@ def test_a_block_of_zeros_passes_its_input_on():
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("build", [PlainNet, EdgeNet, small_wide_net, ABPN, FSRCNN, ESPCN])
+@pytest.mark.parametrize("build", [PlainNet, EdgeNet, CollapsedNet, small_wide_net, ABPN, FSRCNN, ESPCN])
 def test_every_net_enlarges_by_its_scale_and_begins_near_its_anchor(build, scale):
     x = torch.rand(2, 1, 7, 5)
     assert build(scale)(x).shape == (2, 1, 7 * scale, 5 * scale)
@@ -238,7 +238,8 @@ def test_a_block_split_from_one_layer_computes_what_the_layer_does():
 
 def test_a_net_computes_the_same_in_the_branches_that_it_is_trained_by():
     net, x = random_net(), torch.rand(2, 1, 9, 8)
-    for branched in (EdgeNet(2, *net.sizes).split(plain_net(net)), PlainNet(2, *net.sizes).split(plain_net(net))):
+    for kind in (PlainNet, EdgeNet, CollapsedNet):
+        branched = kind(2, *net.sizes).split(plain_net(net))
         torch.testing.assert_close(branched(x), net(x))
         torch.testing.assert_close(plain_net(branched)(x), net(x))
 

@@ -15,7 +15,7 @@ from shared.weights.prices import MACs
 from wireless.radar.compression import early_exit
 from wireless.radar.compression.code_book import nearest_values, share
 from wireless.radar.compression.pruning import factored
-from wireless.radar.compression.techniques import TECHNIQUES, same_size
+from wireless.radar.compression.techniques import TECHNIQUES, narrower, same_size
 from wireless.radar.compression.work import Work, in_integers
 from wireless.radar.datasets.generate import generate
 from wireless.radar.datasets.recipe import Recipe
@@ -213,7 +213,7 @@ def test_batch_norms_follow_their_statistics_after_a_search(name, trained, monke
 
 
 def test_a_budget_that_no_small_net_meets_is_refused(trained):
-    with pytest.raises(ValueError, match=r"^budget=0.0001: no net on raw samples is as small$"):
+    with pytest.raises(ValueError, match=r"^budget=0.0001: no net of its layers is as small$"):
         TECHNIQUES["small"].compress(work(trained, budget=1e-4))
 
 
@@ -264,6 +264,18 @@ def test_the_control_of_a_technique_is_dense_of_as_many_bytes_and_trained_for_al
     assert isinstance(control.net, Program) == (name == "int4")
     assert sum(epochs) == work(trained).whole
     assert same_size(work(trained), name, 40) is None
+
+
+@pytest.mark.parametrize("name", ["iq", "iq-10k", "bank"])
+def test_a_narrower_net_has_the_layers_of_the_net(name):
+    net = fresh(name, PULSES.classes, PULSES.samples, torch.Generator()).net
+    shapes = [[tuple(it.shape) for it in each.parameters()] for each in (net, narrower(net, 2, 1.0))]
+    assert shapes[0] == shapes[1]
+    half = narrower(net, 2, 0.5)
+    assert [type(layer) for layer in half] == [type(layer) for layer in net]
+    sizes = [sum(it.numel() for it in each.parameters()) for each in (net, half)]
+    assert 0.2 * sizes[0] < sizes[1] < 0.6 * sizes[0]
+    assert half(torch.zeros(3, 2, PULSES.samples)).shape == (3, 2)
 
 
 def test_a_factored_net_computes_the_same(trained):

@@ -136,6 +136,15 @@ def test_a_row_of_pulses_without_a_bound_says_so(tmp_path):
     assert row.result["notes"] == ["no bound stands beside: bayes is the bound of generated pulses in noise alone"]
 
 
+def test_a_technique_that_cannot_be_is_a_note_and_loses_nothing_else(tmp_path, capsys):
+    change = {"nets": ("iq-10k",), "epochs": 1, "tuning": 1, "budget": 1e-4, "techniques": ("small", "control")}
+    [row] = run(Radar(), Radar().cells(TINY.model_copy(update=change)), Store(tmp_path))
+    assert row.result["notes"] == ["small cannot be: budget=0.0001: no net of its layers is as small"]
+    assert list(row.result["techniques"]) == ["control"]
+    print_page(page([row]))
+    assert "Small cannot be: budget=0.0001" in capsys.readouterr().out
+
+
 def test_the_page_says_who_is_ahead_and_shows_every_net(rows, capsys):
     shown = page(rows[0])
     text = "".join(map(str, shown.verdict.parts))

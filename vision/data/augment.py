@@ -8,6 +8,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from shared.integer.format import Format
 from vision.data.cifar10 import Images
+from vision.data.trivial import trivially_augmented
 
 PIXEL = Format(8, 8, signed=False)
 """The input format of a net: a byte `n` represents `n / 256`, so the bytes of an image are its integer inputs."""
@@ -69,11 +70,13 @@ def warped(pixels: Tensor, generator: torch.Generator) -> Tensor:
 class Augmented:
     """Images as `shared.training` reads them: mirrored and shifted at random in each epoch.
 
-    With `mirror=False` they are `warped`: a mirrored letter is another one.
+    With `mirror=False` they are `warped`: a mirrored letter is another one. `trivial` adds one random operation of
+    `vision.data.trivial` before.
     """
 
     images: Images
     mirror: bool = True
+    trivial: bool = False
 
     def __len__(self) -> int:
         return len(self.images.labels)
@@ -81,4 +84,6 @@ class Augmented:
     def batch(self, picked: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pixels = torch.from_numpy(self.images.pixels[picked.numpy()])
         labels = torch.from_numpy(self.images.labels[picked.numpy()])
+        if self.trivial:
+            pixels = trivially_augmented(pixels, generator)
         return as_input(flipped_and_cropped(pixels, generator)) if self.mirror else warped(pixels, generator), labels

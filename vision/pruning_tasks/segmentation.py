@@ -13,13 +13,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from shared.lab import JSON
 from shared.training.data import Pairs
-from vision.data.instances import ABOUT, KINDS, Scene, scenes
+from vision.data.instances import ABOUT, Scene, scenes
 from vision.nets.mask_net import MaskNet
 from vision.pruning_search.settings import PruningSearchSettings
 from vision.pruning_search.workload import SHOWN
 from vision.pruning_tasks.average_precision import Detection, Truth, mask_ap
 
-SIDE = 48
+SIDE = 32
+CLASSES = 1
+"""A shape is an instance of whatever kind it is."""
 REACH = 8.0
 """Pixels that are 1 in a net's ways to the centre."""
 SPREAD = 2.0
@@ -56,11 +58,11 @@ class Segmentation:
         return torch.stack([as_input(scene.pixels) for scene in self.truths[:SHOWN]])
 
     def build(self) -> nn.Module:
-        return MaskNet(len(KINDS), self.settings.width)
+        return MaskNet(CLASSES, self.settings.width)
 
     def loss(self, outputs: Any, y: Tensor) -> Tensor:
         """Cross entropy of classes and of centres, and the distance to the right way on the pixels of instances."""
-        classes, centres, ways = outputs.split([1 + len(KINDS), 1, 2], 1)
+        classes, centres, ways = outputs.split([1 + CLASSES, 1, 2], 1)
         labels, inside = y[:, 0].long(), (y[:, :1] > 0).float()
         off = ((ways - y[:, 2:]).abs() * inside).sum() / inside.sum().clamp(min=1)
         bumps = y[:, 1:2]
@@ -75,7 +77,7 @@ class Segmentation:
     def reached(self, net: nn.Module) -> JSON:
         net.eval()
         outputs = [net(as_input(scene.pixels)[None])[0].numpy() for scene in self.truths]
-        truths = [[Truth(*each) for each in zip(scene.masks, scene.classes, strict=True)] for scene in self.truths]
+        truths = [[Truth(mask, 0) for mask in scene.masks] for scene in self.truths]
         return 100 * mask_ap([detections(each) for each in outputs], truths)
 
     def _scenes(self, part: int, count: int) -> list[Scene]:
@@ -95,9 +97,9 @@ def target(scene: Scene) -> Tensor:
     side = scene.pixels.shape[:2]
     place = np.stack(np.meshgrid(*map(np.arange, side), indexing="ij")).astype(np.float32)
     result = np.zeros((4, *side), np.float32)
-    for mask, kind in zip(scene.masks, scene.classes, strict=True):
+    for mask in scene.masks:
         way = place[:, mask].mean(1)[:, None, None] - place
-        result[0][mask] = kind + 1
+        result[0][mask] = 1
         result[1] = np.maximum(result[1], np.exp(-(way**2).sum(0) / (2 * SPREAD**2)))
         result[2:, mask] = way[:, mask] / REACH
     return torch.from_numpy(result)

@@ -14,13 +14,13 @@ from shared.lab import JSON, Context, Experiment, Page, Row
 from shared.training.device import device_of
 from shared.training.epochs import NesterovCosine, Trainer
 from shared.training.loop import seeded
-from shared.weights.files import to_bytes
 from vision.data.augment import as_input
 from vision.data.chosen import Chosen, ImageSettings
 from vision.data.cifar10 import SHAPE
 from vision.data.folders import CIFAR100, Labelled, hashes, load
 from vision.nets.onnx_file import to_onnx
 from vision.slimming.figures import Control
+from vision.slimming.files import saved
 from vision.slimming.judge import Judge
 from vision.slimming.net import SlimNet, Supernet
 from vision.slimming.page import page
@@ -65,6 +65,9 @@ class SlimmingSettings(ImageSettings):
     supernet: int = Field(default=8, gt=0, description="epochs of the supernet")
     tuning: int = Field(default=16, gt=0, description="epochs of every net of a plan, from scratch")
     batch: int = Field(default=64, gt=1, description="images of a training step")
+    augment: Literal["shift", "trivial"] = Field(
+        default="shift", description="training images are mirrored and shifted; trivial: after TrivialAugment too"
+    )
     rate: float = Field(default=0.05, gt=0, description="highest learning rate")
     judged: int = Field(default=30, gt=0, description="validation images of each class by which plans are judged")
 
@@ -222,9 +225,8 @@ class _Cell:
         measured = {}
         if self.settings.budget_ms:
             measured = {"measured_ms": self.context.stage(f"{title}, timed", lambda: self.milliseconds(net))}
-        if name == "slimmed" and competitor.plan is not None:
-            plan = competitor.plan
-            self.context.stage(f"{title}, files", lambda: self.keep(net, plan, budget))
+        if name == "slimmed":
+            self.context.stage(f"{title}, files", lambda: self.keep(net, budget))
         return {
             "spelled": competitor.spelled,
             **({"plan": competitor.plan.to_json_data()} if competitor.plan is not None else {}),
@@ -242,8 +244,9 @@ class _Cell:
 
     def after(self, name: str, net: nn.Module, epochs: int) -> list[Mapping[str, JSON]]:
         """Trains the net; the results of each epoch."""
-        trainer = Trainer(net, NesterovCosine(epochs, self.settings.rate, warm=0.2, batch=self.settings.batch))
-        return trained(self.context, name, trainer, self.images.train, self.images.held_back)
+        s = self.settings
+        trainer = Trainer(net, NesterovCosine(epochs, s.rate, warm=0.2, batch=s.batch))
+        return trained(self.context, name, trainer, self.images.train, self.images.held_back, s.augment == "trivial")
 
     def course(self, supernet: Supernet, budget: float) -> JSON:
         """The steps of slimming, every plan that was judged with its loss, and CPU seconds."""
@@ -277,11 +280,12 @@ class _Cell:
     def prices(self) -> PlanPrices:
         return PlanPrices(self.price, **self.frame)
 
-    def keep(self, net: nn.Module, plan: Plan, budget: float) -> JSON:
+    def keep(self, net: nn.Module, budget: float) -> JSON:
         """A slimmed net as files."""
+        assert isinstance(net, SlimNet)
         net.eval()
-        self.context.artefact(f"net-{budget:.4g}.safetensors", to_bytes(net))
-        self.context.artefact(f"plan-{budget:.4g}.json", json.dumps(plan.to_json_data(), indent=1).encode())
+        self.context.artefact(f"net-{budget:.4g}.safetensors", saved(net))
+        self.context.artefact(f"plan-{budget:.4g}.json", json.dumps(net.plan.to_json_data(), indent=1).encode())
         self.context.artefact(f"net-{budget:.4g}.onnx", to_onnx(net, torch.zeros(1, *self.labelled.shape)))
         return None
 

@@ -96,6 +96,7 @@ class SlimNet(nn.Module):
 
     def __init__(self, plan: Plan, *, image: int, classes: int, stride: int = 2) -> None:
         super().__init__()
+        self.plan, self.frame = plan, {"image": image, "classes": classes, "stride": stride}
         sides = map_sides(plan, image, stride)
         stages: list[nn.Module] = []
         for stage, (width, operators) in enumerate(zip(plan.widths, plan.blocks, strict=True)):

@@ -25,7 +25,7 @@ from vision.slimming.plan import Plan
 
 RUNTIMES = {"qwedge": "`qwedge compile --numbers float32` on one thread", "onnxruntime": "ONNX Runtime on one thread"}
 FILES = {
-    "net-{}.safetensors": "the weights of the slimmed net",
+    "net-{}.safetensors": "the slimmed net with its plan, for `vision.slimming.files.load`",
     "plan-{}.json": "its widths and operators",
     "net-{}.onnx": "the slimmed net as ONNX",
 }

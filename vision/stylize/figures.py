@@ -44,6 +44,12 @@ def budget_share(row: Row, net: str = "search") -> float:
     return float(row.result["nets"][net]["priced"]) / float(row.result["price"]["budget"])
 
 
+def regret(row: Row) -> float:
+    """By how many per cent the searched net takes longer than was predicted when it was chosen."""
+    net = row.result["nets"]["search"]
+    return 100 * (float(net["compiled_ms"]) / float(net["priced"]) - 1)
+
+
 def flicker(rows: Sequence[Row]) -> list[float]:
     """The mean change, in levels of 256, between what the searched net makes of the same picture twice, by seed."""
     return [float(row.result["flicker"]) for row in rows]

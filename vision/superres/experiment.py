@@ -20,13 +20,13 @@ from vision.pruning_search.gates import GatedNet, GateSettings
 from vision.pruning_search.price import WidthPrice
 from vision.pruning_search.rebuild import plain
 from vision.pruning_search.schedule import GateSchedule
-from vision.superres.nets import ABPN, ESPCN, FSRCNN, EdgeNet, PlainNet, Supernet, WideNet
+from vision.superres.nets import ABPN, ESPCN, FSRCNN, CollapsedNet, EdgeNet, PlainNet, Supernet, WideNet
 from vision.superres.page import page
 from vision.superres.patches import Pair, pair
 from vision.superres.pretrained import SCALES, pretrained
 from vision.superres.search import channels_price, chosen, gated_net, shape_price, widest
 from vision.superres.sources import Pictured, Source, generated
-from vision.superres.training import BATCH, enlarged, epoch_of, log_l1, quality, trainer
+from vision.superres.training import BATCH, enlarged, epoch_of, log_l1, mean_error, quality, trainer
 from vision.superres.upscaler import plain_net, to_bytes
 from vision.training.stages import epochs, whole_epochs
 
@@ -36,6 +36,7 @@ PUBLISHED: Mapping[str, type[nn.Module]] = {"abpn": ABPN, "fsrcnn": FSRCNN, "esp
 STEP_MS: Mapping[type[nn.Module], tuple[float, float]] = {
     PlainNet: (2.1, 0.9),
     EdgeNet: (2.1, 0.9),
+    CollapsedNet: (2.1, 0.9),
     WideNet: (0.12, 0.9),
     ABPN: (0.0, 1.1),
     FSRCNN: (0.0, 2.55),
@@ -44,7 +45,7 @@ STEP_MS: Mapping[type[nn.Module], tuple[float, float]] = {
 """CPU milliseconds of a training step, for each block, or each wide channel of the blocks of a WDSR, and for each
 thousand multiply-accumulates of a pixel.
 
-Measured once on a core with AVX2, where an ECBSR takes as long as a plain net of its shape, so that what is trained for
+Measured once on a core with AVX2, where blocks of any branches take as long, so that what is trained for
 as long does not depend on the machine; only their ratios count, and rows hold the seconds that it took.
 """
 ECBSR_BLOCKS = 4
@@ -72,6 +73,11 @@ class SuperResSettings(Pictured):
     blocks: int = Field(default=10, gt=1, description="blocks of the supernet")
     pretrain: int = Field(default=300, gt=0, description="training steps of the supernet before the search")
     search: int = Field(default=200, gt=0, description="training steps with gates")
+    race: int = Field(
+        default=40,
+        ge=0,
+        description="training steps of the gates' choice; other depths are tried for as long; 0: none is",
+    )
     steps: int = Field(default=1000, gt=0, description="training steps of the net that the search chose")
     size: int = Field(default=24, gt=7, description="side of a training patch, before it is enlarged")
     rate: float = Field(default=2e-3, gt=0, description="highest learning rate of Adam")
@@ -86,7 +92,8 @@ class SuperResSettings(Pictured):
 class SuperRes(Experiment[SuperResSettings]):
     """Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ECBSR and other shapes.
 
-    One cell is one seed: the supernet, the search, the chosen net, and every rival, trained for as many seconds.
+    One cell is one seed: the supernet, its gates, a race of depths, the chosen net, and every rival, trained for as
+    many seconds.
     """
 
     name = "superres"
@@ -126,6 +133,7 @@ class _Cell:
     def __init__(self, settings: SuperResSettings, context: Context, experiment: SuperRes) -> None:
         self.settings, self.context, self.experiment = settings, context, experiment
         self.nets: dict[str, dict[str, Any]] = {}
+        self.raced: list[dict[str, Any]] = []
 
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
@@ -142,11 +150,14 @@ class _Cell:
         spent = self.train("supernet", wide, s.pretrain)
         gated = gated_net(wide, price, budget / full, s.search, gates)
         spent += self.train("gates", gated, s.search)
-        ours = fresh(partial(for_training, chosen(gated)), seed)
+        gates_net = chosen(gated)
+        ours, raced = self.race(gates_net, price, budget, seed)
+        spent += raced
         self.compared("search", ours, s.steps, priced(price, ours), spent)
         allowance = (s.pretrain + s.search) * step_ms(wide) + s.steps * step_ms(ours)
+        allowance += len(self.raced) * s.race * step_ms(gates_net)
         for name in s.rivals:
-            rival = fresh(partial(self.rival, name, wide, budget), seed)
+            rival = fresh(partial(self.rival, name, budget), seed)
             cost = priced(self.price(rival), rival) if isinstance(rival, Supernet) else None
             self.compared(name, rival, round(allowance / step_ms(rival)), cost)
         if s.scale in SCALES:
@@ -159,6 +170,7 @@ class _Cell:
             "price": {"unit": price.unit, "full": full, "budget": budget},
             "plane": [s.height, s.width],
             "nets": self.nets,
+            "race": self.raced,
             "crops": self.crops,
         }
 
@@ -179,13 +191,41 @@ class _Cell:
     def latency(self) -> Callable[[Supernet], WidthPrice]:
         return self.experiment.latency((self.settings.height, self.settings.width), self.context)
 
-    def rival(self, name: Rival, wide: Supernet, budget: float) -> nn.Module:
+    def race(self, gates_net: Supernet, price: DepthPrice, budget: float, seed: int) -> tuple[Supernet, float]:
+        """The net that learned most of the gates' choice and nets of other depths, all with fresh weights and trained
+        for as long, and the CPU seconds of all.
+
+        What a block is worth in a net of another depth, its gate cannot tell: all weights were learned with it.
+        """
+        s, kind = self.settings, self.settled()
+        shapes, depth = [gates_net.sizes], s.blocks
+        while s.race and depth >= s.minimum:
+            sizes = widest(kind, price, depth, budget)
+            if sizes and depth != gates_net.depth:
+                shapes.append(sizes)
+            depth = 2 * depth // 3
+        nets, spent = [fresh(partial(kind.at, sizes), seed) for sizes in shapes], 0.0
+        for net in nets if s.race else ():
+            steps = max(round(s.race * step_ms(gates_net) / step_ms(net)), 1)
+            name = f"race of {net.depth} blocks"
+            spent += self.train(name, net, steps)
+            error = self.context.stage(f"{name}, error", partial(mean_error, net, self.held_back, s.scale))
+            self.raced.append({"sizes": net.sizes, "steps": steps, "error": error})
+        errors = [each["error"] for each in self.raced]
+        return nets[errors.index(min(errors)) if errors else 0], spent
+
+    def settled(self) -> Supernet:
+        """The supernet with the branches that nets are trained by: gates are of convolutions that stand alone."""
+        wide = self.supernet()
+        return CollapsedNet(wide.scale, *wide.sizes) if isinstance(wide, PlainNet) else wide
+
+    def rival(self, name: Rival, budget: float) -> nn.Module:
         s = self.settings
         if name in PUBLISHED:
             return PUBLISHED[name](s.scale)
-        kind, blocks = for_training(wide), s.blocks
+        kind, blocks = self.settled(), s.blocks
         if name == "ecbsr":
-            kind, blocks = EdgeNet(s.scale, s.channels, ECBSR_BLOCKS), ECBSR_BLOCKS
+            kind, blocks = EdgeNet(s.scale, s.channels), ECBSR_BLOCKS
         if name == "random":
             number = self.context.stage("random depth", lambda: float(self.context.rng.random()))
             blocks = s.minimum + int(number * (s.blocks - s.minimum + 1))
@@ -260,8 +300,12 @@ class _Cell:
         return self.pairs(self.source.train)
 
     @cached_property
+    def held_back(self) -> list[Pair]:
+        return self.pairs(self.source.validation)
+
+    @cached_property
     def scored(self) -> list[Pair]:
-        return self.pairs(self.source.test if self.settings.part == "test" else self.source.validation)
+        return self.pairs(self.source.test) if self.settings.part == "test" else self.held_back
 
     def pairs(self, pictures: Mapping[str, Any]) -> list[Pair]:
         return [pair(name, pixels, self.settings.scale) for name, pixels in pictures.items()]
@@ -270,13 +314,6 @@ class _Cell:
 def fresh(build: Callable[[], Net], seed: int) -> Net:
     """A net of first weights by `seed`."""
     return seeded(build, torch.Generator().manual_seed(seed))
-
-
-def for_training(net: Supernet) -> Supernet:
-    """The net with the branches that it is trained by: gates are of convolutions alone, which edge blocks are not."""
-    if not isinstance(net, PlainNet):
-        return net
-    return EdgeNet(net.scale, *net.sizes).split(plain_net(net))
 
 
 def priced(price: DepthPrice, net: Supernet) -> float:

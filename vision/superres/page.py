@@ -13,6 +13,7 @@ from shared.lab import (
     Row,
     Table,
     Text,
+    cite,
     cite_mean,
     compared,
     downloads,
@@ -54,7 +55,9 @@ def page(rows: Sequence[Row]) -> Page:
         f"{len(about['pictures'])} pictures of {about['part']}. Intervals are 95 %, over seeds."
     )
     timed = [_times(same)] if price["unit"] == "ms" else []
-    blocks: list[Block] = [_key(same), _qualities(same), *timed, _pareto(same), _crops(same), *downloads(rows, FILES)]
+    raced = [_race(same)] if about["race"] else []
+    blocks: list[Block] = [_key(same), _qualities(same), *raced, *timed, _pareto(same), _crops(same)]
+    blocks += downloads(rows, FILES)
     return Page(title, summary, blocks, _verdict(same))
 
 
@@ -118,6 +121,23 @@ COLUMNS = {
 def _mean(nets: Sequence[dict[str, Any]], key: str, rows: Sequence[Row], form: str) -> str | Number:
     values = [net.get(key) for net in nets]
     return "" if None in values else cite_mean([float(value) for value in values], *rows, form=form)  # type: ignore[arg-type]
+
+
+def _race(rows: Sequence[Row]) -> Table:
+    lines: list[Sequence[str | Number]] = []
+    for row in rows:
+        raced = row.result["race"]
+        least = min(each["error"] for each in raced)
+        for number, each in enumerate(raced):
+            marks = ["the gates' choice"] * (number == 0) + ["trained further"] * (each["error"] == least)
+            shape = " x ".join(map(str, each["sizes"]))
+            numbers = (cite(each[key], row, form=form) for key, form in (("steps", ",.0f"), ("error", ".3f")))
+            lines.append((str(row.seed), shape, *numbers, ", ".join(marks)))
+    note = (
+        "Nets with fresh weights, each as wide as the budget allows, trained for as many seconds; the error is the "
+        "mean absolute one of pictures held back from training, in levels of 256. Sizes are channels, then blocks."
+    )
+    return Table("The race of depths", ("seed", "sizes", "steps", "error", ""), lines, note=note)
 
 
 def _times(rows: Sequence[Row]) -> Table:

@@ -28,15 +28,15 @@ def whole_epochs(steps: int) -> tuple[int, int]:
 
 
 def trained(
-    context: Context, name: str, trainer: Trainer, train: Images, held_back: Images
+    context: Context, name: str, trainer: Trainer, train: Images, held_back: Images, trivial: bool = False
 ) -> list[Mapping[str, JSON]]:
-    """All epochs of the trainer's schedule on augmented images; its net ends on the CPU.
+    """All epochs of the trainer's schedule on images as `Augmented` varies them; its net ends on the CPU.
 
     The result of each epoch: the mean loss, correct answers on the images held back, and CPU seconds of training.
     """
 
     def batches() -> Batches:
-        return Shuffled(Augmented(train), trainer.schedule.batch, context.generator())
+        return Shuffled(Augmented(train, trivial=trivial), trainer.schedule.batch, context.generator())
 
     def validate(net: nn.Module) -> Mapping[str, JSON]:
         return {"validation_correct": correct(net, held_back), "validation_of": len(held_back.labels)}

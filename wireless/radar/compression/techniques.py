@@ -5,11 +5,11 @@ and with or without the large net as a teacher, are the controls.
 """
 
 import copy
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 from torch import nn
 
 from shared import BlockSparsity, ChannelSparsity
@@ -29,6 +29,8 @@ _SINGLE = BlockSparsity(outputs=1)
 _TILES = BlockSparsity(outputs=4, inputs=1)
 _CHANNELS = ChannelSparsity()
 
+STEPS = 50
+"""Widths that are tried for a net of some size."""
 FEW = 64
 """Windows that are enough to tell how many bytes a net takes."""
 
@@ -91,7 +93,7 @@ def small(bits: int | None = None, *, taught: bool = False) -> Technique:
         most = work.budget * work.cost(work.net)
         net = _widest(work, lambda net: work.cost(net) <= most)
         if net is None:
-            raise ValueError(f"budget={work.budget:g}: no net on raw samples is as small")
+            raise ValueError(f"budget={work.budget:g}: no net of its layers is as small")
         return _from_scratch(work, net, bits, work.taught if taught else None)
 
     return technique
@@ -122,13 +124,36 @@ def _from_scratch(work: Work, net: nn.Module, bits: int | None, targets: Targets
 
 
 def _widest(work: Work, fits: Callable[[nn.Module], bool]) -> nn.Module | None:
-    """The net on raw samples whose layers are narrower by one factor, the widest that fits."""
-    for factor in np.arange(1.0, 0.0, -0.02):
-        first, *widths = (max(round(factor * width), 1) for width in (FIRST, *WIDTHS))
-        net = seeded(partial(iq_net, work.classes, first, widths), work.generator)
-        if fits(net):
-            return net
-    return None
+    """The widest net that fits, of those whose layers are narrower than the net's by one factor."""
+
+    def build(factor: float) -> nn.Module:
+        return seeded(partial(narrower, work.net, work.classes, factor), work.generator)
+
+    factors = [step / STEPS for step in range(1, STEPS + 1)]
+    fitting = bisect_left(factors, True, key=lambda factor: not fits(build(factor)))
+    return build(factors[fitting - 1]) if fitting else None
+
+
+def narrower(net: nn.Module, classes: int, factor: float) -> nn.Sequential:
+    """New layers as those of `net`, or else of the large net on raw samples, with `factor` of their channels."""
+    if not Planes.suits(net):
+        net = iq_net(classes, FIRST, WIDTHS)
+    layers, inputs = list[nn.Module](), 2
+    for layer in net.children():
+        match layer:
+            case nn.Conv1d():
+                outputs = inputs if layer.groups > 1 else max(round(factor * layer.out_channels), 1)
+                groups = inputs if layer.groups > 1 else 1
+                sizes = layer.kernel_size[0], layer.stride[0], int(layer.padding[0])
+                layers.append(nn.Conv1d(inputs, outputs, *sizes, groups=groups, bias=layer.bias is not None))
+                inputs = outputs
+            case nn.BatchNorm1d():
+                layers.append(nn.BatchNorm1d(inputs))
+            case nn.Linear():
+                layers.append(nn.Linear(inputs, classes))
+            case _:
+                layers.append(copy.deepcopy(layer))
+    return nn.Sequential(*layers)
 
 
 class Entry(NamedTuple):

@@ -26,7 +26,6 @@ TRAINED: Mapping[str, Sequence[RadarSettings]] = {
     ),
     "bank": (
         RadarSettings(nets=("bank",), epochs=20, examples=40_000, rate=1e-2, tested=40, seed=200, snr_db=(-16.0, 4.0)),
-        RadarSettings(nets=("bank",), further=25, examples=40_000, rate=8e-3, tested=40, seed=201, snr_db=HARD_DB),
     ),
 }
 """By name; each stage goes on with the weights of the one before."""

@@ -234,10 +234,11 @@ class _Cell:
         counts = self.context.stage("counting", partial(self.count, classify_by(classifier.net), pulses))
         self.context.artefact(f"{name}.safetensors", classifier.to_bytes())
         self.export(name, classifier.net, pulses)
-        compressed = {
+        tried = {
             technique: self.context.stage(technique, partial(self.compressed, technique, classifier, pulses))
             for technique in settings.techniques
         }
+        failed = [f"{technique} cannot be: {it['cannot']}" for technique, it in tried.items() if "cannot" in it]
         size = sum(parameter.numel() for parameter in classifier.net.parameters())
         return {
             "net": name,
@@ -246,16 +247,20 @@ class _Cell:
             "macs": float(MACs((2, pulses.samples)).number_costs(classifier.net, (), None).sum()),
             "epochs": epochs,
             **pulses.about,
+            "notes": [*pulses.notes, *failed],
             **counts,
             **self.times(classifier.net, classifier.net, pulses),
-            "techniques": compressed,
+            "techniques": {technique: it for technique, it in tried.items() if "cannot" not in it},
         }
 
-    def compressed(self, technique: str, classifier: Classifier, pulses: "_Pulses") -> JSON:
-        """What a technique makes of the net, and its answers on the same pulses."""
+    def compressed(self, technique: str, classifier: Classifier, pulses: "_Pulses") -> dict[str, JSON]:
+        """What a technique makes of the net, and its answers on the same pulses; or why it cannot: the rest goes on."""
         work = self.work(technique, classifier, pulses)
         started = time.process_time()
-        outcome = TECHNIQUES[technique].compress(work)
+        try:
+            outcome = TECHNIQUES[technique].compress(work)
+        except ValueError as error:
+            return {"cannot": str(error)}
         result = self.counted(outcome, time.process_time() - started, pulses)
         if isinstance(outcome.net, Program):
             self.context.artefact(f"{technique}.json", to_json(outcome.net).encode())
@@ -308,12 +313,12 @@ class _Cell:
             "trained_on": settings.trained * settings.examples,
             "tested_on": {"recipe": recipe.identity, "windows": recipe.count},
             "generation": self.context.stage("generating", self.generation),
-            "notes": self.notes(),
         }
         source = Endless(settings.training_recipe())
-        return _Pulses(source, recipe.classes, recipe.samples, partial(blocks, recipe), settings.tested_db, about)
+        test = partial(blocks, recipe)
+        return _Pulses(source, recipe.classes, recipe.samples, test, settings.tested_db, about, self.notes())
 
-    def notes(self) -> list[JSON]:
+    def notes(self) -> Sequence[str]:
         return [] if self.settings.has_bound else [f"no bound stands beside: {BAYES} {_NO_BOUND}"]
 
     def generation(self) -> JSON:
@@ -335,11 +340,11 @@ class _Cell:
             "tested_on": {"windows": len(test.labels)},
             "classes": whole.classes,
             "tested_db": db,
-            "notes": [*whole.notes, *notes, *self.notes()],
         }
+        notes = (*whole.notes, *notes, *self.notes())
         kept = Windowed(test.samples, test.labels, np.nan_to_num(test.snr_db))
         source = Stored(Windowed(train.samples, train.labels, train.snr_db))
-        return _Pulses(source, whole.classes, whole.samples.shape[1], lambda: [kept], db, about)
+        return _Pulses(source, whole.classes, whole.samples.shape[1], lambda: [kept], db, about, notes)
 
     def trained(self, name: str, pulses: "_Pulses") -> tuple[Classifier, list[Mapping[str, JSON]]]:
         """The net after all epochs, with the loss and the CPU time of each."""
@@ -397,6 +402,7 @@ class _Pulses:
     test: Callable[[], Iterable[Windowed]]
     tested_db: Sequence[float]
     about: Mapping[str, JSON]
+    notes: Sequence[str]
 
 
 def classify_by(net: nn.Module) -> Classify:

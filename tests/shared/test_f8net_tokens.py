@@ -1,0 +1,88 @@
+"""Nets of attention, tables and moves in fixed point: equal to their programs, near to their floats, trainable."""
+
+import numpy as np
+import pytest
+import torch
+from token_nets import IMAGE, NETS, images
+from torch import nn
+from torch.nn import functional
+
+from shared.f8net import F8Net
+from shared.integer import Add, outputs
+from shared.training.loop import Schedule, descend
+
+
+def fixed(name):
+    torch.manual_seed(0)
+    make, x, format = NETS[name]
+    net = make().eval()
+    return net, x, F8Net(net, shape=x.shape[1:], input=format).calibrate(x)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_net_equals_its_program_bit_for_bit_and_is_near_to_its_floats(name):
+    net, x, converted = fixed(name)
+    converted = converted.double().eval()
+    program = converted.program()
+    with torch.no_grad():
+        ours, floats = converted(x.double()).numpy(), net(x).numpy()
+    integers = program.inputs[0].format.to_integers(x.double().numpy())
+    exact = program.values[program.outputs[0]].format.from_integers(outputs(program, integers)[0])
+    np.testing.assert_array_equal(ours, exact)
+    assert np.corrcoef(ours.ravel(), floats.ravel())[0, 1] > 0.99
+    assert all(value.format.word <= 32 for value in program.values.values())
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_training_in_fixed_point_lowers_the_loss(name):
+    _, x, converted = fixed(name)
+    with torch.no_grad():
+        target = torch.randn_like(converted.eval()(x.float())) / 4
+    losses = []
+
+    def loss():
+        losses.append(functional.mse_loss(converted(x.float()), target))
+        return losses[-1]
+
+    descend(list(converted.train().parameters()), loss, Schedule(12, rate=3e-3))
+    assert min(losses[6:]) < 0.95 * losses[0]
+
+
+class Deep(nn.Module):
+    """Many branches on one trunk."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(3, 3, 1) for _ in range(20))
+        self.factors = nn.ParameterList(nn.Parameter(torch.full((3, 1, 1), 1e-5)) for _ in range(20))
+
+    def forward(self, x):
+        for layer, factor in zip(self.layers, self.factors, strict=True):
+            x = x + layer(x) * factor
+        return x
+
+
+def test_twenty_branches_of_tiny_factors_stay_within_32_bits():
+    program = F8Net(Deep(), shape=(3, 4, 4), input=IMAGE).calibrate(images(4, 4)).program()
+    assert sum(isinstance(step, Add) for step in program.operations) == 20
+    assert all(value.format.word <= 32 for value in program.values.values())
+    assert len(program.operations) < 20 * 6  # the factors are part of the layers before them
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: x / x.mean((1, 2, 3), keepdim=True), "a divisor that depends on the input: leave it to the host"),
+        (lambda x: 1 - x, "a constant less a tensor: negate the layer"),
+        (lambda x: torch.cumsum(x, 1), "F8Net cannot convert cumsum 'cumsum': use Linear"),
+        (lambda x: torch.cat([x, x]), "cat 'cat' with the batch as its axis: join another axis"),
+        (lambda x: x.mean(), "with the mean over samples: name the other axes"),
+    ],
+)
+def test_what_cannot_be_converted_is_named_with_the_way_out(function, message):
+    class Net(nn.Module):
+        def forward(self, x):
+            return function(x)
+
+    with pytest.raises(ValueError, match=message):
+        F8Net(Net(), shape=(3, 4, 4), input=IMAGE)
