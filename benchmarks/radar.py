@@ -2,9 +2,9 @@
 
 `python -m benchmarks.radar [--quick] [--seed N] [--json FILE]`
 
-The cells are sweeps of compression over the two nets that ship, and the bound. Pruned in steps, the large net was
-trained on 2.3 million pulses in all; its control, the small one, dense and of as many bytes, on 3 million. Times are of
-this machine.
+The cells are sweeps of compression over the nets that ship, and the bound. The large net is trained a little further
+first. The net with a filter bank is pruned for an FPGA, placed and routed; its control, narrower and of as many bytes,
+trains from scratch on as many pulses as both. Times are of this machine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,45 +18,58 @@ from qwedge.experiments.radar import TimedRadar
 from shared.lab import Row
 from shared.lab.running.benchmark import Metric, main, over_seeds
 from wireless.radar.experiment import figures as of
+from wireless.radar.experiment.pretrain import HARD_DB
 from wireless.radar.experiment.run import RadarSettings
 
 WEIGHTS = "wireless/radar/nets/pretrained"
 """Relative to a checkout, so that rows are the same on every machine."""
-SEED = 100
-"""Of the first test set."""
+SEED = 300
+"""Of the first test set: no choice was made on it."""
 BOUND = RadarSettings(nets=("bayes",), bound_tested=1)
 LARGE = RadarSettings(
     nets=("iq",),
     weights=f"{WEIGHTS}/iq.safetensors",
-    techniques=("gradual",),
-    budget=0.27,  # as many bytes as the small net has
-    examples=12_000,
-    tuning=12,
+    further=6,
+    snr_db=HARD_DB,
+    rate=1.5e-3,
+    techniques=("code-book",),
+    examples=40_000,
+    tuning=1,
     timed=True,
-    device="ecp5-25k",
 )
-CODE_BOOK = LARGE.model_copy(update={"techniques": ("code-book",), "tuning": 3})
 SMALL = RadarSettings(
     nets=("iq-10k",),
     weights=f"{WEIGHTS}/iq-10k.safetensors",
-    techniques=("int8", "int4"),
-    budget=0.55,
+    techniques=("int8",),
     examples=40_000,
-    tuning=2,
+    tuning=5,
     timed=True,
     device="ecp5-25k",
 )
-ON_FPGA = SMALL.model_copy(
-    update={"techniques": ("gradual-channels-int8",), "price": "macs", "budget": 0.42, "tuning": 3}
+ON_FPGA = RadarSettings(
+    nets=("bank",),
+    weights=f"{WEIGHTS}/bank.safetensors",
+    techniques=("gradual-channels-int8",),
+    price="macs",
+    budget=0.6,
+    epochs=20,  # of the net's own training: the control is trained for as many and `tuning`
+    examples=40_000,
+    tuning=6,
+    timed=True,
+    device="ecp5-25k",
+    placed=True,
 )
+WITH_CONTROL = ON_FPGA.model_copy(update={"same_size": True})
 QUICK = RadarSettings(nets=("iq-10k",), epochs=2, examples=4_000, tested=10, techniques=())
 
+ON_DEVICE = "gradual-channels-int8"
+"""The technique whose net is placed and routed."""
 LOST = 0.01
 """Share of pulses that a net may lose and still count as compressed."""
 
 
 def cells(quick: bool, seed: int) -> Sequence[RadarSettings]:
-    wanted = [QUICK] if quick else [SMALL, ON_FPGA, LARGE, BOUND, CODE_BOOK]
+    wanted = [QUICK] if quick else [SMALL, ON_FPGA, BOUND, LARGE, WITH_CONTROL]
     if missing := [it.weights for it in wanted if it.weights and not Path(it.weights).is_file()]:
         raise SystemExit(f"{missing[0]} is not here: run in a checkout")
     seeded = [it.model_copy(update={"seed": SEED + seed}) for it in wanted]
@@ -64,13 +77,12 @@ def cells(quick: bool, seed: int) -> Sequence[RadarSettings]:
 
 
 def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
-    large, small, bound = (_sweeps(rows, name) for name in ("iq", "iq-10k", "bayes"))
-    pairs = [(row, other) for row in large for other in small if row.seed == other.seed]
+    large, small, bank, bound = (_sweeps(rows, name) for name in ("iq", "iq-10k", "bank", "bayes"))
+    by_seed = [[row for row in (*large, *small, *bank) if row.seed == it.seed] for it in large]
     last = [of.worst_recall(of.counts(row), -1) for row in large]
     merged = [of.worst_recall(of.together(row), -1) for row in large]
-    in_int8 = [_accuracy(row.result["techniques"]["int8"]) for row in small if row.result["techniques"]]
-    pruned = [row.result["techniques"].get("gradual-channels-int8", {}) for row in small]
-    plans = [result["fpga"] for result in pruned if "fpga" in result]
+    in_int8 = [_accuracy(row.result["techniques"]["int8"]) for row in small if "int8" in row.result["techniques"]]
+    built = [row.result["techniques"][ON_DEVICE] for row in bank if ON_DEVICE in row.result["techniques"]]
     return {
         "mean_accuracy": over_seeds([of.mean_accuracy(row) for row in large], goal=">= 0.88"),
         "mean_accuracy_bound": over_seeds([of.mean_accuracy(row) for row in bound]),
@@ -79,14 +91,18 @@ def figures(rows: Sequence[Row]) -> Mapping[str, Metric]:
         "accuracy_minus6db": over_seeds([of.accuracy_at(row, -6.0) for row in large], goal=">= 0.94"),
         "worst_class_recall_10db": over_seeds(last, goal=">= 0.85"),
         "worst_merged_recall_10db": over_seeds(merged, goal=">= 0.97"),
-        "compression_ratio": over_seeds([_ratio(*pair) for pair in pairs], "x", ">= 40"),
+        "compression_ratio": over_seeds([_ratio(*each) for each in by_seed], "x", ">= 40"),
         "vs_small_from_scratch": over_seeds(
-            [_against_small(*pair) for pair in pairs if "gradual" in pair[0].result["techniques"]], "points", ">= 0.5"
+            [100 * (_accuracy(it) - _accuracy(it["same_size"])) for it in built if it.get("same_size")],
+            "points",
+            ">= 0.5",
         ),
-        "latency_ratio": over_seeds([_speed(*pair, most_lost=1.0) for pair in pairs], "x", ">= 4"),
-        "latency_ratio_within_point": over_seeds([_speed(*pair, most_lost=LOST) for pair in pairs], "x"),
-        "fpga_per_second": over_seeds([_on_fpga(plan) for plan in plans], "windows / s, estimated", ">= 10000"),
-        "mean_accuracy_on_fpga": over_seeds([_accuracy(result) for result in pruned if "fpga" in result]),
+        "latency_ratio": over_seeds([_speed(*each, most_lost=1.0) for each in by_seed], "x", ">= 4"),
+        "latency_ratio_within_point": over_seeds([_speed(*each, most_lost=LOST) for each in by_seed], "x"),
+        "fpga_per_second": over_seeds(
+            [it["fpga"].get("routed_per_second", 0.0) for it in built], "windows / s, placed and routed", ">= 10000"
+        ),
+        "mean_accuracy_on_fpga": over_seeds([_accuracy(it) for it in built]),
         "pulses_per_second": over_seeds([of.pulses_per_second(row) for row in large], "pulses / CPU s", ">= 20000"),
     }
 
@@ -105,31 +121,21 @@ def _accuracy(result: Mapping[str, Any]) -> float:
     return float(of.right(np.array(result["confusion"])).mean())
 
 
-def _within(large: Row, small: Row, most_lost: float) -> list[Mapping[str, Any]]:
+def _within(large: Row, others: Sequence[Row], most_lost: float) -> list[Mapping[str, Any]]:
     """What all techniques made, of those that lose no more than this beside the large net; itself among them."""
-    results = [large.result, small.result, *large.result["techniques"].values(), *small.result["techniques"].values()]
+    results = [result for row in (large, *others) for result in (row.result, *row.result["techniques"].values())]
     return [result for result in results if _accuracy(result) >= of.mean_accuracy(large) - most_lost]
 
 
-def _ratio(large: Row, small: Row) -> float:
+def _ratio(large: Row, *others: Row) -> float:
     """Bytes of the large net over those of the smallest that loses no more than `LOST`."""
-    return float(large.result["bytes"] / min(result["bytes"] for result in _within(large, small, LOST)))
+    return float(large.result["bytes"] / min(result["bytes"] for result in _within(large, others, LOST)))
 
 
-def _speed(large: Row, small: Row, most_lost: float) -> float:
+def _speed(large: Row, *others: Row, most_lost: float) -> float:
     """The large net's time in the best peer over that of the fastest compiled net."""
     dense = large.result["ms"]["dense in ONNX Runtime"]
-    return float(dense / min(it["ms"]["compiled"] for it in _within(large, small, most_lost)))
-
-
-def _against_small(large: Row, small: Row) -> float:
-    """The pruned net minus the small one from scratch, of as many bytes, in points of mean accuracy."""
-    return 100 * (_accuracy(large.result["techniques"]["gradual"]) - of.mean_accuracy(small))
-
-
-def _on_fpga(plan: Mapping[str, Any]) -> float:
-    """Windows a second of a plan; 0 where it takes more than the device has."""
-    return float(plan["per_second"]) if plan.get("share", np.inf) <= 1 else 0.0
+    return float(dense / min(it["ms"]["compiled"] for it in _within(large, others, most_lost)))
 
 
 if __name__ == "__main__":
