@@ -29,7 +29,7 @@ from vision.continual.learner import Learner
 from vision.continual.maml import Descent, Maml, MamlLoss
 from vision.continual.meta import Reversal, StreamLoss, between
 from vision.continual.storage import ClassStorage
-from vision.continual.streams import Episodes, Shape, Task, choices, pictures_of, stream
+from vision.continual.streams import Episodes, Shape, Task, choices, pictures_of
 from vision.data.augment import PIXEL
 from vision.data.few_shot import ClassPictures, FewShotSet, load, read_tree
 from vision.nets.conv4 import Conv4
@@ -243,7 +243,8 @@ def test_a_learner_is_nearest_means_unless_it_is_asked_to_adapt():
 
 
 def test_no_class_comes_twice_and_no_picture_is_both_learned_from_and_asked_about(classes, rng):
-    tasks = stream(classes, Shape(ways=3, shots=2, tasks=4, queries=3), rng)
+    stream = choices(classes, Shape(ways=3, shots=2, tasks=4, queries=3), rng)
+    tasks = [choice.task(pictures_of(classes)) for choice in stream]
     names = [name for task in tasks for name in task.names]
     assert sorted(names) == sorted(set(names)) == sorted(classes.names)
     for task in tasks:
@@ -254,6 +255,12 @@ def test_no_class_comes_twice_and_no_picture_is_both_learned_from_and_asked_abou
     batches = [batch for batch, _ in Episodes(classes, Shape(3, 1, 4, 3), (2, 5), 3, rng)]
     assert [batch.shape[2] for batch in batches] == [2 + 3, 5 + 3, 2 + 3]
     assert batches[0].shape == (4, 3, 5, 3, 16, 16)
+    plain, varied = (
+        [batch for batch, _ in Episodes(classes, Shape(3, 1, 4, 3), (2,), 1, np.random.default_rng(0), warping)]
+        for warping in (None, torch.Generator().manual_seed(0))
+    )
+    assert varied[0].shape == plain[0].shape
+    assert not torch.isclose(varied[0], plain[0]).flatten(3).all(3).any()
 
 
 def test_a_choice_gives_the_same_examples_whatever_they_are_read_as(classes, rng):
