@@ -45,6 +45,9 @@ class CompileSettings(Settings):
         default="host", description="arm64: programs for 64-bit Arm too, run in qemu-aarch64 where it is installed"
     )
     compared: int = Field(default=16, ge=2, le=10**6, description="random samples that library and program compute")
+    threads: int = Field(
+        default=1, ge=1, le=64, description="that compute together; times of several are what a clock on the wall says"
+    )
     rounds: int = Field(default=31, ge=1, le=10**6, description="times that every kernel call is measured")
 
 
@@ -66,7 +69,7 @@ class Compile(Experiment[CompileSettings]):
 
     def run(self, cell: CompileSettings, context: Context) -> Mapping[str, JSON]:
         # Before anything that takes long: a compiler that is missing.
-        compiler: dict[str, JSON] = {"compiler": version(find()), "flags": list(FLAGS)}
+        compiler: dict[str, JSON] = {"compiler": version(find()), "flags": list(FLAGS), "threads": cell.threads}
         find(_target(cell))
         if cell.numbers == "float32":
             return {**compiler, **self._floats(cell, context)}
@@ -82,6 +85,7 @@ class Compile(Experiment[CompileSettings]):
             price=calibrated(context.progress) if cell.format == "auto" else None,
             format=None if cell.format == "auto" else cell.format,
             rounds=cell.rounds,
+            threads=cell.threads,
             samples=task_samples,
             count=cell.compared,
             target=_target(cell),
@@ -98,6 +102,7 @@ class Compile(Experiment[CompileSettings]):
             [net.example],
             context.rng,
             rounds=cell.rounds,
+            threads=cell.threads,
             samples=samples,
             count=cell.compared,
             target=_target(cell),

@@ -112,13 +112,13 @@ def compile_benches(nets: Sequence[Lowered], progress: Progress | None = None) -
 
 
 def time_benches(
-    benches: Sequence[Path], passes: int, rounds: int, progress: Progress | None = None
+    benches: Sequence[Path], passes: int, rounds: int, progress: Progress | None = None, threads: int = 1
 ) -> list[list[Times]]:
     """The times of every benchmark in each of the passes, in turns: a disturbance meets all alike."""
     runs: list[list[Times]] = [[] for _ in benches]
     for turn in range(passes):
         for times, program in zip(runs, benches, strict=True):
-            times.append(time_program(program, rounds))
+            times.append(time_program(program, rounds, threads))
         if progress:
             progress(turn + 1, passes, "measuring nets to calibrate with, once per machine")
     return runs

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a model is one line that says so: truncated and mutated files, weights that are not numbers."""
+"""What is wrong with a model is one line that says so: truncated and mutated files, weights that are not numbers."""
 
 import io
 import warnings
@@ -64,16 +64,15 @@ def test_a_spoilt_file_is_a_net_or_one_line(name, count, tmp_path):
     data, rng = onnx_of(make(), example), np.random.default_rng(count)
     path, samples = tmp_path / "net.onnx", tmp_path / "samples.npy"
     np.save(samples, rng.random((4, *example.shape[1:]), np.float32))
-    refused = 0
+    refusals = []
     for turn in range(count):
         path.write_bytes(spoilt(data, rng))
         try:
             kernel_calls(str(path), str(samples) if name == "layers" and turn % 2 else "")
         except (ValueError, OSError) as error:
-            refused += 1
-            assert str(error).startswith(str(path)) or "net.onnx" not in str(error)
-            assert len(str(error).splitlines()) == 1
-    assert refused > count / 4
+            refusals.append(str(error))
+    assert len(refusals) > count / 4
+    assert all(len(each.splitlines()) == 1 for each in refusals)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
