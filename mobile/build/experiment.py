@@ -10,6 +10,7 @@ from mobile.build.check import Check
 from mobile.build.compile import Compiled, compile_program
 from mobile.build.compile_floats import CompiledFloats, compile_floats
 from mobile.build.cross import Cross
+from mobile.build.export import Exported, export_module, export_program
 from mobile.build.model import data_files, net_name, read_float_net, read_net, require_files
 from mobile.build.page import page
 from mobile.kernels import INSTRUCTION_SETS, Architecture, architecture
@@ -43,6 +44,9 @@ class CompileSettings(Settings):
     )
     target: Literal["host", "arm64"] = Field(
         default="host", description="arm64: programs for 64-bit Arm too, run in qemu-aarch64 where it is installed"
+    )
+    export: Literal["none", "onnx"] = Field(
+        default="none", description="onnx: net.onnx too, zeros and all, integers as QDQ; compared in ONNX Runtime"
     )
     compared: int = Field(default=16, ge=2, le=10**6, description="random samples that library and program compute")
     threads: int = Field(
@@ -90,9 +94,10 @@ class Compile(Experiment[CompileSettings]):
             count=cell.compared,
             target=_target(cell),
         )
+        exported = _export(cell, context, lambda: export_program(file.program))
         _keep(compiled, context)
         context.artefact("program.json", to_json(file.program).encode())
-        return {"net": net_name(cell.model), **compiler, **_notes(file), **_result(compiled)}
+        return {"net": net_name(cell.model), **compiler, **_notes(file), **_result(compiled), **exported}
 
     def _floats(self, cell: CompileSettings, context: Context) -> dict[str, JSON]:
         net = read_float_net(cell.model, cell.format, cell.shape)
@@ -107,6 +112,7 @@ class Compile(Experiment[CompileSettings]):
             count=cell.compared,
             target=_target(cell),
         )
+        exported = _export(cell, context, lambda: export_module(net.module, net.example, context.rng))
         _keep(compiled, context)
         checked = cell.compared + sum(map(len, samples))
         checks = _float_checks(compiled.errors, checked)
@@ -118,6 +124,7 @@ class Compile(Experiment[CompileSettings]):
             "checks": checks,
             "not_run": _not_run(compiled.errors),
             "cross": _cross(compiled.cross, lambda errors: _float_checks(errors, checked)),
+            **exported,
         }
 
     def page(self, rows: Sequence[Row]) -> Page:
@@ -126,6 +133,15 @@ class Compile(Experiment[CompileSettings]):
 
 def _target(cell: CompileSettings) -> Architecture | None:
     return None if cell.target == "host" else cell.target
+
+
+def _export(cell: CompileSettings, context: Context, export: Callable[[], Exported]) -> dict[str, JSON]:
+    """The net as another file, and how that compared; nothing is kept before it did."""
+    if cell.export == "none":
+        return {"export": None}
+    exported = export()
+    context.artefact("net.onnx", exported.model)
+    return {"export": exported.note}
 
 
 def _keep(compiled: Compiled | CompiledFloats, context: Context) -> None:

@@ -13,6 +13,7 @@ FILES = {
     "pipe.c": "a program that computes what it reads",
     "CMakeLists.txt": "builds the library and both programs",
     "net.so": "the library for Python on this machine",
+    "net.onnx": "the net for other runtimes",
     "libnet-arm64.a": "the library for 64-bit Arm",
     "pipe-arm64": "`pipe` for Linux on 64-bit Arm",
     "bench-arm64": "`bench` for Linux on 64-bit Arm",
@@ -52,6 +53,8 @@ def _verdict(row: Row) -> Iterator[str | Number]:
         yield f"All weights of {', '.join(zero)} are zero: untrained layers would explain that as well as pruning. "
     if row.result["not_run"]:
         yield f"Kernels for {', '.join(row.result['not_run'])} were compiled but cannot be run on this machine. "
+    if export := row.result.get("export"):
+        yield f"As ONNX: {export}. "
     if cross := row.result.get("cross"):
         names = ", ".join(check["instructions"] for check in cross["checks"])
         note = cross["note"]

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mobile.build.model import read_float_net, read_net
+from mobile.codegen import library as library_of
 from mobile.lowering.lower import lower
 from mobile.lowering.lower_floats import lower_floats
 from shared.importers.graph import TracedGraph
@@ -73,6 +74,14 @@ def test_a_spoilt_file_is_a_net_or_one_line(name, count, tmp_path):
             refusals.append(str(error))
     assert len(refusals) > count / 4
     assert all(len(each.splitlines()) == 1 for each in refusals)
+
+
+def test_weights_of_gigabytes_are_one_line_before_any_c_is_written(monkeypatch):
+    lowered = lower_floats(TracedGraph.of(nn.Sequential(nn.Linear(100, 64)), (100,)))
+    assert library_of.library(lowered)
+    monkeypatch.setattr(library_of, "MOST_WEIGHTS", 2**14)
+    with pytest.raises(ValueError, match="the net has 0 MiB of weights and tables, at most 0 can be written"):
+        library_of.library(lowered)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
