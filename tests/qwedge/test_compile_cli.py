@@ -103,7 +103,7 @@ def programs(folder, broken):
     [
         (["net.json"], {"CC": "no-such-compiler"}, "a C compiler is needed, but CC=no-such-compiler is no program"),
         (["net.json", "--format", "2x4"], {"CC": "false"}, "false failed with exit status 1"),
-        (["wide.json"], {}, "multiplies 'x', which has more than 8 bits: requantise it"),
+        (["wide.json", "--format", "2x4"], {}, "multiplies 'x', which has more than 8 bits: requantise it"),
         (["half.json"], {}, "half.json"),
         (["none.json"], {}, "none.json: no such file"),
         (["net.pt"], {}, "may hold code"),
