@@ -213,7 +213,23 @@ def test_sanitizers_find_nothing(tmp_path, format):
 def test_the_net_compiles_without_a_warning(tmp_path):
     for name, data in library(lower(NETS["example"], format="2x4")).items():
         (tmp_path / name).write_bytes(data)
-    run([*FLAGS, "-O0", "-Werror", "-pedantic", "net.c", "kernels.c", "bench.c", "-lm", "-o", "bench"], tmp_path)
+    run(
+        [
+            *FLAGS,
+            "-O0",
+            "-Werror",
+            "-pedantic",
+            "net.c",
+            "kernels.c",
+            "threads.c",
+            "bench.c",
+            "-pthread",
+            "-lm",
+            "-o",
+            "bench",
+        ],
+        tmp_path,
+    )
     done = subprocess.run([str(tmp_path / "bench"), "3", "plain"], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("instructions\tplain\n")
     assert done.stdout.splitlines()[-1].startswith("net\t")

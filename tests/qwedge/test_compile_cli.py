@@ -40,18 +40,21 @@ def test_help_has_an_example(compile_):
 
 
 def test_a_net_becomes_a_library_and_a_page(compile_, model, tmp_path):
-    code, out, errors = compile_(model, "--out", "lib", "--format", "2x4", "--quiet", "--json", "--set", "rounds=3")
+    code, out, errors = compile_(
+        model, "--out", "lib", "--format", "2x4", "--export", "onnx", "--quiet", "--json", "--set", "rounds=3"
+    )
     assert code == 0, errors
     [row] = json.loads(out)["rows"]
     result = row["result"]
     assert all(check["mismatches"] == 0 for check in result["checks"])
     assert [layer["name"] for layer in result["layers"]] == ["stem_sum", "depthwise_sum", "pointwise_sum", "y"]
     assert all(layer["measured_ms"] > 0 and layer["reason"] for layer in result["layers"])
-    assert {"net.c", "net.h", "kernels.c", "bench.c", "CMakeLists.txt"} <= {
+    assert {"net.c", "net.h", "kernels.c", "bench.c", "CMakeLists.txt", "net.onnx"} <= {
         p.name for p in (tmp_path / "lib").iterdir()
     }
     page = (tmp_path / "lib" / "index.html").read_text()
     assert "equals the integer program" in page
+    assert "As ONNX: equal to ONNX Runtime" in page
     program = load(tmp_path / "lib" / "program.json")
     x = stimuli(program, 5, np.random.default_rng(1))
     assert (CompiledNet(tmp_path / "lib" / "net.so", program)(*x)[0] == outputs(program, *x)[0]).all()
@@ -66,11 +69,15 @@ def test_a_float_net_becomes_a_library_that_is_near_it(compile_, tmp_path):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 36, 3)).eval()
     write(net, tmp_path / "net.safetensors", shape=(2, 8, 8), input_format="s8.5")
-    code, out, errors = compile_("net.safetensors", "--numbers", "float32", "--out", "lib", "--quiet", "--json")
+    words = ("--numbers", "float32", "--threads", "2", "--out", "lib", "--quiet", "--json")
+    code, out, errors = compile_("net.safetensors", *words)
     assert code == 0, errors
     [row] = json.loads(out)["rows"]
+    assert row["result"]["threads"] == 2
     assert max(check["max_rel_error"] for check in row["result"]["checks"]) <= 1e-5
-    assert "of the largest output of the float net" in (tmp_path / "lib" / "index.html").read_text()
+    page = (tmp_path / "lib" / "index.html").read_text()
+    assert "of the largest output of the float net" in page
+    assert "of a clock on the wall, 2 threads together," in page
     x = np.random.default_rng(0).standard_normal((2, 2, 8, 8)).astype(np.float32)
     [y] = CompiledFloatNet(tmp_path / "lib" / "net.so", [(2, 8, 8)], [(3,)])(x)
     assert np.abs(y - net(torch.from_numpy(x)).detach().numpy()).max() < 1e-5
@@ -96,7 +103,7 @@ def programs(folder, broken):
     [
         (["net.json"], {"CC": "no-such-compiler"}, "a C compiler is needed, but CC=no-such-compiler is no program"),
         (["net.json", "--format", "2x4"], {"CC": "false"}, "false failed with exit status 1"),
-        (["wide.json"], {}, "multiplies 'x', which has more than 8 bits: requantise it"),
+        (["wide.json", "--format", "2x4"], {}, "multiplies 'x', which has more than 8 bits: requantise it"),
         (["half.json"], {}, "half.json"),
         (["none.json"], {}, "none.json: no such file"),
         (["net.pt"], {}, "may hold code"),
