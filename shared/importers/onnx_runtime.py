@@ -118,7 +118,7 @@ def require_equal(model: "onnx.ModelProto", program: Program, tensors: Sequence[
 
 
 def require_close(
-    model: "onnx.ModelProto", compute: Callable[[Reals], Reals], tensor: str, samples: Reals, macs: int
+    model: "onnx.ModelProto", compute: Callable[[Reals], Reals], tensor: str, samples: NDArray[Any], macs: int
 ) -> Comparison:
     """Compares what a float model was read as with the model, on samples, to the rounding of float32.
 

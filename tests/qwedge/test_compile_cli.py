@@ -40,24 +40,30 @@ def test_help_has_an_example(compile_):
 
 
 def test_a_net_becomes_a_library_and_a_page(compile_, model, tmp_path):
-    code, out, errors = compile_(
-        model, "--out", "lib", "--format", "2x4", "--export", "onnx", "--quiet", "--json", "--set", "rounds=3"
-    )
+    code, out, errors = compile_(model, "--out", "lib", "--format", "2x4", "--quiet", "--json", "--set", "rounds=3")
     assert code == 0, errors
     [row] = json.loads(out)["rows"]
     result = row["result"]
     assert all(check["mismatches"] == 0 for check in result["checks"])
     assert [layer["name"] for layer in result["layers"]] == ["stem_sum", "depthwise_sum", "pointwise_sum", "y"]
     assert all(layer["measured_ms"] > 0 and layer["reason"] for layer in result["layers"])
-    assert {"net.c", "net.h", "kernels.c", "bench.c", "CMakeLists.txt", "net.onnx"} <= {
+    assert {"net.c", "net.h", "kernels.c", "bench.c", "CMakeLists.txt"} <= {
         p.name for p in (tmp_path / "lib").iterdir()
     }
     page = (tmp_path / "lib" / "index.html").read_text()
     assert "equals the integer program" in page
-    assert "As ONNX: equal to ONNX Runtime" in page
     program = load(tmp_path / "lib" / "program.json")
     x = stimuli(program, 5, np.random.default_rng(1))
     assert (CompiledNet(tmp_path / "lib" / "net.so", program)(*x)[0] == outputs(program, *x)[0]).all()
+
+
+def test_a_net_is_exported_too(compile_, model, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    code, _, errors = compile_(model, "--out", "lib", "--format", "2x4", "--export", "onnx", "--quiet")
+    assert code == 0, errors
+    assert (tmp_path / "lib" / "net.onnx").exists()
+    assert "As ONNX: equal to ONNX Runtime" in (tmp_path / "lib" / "index.html").read_text()
 
 
 def test_a_float_net_becomes_a_library_that_is_near_it(compile_, tmp_path):
