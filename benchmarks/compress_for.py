@@ -21,7 +21,6 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from mobile.build.compress_for import CompiledFor, compress_for
 from mobile.pricing.calibration import calibrated
 from mobile.pricing.net import net_latency
-from shared.core.admm import ADMM
 from shared.integer.format import Format
 from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, Table, cite, hash_file, one_thread
 from shared.lab.running.benchmark import Metric, main, over_seeds
@@ -38,7 +37,7 @@ class CompressForSettings(Seeded):
     """The net's time, and how long everything is trained."""
 
     share: float = Field(default=0.5, gt=0, lt=1, description="of the dense net's predicted time that is kept")
-    steps: int = Field(default=400, gt=0, description="of training; of search, of tuning and in fixed point too")
+    steps: int = Field(default=1500, gt=0, description="of the dense net; as many in fixed point, twice between them")
     per_class: int = Field(default=4500, gt=0, le=4500, description="training images of each class")
     scored: int = Field(default=1000, gt=0, le=1000, description="test images of each class that are counted")
     images: str = Field(default="$QWEDGE_DATA/cifar10", description=f"folder that holds {ARCHIVE}, $NAMES expanded")
@@ -51,7 +50,7 @@ class CompressFor(Experiment[CompressForSettings]):
     """
 
     name = "compress_for"
-    version = 2
+    version = 3
 
     def data(self, cell: CompressForSettings) -> Mapping[str, str]:
         return {ARCHIVE: hash_file(archive(cell.images))}
@@ -63,7 +62,7 @@ class CompressFor(Experiment[CompressForSettings]):
         latency = calibrated(context.progress)
         torch.manual_seed(int(context.rng.integers(2**31)))
         dense = trained(random_net(1.0), data, cell.steps, context, "training the dense net")
-        search = Schedule(cell.steps, batch=128, rate=2e-3, floor=1e-5)
+        search = Schedule(2 * cell.steps, batch=128, rate=2e-3, floor=1e-5)
         tuning = Schedule(cell.steps, batch=128, rate=5e-4, floor=1e-5)
 
         def compiled(net: nn.Module, ms: float) -> CompiledFor:
@@ -74,7 +73,6 @@ class CompressFor(Experiment[CompressForSettings]):
                 input=INPUT,
                 validation=judged,
                 latency=latency,
-                solver=ADMM(rho=1e-2, growth=1.2, steps=10, fine_tune=0),
                 search=search,
                 tuning=tuning,
                 progress=context.progress,

@@ -12,6 +12,7 @@ from qwedge.catalogue import extra_named, load
 from qwedge.commands.answers import Answer, Question, keep, named_files, recall
 from qwedge.commands.files_read import files_read
 from qwedge.commands.interrupts import exit_code
+from qwedge.commands.ranks import compute_share, rank_and_count
 
 if TYPE_CHECKING:
     from shared.lab import Engine, Experiment, Page, Row, Store
@@ -58,6 +59,8 @@ def execute(
     store = Store(out or Path("runs") / (load(name).name if ":" in name else name))
     question = Question(name, assignments, config, seed, store.folder)
     answer = recall(question, store)
+    if answer is not None and rank_and_count()[0]:
+        return  # the first process shows it
     if answer is None:
         answer = _worked_out(question, store, engine, workers, files, quiet)
     elif not quiet:
@@ -92,6 +95,8 @@ def _worked_out(
                 cells = experiment.cells(settings)
                 for cell in cells:
                     cell_id(experiment, cell)
+            if rank_and_count()[1] > 1:
+                compute_share(experiment, cells, store, quiet=quiet, invocation=f"qwedge run {name}")
             rows = run_cells(experiment, cells, store, engine=engine, quiet=quiet, invocation=f"qwedge run {name}")
             page = page_of(experiment, rows)
             written = files(rows, store) if files else {}

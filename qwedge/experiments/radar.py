@@ -18,7 +18,11 @@ from mobile.runtime.compiler import find
 from shared.integer import Program
 from shared.lab import JSON
 from wireless.radar.compression.early_exit import EarlyExit
+from wireless.radar.experiment.page import BAYES
 from wireless.radar.experiment.run import Radar, RadarSettings
+from wireless.radar.nets.planes import Planes
+from wireless.radar.nets.registry import build
+from wireless.radar.nets.spectrogram import SpectrogramNet
 
 CLOCK_MHZ: Final = 100
 """Of a plan for an FPGA: what place and route reaches on an ECP5 for nets like these (docs/fpga.md)."""
@@ -43,7 +47,16 @@ class TimedRadar(Radar):
             from fpga.design.devices import device
 
             device(settings.device)  # which refuses an unknown one
-        return super().cells(settings)
+        cells = super().cells(settings)
+        for name in {net for cell in cells for net in cell.nets} - {BAYES}:
+            net = build(name, len(settings.classes), settings.samples, torch.Generator())
+            if settings.timed and not Planes.suits(net):
+                raise ValueError(f"timed=True: {name} is no sequence of layers that the compiler takes; leave one out")
+            if settings.onnx and isinstance(net, SpectrogramNet):
+                raise ValueError(
+                    f"onnx=True: the transform of {name} has no form in ONNX of real numbers; leave one out"
+                )
+        return cells
 
     def milliseconds(self, net: nn.Module | Program, dense: nn.Module, samples: int) -> Mapping[str, float]:
         x = np.random.default_rng(0).standard_normal((1, 2, samples)).astype(np.float32)

@@ -133,7 +133,7 @@ class RadarFPGA(Experiment[RadarFPGASettings]):
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """Windows `(N, samples)` with the first sample of each; `classes` where they are known."""
+    """Windows `(N, samples)` with the first sample of each; `classes` where the pulses are generated."""
 
     windows: NDArray[np.complex64]
     starts: list[int]
@@ -187,13 +187,13 @@ def _verdict(row: Row) -> Sequence[str | Number]:
 
 
 def _answers(row: Row) -> Table:
-    """Window after window: what the hardware names it, and what it is, where that is known."""
+    """Window after window: what the hardware names it, and what it is, where the pulse was generated."""
     result: Mapping[str, Any] = row.result
-    known = result["classes"] or [""] * len(result["answers"])
+    waveforms = result["classes"] or [""] * len(result["answers"])
     lines = [
         (cite(start, row), answer, other, truth)
         for start, answer, other, truth in zip(
-            result["starts"], result["answers"], result["answers_of_program"], known, strict=True
+            result["starts"], result["answers"], result["answers_of_program"], waveforms, strict=True
         )
     ]
     notes = " ".join(f"{note[0].upper()}{note[1:]}." for note in result["notes"])

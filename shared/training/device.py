@@ -13,7 +13,8 @@ NAMES = ("auto", "cpu", "cuda")
 def choose(name: str | None = None) -> torch.device:
     """The device called `name`, else `$QWEDGE_DEVICE`, else the CPU; `auto` is CUDA where there is one.
 
-    The default is the CPU even beside a GPU: figures are compared bit for bit, and two devices round differently.
+    Of the processes that `torchrun` starts, each takes a CUDA device of its own, by `$LOCAL_RANK`. The default is the
+    CPU even beside a GPU: figures are compared bit for bit, and two devices round differently.
 
     Raises `ValueError` for another name, and for `cuda` where torch finds no CUDA device.
 
@@ -27,6 +28,8 @@ def choose(name: str | None = None) -> torch.device:
         raise ValueError(f"device='cuda': torch {torch.__version__} finds no CUDA device; take 'auto' or 'cpu'")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        return torch.device(name, int(os.environ["LOCAL_RANK"]))
     return torch.device(name)
 
 

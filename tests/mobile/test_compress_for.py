@@ -11,7 +11,6 @@ from mobile.lowering.formats import blocks, share
 from mobile.pricing.blocks import block_milliseconds
 from mobile.pricing.example import EXAMPLE
 from mobile.pricing.net import net_latency
-from shared.core.admm import ADMM
 from shared.integer import AbstractWeighted, outputs
 from shared.integer.format import Format
 from shared.training.loop import Schedule, descend
@@ -53,7 +52,7 @@ def trained():
 
 def compressed(trained, ms):
     net, data = trained
-    options = {"solver": ADMM(steps=2, fine_tune=0), "search": SHORT, "tuning": SHORT}
+    options = {"search": SHORT, "tuning": SHORT}
     return compress_for(net, data, ms=ms, input=INPUT, latency=EXAMPLE, **options)
 
 

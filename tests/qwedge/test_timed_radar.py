@@ -144,6 +144,16 @@ def test_an_unknown_fpga_is_refused_before_anything_is_computed(begun):
         TimedRadar().cells(begun.model_copy(update={"device": "ecp6", "timed": False}))
 
 
+@pytest.mark.parametrize(
+    ("net", "setting"), [("transformer", "timed"), ("spectrogram", "timed"), ("spectrogram", "onnx")]
+)
+def test_a_net_that_no_runtime_takes_is_refused_before_training(net, setting):
+    settings = TINY.model_copy(update={"nets": (net,), "techniques": (), "timed": False} | {setting: True})
+    with pytest.raises(ValueError, match=f"^{setting}=True: .*{net} .*; leave one out$"):
+        TimedRadar().cells(settings)
+    assert TimedRadar().cells(settings.model_copy(update={setting: False}))
+
+
 def test_without_a_compiler_nothing_is_begun(begun, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(CompilerError, match="is no program: install one"):

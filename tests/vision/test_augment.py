@@ -6,7 +6,8 @@ import torch
 from pictures import coloured_noise
 from PIL import Image
 
-from vision.data.augment import PAD, PIXEL, Augmented, as_input, flipped_and_cropped
+from vision.data.augment import PAD, PIXEL, Augmented, as_input, flipped_and_cropped, warped
+from vision.data.cifar10 import Images
 from vision.data.trivial import OPERATIONS, operation, trivially_augmented
 
 
@@ -36,6 +37,27 @@ def test_the_generator_alone_decides():
     one, same, other = (flipped_and_cropped(pixels, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_a_warped_character_is_the_same_stroke_moved_a_little_and_never_mirrored():
+    """A hook in one corner stays nearer to that corner than to the mirrored ones, and stays in the picture."""
+    pixels = torch.zeros(200, 28, 28, 1, dtype=torch.uint8)
+    pixels[:, 8:12, 8:20] = pixels[:, 8:16, 8:11] = 255
+    one, same = (warped(pixels, torch.Generator().manual_seed(0)) for _ in range(2))
+    assert torch.equal(one, same)
+    assert one.shape == (200, 1, 28, 28)
+    assert 0 <= one.min() <= one.max() < 1
+    assert not torch.equal(one[0], one[1])
+    mass = one.sum((1, 2, 3)) / as_input(pixels[:1]).sum()
+    assert 0.6 < mass.min() < 0.9 < 1.1 < mass.max() < 1.6
+    rows, columns = (one.sum(axis).squeeze(1) @ torch.arange(28.0) / one.sum((1, 2, 3)) for axis in (3, 2))
+    assert rows.max() < 14
+    assert columns.max() < 16
+    assert rows.std() > 0.5 < columns.std()
+    varied, _ = Augmented(Images(pixels.numpy(), np.zeros(200, int)), mirror=False).batch(
+        torch.arange(200), torch.Generator().manual_seed(0)
+    )
+    assert torch.equal(varied, one)
 
 
 def test_an_input_is_the_bytes_of_the_picture():

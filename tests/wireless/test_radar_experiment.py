@@ -137,10 +137,19 @@ def test_a_row_of_pulses_without_a_bound_says_so(tmp_path):
 
 
 def test_a_technique_that_cannot_be_is_a_note_and_loses_nothing_else(tmp_path, capsys):
-    change = {"nets": ("iq-10k",), "epochs": 1, "tuning": 1, "budget": 1e-4, "techniques": ("small", "control")}
+    change = {
+        "nets": ("iq-10k",),
+        "epochs": 1,
+        "tuning": 1,
+        "budget": 1e-4,
+        "techniques": ("small", "control"),
+        "same_size": True,
+    }
     [row] = run(Radar(), Radar().cells(TINY.model_copy(update=change)), Store(tmp_path))
     assert row.result["notes"] == ["small cannot be: budget=0.0001: no net of its layers is as small"]
     assert list(row.result["techniques"]) == ["control"]
+    control = row.result["techniques"]["control"]
+    assert 0.9 * control["bytes"] < control["same_size"]["bytes"] <= control["bytes"]
     print_page(page([row]))
     assert "Small cannot be: budget=0.0001" in capsys.readouterr().out
 

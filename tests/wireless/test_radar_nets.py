@@ -18,7 +18,7 @@ from wireless.radar.nets.registry import NETS, build
 from wireless.radar.training import Endless, Stored, run_epoch, trainer
 
 EVERY = pytest.mark.parametrize("name", NETS)
-LIMITS = {"iq": 35_000, "iq-10k": 10_000, "spectrogram": 35_000, "transformer": 35_000}
+LIMITS = {"iq": 35_000, "iq-10k": 10_000, "bank": 10_000, "spectrogram": 35_000, "transformer": 35_000}
 EASY = Recipe(count=512, classes=("cw", "t1"), samples=256, snr_db=(5.0, 10.0))
 
 
@@ -76,7 +76,7 @@ def test_a_damaged_file_of_weights_is_refused(damage):
         Classifier.from_bytes(damage(data), "mine.safetensors")
 
 
-@pytest.mark.parametrize("name", ["iq", "iq-10k"])
+@pytest.mark.parametrize("name", ["iq", "iq-10k", "bank"])
 def test_a_net_on_raw_samples_is_an_integer_program_of_8_bits(name):
     x = as_input(generate(Recipe(count=24, samples=1024)).samples)
     fixed = F8Net(build(name, 12, 1024, generator()), shape=(2, 1024), input=FORMAT).calibrate(x).double().eval()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
 
 from shared.integer.format import Format
 from vision.data.cifar10 import Images
@@ -13,6 +14,12 @@ PIXEL = Format(8, 8, signed=False)
 """The input format of a net: a byte `n` represents `n / 256`, so the bytes of an image are its integer inputs."""
 
 PAD = 4
+
+TURN = 0.2
+"""Radians by which a character is turned at most."""
+
+WARP = 0.15
+"""Shares by which a character is stretched, slanted and moved at most."""
 
 
 def as_input(pixels: Tensor) -> Tensor:
@@ -39,11 +46,32 @@ def flipped_and_cropped(pixels: Tensor, generator: torch.Generator, mirror: bool
     return padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
+def warped(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Characters `(B, H, W, C)` turned, stretched, slanted and moved a little, as another hand writes them; as inputs.
+
+    Turned by up to 11 degrees, each side stretched by up to 15 % and slanted by as much, moved by up to 0.15 of half
+    the side. What comes in from outside is black.
+    """
+    x = as_input(pixels).contiguous()
+    count = len(x)
+
+    def random(*shape: int) -> Tensor:
+        return 2 * torch.rand(count, *shape, generator=generator) - 1
+
+    angle = TURN * random()
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=1).view(count, 2, 2)
+    stretch = torch.diag_embed(1 + WARP * random(2))
+    stretch[:, 0, 1] = WARP * random()
+    grid = affine_grid(torch.cat([turn @ stretch, WARP * random(2, 1)], dim=2), list(x.shape), align_corners=False)
+    return grid_sample(x, grid, align_corners=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Augmented:
     """Images as `shared.training` reads them: mirrored and shifted at random in each epoch.
 
-    `trivial` adds one random operation of `vision.data.trivial` before.
+    With `mirror=False` they are `warped`: a mirrored letter is another one. `trivial` adds one random operation of
+    `vision.data.trivial` before.
     """
 
     images: Images
@@ -58,4 +86,4 @@ class Augmented:
         labels = torch.from_numpy(self.images.labels[picked.numpy()])
         if self.trivial:
             pixels = trivially_augmented(pixels, generator)
-        return as_input(flipped_and_cropped(pixels, generator, self.mirror)), labels
+        return as_input(flipped_and_cropped(pixels, generator)) if self.mirror else warped(pixels, generator), labels

@@ -1,6 +1,6 @@
 """The page of a slimming: accuracies at each budget, and every step from the largest net."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.lab import (
@@ -35,7 +35,7 @@ def page(rows: Sequence[Row]) -> Page:
     """Seeds of the first row's settings together."""
     same = equal_settings(rows)
     price, data = same[0].result["price"], same[0].result["data"]
-    runtime = f" Milliseconds are those of {RUNTIMES[price['runtime']]}." if _is_timed(same) else ""
+    runtime = f" Milliseconds are those of {RUNTIMES[price.get('runtime', 'qwedge')]}." if _is_timed(same) else ""
     summary = (
         f"From {Plan.from_json_data(same[0].result['largest']).spelled()}, which costs {price['largest']:,.4g} "
         f"{price['unit']}, to {' and '.join(_budgets(same))}. {data['name']}. Stages are written as width: "
@@ -117,7 +117,7 @@ def _nets(rows: Sequence[Row]) -> Table:
         (
             budget,
             name,
-            nets(rows[0], place)[net]["spelled"],
+            _spelled(nets(rows[0], place)[net]),
             cite_mean([percent(row, place, net) for row in rows], *rows, form=".2f", unit="%"),
             *((mean(place, net, key, ".3g") for key in ("price", "measured_ms")) if timed else ()),
             mean(place, net, "macs", ".2f", 1e6),
@@ -139,6 +139,10 @@ def _nets(rows: Sequence[Row]) -> Table:
     )
     strong = [number for number, (_, name, *_) in enumerate(lines) if name == NETS["slimmed"]]
     return Table("Nets within the budgets", columns, lines, note=note, strong=tuple(strong))
+
+
+def _spelled(net: Mapping[str, Any]) -> str:
+    return Plan.from_json_data(net["plan"]).spelled() if "plan" in net else str(net["spelled"])
 
 
 def _path(rows: Sequence[Row]) -> Figure:

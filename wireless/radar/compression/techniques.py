@@ -203,6 +203,10 @@ SWEEP = ("magnitude", "admm", "admm-channels", "int8", "int4", "small")
 """Techniques of a run whose settings name none: one of each kind, and their control."""
 
 
+FROM_SCRATCH = ("distilled", "small", "small-int8", "small-int4")
+"""Those that are small dense nets themselves, and need none beside them."""
+
+
 def suits(technique: str, net: nn.Module) -> bool:
     """Whether a technique takes this net: fixed point, channels, ranks and exits are of sequences of layers."""
     return Planes.suits(net) or not TECHNIQUES[technique].sequential

@@ -20,7 +20,7 @@ from wireless.radar.bound.bayes import bayes
 from wireless.radar.bound.templates import require_templates
 from wireless.radar.channel.channel import Channel
 from wireless.radar.compression.early_exit import EarlyExit
-from wireless.radar.compression.techniques import SWEEP, TECHNIQUES, same_size, suits
+from wireless.radar.compression.techniques import FROM_SCRATCH, SWEEP, TECHNIQUES, same_size, suits
 from wireless.radar.compression.work import Outcome, PriceName, Work
 from wireless.radar.datasets.generate import EACH, Windowed, blocks, generate
 from wireless.radar.datasets.layouts import hashes, read_set
@@ -266,7 +266,7 @@ class _Cell:
             self.context.artefact(f"{technique}.json", to_json(outcome.net).encode())
         self.export(technique, outcome.net, pulses)
         result |= {**self.times(outcome.net, classifier.net, pulses), **self.plan(outcome.net)}
-        if self.settings.same_size:
+        if self.settings.same_size and technique not in FROM_SCRATCH:
             started = time.process_time()
             beside = same_size(work, technique, outcome.bytes)
             result["same_size"] = beside and self.counted(beside, time.process_time() - started, pulses)
