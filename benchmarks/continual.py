@@ -28,9 +28,17 @@ HELD_OUT = 100
 QUICK = {"width": 8, "epochs": 1, "tuning": 1, "episodes": 3, "streams": 2, "tasks": 3}
 SHARED = {"width": 32, "base_classes": 30, "shots": (1, 5), "tuning": 1, "streams": 200, "slow_streams": 3}
 STORED: tuple[dict[str, Any], ...] = (
-    {"data": "cifar100", "epochs": 8, "episodes": 200},
+    {"data": "cifar100", "epochs": 8},
     {"data": "miniimagenet", "size": 42, "epochs": 20},
-    {"data": "omniglot", "width": 64, "base_classes": 0},
+    {
+        "data": "omniglot",
+        "width": 64,
+        "base_classes": 0,
+        "epochs": 6,
+        "meta_tasks": 12,
+        "episodes": 100,
+        "outer_rate": 0.03,
+    },
 )
 """What is run without `--data`, with half the channels of the papers' Conv4 for photographs."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Repeated here so that `--help` imports no reader and no net; a test compares both lists.
 FORMATS = ("cs8", "cu8", "cs16", "cf32", "wav", "sigmf")
-NETS = ("iq", "iq-10k")
+NETS = ("iq", "iq-10k", "bank")
 SHOWN = 3
 
 

@@ -44,9 +44,9 @@ class RadarFPGASettings(Settings):
     program: str = Field(
         default="", description="integer program (.json) of twelve classes, as a run of radar writes it"
     )
-    net: str = Field(default="iq-10k", description=f"without a program, the net that is compressed: {', '.join(NAMES)}")
-    technique: str = Field(default="channels-int8", description=f"by which it is: {', '.join(FIXED)}")
-    budget: float = Field(default=0.4, gt=0, le=1, description="share of its multiply-accumulates that it keeps")
+    net: str = Field(default="bank", description=f"without a program, the net that is compressed: {', '.join(NAMES)}")
+    technique: str = Field(default="gradual-channels-int8", description=f"by which it is: {', '.join(FIXED)}")
+    budget: float = Field(default=0.6, gt=0, le=1, description="share of its multiply-accumulates that it keeps")
     tuning: int = Field(default=3, gt=0, description=f"epochs of {TRAINED_ON.count:,} pulses that it trains for")
     snr_db: float = Field(default=10.0, description="of the fresh pulses, in dB")
     device: str = Field(default="ecp5-25k", description=f"one of {', '.join(DEVICES)}")

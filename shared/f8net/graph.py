@@ -82,8 +82,10 @@ def build(
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d) and (layer._forward_pre_hooks or layer._forward_hooks):
             title = f"{type(layer).__name__} {name!r}"
             raise ValueError(f"F8Net would skip the hooks of {title}: use torch.nn.utils.parametrize, or prune.remove")
+    masks = {name for name, layer in net.named_modules() if type(layer).__module__.partition(".")[0] != "torch"}
     for name, parameter in net.state_dict().items():
-        if not torch.isfinite(parameter).all():
+        may_mask = name.rpartition(".")[0] in masks  # a constant of its own, which may be minus infinity
+        if not (torch.isfinite(parameter) | (may_mask & torch.isneginf(parameter))).all():
             raise ValueError(f"F8Net needs finite weights, {name!r} has NaN or infinite ones")
     layers = {name for name, layer in net.named_modules() if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)}
     for path, bits in weight_words.items():

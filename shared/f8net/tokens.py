@@ -459,15 +459,15 @@ def _resample(
 
 def embedding(builder: "Builder", node: TracedNode) -> None:
     """A row of a table for each number of the input."""
-    layer = node.layer
-    builder.refuse(node, not isinstance(layer, nn.Embedding), "a function", "use the layer nn.Embedding")
-    assert isinstance(layer, nn.Embedding)
+    table = node.layer.weight if node.layer is not None else builder.evaluator.constant(node.call.args[1])
+    builder.refuse(node, not isinstance(table, Tensor), "a table that depends on the input", "use a constant")
+    assert isinstance(table, Tensor)
     operand = builder.plain(node.inputs[0])
     builder.refuse(node, len(builder.values[operand].shape) != 1, "several axes", "give it a vector of words")
     builder.ties.tie(node.name, REAL)
 
     def construct() -> steps.Embedding:
-        built = steps.Embedding(layer.weight, builder.word, builder.fit)
+        built = steps.Embedding(table, builder.word, builder.fit)
         builder.formats[node.name] = built
         return built
 

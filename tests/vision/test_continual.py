@@ -29,7 +29,7 @@ from vision.continual.learner import Learner
 from vision.continual.maml import Descent, Maml, MamlLoss
 from vision.continual.meta import Reversal, StreamLoss, between
 from vision.continual.storage import ClassStorage
-from vision.continual.streams import Episodes, Shape, Task, choices, pictures_of, stream
+from vision.continual.streams import Episodes, Shape, Task, choices, pictures_of
 from vision.data.augment import PIXEL
 from vision.data.few_shot import ClassPictures, FewShotSet, load, read_tree
 from vision.nets.conv4 import Conv4
@@ -243,7 +243,8 @@ def test_a_learner_is_nearest_means_unless_it_is_asked_to_adapt():
 
 
 def test_no_class_comes_twice_and_no_picture_is_both_learned_from_and_asked_about(classes, rng):
-    tasks = stream(classes, Shape(ways=3, shots=2, tasks=4, queries=3), rng)
+    stream = choices(classes, Shape(ways=3, shots=2, tasks=4, queries=3), rng)
+    tasks = [choice.task(pictures_of(classes)) for choice in stream]
     names = [name for task in tasks for name in task.names]
     assert sorted(names) == sorted(set(names)) == sorted(classes.names)
     for task in tasks:
@@ -254,6 +255,12 @@ def test_no_class_comes_twice_and_no_picture_is_both_learned_from_and_asked_abou
     batches = [batch for batch, _ in Episodes(classes, Shape(3, 1, 4, 3), (2, 5), 3, rng)]
     assert [batch.shape[2] for batch in batches] == [2 + 3, 5 + 3, 2 + 3]
     assert batches[0].shape == (4, 3, 5, 3, 16, 16)
+    plain, varied = (
+        [batch for batch, _ in Episodes(classes, Shape(3, 1, 4, 3), (2,), 1, np.random.default_rng(0), warping)]
+        for warping in (None, torch.Generator().manual_seed(0))
+    )
+    assert varied[0].shape == plain[0].shape
+    assert not torch.isclose(varied[0], plain[0]).flatten(3).all(3).any()
 
 
 def test_a_choice_gives_the_same_examples_whatever_they_are_read_as(classes, rng):
@@ -384,11 +391,11 @@ def test_between_the_ends_stand_both_encoders():
     assert between(before, after, 0.5)["count"] == 3
 
 
-def sheet(folder):
+def sheet(folder, parts=("train", "val")):
     """An archive of the format of CIFAR-100: two classes, five tiles of 8x8 in two columns."""
     folder.mkdir()
     tiles = np.arange(2 * 5, dtype=np.uint8).reshape(2, 5) * 20
-    classes = {"x": {"cifar_fs": "train", "train": 5}, "y": {"cifar_fs": "val", "train": 5}}
+    classes = {name: {"cifar_fs": part, "train": 5} for name, part in zip("xy", parts, strict=True)}
     index = {"cell": 8, "columns": 2, "classes": classes}
     with tarfile.open(folder / "dev.tar", "w") as archive:
 
@@ -424,6 +431,8 @@ def test_pictures_of_an_archive_are_scaled_by_means_and_the_caveat_says_so(tmp_p
     assert read.base.pictures[0].shape == (5, 4, 4, 3)
     assert np.abs(read.novel.pictures[0].mean((1, 2, 3)) - tiles[1]).max() < 2
     assert read.caveat.endswith("scaled from 8x8 to 4x4")
+    sheet(tmp_path / "held out", ("test", "test"))
+    assert load(str(tmp_path / "held out"), size=4).all().shape == (3, 4, 4)
     halves = ClassPictures(("a",), (np.array([0, 100, 50, 250], np.uint8).reshape(1, 2, 2, 1),))
     assert halves.scaled(1).pictures[0].tolist() == [[[[100]]]]
 
@@ -450,6 +459,12 @@ def test_an_archive_that_ends_early_is_refused(tmp_path):
     path = tmp_path / "set" / "dev.tar"
     path.write_bytes(path.read_bytes()[:700])
     with pytest.raises(ValueError, match="incomplete or of another format"):
+        load(str(tmp_path / "set"))
+    with tarfile.open(path, "w") as archive:
+        index = tarfile.TarInfo("dev/index.json")
+        index.size = 2
+        archive.addfile(index, io.BytesIO(b"{}"))
+    with pytest.raises(ValueError, match="another format: it holds no sheet of pictures"):
         load(str(tmp_path / "set"))
 
 

@@ -77,9 +77,8 @@ class ContinualSettings(Seeded):
     )
     batch: int = Field(default=128, gt=1, description="pictures of a step of plain classification")
     rate: float = Field(default=0.1, gt=0, description="highest learning rate of plain classification")
-    meta_rate: float = Field(
-        default=0.02, gt=0, description="highest learning rate of MAML's outer loop; CML's is a fifth of it"
-    )
+    outer_rate: float = Field(default=0.004, gt=0, description="highest learning rate of the outer loop")
+    meta_rate: float = Field(default=0.02, gt=0, description="highest learning rate of MAML's outer loop")
     inner_steps: int = Field(
         default=0, ge=0, description="steps of the inner loop; 0: none, and its row has a step by itself"
     )
@@ -88,6 +87,7 @@ class ContinualSettings(Seeded):
     control_steps: int = Field(default=10, gt=0, description="steps on each task of the controls that are tuned")
     control_rate: float = Field(default=1e-3, gt=0, description="learning rate of those controls")
     elastic: float = Field(default=100.0, gt=0, description="weight of EWC's penalty")
+    maml_tasks: int = Field(default=4, gt=0, description="tasks of a step of MAML's outer loop")
     maml_steps: int = Field(default=5, gt=0, description="steps of MAML's inner loop")
     maml_rate: float = Field(default=0.02, gt=0, description="learning rate of MAML's inner loop")
 
@@ -145,7 +145,7 @@ class _Cell:
         self.spent: dict[str, JSON] = {}
         for shots in settings.shots:
             self.shape(shots).check(self.set.novel)
-            self.meta_shape(shots).check(self.set.base)
+            self.meta_shape(shots, settings.meta_tasks).check(self.set.base)
         trainings = settings.epochs + (4 + len(self.parts)) * settings.tuning + self.a_third
         context.plan(4 + trainings + len(settings.shots) * stages(settings.streams))
 
@@ -166,7 +166,7 @@ class _Cell:
         }
         prototypes = self.outer_loop("prototypes, one task at a time", frozen, Adaptation(against_stored=False))
         maml = MamlLoss(copy.deepcopy(frozen), self.descent, s.meta_queries)
-        self.train("MAML", maml, self.streams, s.tuning, s.meta_rate)
+        self.train("MAML", maml, partial(self.streams, None, s.maml_tasks), s.tuning, s.meta_rate)
         contrast = self.contrast(plain)
         self.train("self-supervised", contrast, self.views, self.a_third, s.rate)
         learner = self.learner(frozen, outer)
@@ -216,7 +216,7 @@ class _Cell:
         outer = StreamLoss(copy.deepcopy(frozen), Discriminator(len(frozen.centre)), how, s.meta_queries)
         first = self.context.tensors(f"discriminator, {name}", lambda: self.discriminator(frozen).state_dict())
         outer.discriminator.load_state_dict(first)
-        self.train(name, outer, partial(self.streams, outer), s.tuning, s.meta_rate / 5)
+        self.train(name, outer, partial(self.streams, outer, s.meta_tasks), s.tuning, s.outer_rate)
         return outer
 
     @property
@@ -263,12 +263,14 @@ class _Cell:
         examples = Augmented(Images(np.concatenate(base.pictures), labels), self.set.mirrored)
         return Shuffled(examples, self.settings.batch, self.context.generator())
 
-    def streams(self, outer: StreamLoss | None = None) -> Batches:
+    def streams(self, outer: StreamLoss | None, tasks: int) -> Batches:
         """Streams of base classes, as outer loops read them."""
         if outer is not None:
             outer.generator = self.context.generator()
         s = self.settings
-        return Episodes(self.set.base, self.meta_shape(s.shots[0]), s.shots, s.episodes, self.context.rng)
+        shape = self.meta_shape(s.shots[0], tasks)
+        varied = None if self.set.mirrored else self.context.generator()
+        return Episodes(self.set.base, shape, s.shots, s.episodes, self.context.rng, varied)
 
     @property
     def a_third(self) -> int:
@@ -363,10 +365,10 @@ class _Cell:
             notes.append(f"The encoder knows these of {s.tasks_from}, so no task has them: {', '.join(self.left_out)}.")
         return notes
 
-    def meta_shape(self, shots: int) -> Shape:
-        """The streams of the outer loop."""
+    def meta_shape(self, shots: int, tasks: int) -> Shape:
+        """Streams of `tasks` tasks of base classes, or of as many as there are classes for."""
         s = self.settings
-        return Shape(s.ways, shots, min(s.meta_tasks, len(self.set.base) // s.ways), s.meta_queries)
+        return Shape(s.ways, shots, min(tasks, len(self.set.base) // s.ways), s.meta_queries)
 
     @cached_property
     def own(self) -> FewShotSet:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision.data.augment import as_input
+from vision.data.augment import as_input, warped
 from vision.data.few_shot import ClassPictures
 
 Source = Callable[[int, NDArray[np.int64]], Tensor]
@@ -77,16 +77,12 @@ def pictures_of(classes: ClassPictures) -> Source:
     return lambda k, examples: as_input(torch.from_numpy(classes.pictures[k][examples]))
 
 
-def stream(classes: ClassPictures, shape: Shape, rng: np.random.Generator) -> list[Task]:
-    """`choices` with their pictures."""
-    return [choice.task(pictures_of(classes)) for choice in choices(classes, shape, rng)]
-
-
 @dataclass(frozen=True, eq=False)
 class Episodes:
     """`count` random streams as the batches of an epoch: all pictures `(tasks, ways, examples, C, H, W)`.
 
-    Numbers of pictures to learn from take turns; the last `shape.queries` examples of a class are asked about.
+    Numbers of pictures to learn from take turns; the last `shape.queries` examples of a class are asked about. Pictures
+    are of characters where there is a generator to warp each of them.
     """
 
     classes: ClassPictures
@@ -94,6 +90,7 @@ class Episodes:
     shots: Sequence[int]
     count: int
     rng: np.random.Generator
+    warping: torch.Generator | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -101,5 +98,12 @@ class Episodes:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for number in range(self.count):
             shape = replace(self.shape, shots=self.shots[number % len(self.shots)])
-            tasks = stream(self.classes, shape, self.rng)
+            tasks = [choice.task(self._source) for choice in choices(self.classes, shape, self.rng)]
             yield torch.stack([torch.cat([task.support, task.query], dim=1) for task in tasks]), torch.empty(0)
+
+    @property
+    def _source(self) -> Source:
+        if self.warping is None:
+            return pictures_of(self.classes)
+        generator = self.warping
+        return lambda k, examples: warped(torch.from_numpy(self.classes.pictures[k][examples]), generator)

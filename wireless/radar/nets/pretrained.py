@@ -5,7 +5,7 @@ from importlib.resources import files
 
 from wireless.radar.nets.classifier import Classifier
 
-NAMES = ("iq", "iq-10k")
+NAMES = ("iq", "iq-10k", "bank")
 
 
 @cache
