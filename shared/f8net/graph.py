@@ -251,6 +251,8 @@ class Builder:
         value = self.placed[name]
         if not isinstance(value, Placed):
             raise ValueError(f"F8Net cannot convert what reads {name!r}, several tensors: take one of them")
+        if len(value.index) != 1:
+            raise ValueError(f"F8Net cannot convert what reads {name!r}: keep the batch as the first axis")
         return self.arranged(value.step, value.index[0])
 
     def arranged(self, step: str, index: Tensor, like: tuple[int, ...] = ()) -> str:

@@ -107,9 +107,19 @@ def join(builder: "Builder", node: TracedNode) -> None:
 def _with_constant(builder: "Builder", node: TracedNode, a: Placed, constant: Tensor) -> Placed:
     shape = builder.values[a.step].shape
     own = torch.zeros(math.prod(shape))
-    own[a.index.flatten()] = constant.broadcast_to(a.index.shape).flatten()
+    own[a.index.flatten()] = _broadcast(builder, node, constant, a).flatten()
     name = builder.constant(f"{node.name}_constant", own.reshape(shape), a.step)
     return Placed(builder.joined(node, node.name, a.step, name, None), a.index)
+
+
+def _broadcast(builder: "Builder", node: TracedNode, constant: Tensor, to: Placed) -> Tensor:
+    """A constant as large as a tensor."""
+    sizes = zip(reversed(constant.shape), reversed(to.index.shape), strict=False)
+    fits = constant.ndim <= to.index.ndim and all(size in (1, other) for size, other in sizes)
+    builder.refuse(
+        node, not fits, f"a constant of shape {tuple(constant.shape)} for {to.shape}", "give it one sample's shape"
+    )
+    return constant.broadcast_to(to.index.shape)
 
 
 def _alike(builder: "Builder", node: TracedNode, a: Placed, b: Placed) -> tuple[Placed, str]:
@@ -142,7 +152,7 @@ def multiply(builder: "Builder", node: TracedNode) -> None:
     whole = builder.whole(source)
     shape = builder.values[whole.step].shape
     own = torch.zeros(math.prod(shape), dtype=torch.float64)
-    own[whole.index.flatten()] = factor.broadcast_to(whole.index.shape).flatten()
+    own[whole.index.flatten()] = _broadcast(builder, node, factor, whole).flatten()
     by_channel = own.reshape(shape[0], -1)
     builder.refuse(
         node, bool((by_channel != by_channel[:, :1]).any()), "a factor for each number", "use one for each channel"
