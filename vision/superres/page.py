@@ -40,6 +40,7 @@ CROPS = ("bicubic", "fsrcnn", "search", "truth")
 FILES = {
     "net.safetensors": "the searched net for `qwedge upscale --weights`",
     "net.onnx": "the searched net as ONNX, for luma in [0, 1] of any size",
+    "net.tflite": "the searched net as LiteRT, for luma in [0, 1] of one size",
 }
 
 
