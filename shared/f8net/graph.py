@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from shared.f8net.placed import Evaluator, Placed, in_order
+from shared.f8net.placed import Placed, in_order
 from shared.f8net.scales import REAL, Scale, Ties
 from shared.f8net.spreads import Fit
 from shared.f8net.steps import AbstractStep, Add, Flatten, HasFormat, Pass, PixelShuffle, Pool, Quantiser, Weighted
 from shared.f8net.token_steps import ConstantValue, Rearrange, Rescale
 from shared.f8net.tokens import is_norm_or_factor, operator, resize
+from shared.importers.evaluator import Evaluator
 from shared.importers.graph import TracedGraph, TracedNode
 from shared.integer.format import Format
 from shared.integer.names import value_name

@@ -36,6 +36,17 @@ class TracedNode:
         return f"{self.operation} {(self.path or self.name)!r}"
 
     @property
+    def plain_name(self) -> str:
+        """Its operation, however it is called: `relu` for `ReLU` and `relu_` too."""
+        return self.operation.lower().replace("_", "")
+
+    def argument(self, place: int, name: str, default: Any) -> Any:
+        """An attribute of its layer, or an argument of a function or method."""
+        if self.layer is not None:
+            return getattr(self.layer, name, default)
+        return self.call.args[place] if len(self.call.args) > place else self.call.kwargs.get(name, default)
+
+    @property
     def positions(self) -> int:
         """How often each weight of a linear layer or convolution is multiplied for one sample; 0 for other nodes.
 
