@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from shared.importers.kinds import Kind, function_kind, layer_kind
 
@@ -174,7 +175,10 @@ class _Shapes(fx.Interpreter):
 
 def _node(call: fx.Node, traced: fx.GraphModule, shapes: Mapping[fx.Node, tuple[int, ...]]) -> TracedNode:
     layer = traced.get_submodule(str(call.target)) if call.op == "call_module" else None
-    operation = getattr(call.target, "__name__", str(call.target)) if layer is None else type(layer).__name__
+    if layer is None:
+        operation = getattr(call.target, "__name__", str(call.target))
+    else:
+        operation = type_before_parametrizations(layer).__name__
     return TracedNode(
         name=call.name,
         kind=_kind(call, layer, shapes),
