@@ -16,6 +16,7 @@ from benchmarks.mobile.derived import figures
 from benchmarks.mobile.layers import SHAPES, layer
 from benchmarks.mobile.predictor import FAMILIES, predicted
 from benchmarks.mobile.settings import MobileSettings
+from benchmarks.mobile.sparse import INT8_NETS, int8_net
 from benchmarks.mobile.whole import FLOAT_NETS, NETS, float_net, whole_net
 from shared.lab import JSON, Context, Experiment, Page, Row, Table, cite, one_thread
 from shared.lab.running.benchmark import main
@@ -34,7 +35,8 @@ class Mobile(Experiment[MobileSettings]):
         one_thread()
         if cell.part == "predictor":
             return predicted(cell, context)
-        return {"layer": layer, "net": whole_net, "float net": float_net}[cell.part](cell, context)
+        parts = {"layer": layer, "net": whole_net, "float net": float_net, "int8 net": int8_net}
+        return parts[cell.part](cell, context)
 
     def page(self, rows: Sequence[Row]) -> Page:
         lines = []
@@ -55,6 +57,7 @@ def cells(quick: bool, seed: int) -> list[MobileSettings]:
     layers = [MobileSettings(part="layer", subject=shape, seed=each) for each in seeds for shape in SHAPES]
     nets = [MobileSettings(part="net", subject=net, seed=seed) for net in NETS]
     nets += [MobileSettings(part="float net", subject=net, seed=seed) for net in FLOAT_NETS]
+    nets += [MobileSettings(part="int8 net", subject=net, seed=seed) for net in INT8_NETS]
     return [*layers, *nets, *(MobileSettings(part="predictor", subject=family, seed=seed) for family in FAMILIES)]
 
 

@@ -55,7 +55,7 @@ def quantised(model: bytes, samples: NDArray[np.float32]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(folder) / f"{name}.onnx") for name in ("float", "ready", "quantised")]
         Path(paths[0]).write_bytes(model)
-        quant_pre_process(paths[0], paths[1])
+        quant_pre_process(paths[0], paths[1], skip_symbolic_shape=True)  # which fails on reshapes of attention
         name = onnx.load_from_string(model).graph.input[0].name
         kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
         quantize_static(paths[1], paths[2], Samples(name), QuantFormat.QDQ, per_channel=True, **kinds)

@@ -10,8 +10,8 @@ from shared.lab import Seeded
 class MobileSettings(Seeded):
     """What is timed."""
 
-    part: Literal["layer", "net", "float net", "predictor"] = Field(
-        description="a chain of layers, a whole net of integers or floats, or predictions"
+    part: Literal["layer", "net", "float net", "int8 net", "predictor"] = Field(
+        description="a chain of layers, a net of both numbers, of floats, of integers dense and sparse, or predictions"
     )
     subject: str = Field(description="a shape of the layers, a net, or the family of nets that is predicted")
     rounds: int = Field(default=25, gt=0, description="timed samples of each runtime")

@@ -48,6 +48,7 @@ def compile_program(
     price: WorkPrice | None = None,
     format: str | None = None,
     rounds: int = 0,
+    threads: int = 1,
     samples: Sequence[Integers] = (),
     count: int = SAMPLES,
     target: Architecture | None = None,
@@ -55,8 +56,8 @@ def compile_program(
     """The library of a program, compared with it on `count` random samples and on `samples`.
 
     `price` is measured on this machine if it is not stated; with `format` (dense, 2x4, 1x4) every layer has that one.
-    `rounds` times every kernel call that often. With `target` programs for that architecture are compiled too, and
-    compared in an emulator where there is one.
+    `rounds` times every kernel call that often, on `threads` threads, which check and net use too. With `target`
+    programs for that architecture are compiled as well, and compared in an emulator where there is one.
 
     Raises `ValueError` for a program that has no kernels and `CompilerError` without a working compiler.
 
@@ -74,9 +75,10 @@ def compile_program(
         folder = Path(temporary)
         library_file = build(files, folder, "net.so", shared=True)
         net = CompiledNet(library_file, program)
+        net.use_threads(threads)
         compared = [stimuli(program, count, rng), *([samples] if len(samples) else [])]
         checks = _equal(net, compared)
-        times = measure(files, folder, rounds) if rounds else None
+        times = measure(files, folder, rounds, threads) if rounds else None
         binary = library_file.read_bytes()
     cross = target and cross_compile(files, target, lambda piped: _equal(CompiledNet(piped, program), compared))
     return Compiled(net, lowered, files, checks, price, binary, times, cross)

@@ -51,6 +51,7 @@ def compile_floats(
     rng: np.random.Generator,
     *,
     rounds: int = 0,
+    threads: int = 1,
     samples: Sequence[NDArray[np.float32]] = (),
     count: int = SAMPLES,
     target: Architecture | None = None,
@@ -59,8 +60,9 @@ def compile_floats(
 
     It is compared with the module on `count` samples of a normal distribution and on `samples`, with every instruction
     set of this machine. Where an example is of integers, such as tokens, samples are of its numbers in any order; the
-    library takes them as floats. `rounds` times every kernel call that often. With `target` programs for that
-    architecture are compiled too, and compared in an emulator where there is one.
+    library takes them as floats. `rounds` times every kernel call that often, on `threads` threads, which check and
+    net then use. With `target` programs for that architecture are compiled too, and compared in an emulator where there
+    is one.
 
     Raises `ValueError` for an operation that has no kernel, with its name, or where the outputs differ by more than
     `TOLERANCE` and than `MARGIN` times the rounding of torch itself; `CompilerError` without a working compiler.
@@ -80,10 +82,11 @@ def compile_floats(
         file = build(files, folder, "net.so", shared=True)
         outputs = [graph[name].shape for name in graph.outputs]
         compiled = CompiledFloatNet(file, shapes, outputs)
+        compiled.use_threads(threads)
         random = [_samples(each, count, rng) for each in examples]
         compared = [random, *([samples] if len(samples) else [])]
         errors = _near(compiled, net, compared)
-        times = measure(files, folder, rounds) if rounds else None
+        times = measure(files, folder, rounds, threads) if rounds else None
         binary = file.read_bytes()
     cross = target and cross_compile(
         files, target, lambda piped: _near(CompiledFloatNet(piped, shapes, outputs), net, compared)

@@ -10,6 +10,7 @@ from mobile.build.check import Check
 from mobile.build.compile import Compiled, compile_program
 from mobile.build.compile_floats import CompiledFloats, compile_floats
 from mobile.build.cross import Cross
+from mobile.build.export import Exported, export_module, export_program
 from mobile.build.model import data_files, net_name, read_float_net, read_net, require_files
 from mobile.build.page import page
 from mobile.kernels import INSTRUCTION_SETS, Architecture, architecture
@@ -44,7 +45,13 @@ class CompileSettings(Settings):
     target: Literal["host", "arm64"] = Field(
         default="host", description="arm64: programs for 64-bit Arm too, run in qemu-aarch64 where it is installed"
     )
+    export: Literal["none", "onnx"] = Field(
+        default="none", description="onnx: net.onnx too, zeros and all, integers as QDQ; compared in ONNX Runtime"
+    )
     compared: int = Field(default=16, ge=2, le=10**6, description="random samples that library and program compute")
+    threads: int = Field(
+        default=1, ge=1, le=64, description="that compute together; times of several are what a clock on the wall says"
+    )
     rounds: int = Field(default=31, ge=1, le=10**6, description="times that every kernel call is measured")
 
 
@@ -66,7 +73,7 @@ class Compile(Experiment[CompileSettings]):
 
     def run(self, cell: CompileSettings, context: Context) -> Mapping[str, JSON]:
         # Before anything that takes long: a compiler that is missing.
-        compiler: dict[str, JSON] = {"compiler": version(find()), "flags": list(FLAGS)}
+        compiler: dict[str, JSON] = {"compiler": version(find()), "flags": list(FLAGS), "threads": cell.threads}
         find(_target(cell))
         if cell.numbers == "float32":
             return {**compiler, **self._floats(cell, context)}
@@ -82,13 +89,15 @@ class Compile(Experiment[CompileSettings]):
             price=calibrated(context.progress) if cell.format == "auto" else None,
             format=None if cell.format == "auto" else cell.format,
             rounds=cell.rounds,
+            threads=cell.threads,
             samples=task_samples,
             count=cell.compared,
             target=_target(cell),
         )
+        exported = _export(cell, context, lambda: export_program(file.program))
         _keep(compiled, context)
         context.artefact("program.json", to_json(file.program).encode())
-        return {"net": net_name(cell.model), **compiler, **_notes(file), **_result(compiled)}
+        return {"net": net_name(cell.model), **compiler, **_notes(file), **_result(compiled), **exported}
 
     def _floats(self, cell: CompileSettings, context: Context) -> dict[str, JSON]:
         net = read_float_net(cell.model, cell.format, cell.shape)
@@ -98,10 +107,12 @@ class Compile(Experiment[CompileSettings]):
             [net.example],
             context.rng,
             rounds=cell.rounds,
+            threads=cell.threads,
             samples=samples,
             count=cell.compared,
             target=_target(cell),
         )
+        exported = _export(cell, context, lambda: export_module(net.module, net.example, context.rng))
         _keep(compiled, context)
         checked = cell.compared + sum(map(len, samples))
         checks = _float_checks(compiled.errors, checked)
@@ -113,6 +124,7 @@ class Compile(Experiment[CompileSettings]):
             "checks": checks,
             "not_run": _not_run(compiled.errors),
             "cross": _cross(compiled.cross, lambda errors: _float_checks(errors, checked)),
+            **exported,
         }
 
     def page(self, rows: Sequence[Row]) -> Page:
@@ -121,6 +133,15 @@ class Compile(Experiment[CompileSettings]):
 
 def _target(cell: CompileSettings) -> Architecture | None:
     return None if cell.target == "host" else cell.target
+
+
+def _export(cell: CompileSettings, context: Context, export: Callable[[], Exported]) -> dict[str, JSON]:
+    """The net as another file, and how that compared; nothing is kept before it did."""
+    if cell.export == "none":
+        return {"export": None}
+    exported = export()
+    context.artefact("net.onnx", exported.model)
+    return {"export": exported.note}
 
 
 def _keep(compiled: Compiled | CompiledFloats, context: Context) -> None:

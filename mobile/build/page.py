@@ -13,6 +13,7 @@ FILES = {
     "pipe.c": "a program that computes what it reads",
     "CMakeLists.txt": "builds the library and both programs",
     "net.so": "the library for Python on this machine",
+    "net.onnx": "the net for other runtimes",
     "libnet-arm64.a": "the library for 64-bit Arm",
     "pipe-arm64": "`pipe` for Linux on 64-bit Arm",
     "bench-arm64": "`bench` for Linux on 64-bit Arm",
@@ -47,15 +48,23 @@ def _verdict(row: Row) -> Iterator[str | Number]:
     yield cite(_executed(row) / max(_dense(row), 1), row, form=".2f", unit="x")
     yield " the dense multiply-accumulates and takes "
     yield cite(row.result["net_ms"], row, form=".3g", unit="ms")
-    yield f" of one core with {row.result['instructions']}. "
+    yield f" of {_clock(row)} with {row.result['instructions']}. "
     if zero := [layer["name"] for layer in row.result["layers"] if layer["all_zero"]]:
         yield f"All weights of {', '.join(zero)} are zero: untrained layers would explain that as well as pruning. "
     if row.result["not_run"]:
         yield f"Kernels for {', '.join(row.result['not_run'])} were compiled but cannot be run on this machine. "
+    if export := row.result.get("export"):
+        yield f"As ONNX: {export}. "
     if cross := row.result.get("cross"):
         names = ", ".join(check["instructions"] for check in cross["checks"])
-        yield cross["note"].capitalize() or f"The program for {cross['target']}, emulated, does too with {names}"
+        note = cross["note"]
+        yield note[:1].upper() + note[1:] or f"The program for {cross['target']}, emulated, does too with {names}"
         yield "; times are those of this machine. "
+
+
+def _clock(row: Row) -> str:
+    threads = row.result.get("threads", 1)
+    return "one core" if threads == 1 else f"a clock on the wall, {threads} threads together,"
 
 
 def _executed(row: Row) -> int:
@@ -109,8 +118,8 @@ def _layers(row: Row) -> Table:
     note = (
         "Executed: zeros inside kept blocks, channels filled up to four and pixels at the ends of padded rows count, "
         "so small dense layers are above 1. Predicted: by the kernel's law as fitted on this machine, without its "
-        "spread. Measured: CPU time of one core, the least median of five runs, with its spread; instructions: "
-        f"{row.result['instructions']}."
+        "spread, for one thread. Measured: time of "
+        f"{_clock(row)} the least median of five runs, with its spread; instructions: {row.result['instructions']}."
     )
     return Table(f"Layers of {row.result['net']}", columns, lines, note)
 

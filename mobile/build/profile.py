@@ -36,6 +36,9 @@ class ProfileSettings(Settings):
     shape: str = Field(
         default="", description="of an input of floats without the batch, such as 3x48x192, where ONNX leaves it open"
     )
+    threads: int = Field(
+        default=1, ge=1, le=64, description="that compute together; times of several are what a clock on the wall says"
+    )
     rounds: int = Field(
         default=31, ge=0, le=10**6, description="times that every kernel call is measured; 0: predicted alone"
     )
@@ -66,7 +69,8 @@ class Profile(Experiment[ProfileSettings]):
             "notes": list(notes),
             "instructions": latency.instructions,
             "calibration": about | dict(latency.held_out),
-            **_calls(net, latency, cell.rounds),
+            "threads": cell.threads,
+            **_calls(net, latency, cell.rounds, cell.threads),
         }
 
     def page(self, rows: Sequence[Row]) -> Page:
@@ -86,7 +90,7 @@ def _lowered(cell: ProfileSettings, context: Context) -> tuple[Lowered, Sequence
     return lower(file.program, price, None if cell.format == "auto" else cell.format), file.notes
 
 
-def _calls(net: Lowered, latency: Latency, rounds: int) -> dict[str, Any]:
+def _calls(net: Lowered, latency: Latency, rounds: int, threads: int) -> dict[str, Any]:
     calls: list[dict[str, Any]] = []
     for call in net.calls:
         layer = call.layer
@@ -96,7 +100,7 @@ def _calls(net: Lowered, latency: Latency, rounds: int) -> dict[str, Any]:
     if not rounds:
         return result
     with compile_benches([net]) as benches:
-        [runs] = time_benches(benches, PASSES, rounds)
+        [runs] = time_benches(benches, PASSES, rounds, threads=threads)
     best = fastest(runs)
     for each in calls:
         each["measured_ms"] = best.calls[each["call"]]
@@ -110,6 +114,8 @@ def _verdict(row: Row) -> list[Any]:
     if "measured_ms" in result:
         parts += [", measured ", cite(result["measured_ms"], row, form=".3g", unit="ms"), ", "]
         parts += [cite(result["predicted_ms"] / result["measured_ms"] - 1, row, form="+.1%"), " apart"]
+    if (threads := result.get("threads", 1)) > 1:
+        parts += [f", measured on {threads} threads by a clock on the wall and predicted for one"]
     held_out = result["calibration"]
     parts += [
         f", with the instructions {result['instructions']}. Random nets that were not fitted were predicted within "

@@ -1,17 +1,20 @@
-/* Times every kernel call of the net: `bench [rounds [instructions]]` prints a line for each, its median and its least CPU
-   time in microseconds, then those of the whole net, whose rounds lie between those of the calls. What reading the clock
-   takes is taken away. */
+/* Times every kernel call of the net: `bench [rounds [instructions [threads]]]` prints a line for each, its median and its
+   least time in microseconds, then those of the whole net, whose rounds lie between those of the calls. Times are CPU time of
+   the one thread, or with several threads what a clock on the wall says. What reading the clock takes is taken away. */
 #define _POSIX_C_SOURCE 200809L
 #include "net.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+static int threads = 1;
 
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    clock_gettime(threads > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
@@ -34,10 +37,11 @@ static int ascending(const void *a, const void *b)
 int main(int count, char **words)
 {
     const int rounds = count > 1 ? atoi(words[1]) : 31, calls = net_calls();
-    if (rounds < 1 || (count > 2 && !net_use(words[2]))) {
-        fprintf(stderr, "usage: bench [rounds [instructions]], of instructions that this machine has\n");
+    if (rounds < 1 || (count > 2 && strcmp(words[2], "best") && !net_use(words[2]))) {
+        fprintf(stderr, "usage: bench [rounds [best or instructions that this machine has [threads]]]\n");
         return 2;
     }
+    if (count > 3) threads = net_threads(atoi(words[3]));
     double *times = calloc((size_t)(calls + 1) * (size_t)rounds, sizeof *times);
     if (!times) return 1;
     const double cost = clock_cost();
@@ -48,7 +52,7 @@ int main(int count, char **words)
             if (round >= 0) times[call * rounds + round] = now() - from - cost;
         }
         const double begin = now();
-        for (int call = 0; call < calls; call++) net_call(call);
+        net_compute();
         if (round >= 0) times[calls * rounds + round] = now() - begin - cost;
     }
     printf("instructions\t%s\n", net_instructions());

@@ -1,9 +1,9 @@
 """Kernel calls as `net.c` and `net.h`."""
 
 from mobile.codegen import float_structures, token_structures  # noqa: F401 - register the structures of their calls
-from mobile.codegen.structures import byte_array, constants, kernel, structure, view
+from mobile.codegen.structures import IN_PARTS, byte_array, constants, kernel, structure, view
 from mobile.kernels import INSTRUCTION_SETS
-from mobile.lowering.calls import Lowered, Value, View
+from mobile.lowering.calls import Call, Lowered, Value, View
 from mobile.lowering.floats import Floats
 from shared.integer.names import value_name
 
@@ -13,7 +13,8 @@ def header(net: Lowered) -> str:
     return f"""\
 /* A net of {net.executed_macs:,} executed multiply-accumulates, compiled by Qwedge.
 
-   One net at a time: all values lie in one static arena of {net.arena:,} bytes. Nothing is allocated. */
+   One net at a time: all values lie in one static arena of {net.arena:,} bytes. Nothing is allocated. Compiled with
+   QW_NO_THREADS it needs no pthreads. */
 #ifndef NET_H
 #define NET_H
 #include <stdint.h>
@@ -28,10 +29,15 @@ void net_run({_parameters(net)});
 const char *net_instructions(void);
 int net_use(const char *instructions);
 
-/* The kernel calls one by one, for timing; `net_run` does the same in turn. */
+/* How many threads compute, the caller's included; at first one. Returns how many do: fewer where there are no more.
+   The results are the same to the bit. */
+int net_threads(int count);
+
+/* The kernel calls one by one, and all in turn, for timing; `net_run` does the same between its inputs and outputs. */
 int net_calls(void);
 const char *net_call_name(int call);
 void net_call(int call);
+void net_compute(void);
 #ifdef __cplusplus
 }}
 #endif
@@ -45,7 +51,7 @@ def _sets() -> str:
 
 def source(net: Lowered) -> str:
     """`net.c`: weights, structures, and the calls in turn."""
-    lines = ['#include "net.h"', '#include "kernels.h"', "", "#include <math.h>", "#include <stddef.h>", ""]
+    lines = ['#include "net.h"', '#include "threads.h"', "", "#include <math.h>", "#include <stddef.h>", ""]
     lines += ['#pragma GCC diagnostic ignored "-Woverlength-strings" /* weights are strings of bytes */', ""]
     for k, constant in enumerate(constants(net)):
         assert constant.data is not None
@@ -82,27 +88,64 @@ def source(net: Lowered) -> str:
         "",
         "const char *net_call_name(int call) { return names[call]; }",
         "",
-        "void net_call(int call)",
+        "int net_threads(int count) { return qw_threads(count); }",
+        "",
+        "static void compute(int call, struct qw_part part)",
         "{",
         "    switch (call) {",
     ]
-    for step, call in enumerate(net.calls):
-        lines.append(f"    case {step}: chosen()->{kernel(call)}(&c{step}, arena); break;")
-    lines += ["    default: break;", "    }", "}", "", f"void net_run({_parameters(net)})", "{"]
+    lines += [f"    case {step}: {_computed(call, step)} break;" for step, call in enumerate(net.calls)]
+    lines += [
+        "    default: break;",
+        "    }",
+        "}",
+        "",
+        "static int first_call, last_call;",
+        "",
+        "static void calls(struct qw_part part)",
+        "{",
+        "    for (int call = first_call; call < last_call; call++) {",
+        "        compute(call, part);",
+        "        qw_barrier(part);",
+        "    }",
+        "}",
+        "",
+        "static void compute_calls(int first, int last)",
+        "{",
+        "    chosen();",
+        "    first_call = first, last_call = last;",
+        "    qw_together(calls);",
+        "}",
+        "",
+        "void net_call(int call) { compute_calls(call, call + 1); }",
+        "",
+        f"void net_compute(void) {{ compute_calls(0, {len(net.calls)}); }}",
+        "",
+        f"void net_run({_parameters(net)})",
+        "{",
+    ]
     arguments = _arguments(net)
     for k, value in enumerate(net.inputs):
         lines.append(f"    qw_load{_suffix(value)}(&input{k}, {arguments[k]}, arena);")
-    lines += [f"    for (int call = 0; call < {len(net.calls)}; call++) net_call(call);"]
+    lines += ["    net_compute();"]
     for k, (value, name) in enumerate(zip(net.outputs, arguments[len(net.inputs) :], strict=True)):
         lines.append(f"    qw_store{_suffix(value)}(&output{k}, {name}, arena);")
     return "\n".join([*lines, "}", ""])
+
+
+def _computed(call: Call, step: int) -> str:
+    """A part of a call where its kernel has parts, else the whole on one thread."""
+    name = kernel(call)
+    if name in IN_PARTS:
+        return f"kernels->{name}(&c{step}, arena, part);"
+    return f"if (!part.index) kernels->{name}(&c{step}, arena);"
 
 
 def _arguments(net: Lowered) -> list[str]:
     """Names in C of inputs and outputs, each once."""
     names: list[str] = []
     for value in (*net.inputs, *net.outputs):
-        names.append(value_name(value.name, [*names, "call", "arena", "kernels", "names"]))
+        names.append(value_name(value.name, [*names, "call", "calls", "arena", "kernels", "names"]))
     return names
 
 

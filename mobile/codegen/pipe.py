@@ -14,11 +14,12 @@ def pipe(net: Lowered) -> str:
     reads = " && ".join(f"fread({name}, sizeof {name}, 1, stdin) == 1" for name, _ in inputs)
     writes = " || ".join(f"fwrite({name}, sizeof {name}, 1, stdout) != 1" for name, _ in outputs)
     return f"""\
-/* Computes what it reads: `pipe [instructions]` takes samples from standard input, for each every input in turn,
-   channels first, and writes every output. It says on the other stream which instructions it uses. */
+/* Computes what it reads: `pipe [instructions [threads]]` takes samples from standard input, for each every input in
+   turn, channels first, and writes every output. It says on the other stream which instructions it uses. */
 #include "net.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 {_declared(inputs)}
 {_declared(outputs)}
@@ -26,9 +27,10 @@ def pipe(net: Lowered) -> str:
 int main(int count, char **words)
 {{
     if (count > 1 && !net_use(words[1])) {{
-        fprintf(stderr, "usage: pipe [instructions], of those that this machine has\\n");
+        fprintf(stderr, "usage: pipe [instructions [threads]], of instructions that this machine has\\n");
         return 2;
     }}
+    if (count > 2) net_threads(atoi(words[2]));
     fprintf(stderr, "%s\\n", net_instructions());
     while ({reads}) {{
         net_run({arrays});

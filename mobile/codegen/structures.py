@@ -25,6 +25,28 @@ from mobile.lowering.calls import (
 )
 from mobile.lowering.floats import Floats
 
+IN_PARTS: Final = frozenset(
+    {
+        "convolve",
+        "depthwise",
+        "spread",
+        "pool",
+        "add",
+        "convolve_floats",
+        "depthwise_floats",
+        "pad_floats",
+        "pool_floats",
+        "combine_floats",
+        "activate_floats",
+        "slope_floats",
+        "arrange_floats",
+        "resample_floats",
+        "norm_floats",
+        "softmax_floats",
+    }
+)
+"""Kernels that several threads share; `kernels.h` gives them a part. The others run on one."""
+
 
 def kernel(call: Call) -> str:
     """The kernel's name in C: that of the class, such as `pool_floats` for `PoolFloats`."""

@@ -66,16 +66,18 @@ INLINE void QW_(tile_floats)(
 
 /* A block of pixels at a time, whose inputs stay in the cache while the weights of all outputs pass by. */
 #define CONVOLVE(P)                                                                                                    \
-    for (int32_t from = 0; from < pixels; from += c->pixels)                                                           \
-        for (int32_t block = 0; block < c->out.pitch / OUTPUTS; block++) {                                             \
-            const int32_t end = from + c->pixels < pixels ? from + c->pixels : pixels;                                 \
+    for (int32_t from = of_pixels.from; from < of_pixels.to; from += c->pixels)                                        \
+        for (int32_t block = of_blocks.from; block < of_blocks.to; block++) {                                          \
+            const int32_t end = from + c->pixels < of_pixels.to ? from + c->pixels : of_pixels.to;                     \
             for (int32_t m = from; m < end; m += (P))                                                                  \
                 QW_(tile_floats)(c, arena, block, m, end, (P), FLOAT_PIXELS / (P));                                    \
         }
 
-TARGET static void QW_(convolve_floats)(const struct qw_convolve_floats *c, uint8_t *arena)
+TARGET static void QW_(convolve_floats)(const struct qw_convolve_floats *c, uint8_t *arena, struct qw_part part)
 {
     const int32_t pixels = c->out.rows * c->out.columns;
+    struct qw_range of_blocks, of_pixels;
+    divide(c->out.pitch / OUTPUTS, pixels, FLOAT_PIXELS, part, &of_blocks, &of_pixels);
     if (pixels == 1) CONVOLVE(1)
     else CONVOLVE(FLOAT_PIXELS)
 }
@@ -84,10 +86,11 @@ TARGET static void QW_(convolve_floats)(const struct qw_convolve_floats *c, uint
 /* Pixels of a tile of a depthwise layer, whose sums are a vector each. */
 #define DEPTHWISE_PIXELS 6
 
-TARGET static void QW_(depthwise_floats)(const struct qw_depthwise_floats *c, uint8_t *arena)
+TARGET static void QW_(depthwise_floats)(const struct qw_depthwise_floats *c, uint8_t *arena, struct qw_part part)
 {
     const int32_t pixels = c->out.rows * c->out.columns;
-    for (int32_t m = 0; m < pixels; m += DEPTHWISE_PIXELS) {
+    const struct qw_range mine = share_of_tiles(pixels, DEPTHWISE_PIXELS, part);
+    for (int32_t m = mine.from; m < mine.to; m += DEPTHWISE_PIXELS) {
         const qw_float *at[DEPTHWISE_PIXELS];
         qw_float *out[DEPTHWISE_PIXELS];
         UNROLL for (int p = 0; p < DEPTHWISE_PIXELS; p++) { /* behind the last pixel it is computed again */
@@ -112,12 +115,13 @@ TARGET static void QW_(depthwise_floats)(const struct qw_depthwise_floats *c, ui
 }
 #undef DEPTHWISE_PIXELS
 
-TARGET static void QW_(pad_floats)(const struct qw_pad_floats *s, uint8_t *arena)
+TARGET static void QW_(pad_floats)(const struct qw_pad_floats *s, uint8_t *arena, struct qw_part part)
 {
     const size_t pixel = (size_t)s->out.pitch * sizeof(float), row = pixel * (size_t)s->out.columns;
     const size_t inside = pixel * (size_t)s->in.columns, left = pixel * (size_t)s->left;
-    uint8_t *to = arena + s->out.at;
-    for (int32_t y = 0; y < s->out.rows; y++, to += row) {
+    const struct qw_range mine = share(s->out.rows, part);
+    uint8_t *to = arena + (size_t)s->out.at + (size_t)mine.from * row;
+    for (int32_t y = mine.from; y < mine.to; y++, to += row) {
         const int32_t from = y - s->top;
         if (from < 0 || from >= s->in.rows) memset(to, 0, row);
         else {
@@ -128,9 +132,10 @@ TARGET static void QW_(pad_floats)(const struct qw_pad_floats *s, uint8_t *arena
     }
 }
 
-TARGET static void QW_(pool_floats)(const struct qw_pool_floats *s, uint8_t *arena)
+TARGET static void QW_(pool_floats)(const struct qw_pool_floats *s, uint8_t *arena, struct qw_part part)
 {
-    for (int32_t y = 0; y < s->out.rows; y++)
+    const struct qw_range mine = share(s->out.rows, part);
+    for (int32_t y = mine.from; y < mine.to; y++)
         for (int32_t x = 0; x < s->out.columns; x++) {
             const int32_t top = y * s->stride[0] - s->padding[0], left = x * s->stride[1] - s->padding[1];
             const int32_t bottom = top + s->size[0] < s->in.rows ? top + s->size[0] : s->in.rows;
@@ -152,12 +157,13 @@ TARGET static void QW_(pool_floats)(const struct qw_pool_floats *s, uint8_t *are
         }
 }
 
-TARGET static void QW_(combine_floats)(const struct qw_combine_floats *s, uint8_t *arena)
+TARGET static void QW_(combine_floats)(const struct qw_combine_floats *s, uint8_t *arena, struct qw_part part)
 {
     const int32_t pixels = s->out.rows * s->out.columns, period = s->b.rows * s->b.columns, pitch = s->out.pitch;
     const qw_float *first = floats(arena, &s->a), *second = floats(arena, &s->b);
     qw_float *out = floats(arena, &s->out);
-    for (int32_t p = 0, q = 0; p < pixels; p++, q = q + 1 == period ? 0 : q + 1)
+    const struct qw_range mine = share(pixels, part);
+    for (int32_t p = mine.from, q = p % period; p < mine.to; p++, q = q + 1 == period ? 0 : q + 1)
         for (int32_t c = 0; c < pitch; c += LANES) {
             const QW_(floats) a = *(const QW_(floats) *)(first + p * pitch + c);
             const QW_(floats) b = *(const QW_(floats) *)(second + q * pitch + c);
@@ -166,12 +172,13 @@ TARGET static void QW_(combine_floats)(const struct qw_combine_floats *s, uint8_
         }
 }
 
-TARGET static void QW_(activate_floats)(const struct qw_activate_floats *s, uint8_t *arena)
+TARGET static void QW_(activate_floats)(const struct qw_activate_floats *s, uint8_t *arena, struct qw_part part)
 {
     const int32_t count = s->out.rows * s->out.columns * s->out.pitch;
     const qw_float *in = floats(arena, &s->in);
     qw_float *out = floats(arena, &s->out);
-    for (int32_t i = 0; i < count; i += OUTPUTS) { /* side by side: polynomials are long chains */
+    const struct qw_range mine = share_of_tiles(count, OUTPUTS, part);
+    for (int32_t i = mine.from; i < mine.to; i += OUTPUTS) { /* side by side: polynomials are long chains */
         QW_(floats) x[VECTORS];
         UNROLL for (int v = 0; v < VECTORS; v++) x[v] = *(const QW_(floats) *)(in + i + v * LANES);
         UNROLL for (int v = 0; v < VECTORS; v++) x[v] = QW_(activated)(x[v], s);
@@ -179,12 +186,13 @@ TARGET static void QW_(activate_floats)(const struct qw_activate_floats *s, uint
     }
 }
 
-TARGET static void QW_(slope_floats)(const struct qw_slope_floats *s, uint8_t *arena)
+TARGET static void QW_(slope_floats)(const struct qw_slope_floats *s, uint8_t *arena, struct qw_part part)
 {
     const int32_t pixels = s->out.rows * s->out.columns, pitch = s->out.pitch;
-    const qw_float *in = floats(arena, &s->in), *slopes = s->slopes;
-    qw_float *out = floats(arena, &s->out);
-    for (int32_t p = 0; p < pixels; p++, in += pitch, out += pitch)
+    const struct qw_range mine = share(pixels, part);
+    const qw_float *in = floats(arena, &s->in) + mine.from * pitch, *slopes = s->slopes;
+    qw_float *out = floats(arena, &s->out) + mine.from * pitch;
+    for (int32_t p = mine.from; p < mine.to; p++, in += pitch, out += pitch)
         for (int32_t c = 0; c < pitch; c += LANES)
             *(QW_(floats) *)(out + c) =
                 QW_(below_zero_times)(*(const QW_(floats) *)(in + c), *(const QW_(floats) *)(slopes + c));

@@ -92,12 +92,14 @@ INLINE void QW_(outputs)(
 #define TILE(R, V)                                                                                                     \
     for (; pixel + ((V) - 1) * LANES < end; pixel += (V) * LANES) QW_(outputs)(c, w, arena, plane, pixel, R, (V));
 #define CONVOLVE(R, V)                                                                                                 \
-    TARGET static void QW_(convolve_##R)(const struct qw_convolve *c, uint8_t *arena)                                  \
+    TARGET static void QW_(convolve_##R)(const struct qw_convolve *c, uint8_t *arena, struct qw_part part)             \
     {                                                                                                                  \
         const int32_t block = (c->block / (V * LANES) + 1) * (V * LANES);                                              \
-        for (int32_t from = 0; from < c->pixels; from += block)                                                        \
-            for (int32_t plane = 0; plane < planes(&c->out); plane++) {                                                \
-                const int32_t end = c->pixels - from < block ? c->pixels : from + block;                               \
+        struct qw_range of_planes, pixels;                                                                             \
+        divide(planes(&c->out), c->pixels, LANES, part, &of_planes, &pixels);                                          \
+        for (int32_t from = pixels.from; from < pixels.to; from += block)                                              \
+            for (int32_t plane = of_planes.from; plane < of_planes.to; plane++) {                                      \
+                const int32_t end = pixels.to - from < block ? pixels.to : from + block;                               \
                 const int8_t *w = c->weights + (size_t)c->first[plane * (4 / R)] * (size_t)(4 * R);                    \
                 int32_t pixel = from;                                                                                  \
                 TILE(R, V)                                                                                             \
@@ -111,11 +113,15 @@ CONVOLVE(4, VECTORS_4)
 #undef CONVOLVE
 #undef TILE
 
-TARGET static void QW_(convolve)(const struct qw_convolve *c, uint8_t *arena)
+TARGET static void QW_(convolve)(const struct qw_convolve *c, uint8_t *arena, struct qw_part part)
 {
-    if (c->rows == 1) QW_(convolve_1)(c, arena);
-    else if (c->rows == 2) QW_(convolve_2)(c, arena);
-    else QW_(convolve_4)(c, arena);
+    if (c->out.stride == 1) { /* planes without room between them: whole vectors of one reach into the next */
+        if (part.index) return;
+        part.count = 1;
+    }
+    if (c->rows == 1) QW_(convolve_1)(c, arena, part);
+    else if (c->rows == 2) QW_(convolve_2)(c, arena, part);
+    else QW_(convolve_4)(c, arena, part);
 }
 
 INLINE void QW_(channels)(
@@ -140,19 +146,23 @@ INLINE void QW_(channels)(
     QW_(put)(&c->out, &c->to, arena, plane, pixel, c->pixels, sums, V);
 }
 
-TARGET static void QW_(depthwise)(const struct qw_depthwise *c, uint8_t *arena)
+TARGET static void QW_(depthwise)(const struct qw_depthwise *c, uint8_t *arena, struct qw_part part)
 {
-    for (int32_t plane = 0; plane < planes(&c->out); plane++) {
-        int32_t pixel = 0;
-        for (; pixel + (VECTORS_D - 1) * LANES < c->pixels; pixel += VECTORS_D * LANES)
+    struct qw_range of_planes = {0, planes(&c->out)}, pixels = {0, c->pixels};
+    if (c->out.stride > 1) divide(of_planes.to, c->pixels, LANES, part, &of_planes, &pixels);
+    else if (part.index) return; /* as for convolutions */
+    for (int32_t plane = of_planes.from; plane < of_planes.to; plane++) {
+        int32_t pixel = pixels.from;
+        for (; pixel + (VECTORS_D - 1) * LANES < pixels.to; pixel += VECTORS_D * LANES)
             QW_(channels)(c, arena, plane, pixel, VECTORS_D);
-        for (; pixel < c->pixels; pixel += LANES) QW_(channels)(c, arena, plane, pixel, 1);
+        for (; pixel < pixels.to; pixel += LANES) QW_(channels)(c, arena, plane, pixel, 1);
     }
 }
 
-TARGET static void QW_(spread)(const struct qw_spread *s, uint8_t *arena)
+TARGET static void QW_(spread)(const struct qw_spread *s, uint8_t *arena, struct qw_part part)
 {
-    for (int32_t plane = 0; plane < planes(&s->in); plane++) {
+    const struct qw_range mine = share(planes(&s->in), part);
+    for (int32_t plane = mine.from; plane < mine.to; plane++) {
         uint8_t *out = arena + s->at + (size_t)plane * (size_t)s->plane;
         for (int32_t a = 0; a < s->phases[0]; a++)
             for (int32_t b = 0; b < s->phases[1]; b++)
@@ -208,10 +218,11 @@ INLINE void QW_(narrow)(
         for (int32_t i = 0; i < count; i++) out[i] = (uint8_t)(from[i] + zero);
 }
 
-TARGET static void QW_(add)(const struct qw_add *s, uint8_t *arena)
+TARGET static void QW_(add)(const struct qw_add *s, uint8_t *arena, struct qw_part part)
 {
     int32_t a[CHUNK], b[CHUNK];
-    for (int32_t plane = 0; plane < planes(&s->out); plane++)
+    const struct qw_range mine = share(planes(&s->out), part);
+    for (int32_t plane = mine.from; plane < mine.to; plane++)
         for (int32_t y = 0; y < s->out.rows; y++)
             for (int32_t x = 0; x < s->out.columns; x += CHUNK / 4) {
                 int32_t left = s->out.columns - x, count = left < CHUNK / 4 ? 4 * left : CHUNK;
@@ -246,10 +257,11 @@ INLINE void QW_(collect)(
         for (int32_t i = 0; i < 4 * pixels; i++) window[i] = (int32_t)((uint32_t)window[i] + (uint32_t)fours[i]);
 }
 
-TARGET static void QW_(pool)(const struct qw_pool *s, uint8_t *arena)
+TARGET static void QW_(pool)(const struct qw_pool *s, uint8_t *arena, struct qw_part part)
 {
     int32_t window[CHUNK];
-    for (int32_t plane = 0; plane < planes(&s->out); plane++)
+    const struct qw_range mine = share(planes(&s->out), part);
+    for (int32_t plane = mine.from; plane < mine.to; plane++)
         for (int32_t y = 0; y < s->out.rows; y++)
             for (int32_t x = 0; x < s->out.columns; x += CHUNK / 4) {
                 int32_t left = s->out.columns - x, pixels = left < CHUNK / 4 ? left : CHUNK / 4;

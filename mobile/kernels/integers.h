@@ -215,15 +215,17 @@ TARGET static void QW_(softmax)(const struct qw_softmax *s, uint8_t *arena)
                 for (int32_t k = 1; k < 4; k++) most[4 * p] = most[4 * p + k] > most[4 * p] ? most[4 * p + k] : most[4 * p];
             for (int32_t plane = 0; plane < planes(&s->in); plane++) {
                 uint32_t *terms = room + plane * CHUNK;
-                const int32_t rest = s->in.channels - 4 * plane, channels = rest < 4 ? rest : 4;
                 QW_(widen)(&s->in, arena, element(&s->in, plane, y, column), 4 * pixels, x);
-                memset(terms, 0, 16 * (size_t)pixels);
                 for (int32_t p = 0; p < pixels; p++)
-                    for (int32_t k = 0; k < channels; k++) {
-                        const uint32_t away = (uint32_t)most[4 * p] - (uint32_t)x[4 * p + k];
+                    UNROLL for (int32_t k = 0; k < 4; k++) {
+                        /* Of channels behind the last, anything: it is in the table and is set to 0 afterwards. */
+                        const uint32_t away = ((uint32_t)most[4 * p] - (uint32_t)x[4 * p + k]) & 65535;
                         terms[4 * p + k] = ((uint32_t)coarse[away >> 8] * (uint32_t)fine[away & 255] + (1 << 14)) >> 15;
-                        totals[p] += terms[4 * p + k];
                     }
+                for (int32_t k = s->in.channels - 4 * plane; k < 4; k++)
+                    for (int32_t p = 0; p < pixels; p++) terms[4 * p + k] = 0;
+                for (int32_t p = 0; p < pixels; p++)
+                    totals[p] += terms[4 * p] + terms[4 * p + 1] + terms[4 * p + 2] + terms[4 * p + 3];
             }
             for (int32_t p = 0; p < pixels; p++) shares[p] = ((uint64_t)1 << 46) / totals[p];
             for (int32_t plane = 0; plane < planes(&s->in); plane++) {
@@ -244,8 +246,20 @@ INLINE void QW_(lay_out)(
 {
     const int32_t outputs = s->out.channels - 4 * plane < 4 ? s->out.channels - 4 * plane : 4;
     const uint8_t *from = arena + s->b.at;
-    int32_t sums[4] = {0};
-    for (int32_t k = 0; k < (s->inner + 3) / 4 * 4; k++)
+    int32_t sums[4] = {0}, k = 0;
+    if (outputs == 4)
+        for (; k + 4 <= s->inner; k += 4) {
+            uint8_t fours[16];
+            int8_t *to = weights + 4 * k;
+            if (s->transposed) memcpy(fours, from + element(&s->b, k / 4, row, 4 * plane), 16);
+            else {
+                const uint8_t *pixels = from + element(&s->b, plane, row, k);
+                UNROLL for (int i = 0; i < 16; i++) fours[i] = pixels[4 * (i % 4) + i / 4];
+            }
+            UNROLL for (int i = 0; i < 16; i++) to[i] = (int8_t)(fours[i] ^ 128); /* these have a sign: less 128 */
+            UNROLL for (int i = 0; i < 16; i++) sums[i / 4] += to[i];
+        }
+    for (; k < (s->inner + 3) / 4 * 4; k++)
         for (int32_t r = 0; r < 4; r++) {
             int32_t weight = 0;
             if (k < s->inner && r < outputs)

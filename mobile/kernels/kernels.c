@@ -54,6 +54,33 @@ static uint32_t four(const uint8_t *from)
     return bytes;
 }
 
+struct qw_range {
+    int32_t from, to;
+};
+
+static struct qw_range share(int32_t count, struct qw_part part)
+{
+    return (struct qw_range){
+        (int32_t)((int64_t)count * part.index / part.count), (int32_t)((int64_t)count * (part.index + 1) / part.count)};
+}
+
+/* That of `count` things which are computed `unit` at a time. */
+static struct qw_range share_of_tiles(int32_t count, int32_t unit, struct qw_part part)
+{
+    const struct qw_range tiles = share((count + unit - 1) / unit, part);
+    return (struct qw_range){tiles.from * unit, tiles.to * unit < count ? tiles.to * unit : count};
+}
+
+/* Blocks of outputs where they are many, whose weights then pass by one thread alone; else pixels. */
+static void divide(
+    int32_t blocks, int32_t pixels, int32_t unit, struct qw_part part, struct qw_range *of_blocks,
+    struct qw_range *of_pixels)
+{
+    const int by_blocks = pixels <= unit || blocks >= 4 * part.count;
+    *of_blocks = by_blocks ? share(blocks, part) : (struct qw_range){0, blocks};
+    *of_pixels = by_blocks ? (struct qw_range){0, pixels} : share_of_tiles(pixels, unit, part);
+}
+
 /* The whole plane is one row if its rows follow each other. */
 static int32_t long_rows(const struct qw_view *v) { return v->pitch == v->columns ? 1 : v->rows; }
 

@@ -268,13 +268,18 @@ struct qw_embed_floats {
     struct qw_floats in, table, out;
 };
 
+/* Which part of a call a thread computes, of how many: no two write the same bytes, and together they write what one would. */
+struct qw_part {
+    int32_t index, count;
+};
+
 struct qw_kernels {
     const char *name;
-    void (*convolve)(const struct qw_convolve *, uint8_t *arena);
-    void (*depthwise)(const struct qw_depthwise *, uint8_t *arena);
-    void (*spread)(const struct qw_spread *, uint8_t *arena);
-    void (*pool)(const struct qw_pool *, uint8_t *arena);
-    void (*add)(const struct qw_add *, uint8_t *arena);
+    void (*convolve)(const struct qw_convolve *, uint8_t *arena, struct qw_part);
+    void (*depthwise)(const struct qw_depthwise *, uint8_t *arena, struct qw_part);
+    void (*spread)(const struct qw_spread *, uint8_t *arena, struct qw_part);
+    void (*pool)(const struct qw_pool *, uint8_t *arena, struct qw_part);
+    void (*add)(const struct qw_add *, uint8_t *arena, struct qw_part);
     void (*shuffle)(const struct qw_shuffle *, uint8_t *arena);
     void (*flatten)(const struct qw_flatten *, uint8_t *arena);
     void (*table)(const struct qw_table *, uint8_t *arena);
@@ -286,17 +291,17 @@ struct qw_kernels {
     void (*norm)(const struct qw_norm *, uint8_t *arena);
     void (*softmax)(const struct qw_softmax *, uint8_t *arena);
     void (*product)(const struct qw_product *, uint8_t *arena);
-    void (*convolve_floats)(const struct qw_convolve_floats *, uint8_t *arena);
-    void (*depthwise_floats)(const struct qw_depthwise_floats *, uint8_t *arena);
-    void (*pad_floats)(const struct qw_pad_floats *, uint8_t *arena);
-    void (*pool_floats)(const struct qw_pool_floats *, uint8_t *arena);
-    void (*combine_floats)(const struct qw_combine_floats *, uint8_t *arena);
-    void (*activate_floats)(const struct qw_activate_floats *, uint8_t *arena);
-    void (*slope_floats)(const struct qw_slope_floats *, uint8_t *arena);
-    void (*arrange_floats)(const struct qw_arrange_floats *, uint8_t *arena);
-    void (*resample_floats)(const struct qw_resample_floats *, uint8_t *arena);
-    void (*norm_floats)(const struct qw_norm_floats *, uint8_t *arena);
-    void (*softmax_floats)(const struct qw_softmax_floats *, uint8_t *arena);
+    void (*convolve_floats)(const struct qw_convolve_floats *, uint8_t *arena, struct qw_part);
+    void (*depthwise_floats)(const struct qw_depthwise_floats *, uint8_t *arena, struct qw_part);
+    void (*pad_floats)(const struct qw_pad_floats *, uint8_t *arena, struct qw_part);
+    void (*pool_floats)(const struct qw_pool_floats *, uint8_t *arena, struct qw_part);
+    void (*combine_floats)(const struct qw_combine_floats *, uint8_t *arena, struct qw_part);
+    void (*activate_floats)(const struct qw_activate_floats *, uint8_t *arena, struct qw_part);
+    void (*slope_floats)(const struct qw_slope_floats *, uint8_t *arena, struct qw_part);
+    void (*arrange_floats)(const struct qw_arrange_floats *, uint8_t *arena, struct qw_part);
+    void (*resample_floats)(const struct qw_resample_floats *, uint8_t *arena, struct qw_part);
+    void (*norm_floats)(const struct qw_norm_floats *, uint8_t *arena, struct qw_part);
+    void (*softmax_floats)(const struct qw_softmax_floats *, uint8_t *arena, struct qw_part);
     void (*multiply_floats)(const struct qw_multiply_floats *, uint8_t *arena);
     void (*embed_floats)(const struct qw_embed_floats *, uint8_t *arena);
 };

@@ -16,10 +16,11 @@ TARGET static void QW_(shuffle)(const struct qw_shuffle *s, uint8_t *arena)
             }
 }
 
-TARGET static void QW_(arrange_floats)(const struct qw_arrange_floats *s, uint8_t *arena)
+TARGET static void QW_(arrange_floats)(const struct qw_arrange_floats *s, uint8_t *arena, struct qw_part part)
 {
     const qw_float *in = floats(arena, &s->in);
-    for (int32_t y = 0; y < s->rows; y++)
+    const struct qw_range mine = share(s->rows, part);
+    for (int32_t y = mine.from; y < mine.to; y++)
         for (int32_t x = 0; x < s->columns; x++) {
             const qw_float *from = in + s->row[y] + s->column[x];
             qw_float *to = floats(arena, &s->out) + s->to + (y * s->out.columns + x) * s->out.pitch;
@@ -29,11 +30,12 @@ TARGET static void QW_(arrange_floats)(const struct qw_arrange_floats *s, uint8_
         }
 }
 
-TARGET static void QW_(resample_floats)(const struct qw_resample_floats *s, uint8_t *arena)
+TARGET static void QW_(resample_floats)(const struct qw_resample_floats *s, uint8_t *arena, struct qw_part part)
 {
     const qw_float *in = floats(arena, &s->in), *by_row = s->row_weights, *by_column = s->column_weights;
-    qw_float *out = floats(arena, &s->out);
-    for (int32_t y = 0; y < s->out.rows; y++)
+    const struct qw_range mine = share(s->out.rows, part);
+    qw_float *out = floats(arena, &s->out) + mine.from * s->out.columns * s->out.pitch;
+    for (int32_t y = mine.from; y < mine.to; y++)
         for (int32_t x = 0; x < s->out.columns; x++, out += s->out.pitch)
             for (int32_t c = 0; c < s->out.pitch; c += LANES) {
                 QW_(floats) sum = QW_(splat_float)(0.0f);

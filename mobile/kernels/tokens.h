@@ -51,10 +51,11 @@ TARGET static void QW_(multiply_floats)(const struct qw_multiply_floats *s, uint
     }
 }
 
-TARGET static void QW_(softmax_floats)(const struct qw_softmax_floats *s, uint8_t *arena)
+TARGET static void QW_(softmax_floats)(const struct qw_softmax_floats *s, uint8_t *arena, struct qw_part part)
 {
     const int32_t pixels = s->out.rows * s->out.columns, channels = s->out.channels, whole = channels - channels % LANES;
-    for (int32_t p = 0; p < pixels; p++) {
+    const struct qw_range mine = share(pixels, part);
+    for (int32_t p = mine.from; p < mine.to; p++) {
         const qw_float *in = floats(arena, &s->in) + p * s->in.pitch;
         qw_float *out = floats(arena, &s->out) + p * s->out.pitch;
         float largest = -INFINITY, sum = 0.0f;
@@ -72,11 +73,12 @@ TARGET static void QW_(softmax_floats)(const struct qw_softmax_floats *s, uint8_
     }
 }
 
-TARGET static void QW_(norm_floats)(const struct qw_norm_floats *s, uint8_t *arena)
+TARGET static void QW_(norm_floats)(const struct qw_norm_floats *s, uint8_t *arena, struct qw_part part)
 {
     const int32_t pixels = s->out.rows * s->out.columns, channels = s->out.channels, whole = channels - channels % LANES;
     const qw_float *weights = s->weights, *bias = s->bias;
-    for (int32_t p = 0; p < pixels; p++) {
+    const struct qw_range mine = share(pixels, part);
+    for (int32_t p = mine.from; p < mine.to; p++) {
         const qw_float *in = floats(arena, &s->in) + p * s->in.pitch;
         qw_float *out = floats(arena, &s->out) + p * s->out.pitch;
         QW_(floats) sums = QW_(splat_float)(0.0f), squares = sums;

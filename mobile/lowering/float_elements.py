@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mobile.lowering.float_walk import Walk, argument, bounds, plain
+from mobile.lowering.float_walk import Walk, bounds
 from mobile.lowering.floats import (
     OUTPUTS,
     ActivateFloats,
@@ -43,10 +43,10 @@ NUMBERS: Final = (*JOINTS, "truediv", "div", "neg")
 
 def activation(walk: Walk, node: TracedNode) -> None:
     """A function of every number; a clamp that the layer before could not take."""
-    limits, function = bounds(node), FUNCTIONS.get(plain(node))
-    if plain(node) == "leakyrelu":
-        function, limits = "leaky", Bounds(float(argument(node, 1, "negative_slope", 0.01)))
-    elif function == "gelu" and argument(node, 1, "approximate", "none") == "tanh":
+    limits, function = bounds(node), FUNCTIONS.get(node.plain_name)
+    if node.plain_name == "leakyrelu":
+        function, limits = "leaky", Bounds(float(node.argument(1, "negative_slope", 0.01)))
+    elif function == "gelu" and node.argument(1, "approximate", "none") == "tanh":
         function = "gelu_tanh"
     if limits is None and function is None:
         walk.refuse(node)
@@ -73,7 +73,7 @@ def combine(walk: Walk, node: TracedNode) -> None:
     if node.call.kwargs:
         walk.refuse(node, f"leave out {', '.join(node.call.kwargs)}")
     a, b = (walk.placed(name) for name in (*node.inputs, *node.inputs)[:2])  # `x * x` reads one tensor
-    walk.clamped(node, joined(walk, node, node.name, a, b, JOINTS[plain(node)], walk.limits(node)))
+    walk.clamped(node, joined(walk, node, node.name, a, b, JOINTS[node.plain_name], walk.limits(node)))
 
 
 def joined(
@@ -100,7 +100,7 @@ def joined(
 
 def number(walk: Walk, node: TracedNode) -> None:
     """A number added to every number, or multiplied with it."""
-    name, args = plain(node), node.call.args
+    name, args = node.plain_name, node.call.args
     is_first = getattr(args[0], "name", None) == node.inputs[0]
     other = -1.0 if name == "neg" else walk.constant(args[1] if is_first else args[0])
     divides = name in ("truediv", "div")

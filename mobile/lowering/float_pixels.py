@@ -8,7 +8,7 @@ import torch
 from torch import fx
 from torch.nn import functional
 
-from mobile.lowering.float_walk import Walk, argument, plain
+from mobile.lowering.float_walk import Walk
 from mobile.lowering.floats import PadFloats, PoolFloats, ResampleFloats, Taps
 from mobile.lowering.placed import Placed
 from shared.importers.graph import TracedNode
@@ -52,7 +52,7 @@ def concatenate(walk: Walk, node: TracedNode) -> None:
 
 def _parts(walk: Walk, node: TracedNode) -> tuple[Placed, ...]:
     """The tensors of a concatenation in order, one that is joined twice included."""
-    joined = argument(node, 0, "tensors", ())
+    joined = node.argument(0, "tensors", ())
     if isinstance(joined, fx.Node):  # the parts of a tensor
         value = walk.values[joined.name]
         return value if isinstance(value, tuple) else (value,)
@@ -84,8 +84,8 @@ def pool(walk: Walk, node: TracedNode) -> None:
 
 def pad(walk: Walk, node: TracedNode) -> None:
     """Zeros around images, as many as there are to be on each side."""
-    sides = list(argument(node, 1, "padding" if node.layer is not None else "pad", ()))
-    mode, value = argument(node, 2, "mode", "constant"), argument(node, 3, "value", 0)
+    sides = list(node.argument(1, "padding" if node.layer is not None else "pad", ()))
+    mode, value = node.argument(2, "mode", "constant"), node.argument(3, "value", 0)
     axes = len(node.shape) - 1
     if mode != "constant" or value or min(sides) < 0 or any(sides[2 * axes :]):
         walk.refuse(node, "pad images with zeros; use a layer for other ways")
@@ -135,4 +135,4 @@ def _taps(size: int, axis: int | None, options: dict[str, Any]) -> Taps:
 
 def is_move(node: TracedNode) -> bool:
     """Whether a node only moves numbers."""
-    return plain(node) in MOVES
+    return node.plain_name in MOVES

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mobile.lowering.float_elements import joined
-from mobile.lowering.float_walk import Walk, plain
+from mobile.lowering.float_walk import Walk
 from mobile.lowering.floats import (
     EmbedFloats,
     Floats,
@@ -72,8 +72,8 @@ def _strides(index: Tensor) -> tuple[int, int] | None:
 
 def _factor(walk: Walk, node: TracedNode) -> float | None:
     """The number that a node multiplies by, if that is all it does."""
-    divides = plain(node) in ("div", "truediv")
-    if not (divides or plain(node) == "mul") or getattr(node.call.args[0], "name", "") != node.inputs[0]:
+    divides = node.plain_name in ("div", "truediv")
+    if not (divides or node.plain_name == "mul") or getattr(node.call.args[0], "name", "") != node.inputs[0]:
         return None
     numbers = [walk.constant(each) for each in node.call.args[1:]]
     if len(numbers) != 1 or not isinstance(numbers[0], int | float) or (divides and not numbers[0]):

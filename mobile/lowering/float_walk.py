@@ -1,28 +1,25 @@
 """The walk over a traced float net: values, constants, and the calls so far. Operators use it; see `lower_floats`."""
 
-from functools import reduce
 from typing import Any, Final, NoReturn
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from mobile.lowering.calls import Call
 from mobile.lowering.floats import ArrangeFloats, Bounds, Floats
 from mobile.lowering.placed import Placed, places, separate
+from shared.importers.evaluator import Evaluator
 from shared.importers.graph import TracedGraph, TracedNode
 
 WAY_OUT: Final = "leave it to the host, or replace it by layers that have one"
 
 
-class Walk:
+class Walk(Evaluator[Placed]):
     """The values so far, and where their numbers lie; an operator appends its calls and states its result."""
 
     def __init__(self, graph: TracedGraph) -> None:
-        self.graph = graph
+        super().__init__(graph, {})
         self.calls: list[Call] = []
-        self.values: dict[str, Placed | tuple[Placed, ...]] = {}
-        self.constants: dict[str, Any] = {}
-        """What depends on no input: parameters, masks, and numbers such as sizes."""
 
     def refuse(self, node: TracedNode, way_out: str = WAY_OUT) -> NoReturn:
         """Raises `ValueError` with the operation and the way out."""
@@ -101,65 +98,22 @@ class Walk:
             self.values[reader.name] = result
         return self.end(node, result), self.limits(node)
 
-    # What torch computes while lowering
-
-    def run(self, call: fx.Node, arguments: Any = None) -> Any:
-        """What a call returns; `arguments` are those of the call unless others are stated."""
-        args, kwargs = arguments or fx.node.map_arg((call.args, call.kwargs), self.operand)
-        if call.op == "call_module":
-            return self.graph.module.get_submodule(str(call.target))(*args, **kwargs)
-        if call.op == "call_method":
-            return getattr(args[0], str(call.target))(*args[1:], **kwargs)
-        assert callable(call.target)
-        return call.target(*args, **kwargs)
-
-    def operand(self, node: fx.Node) -> Any:
-        """An argument of a call: a constant, or the places of a value as float64, which torch moves as it would it."""
-        if node.name in self.values:
-            value = self.values[node.name]
-            return value.index.double() if isinstance(value, Placed) else tuple(each.index.double() for each in value)
-        if node.name not in self.constants:
-            if node.op == "get_attr":
-                parts = str(node.target).split(".")
-                self.constants[node.name] = reduce(getattr, parts, self.graph.module)
-            else:
-                self.constants[node.name] = self.run(node)
-        return self.constants[node.name]
-
-    def constant(self, argument: Any) -> Any:
-        """An argument that depends on no input, with its numbers; `None` for others."""
-        nodes: list[fx.Node] = []
-        fx.node.map_arg(argument, nodes.append)
-        return None if any(node.name in self.values for node in nodes) else fx.node.map_arg(argument, self.operand)
-
     def option(self, node: TracedNode, place: int, name: str, default: Any) -> Any:
         """As `argument`, with its numbers; `None` for a tensor that depends on an input."""
-        return self.constant(argument(node, place, name, default))
+        return self.constant(node.argument(place, name, default))
 
 
 def bounds(node: TracedNode) -> Bounds | None:
     """What a node clamps to, if that is all it does."""
-    name = plain(node)
+    name = node.plain_name
     if name == "relu":
         return Bounds(0.0)
     if name == "relu6":
         return Bounds(0.0, 6.0)
     if name == "hardtanh":
-        return Bounds(float(argument(node, 1, "min_val", -1.0)), float(argument(node, 2, "max_val", 1.0)))
+        return Bounds(float(node.argument(1, "min_val", -1.0)), float(node.argument(2, "max_val", 1.0)))
     if name in ("clamp", "clip"):
-        low, high = argument(node, 1, "min", None), argument(node, 2, "max", None)
+        low, high = node.argument(1, "min", None), node.argument(2, "max", None)
         if all(isinstance(each, int | float | None) for each in (low, high)):
             return Bounds(-float("inf") if low is None else float(low), float("inf") if high is None else float(high))
     return None
-
-
-def plain(node: TracedNode) -> str:
-    """The name of an operation, however it is called: `ReLU`, `relu_` and `relu` alike."""
-    return node.operation.lower().replace("_", "")
-
-
-def argument(node: TracedNode, place: int, name: str, default: Any) -> Any:
-    """An attribute of a layer, or an argument of a function or method."""
-    if node.layer is not None:
-        return getattr(node.layer, name, default)
-    return node.call.args[place] if len(node.call.args) > place else node.call.kwargs.get(name, default)

@@ -9,7 +9,7 @@ from mobile.lowering import float_tokens as tokens
 from mobile.lowering import float_weights as weights
 from mobile.lowering.arena import plan
 from mobile.lowering.calls import Lowered
-from mobile.lowering.float_walk import Walk, bounds, plain
+from mobile.lowering.float_walk import Walk, bounds
 from mobile.lowering.floats import Floats
 from mobile.lowering.placed import Placed
 from shared.importers.graph import TracedGraph, TracedNode
@@ -80,7 +80,7 @@ def _take(walk: Walk, node: TracedNode) -> None:
 
 
 def _operator(node: TracedNode) -> Operator | None:
-    name = plain(node)
+    name = node.plain_name
     if pixels.is_move(node):
         return pixels.move
     if name in _BY_NAME:
@@ -93,7 +93,7 @@ def _operator(node: TracedNode) -> Operator | None:
 
 
 def _joins_tensors(node: TracedNode) -> bool:
-    return node.kind == "add" or (plain(node) in elements.JOINTS and len(node.inputs) == 2)
+    return node.kind == "add" or (node.plain_name in elements.JOINTS and len(node.inputs) == 2)
 
 
 def _output(walk: Walk, node: TracedNode) -> Floats:

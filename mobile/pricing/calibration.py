@@ -21,10 +21,12 @@ from mobile.lowering.work import Work, work
 from mobile.pricing import float_nets as random_float_nets
 from mobile.pricing import law
 from mobile.pricing import nets as random_nets
+from mobile.pricing import token_nets as random_token_nets
 from mobile.pricing.float_nets import random_float_net
 from mobile.pricing.latency import Latency, Numbers
 from mobile.pricing.law import features, fit
 from mobile.pricing.nets import random_net
+from mobile.pricing.token_nets import random_token_net
 from mobile.runtime import bench
 from mobile.runtime.bench import Times, fastest, time_program
 from mobile.runtime.compiler import build, find, version
@@ -33,12 +35,14 @@ from shared.lab import cache_folder, canonical, hash_bytes, provenance, write_at
 NETS, HELD_OUT, PASSES, ROUNDS = 48, 4, 12, 9
 """Random nets, of which every `HELD_OUT`th is predicted and not fitted; each is timed in `PASSES` turns."""
 Progress = Callable[[int, int, str], None]
+TOKEN_NETS = 12
+"""Of attention and tables beside them, in integers."""
 LEAST_NS = 20.0
 """Calls that take less are measured no better than this."""
 
 
 _LAWS = {
-    "int8": (works.__file__, law.__file__, random_nets.__file__, bench.__file__),
+    "int8": (works.__file__, law.__file__, random_nets.__file__, random_token_nets.__file__, bench.__file__),
     "float32": (float_works.__file__, law.__file__, random_float_nets.__file__, bench.__file__),
 }
 """What else decides the coefficients."""
@@ -69,6 +73,7 @@ def calibrated(progress: Progress | None = None, numbers: Numbers = "int8") -> L
     else:
         programs = [random_net(rng) for _ in range(NETS)]
         nets = [lower(program, format=list(FORMATS)[k % len(FORMATS)]) for k, program in enumerate(programs)]
+        nets += [lower(random_token_net(rng), format="dense") for _ in range(TOKEN_NETS)]
     instructions, timed = timings(nets, progress=progress)
     latency = fitted(instructions, timed, about)
     write_atomic(path, latency.to_json().encode())
@@ -112,13 +117,13 @@ def compile_benches(nets: Sequence[Lowered], progress: Progress | None = None) -
 
 
 def time_benches(
-    benches: Sequence[Path], passes: int, rounds: int, progress: Progress | None = None
+    benches: Sequence[Path], passes: int, rounds: int, progress: Progress | None = None, threads: int = 1
 ) -> list[list[Times]]:
     """The times of every benchmark in each of the passes, in turns: a disturbance meets all alike."""
     runs: list[list[Times]] = [[] for _ in benches]
     for turn in range(passes):
         for times, program in zip(runs, benches, strict=True):
-            times.append(time_program(program, rounds))
+            times.append(time_program(program, rounds, threads))
         if progress:
             progress(turn + 1, passes, "measuring nets to calibrate with, once per machine")
     return runs

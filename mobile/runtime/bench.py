@@ -8,25 +8,28 @@ from typing import NamedTuple
 from mobile.runtime.compiler import CompilerError, build
 
 RUNS = 5
+BEST = "best"
+"""The benchmark's word for the best instructions."""
 
 
 class Times(NamedTuple):
-    """Medians of CPU time in ms, by the name of the kernel call."""
+    """Medians of CPU time in ms, by the name of the kernel call; of several threads, time on the wall."""
 
     instructions: str
     calls: Mapping[str, float]
     net: float
 
 
-def measure(files: Mapping[str, bytes], folder: Path, rounds: int = 31) -> Times:
-    """Compiles the benchmark of a library in `folder` and runs it `RUNS` times on one thread: the `fastest` of them."""
+def measure(files: Mapping[str, bytes], folder: Path, rounds: int = 31, threads: int = 1) -> Times:
+    """Compiles the benchmark of a library in `folder` and runs it `RUNS` times: the `fastest` of them."""
     program = build(files, folder, "bench", shared=False)
-    return fastest([time_program(program, rounds) for _ in range(RUNS)])
+    return fastest([time_program(program, rounds, threads) for _ in range(RUNS)])
 
 
-def time_program(program: Path, rounds: int) -> Times:
-    """Runs a benchmark that was compiled."""
-    done = subprocess.run([str(program), str(rounds)], capture_output=True, text=True, timeout=600)
+def time_program(program: Path, rounds: int, threads: int = 1) -> Times:
+    """Runs a benchmark that was compiled, with the best instructions of this machine."""
+    words = [str(program), str(rounds), *([BEST, str(threads)] if threads > 1 else [])]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
     if done.returncode:
         raise CompilerError(f"the library's benchmark ended with exit status {done.returncode}: {done.stderr.strip()}")
     (_, instructions), *lines = (line.split("\t") for line in done.stdout.splitlines())

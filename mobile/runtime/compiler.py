@@ -128,15 +128,20 @@ def build(
     if not (folder / "net.o").exists():  # one for the library and the programs
         # A net is constants and calls: optimising it takes long and changes nothing.
         run([*FLAGS, "-O1", *flags, "-c", "net.c", "-o", "net.o"], folder, target)
+        run([*FLAGS, "-O1", *flags, "-c", "threads.c", "-o", "threads.o"], folder, target)
     own = ["-shared"] if shared else [f"{output}.c", *(["-static"] if target else [])]
-    run([*FLAGS, "-O1", *flags, *own, "net.o", str(kernels), "-lm", "-o", output], folder, target)
+    run(
+        [*FLAGS, "-O1", *flags, *own, "net.o", "threads.o", str(kernels), "-pthread", "-lm", "-o", output],
+        folder,
+        target,
+    )
     return folder / output
 
 
 def archive(folder: Path, output: str, target: Architecture | None = None) -> Path:
     """The static library of a net that was compiled in a folder."""
     archiver = find(target).archiver
-    _run(Path(archiver[-1]).name, [*archiver, "rcs", output, "net.o", str(_kernels((), target))], folder)
+    _run(Path(archiver[-1]).name, [*archiver, "rcs", output, "net.o", "threads.o", str(_kernels((), target))], folder)
     return folder / output
 
 

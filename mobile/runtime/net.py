@@ -30,6 +30,9 @@ class Computes(Protocol):
     def available(self) -> tuple[str, ...]:
         """The instruction sets that there are."""
 
+    def use_threads(self, count: int) -> int:
+        """How many threads compute from now on: `count`, or as many as the system gives."""
+
     def run(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
         """Computes `outputs` `(batch, ...)` for `inputs`, one sample after the other; both are contiguous."""
 
@@ -61,6 +64,10 @@ class Library:
         self._library.net_use(used.encode())
         return names
 
+    def use_threads(self, count: int) -> int:
+        threads: int = self._library.net_threads(count)
+        return threads
+
     def run(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
         for row in range(len(inputs[0])):
             each = (ctypes.c_void_p(array[row : row + 1].ctypes.data) for array in (*inputs, *outputs))
@@ -85,6 +92,10 @@ class AbstractCompiledNet:
     def available(self) -> tuple[str, ...]:
         """The instruction sets that the machine has."""
         return self.computes.available()
+
+    def use_threads(self, count: int) -> int:
+        """How many threads compute from now on: `count`, or as many as the system gives; results do not change."""
+        return self.computes.use_threads(count)
 
     def run(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
         """Computes `outputs` `(batch, ...)` for `inputs` as they are: nothing is checked."""

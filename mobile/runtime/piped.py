@@ -29,6 +29,7 @@ class PipedNet:
 
     def __init__(self, path: Path, target: Architecture, runner: Sequence[str]) -> None:
         self.path, self.target, self.runner = path, target, tuple(runner)
+        self.threads = 1
         self.instructions = self._pipe(b"").stderr.decode().strip()
 
     def use(self, instructions: str) -> None:
@@ -39,11 +40,16 @@ class PipedNet:
     def available(self) -> tuple[str, ...]:
         return tuple(name for name in INSTRUCTION_SETS[self.target] if self._pipe(b"", name).returncode == 0)
 
+    def use_threads(self, count: int) -> int:
+        self.threads = count
+        return count
+
     def run(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
         """Raises `CompilerError` if the program fails."""
         if not (batch := len(inputs[0])):
             return
-        done = self._pipe(b"".join(array[row].tobytes() for row in range(batch) for array in inputs), self.instructions)
+        data = b"".join(array[row].tobytes() for row in range(batch) for array in inputs)
+        done = self._pipe(data, self.instructions, str(self.threads))
         if done.returncode or len(done.stdout) != sum(array.nbytes for array in outputs):
             reason = done.stderr.decode(errors="replace").strip()
             raise CompilerError(f"{self.path.name} ended with exit status {done.returncode}: {reason}")

@@ -37,6 +37,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="arm64: programs and a library for 64-bit Arm too, checked in qemu-aarch64 where it is installed.",
 )
+@click.option(
+    "--export",
+    type=click.Choice(["none", "onnx"]),
+    default="none",
+    show_default=True,
+    help="onnx: net.onnx too, integers in the QDQ form, compared in ONNX Runtime.",
+)
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="That compute together.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list compile`.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples that are compared.")
 @click.option(
@@ -50,6 +58,8 @@ def compile_(
     form: str,
     numbers: str,
     target: str,
+    threads: int,
+    export: str,
     assignments: tuple[str, ...],
     seed: int,
     out: Path | None,
@@ -66,9 +76,10 @@ def compile_(
     Example: qwedge compile net.json --out lib
              qwedge compile net.onnx --samples inputs.npy --format 2x4 --json
              qwedge compile net.onnx --numbers float32 --target arm64
+             qwedge compile net.json --export onnx
     """
     chosen = {"model": str(model), "samples": str(samples or ""), "format": form, "numbers": numbers}
-    chosen["target"] = target
+    chosen |= {"target": target, "threads": str(threads), "export": export}
     words = [*(assignment(key, value) for key, value in chosen.items()), *assignments]
     folder = out or Path("build") / model.stem
     execute("compile", words, seed=seed, out=folder, files=_files, quiet=quiet, as_json=as_json)

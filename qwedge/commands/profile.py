@@ -40,12 +40,14 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @_options
 @click.option("--rounds", type=click.IntRange(1), default=31, show_default=True, help="Times every call is measured.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="That compute together.")
 def profile(
     model: Path,
     samples: Path | None,
     numbers: str,
     form: str,
     rounds: int,
+    threads: int,
     out: Path | None,
     quiet: bool,
     as_json: bool,
@@ -60,7 +62,7 @@ def profile(
     Example: qwedge profile net.json
              qwedge profile net.onnx --samples inputs.npy --format 2x4 --json
     """
-    _execute(model, samples, numbers, form, rounds, out, quiet, as_json)
+    _execute(model, samples, numbers, form, rounds, out, quiet, as_json, threads)
 
 
 @click.command()
@@ -90,8 +92,9 @@ def _execute(
     out: Path | None,
     quiet: bool,
     as_json: bool,
+    threads: int = 1,
 ) -> None:
     chosen: dict[str, Any] = {"model": str(model), "samples": str(samples or ""), "format": form, "rounds": rounds}
-    chosen["numbers"] = numbers
+    chosen |= {"numbers": numbers, "threads": threads}
     words = [assignment(key, value) for key, value in chosen.items()]
     execute("profile", words, seed=0, out=out or Path("build") / model.stem, quiet=quiet, as_json=as_json)

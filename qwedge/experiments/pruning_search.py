@@ -51,11 +51,12 @@ class TimedPruningSearch(PruningSearch):
         assert times is not None
         return times.net
 
-    def library(self, used: nn.Module, inputs: Tensor) -> Mapping[str, bytes]:
-        shape = tuple(inputs.shape[1:])
+    def library(self, cell: PruningSearchSettings, used: nn.Module, inputs: Tensor) -> Mapping[str, bytes]:
         try:
             compiled = (
-                _compiled(used, inputs) if shape == SHAPE else compile_floats(used, [shape], np.random.default_rng(0))
+                _compiled(used, inputs)
+                if cell.task == "classification"
+                else compile_floats(used, [tuple(inputs.shape[1:])], np.random.default_rng(0))
             )
         except CompilerError as error:
             raise ValueError(str(error)) from error

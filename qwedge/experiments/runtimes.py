@@ -21,7 +21,10 @@ Run = Callable[[], object]
 
 def ours(net: CompiledNet, *inputs: NDArray[Any]) -> Run:
     """One sample with arrays that are there already, as a caller in C has them."""
-    arrays = [np.ascontiguousarray(x, input.format.dtype) for x, input in zip(inputs, net.program.inputs, strict=True)]
+    arrays = [
+        np.ascontiguousarray(x, input.format.dtype if input.format.word <= 8 else np.int32)
+        for x, input in zip(inputs, net.program.inputs, strict=True)
+    ]
     values = [net.program.values[name] for name in net.program.outputs]
     outputs = [np.empty((1, *v.shape), v.format.dtype if v.format.word <= 8 else np.int32) for v in values]
     return partial(net.run, arrays, outputs)

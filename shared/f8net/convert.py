@@ -116,11 +116,13 @@ def _onnx(path: Path, samples: NDArray[Any] | Tensor | None) -> NetFile:
         qdq = read_qdq(model)
         return NetFile(qdq.program, require_equal(model, qdq.program, qdq.tensors), notes=qdq.notes)
     net = read_float(model)
-    read = _calibrated(FloatNet(net.module, net.shape), samples)
+    words = Format(16 if net.words <= 1 << 16 else 31, 0, signed=False) if net.words else None
+    read = _calibrated(FloatNet(net.module, net.shape, words), samples)
     assert read.samples is not None
 
     assert read.compute is not None
-    compared = require_close(model, read.compute, net.tensor, read.samples.numpy(), audit(read.program).macs)
+    numbers = read.samples.numpy().astype(np.int64 if net.words else np.float32)
+    compared = require_close(model, read.compute, net.tensor, numbers, audit(read.program).macs)
     return replace(read, comparison=compared, notes=net.notes)
 
 

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from shared.f8net.placed import Evaluator, Placed, in_order
+from shared.f8net.placed import Placed, in_order
 from shared.f8net.scales import REAL, Scale, Ties
 from shared.f8net.spreads import Fit
 from shared.f8net.steps import AbstractStep, Add, Flatten, HasFormat, Pass, PixelShuffle, Pool, Quantiser, Weighted
 from shared.f8net.token_steps import ConstantValue, Rearrange, Rescale
 from shared.f8net.tokens import is_norm_or_factor, operator, resize
+from shared.importers.evaluator import Evaluator
 from shared.importers.graph import TracedGraph, TracedNode
 from shared.integer.format import Format
 from shared.integer.names import value_name
@@ -82,8 +83,10 @@ def build(
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d) and (layer._forward_pre_hooks or layer._forward_hooks):
             title = f"{type(layer).__name__} {name!r}"
             raise ValueError(f"F8Net would skip the hooks of {title}: use torch.nn.utils.parametrize, or prune.remove")
+    masks = {name for name, layer in net.named_modules() if type(layer).__module__.partition(".")[0] != "torch"}
     for name, parameter in net.state_dict().items():
-        if not torch.isfinite(parameter).all():
+        may_mask = name.rpartition(".")[0] in masks  # a constant of its own, which may be minus infinity
+        if not (torch.isfinite(parameter) | (may_mask & torch.isneginf(parameter))).all():
             raise ValueError(f"F8Net needs finite weights, {name!r} has NaN or infinite ones")
     layers = {name for name, layer in net.named_modules() if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)}
     for path, bits in weight_words.items():
@@ -249,6 +252,8 @@ class Builder:
         value = self.placed[name]
         if not isinstance(value, Placed):
             raise ValueError(f"F8Net cannot convert what reads {name!r}, several tensors: take one of them")
+        if len(value.index) != 1:
+            raise ValueError(f"F8Net cannot convert what reads {name!r}: keep the batch as the first axis")
         return self.arranged(value.step, value.index[0])
 
     def arranged(self, step: str, index: Tensor, like: tuple[int, ...] = ()) -> str:

@@ -38,7 +38,7 @@ FUNCTIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
 
 def operator(builder: "Builder", node: TracedNode) -> Operator | None:
     """What converts an operation; `None` for those of convolutional nets, which the builder converts itself."""
-    name = plain(node)
+    name = node.plain_name
     if node.kind == "add" or name in ("add", "iadd", "sub", "isub"):
         return None if node.kind == "add" and all(builder.is_plain(each) for each in node.inputs) else join
     if name in ("mul", "imul", "truediv", "div"):
@@ -47,7 +47,7 @@ def operator(builder: "Builder", node: TracedNode) -> Operator | None:
         return activation
     if isinstance(node.layer, nn.AvgPool2d) and node.layer.padding not in (0, (0, 0)):
         return padded_average
-    if name == "relu6" or (name == "hardtanh" and _argument(node, 1, "min_val", -1.0) == 0):
+    if name == "relu6" or (name == "hardtanh" and node.argument(1, "min_val", -1.0) == 0):
         return clipped
     if name in _BY_NAME:
         return _BY_NAME[name]
@@ -60,13 +60,8 @@ def is_norm_or_factor(node: TracedNode) -> bool:
     """A layer norm, or a factor for each channel: nets with them add many branches to one trunk."""
     if isinstance(node.layer, nn.LayerNorm):
         return True
-    args = node.call.args
-    return plain(node) in ("mul", "imul") and any(isinstance(each, fx.Node) and each.op == "get_attr" for each in args)
-
-
-def plain(node: TracedNode) -> str:
-    """The name of an operation, however it is called: `ReLU`, `relu_` and `relu` alike."""
-    return node.operation.lower().replace("_", "")
+    has_constant = any(isinstance(each, fx.Node) and each.op == "get_attr" for each in node.call.args)
+    return node.plain_name in ("mul", "imul") and has_constant
 
 
 def move(builder: "Builder", node: TracedNode) -> None:
@@ -83,7 +78,7 @@ def move(builder: "Builder", node: TracedNode) -> None:
 def join(builder: "Builder", node: TracedNode) -> None:
     """A sum or difference of two tensors, or of a tensor and a constant, which are broadcast as torch does it."""
     builder.refuse(node, bool(node.call.kwargs), f"{', '.join(node.call.kwargs)}", "leave it out")
-    subtracts = "sub" in plain(node)
+    subtracts = "sub" in node.plain_name
     args = [builder.evaluator.constant(each) for each in node.call.args]
     if len(args) == 2 and any(each is not None for each in args):
         if subtracts and args[1] is None:
@@ -107,9 +102,19 @@ def join(builder: "Builder", node: TracedNode) -> None:
 def _with_constant(builder: "Builder", node: TracedNode, a: Placed, constant: Tensor) -> Placed:
     shape = builder.values[a.step].shape
     own = torch.zeros(math.prod(shape))
-    own[a.index.flatten()] = constant.broadcast_to(a.index.shape).flatten()
+    own[a.index.flatten()] = _broadcast(builder, node, constant, a).flatten()
     name = builder.constant(f"{node.name}_constant", own.reshape(shape), a.step)
     return Placed(builder.joined(node, node.name, a.step, name, None), a.index)
+
+
+def _broadcast(builder: "Builder", node: TracedNode, constant: Tensor, to: Placed) -> Tensor:
+    """A constant as large as a tensor."""
+    sizes = zip(reversed(constant.shape), reversed(to.index.shape), strict=False)
+    fits = constant.ndim <= to.index.ndim and all(size in (1, other) for size, other in sizes)
+    builder.refuse(
+        node, not fits, f"a constant of shape {tuple(constant.shape)} for {to.shape}", "give it one sample's shape"
+    )
+    return constant.broadcast_to(to.index.shape)
 
 
 def _alike(builder: "Builder", node: TracedNode, a: Placed, b: Placed) -> tuple[Placed, str]:
@@ -128,7 +133,7 @@ def multiply(builder: "Builder", node: TracedNode) -> None:
     args = [builder.evaluator.constant(each) for each in node.call.args]
     builder.refuse(node, len(args) != 2, "these arguments", "multiply two tensors, or a tensor and a number")
     constants = [each for each in args if each is not None]
-    divides = plain(node) in ("truediv", "div")
+    divides = node.plain_name in ("truediv", "div")
     builder.refuse(node, divides and args[1] is None, "a divisor that depends on the input", "leave it to the host")
     if not constants:
         _product(builder, node)
@@ -142,7 +147,7 @@ def multiply(builder: "Builder", node: TracedNode) -> None:
     whole = builder.whole(source)
     shape = builder.values[whole.step].shape
     own = torch.zeros(math.prod(shape), dtype=torch.float64)
-    own[whole.index.flatten()] = factor.broadcast_to(whole.index.shape).flatten()
+    own[whole.index.flatten()] = _broadcast(builder, node, factor, whole).flatten()
     by_channel = own.reshape(shape[0], -1)
     builder.refuse(
         node, bool((by_channel != by_channel[:, :1]).any()), "a factor for each number", "use one for each channel"
@@ -173,7 +178,7 @@ def _product(builder: "Builder", node: TracedNode) -> None:
 
 def activation(builder: "Builder", node: TracedNode) -> None:
     """A function of every number, which becomes a table."""
-    name, channels = plain(node), 1
+    name, channels = node.plain_name, 1
     function: Callable[[Tensor], Tensor]
     if name == "prelu":
         slopes = node.layer.weight if node.layer is not None else builder.evaluator.constant(node.call.args[1])
@@ -181,9 +186,9 @@ def activation(builder: "Builder", node: TracedNode) -> None:
         assert isinstance(slopes, Tensor)
         channels, function = slopes.numel(), _Slopes(slopes)
     elif name == "leakyrelu":
-        slope = float(_argument(node, 1, "negative_slope", 0.01))
+        slope = float(node.argument(1, "negative_slope", 0.01))
         function = _Leaky(slope)
-    elif name == "gelu" and _argument(node, 1, "approximate", "none") == "tanh":
+    elif name == "gelu" and node.argument(1, "approximate", "none") == "tanh":
         function = _tanh_gelu
     else:
         function = FUNCTIONS[name]
@@ -239,7 +244,7 @@ def _tanh_gelu(x: Tensor) -> Tensor:
 
 def clipped(builder: "Builder", node: TracedNode) -> None:
     """A ReLU with an upper end: rounded without a sign, then clipped."""
-    most = 6.0 if plain(node) == "relu6" else float(_argument(node, 2, "max_val", 1.0))
+    most = 6.0 if node.plain_name == "relu6" else float(node.argument(2, "max_val", 1.0))
     whole = builder.whole(builder.value(node, node.inputs[0]))
     name = f"{node.name}_rectified"
     shape = builder.values[whole.step].shape
@@ -291,7 +296,7 @@ def layer_norm(builder: "Builder", node: TracedNode) -> None:
 
 def softmax(builder: "Builder", node: TracedNode) -> None:
     """Over any axis, which becomes that of channels."""
-    axis = builder.evaluator.constant(_argument(node, 1, "dim", None))
+    axis = builder.evaluator.constant(node.argument(1, "dim", None))
     builder.refuse(node, axis is None, "no axis", "name it: dim=-1")
     builder.placed[node.name] = _shares(builder, node.name, builder.value(node, node.inputs[0]), axis)
 
@@ -342,7 +347,7 @@ def _matrices(builder: "Builder", node: TracedNode, name: str, a: Placed, b: Pla
 def attention(builder: "Builder", node: TracedNode) -> None:
     """`scaled_dot_product_attention`: a product, a mask that is constant or causal, a softmax, a product."""
     option = {
-        name: builder.evaluator.constant(_argument(node, place, name, default))
+        name: builder.evaluator.constant(node.argument(place, name, default))
         for place, name, default in ((3, "attn_mask", None), (5, "is_causal", False), (6, "scale", None))
     }
     builder.refuse(
@@ -366,7 +371,7 @@ def attention(builder: "Builder", node: TracedNode) -> None:
 def concatenate(builder: "Builder", node: TracedNode) -> None:
     """Tensors one behind the other along any axis, constants too."""
     listed: Any = node.call.args[0] if node.call.args else node.call.kwargs["tensors"]
-    axis = builder.evaluator.constant(_argument(node, 1, "dim", 0)) % (len(node.shape) + 1)
+    axis = builder.evaluator.constant(node.argument(1, "dim", 0)) % (len(node.shape) + 1)
     builder.refuse(node, axis == 0, "the batch as its axis", "join another axis")
     parts: list[Placed | Tensor] = []
     for each in listed if isinstance(listed, tuple | list) else [listed]:
@@ -401,7 +406,7 @@ def concatenate(builder: "Builder", node: TracedNode) -> None:
 
 def mean(builder: "Builder", node: TracedNode) -> None:
     """The mean over some axes, which become the window of a pool."""
-    source, axes = builder.value(node, node.inputs[0]), builder.evaluator.constant(_argument(node, 1, "dim", ()))
+    source, axes = builder.value(node, node.inputs[0]), builder.evaluator.constant(node.argument(1, "dim", ()))
     over = sorted(axis % source.index.ndim for axis in ([axes] if isinstance(axes, int) else axes))
     builder.refuse(node, not over or over[0] == 0, "the mean over samples", "name the other axes")
     moved = source.index.movedim(over, list(range(-len(over), 0)))
@@ -459,28 +464,21 @@ def _resample(
 
 def embedding(builder: "Builder", node: TracedNode) -> None:
     """A row of a table for each number of the input."""
-    layer = node.layer
-    builder.refuse(node, not isinstance(layer, nn.Embedding), "a function", "use the layer nn.Embedding")
-    assert isinstance(layer, nn.Embedding)
+    table = node.layer.weight if node.layer is not None else builder.evaluator.constant(node.call.args[1])
+    builder.refuse(node, not isinstance(table, Tensor), "a table that depends on the input", "use a constant")
+    assert isinstance(table, Tensor)
     operand = builder.plain(node.inputs[0])
     builder.refuse(node, len(builder.values[operand].shape) != 1, "several axes", "give it a vector of words")
     builder.ties.tie(node.name, REAL)
 
     def construct() -> steps.Embedding:
-        built = steps.Embedding(layer.weight, builder.word, builder.fit)
+        built = steps.Embedding(table, builder.word, builder.fit)
         builder.formats[node.name] = built
         return built
 
     shape = (node.shape[-1], *node.shape[:-1])
     builder.emit(node.name, (operand,), construct, shape, signed=True, source=node.name)
     builder.placed[node.name] = Placed.lines(node.name, shape[0], shape[1:])
-
-
-def _argument(node: TracedNode, place: int, name: str, default: Any) -> Any:
-    """An attribute of a layer, or an argument of a function or method."""
-    if node.layer is not None:
-        return getattr(node.layer, name, default)
-    return node.call.args[place] if len(node.call.args) > place else node.call.kwargs.get(name, default)
 
 
 _BY_NAME: Final[dict[str, Operator]] = {

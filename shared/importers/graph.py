@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from shared.importers.kinds import Kind, function_kind, layer_kind
 
@@ -34,6 +35,17 @@ class TracedNode:
     def title(self) -> str:
         """How an error names it: type, and name in the net."""
         return f"{self.operation} {(self.path or self.name)!r}"
+
+    @property
+    def plain_name(self) -> str:
+        """Its operation, however it is called: `relu` for `ReLU` and `relu_` too."""
+        return self.operation.lower().replace("_", "")
+
+    def argument(self, place: int, name: str, default: Any) -> Any:
+        """An attribute of its layer, or an argument of a function or method."""
+        if self.layer is not None:
+            return getattr(self.layer, name, default)
+        return self.call.args[place] if len(self.call.args) > place else self.call.kwargs.get(name, default)
 
     @property
     def positions(self) -> int:
@@ -163,7 +175,10 @@ class _Shapes(fx.Interpreter):
 
 def _node(call: fx.Node, traced: fx.GraphModule, shapes: Mapping[fx.Node, tuple[int, ...]]) -> TracedNode:
     layer = traced.get_submodule(str(call.target)) if call.op == "call_module" else None
-    operation = getattr(call.target, "__name__", str(call.target)) if layer is None else type(layer).__name__
+    if layer is None:
+        operation = getattr(call.target, "__name__", str(call.target))
+    else:
+        operation = type_before_parametrizations(layer).__name__
     return TracedNode(
         name=call.name,
         kind=_kind(call, layer, shapes),

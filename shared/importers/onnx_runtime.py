@@ -23,6 +23,8 @@ EXACT: Final = 1 << 24
 TOLERANCE: Final = 1e-3
 """Of the largest number, between two ways to add up the same products in float32."""
 
+_TYPES: Final = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+
 Reals = NDArray[np.floating[Any]]
 
 
@@ -71,12 +73,12 @@ class OnnxRuntime:
         self.batch = batch if isinstance(batch, int) else 1
 
     def __call__(self, *inputs: Reals) -> list[Reals]:
-        """The tensors `(B, *shape)` for real inputs `(B, *shape)`."""
-        names, batches = [value.name for value in self.session.get_inputs()], []
+        """The tensors `(B, *shape)` for real inputs `(B, *shape)`; whole numbers where the model wants those."""
+        wanted, batches = [(value.name, _TYPES.get(value.type, np.float32)) for value in self.session.get_inputs()], []
         for sample in zip(*inputs, strict=True):
             feeds = {
-                name: np.repeat(np.asarray(x, np.float32)[None], self.batch, axis=0)
-                for name, x in zip(names, sample, strict=True)
+                name: np.repeat(np.asarray(x, kind)[None], self.batch, axis=0)
+                for (name, kind), x in zip(wanted, sample, strict=True)
             }
             try:
                 batches.append([tensor[:1] for tensor in self.session.run(None, feeds)])
@@ -116,7 +118,7 @@ def require_equal(model: "onnx.ModelProto", program: Program, tensors: Sequence[
 
 
 def require_close(
-    model: "onnx.ModelProto", compute: Callable[[Reals], Reals], tensor: str, samples: Reals, macs: int
+    model: "onnx.ModelProto", compute: Callable[[Reals], Reals], tensor: str, samples: NDArray[Any], macs: int
 ) -> Comparison:
     """Compares what a float model was read as with the model, on samples, to the rounding of float32.
 

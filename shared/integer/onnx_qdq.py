@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared.integer import operations
+from shared.integer.catalogue import require_layers
 from shared.integer.format import Format
 from shared.integer.program import Program
 
@@ -27,12 +28,14 @@ def to_onnx(program: Program) -> "onnx.ModelProto":
     A runtime may fuse this into integer kernels. ONNX Runtime's for uint8 by int8 saturate 16-bit pairs on x86 without
     VNNI: switch its graph optimisations off where equality matters.
 
-    Raises `ValueError` naming the value that is too wide: formats beyond 8 bits, sums beyond 2**24. Needs onnx.
+    Raises `ValueError` naming the value that is too wide: formats beyond 8 bits, sums beyond 2**24; and operations of
+    attention. Needs onnx.
     """
     try:
         from onnx import TensorProto, checker, helper
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("to_onnx needs onnx: pip install -e '.[fpga]'") from error
+    require_layers(program, "the operators that are exported")
     graph = _Graph()
     for input in program.inputs:
         graph.quantise(f"{input.name}.real", input.name, input.format)

@@ -8,6 +8,7 @@ from integer_programs import PROGRAMS
 from programs import piped
 from random_layers import elementwise, programs, weighted
 from test_floats import images, tokens
+from token_programs import TOKEN_PROGRAMS
 
 from mobile.build.check import check, stimuli
 from mobile.build.example import example
@@ -44,6 +45,11 @@ def equal(program, format, folder):
 @pytest.mark.parametrize("format", FORMATS)
 def test_integers_are_those_of_the_program(format, tmp_path):
     equal(example(np.random.default_rng(0)), format, tmp_path)
+
+
+@pytest.mark.parametrize("name", TOKEN_PROGRAMS)
+def test_programs_of_every_operation_equal_their_library(name, tmp_path):
+    equal(TOKEN_PROGRAMS[name](seed=1), "dense", tmp_path)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from integer_programs import PROGRAMS
 from programs import piped
 from random_layers import elementwise, programs, weighted
+from token_programs import TOKEN_PROGRAMS
 
 from mobile.build.check import check, stimuli
 from mobile.build.compile import compile_program
@@ -202,18 +203,41 @@ def test_a_net_refuses_what_its_program_refuses(tmp_path):
 # C
 
 
-@pytest.mark.parametrize("format", ["dense", "1x4"])
-def test_sanitizers_find_nothing(tmp_path, format):
-    program = NETS["example"]
+@pytest.mark.parametrize(
+    ("program", "format"),
+    [
+        (NETS["example"], "dense"),
+        (NETS["example"], "1x4"),
+        *((make(seed=1), "2x4") for make in TOKEN_PROGRAMS.values()),
+    ],
+)
+def test_sanitizers_find_nothing(tmp_path, program, format):
     flags = ("-O1", "-g", *SANITIZERS)
     net = CompiledNet(piped(library(lower(program, format=format)), tmp_path, flags=flags), program)
+    net.use_threads(2)
     assert all(each.mismatches == 0 for each in check(net, stimuli(program, 8, np.random.default_rng(0))))
 
 
 def test_the_net_compiles_without_a_warning(tmp_path):
     for name, data in library(lower(NETS["example"], format="2x4")).items():
         (tmp_path / name).write_bytes(data)
-    run([*FLAGS, "-O0", "-Werror", "-pedantic", "net.c", "kernels.c", "bench.c", "-lm", "-o", "bench"], tmp_path)
+    run(
+        [
+            *FLAGS,
+            "-O0",
+            "-Werror",
+            "-pedantic",
+            "net.c",
+            "kernels.c",
+            "threads.c",
+            "bench.c",
+            "-pthread",
+            "-lm",
+            "-o",
+            "bench",
+        ],
+        tmp_path,
+    )
     done = subprocess.run([str(tmp_path / "bench"), "3", "plain"], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("instructions\tplain\n")
     assert done.stdout.splitlines()[-1].startswith("net\t")

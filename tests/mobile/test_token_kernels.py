@@ -12,6 +12,7 @@ from torch import nn
 from mobile.build.compile import compile_program
 from mobile.lowering.lower import lower
 from mobile.lowering.work import work
+from mobile.pricing.token_nets import random_token_net
 from shared.f8net import F8Net
 from shared.f8net.convert import from_torch
 from vision.nets.efficientformer import Factor, efficientformer_l1
@@ -54,6 +55,12 @@ def test_efficientformer_l1_compiles_in_integers():
 @given(st.integers(0, 99), st.integers(1, 90), st.integers(1, 5), st.integers(1, 40))
 def test_attention_of_many_sizes_equals_its_library(seed, tokens, heads, width):
     compile_program(attention(seed, tokens, heads, width), np.random.default_rng(0), format="dense", count=4)
+
+
+def test_nets_to_calibrate_with_have_every_kernel_of_attention():
+    kernels = {work(call).kernel for call in lower(random_token_net(np.random.default_rng(0)), format="dense").calls}
+    needed = {work(call).kernel for make in TOKEN_PROGRAMS.values() for call in lower(make(), format="dense").calls}
+    assert needed - kernels <= {"dense", "spread", "round"}  # the nets of convolutions have these
 
 
 def test_every_call_has_work_that_its_time_is_linear_in():

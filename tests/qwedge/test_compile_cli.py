@@ -57,6 +57,15 @@ def test_a_net_becomes_a_library_and_a_page(compile_, model, tmp_path):
     assert (CompiledNet(tmp_path / "lib" / "net.so", program)(*x)[0] == outputs(program, *x)[0]).all()
 
 
+def test_a_net_is_exported_too(compile_, model, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    code, _, errors = compile_(model, "--out", "lib", "--format", "2x4", "--export", "onnx", "--quiet")
+    assert code == 0, errors
+    assert (tmp_path / "lib" / "net.onnx").exists()
+    assert "As ONNX: equal to ONNX Runtime" in (tmp_path / "lib" / "index.html").read_text()
+
+
 def test_a_float_net_becomes_a_library_that_is_near_it(compile_, tmp_path):
     import torch
     from torch import nn
@@ -66,11 +75,15 @@ def test_a_float_net_becomes_a_library_that_is_near_it(compile_, tmp_path):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 36, 3)).eval()
     write(net, tmp_path / "net.safetensors", shape=(2, 8, 8), input_format="s8.5")
-    code, out, errors = compile_("net.safetensors", "--numbers", "float32", "--out", "lib", "--quiet", "--json")
+    words = ("--numbers", "float32", "--threads", "2", "--out", "lib", "--quiet", "--json")
+    code, out, errors = compile_("net.safetensors", *words)
     assert code == 0, errors
     [row] = json.loads(out)["rows"]
+    assert row["result"]["threads"] == 2
     assert max(check["max_rel_error"] for check in row["result"]["checks"]) <= 1e-5
-    assert "of the largest output of the float net" in (tmp_path / "lib" / "index.html").read_text()
+    page = (tmp_path / "lib" / "index.html").read_text()
+    assert "of the largest output of the float net" in page
+    assert "of a clock on the wall, 2 threads together," in page
     x = np.random.default_rng(0).standard_normal((2, 2, 8, 8)).astype(np.float32)
     [y] = CompiledFloatNet(tmp_path / "lib" / "net.so", [(2, 8, 8)], [(3,)])(x)
     assert np.abs(y - net(torch.from_numpy(x)).detach().numpy()).max() < 1e-5
@@ -96,7 +109,7 @@ def programs(folder, broken):
     [
         (["net.json"], {"CC": "no-such-compiler"}, "a C compiler is needed, but CC=no-such-compiler is no program"),
         (["net.json", "--format", "2x4"], {"CC": "false"}, "false failed with exit status 1"),
-        (["wide.json"], {}, "multiplies 'x', which has more than 8 bits: requantise it"),
+        (["wide.json", "--format", "2x4"], {}, "multiplies 'x', which has more than 8 bits: requantise it"),
         (["half.json"], {}, "half.json"),
         (["none.json"], {}, "none.json: no such file"),
         (["net.pt"], {}, "may hold code"),

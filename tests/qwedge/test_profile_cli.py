@@ -60,7 +60,10 @@ def test_a_profile_has_every_call_as_measured(call, model, tmp_path):
         find()
     except CompilerError as error:
         pytest.skip(str(error))
-    result = rows(call("profile", model, "--out", "out", "--quiet", "--json", "--rounds", "3", "--format", "1x4"))
+    words = ("profile", model, "--out", "out", "--quiet", "--json", "--rounds", "3", "--format", "1x4")
+    assert rows(call(*words, "--threads", "2"))["threads"] == 2
+    assert "measured on 2 threads by a clock on the wall" in (tmp_path / "out" / "index.html").read_text()
+    result = rows(call(*words))
     for each in result["calls"]:
         assert 0 <= each["measured_ms"] <= each["median_ms"]
     assert [each["call"] for each in result["calls"] if "format" in each] == [

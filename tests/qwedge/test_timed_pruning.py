@@ -10,6 +10,7 @@ pytest.importorskip("onnx", reason="pip install -e '.[vision]'")
 from mobile.pricing.example import EXAMPLE
 from qwedge.experiments import pruning_search as timed
 from shared.lab import Store, run
+from vision.nets.mask_net import MaskNet
 from vision.nets.repvgg import RepVGG
 from vision.nets.resnet import ResNet8
 from vision.pruning_search.experiment import PruningSearch, PruningSearchSettings
@@ -17,6 +18,7 @@ from vision.pruning_search.figures import budget_error, ms_error
 from vision.pruning_search.page import page
 from vision.pruning_search.rebuild import plain
 from vision.pruning_search.space import ChannelSpace
+from vision.stylize.nets import Generator, Shape
 
 TINY = {"epochs": 1, "search": 1, "tuning": 1, "exchange": 0, "width": 8, "batch": 32, "per_class": 6, "scored": 2}
 
@@ -52,7 +54,7 @@ def test_milliseconds_fall_with_every_width_and_add_up(net, generated):
 def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(generated, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(timed.TimedPruningSearch, "milliseconds", lambda self, used, inputs: asked.append(used) or 0.04)
-    monkeypatch.setattr(timed.TimedPruningSearch, "library", lambda self, used, inputs: {})
+    monkeypatch.setattr(timed.TimedPruningSearch, "library", lambda self, cell, used, inputs: {})
     settings = PruningSearchSettings(ms=0.06, controls=("uniform", "admm"), **TINY)
     [row] = run(timed.TimedPruningSearch(), [settings], Store(tmp_path))
     assert set(row.result["nets"]) == {"search", "uniform"}
@@ -85,13 +87,19 @@ def test_a_net_is_timed_as_a_library(generated, monkeypatch):
     assert options == {"shape": (3, 32, 32), "rounds": timed.ROUNDS}
 
 
-def test_a_chosen_net_is_a_library(generated):
+@pytest.mark.parametrize(
+    ("task", "net"),
+    [("classification", ResNet8(4)), ("segmentation", MaskNet(1, 4)), ("translation", Generator(Shape.of(4, 1)))],
+    ids=["classification", "segmentation", "translation"],
+)
+def test_a_chosen_net_is_a_library(task, net):
     compiler = pytest.importorskip("mobile.runtime.compiler")
     try:
         compiler.find()
     except compiler.CompilerError as error:
         pytest.skip(str(error))
-    files = timed.TimedPruningSearch().library(plain(ResNet8(4), torch.zeros(1, 3, 32, 32)), torch.rand(4, 3, 32, 32))
+    used = plain(net, torch.zeros(1, 3, 32, 32))
+    files = timed.TimedPruningSearch().library(PruningSearchSettings(task=task), used, torch.rand(4, 3, 32, 32))
     assert {"net.c", "net.h", "net.so"} <= set(files)
 
 
@@ -101,7 +109,7 @@ def test_a_machine_without_a_compiler_says_so(generated, monkeypatch):
 
     monkeypatch.setattr(timed, "compile_program", missing)
     with pytest.raises(ValueError, match=r"^no C compiler$"):
-        timed.TimedPruningSearch().library(plain(ResNet8(4), torch.zeros(1, 3, 32, 32)), torch.rand(4, 3, 32, 32))
+        timed.TimedPruningSearch().library(PruningSearchSettings(), ResNet8(4).eval(), torch.rand(4, 3, 32, 32))
 
 
 @pytest.mark.parametrize(

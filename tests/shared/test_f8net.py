@@ -390,6 +390,19 @@ def test_pruned_weights_stay_zero_integers_while_the_others_train():
     assert 0 < np.count_nonzero(down.weight.integers) <= mask.sum()
 
 
+@pytest.mark.parametrize("kind", [Mlp, Residual, Image])
+def test_every_layer_may_be_masked(kind):
+    torch.manual_seed(0)
+    net = kind()
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
+            keep_zeros(layer, torch.rand_like(layer.weight) < 0.7)
+    fixed = F8Net(net, shape=kind.shape, input=kind.format).calibrate(batch(kind, 64))
+    program = same(fixed, kind, 50)
+    weights = [each.weight.integers for each in program.operations if isinstance(each, AbstractWeighted)]
+    assert all((weight == 0).any() for weight in weights)
+
+
 def test_zeros_of_a_sparse_net_leave_the_binary_points_of_its_weights_alone():
     torch.manual_seed(0)
     dense = nn.Linear(8, 16, bias=False)

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from shared.f8net import F8Net
+from shared.f8net.convert import read
 from shared.integer import Add, outputs
 from shared.training.loop import Schedule, descend
 
@@ -86,3 +87,16 @@ def test_what_cannot_be_converted_is_named_with_the_way_out(function, message):
 
     with pytest.raises(ValueError, match=message):
         F8Net(Net(), shape=(3, 4, 4), input=IMAGE)
+
+
+@pytest.mark.parametrize("name", ["images", "sentences"])
+def test_the_onnx_of_a_transformer_becomes_integers(name, tmp_path):
+    pytest.importorskip("onnx")
+    torch.manual_seed(0)
+    make, x, _ = NETS[name]
+    net, path = make().eval(), tmp_path / "net.onnx"
+    torch.onnx.export(net, (x[:1],), path, dynamo=False, opset_version=17)
+    program = read(path, samples=x.float().numpy())
+    integers = program.inputs[0].format.to_integers(x.double().numpy())
+    ours = program.values[program.outputs[0]].format.from_integers(outputs(program, integers)[0])
+    assert np.corrcoef(ours.ravel(), net(x).detach().numpy().ravel())[0, 1] > 0.99

@@ -49,7 +49,7 @@ class Sentences(nn.Module):
     def forward(self, x):
         x = self.norm(self.words(x) + self.places.weight)
         q, k, v = self.qkv(x).chunk(3, -1)
-        x = self.behind(x + self.out((q @ k.mT / 4 + self.mask).softmax(-1) @ v))
+        x = self.behind(x + self.out((q @ k.transpose(-2, -1) / 4 + self.mask).softmax(-1) @ v))
         return self.head(torch.tanh(x[:, 0]))
 
 

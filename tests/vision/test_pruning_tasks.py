@@ -144,7 +144,7 @@ def test_a_decoder_that_joins_maps_is_a_search_space():
 @pytest.mark.parametrize(("task", "key"), [("segmentation", "average_precision"), ("translation", "ssim")])
 def test_a_task_is_searched_and_compared(task, key, tmp_path, monkeypatch):
     monkeypatch.delenv("QWEDGE_DATA", raising=False)
-    monkeypatch.setattr(TimedPruningSearch, "library", lambda self, used, inputs: {})
+    monkeypatch.setattr(TimedPruningSearch, "library", lambda self, cell, used, inputs: {})
     image = pytest.importorskip("PIL.Image", reason="pip install -e '.[vision]'")
     pytest.importorskip("onnx", reason="pip install -e '.[vision]'")
     for (shift, folder), number in itertools.product(enumerate("AB"), range(5)):

@@ -18,7 +18,7 @@ from vision.slimming.net import SUMMED, Part, SlimNet, Supernet, at_random, judg
 from vision.slimming.plan import CHEAPER, OPERATORS, Plan
 from vision.slimming.prices import PlanPrices, macs
 from vision.slimming.rivals import FAMILIES, Scale, build, largest_within
-from vision.slimming.search import best_within, random, slimmed, uniform
+from vision.slimming.search import best_within, filled, random, slimmed, uniform
 
 LARGEST = Plan((32, 48), (("conv",), ("conv", "attention")))
 
@@ -191,6 +191,19 @@ def test_the_net_of_a_budget_loses_least_of_all_that_were_judged():
     best = best_within(losses, price, budget)
     assert price(best) <= budget
     assert losses[best] == min(lost for plan, lost in losses.items() if price(plan) <= budget) <= course[-1].loss
+
+
+@pytest.mark.parametrize("share", [0.9, 0.6, 0.4])
+def test_what_is_left_of_a_budget_goes_into_widths(share):
+    budget, plan = share * price(LARGEST), Plan((16, 16), (("single",), ("pool", "none")))
+    full = filled(plan, LARGEST, price, loss, budget)
+    assert price(full) <= budget
+    assert full.blocks == plan.blocks
+    wider = [dataclasses.replace(full, widths=widths) for widths in
+             ((full.widths[0] + 16, full.widths[1]), (full.widths[0], full.widths[1] + 16))]  # fmt: skip
+    for each in wider:
+        beyond = any(width > most for width, most in zip(each.widths, LARGEST.widths, strict=True))
+        assert beyond or price(each) > budget
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.3])

@@ -65,7 +65,7 @@ class ClassPictures:
 
     def scaled(self, size: int) -> "ClassPictures":
         """The same pictures with `size` pixels per side, each the mean of what it covers."""
-        if self.shape[1:] == (size, size):
+        if not len(self) or self.shape[1:] == (size, size):
             return self
         return ClassPictures(
             self.names, tuple(np.stack([_scaled(picture, size) for picture in each]) for each in self.pictures)
@@ -102,9 +102,10 @@ class FewShotSet(NamedTuple):
 
     def scaled(self, size: int) -> "FewShotSet":
         """All pictures with `size` pixels per side, which the caveat then says."""
-        if self.base.shape[1:] == (size, size):
+        _, height, width = self.all().shape
+        if (height, width) == (size, size):
             return self
-        caveat = f"{self.caveat}; scaled from {self.base.shape[2]}x{self.base.shape[1]} to {size}x{size}"
+        caveat = f"{self.caveat}; scaled from {width}x{height} to {size}x{size}"
         return self._replace(base=self.base.scaled(size), novel=self.novel.scaled(size), caveat=caveat)
 
 
@@ -143,6 +144,8 @@ def _sheets(folder: Path) -> FewShotSet:
             for name in sorted(members):
                 if name.suffix == ".jpg":
                     tiles[name.stem].append(_tiles(_read(archive, members[name]), index, name))
+        if not tiles:
+            raise ValueError("it holds no sheet of pictures")
     except (tarfile.TarError, EOFError, ValueError, KeyError) as error:
         raise ValueError(f"{path} is incomplete or of another format: {error}") from None
     parts = {name: about.get("cifar_fs", about.get("split")) for name, about in index["classes"].items()}

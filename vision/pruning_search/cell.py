@@ -213,7 +213,7 @@ class Cell:
         self.context.artefact("net.onnx", to_onnx(used, x[:1]))
         missing = {}
         try:
-            for name, data in self.experiment.library(used, self.examples(CALIBRATION)).items():
+            for name, data in self.experiment.library(self.settings, used, self.examples(CALIBRATION)).items():
                 self.context.artefact(name, data)
         except ValueError as error:
             missing["library"] = str(error)

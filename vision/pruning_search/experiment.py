@@ -47,7 +47,7 @@ class PruningSearch(Experiment[PruningSearchSettings]):
         """
         raise ValueError("ms needs a compiler: take `qwedge run pruning_search`, or macs")
 
-    def library(self, used: nn.Module, inputs: Tensor) -> Mapping[str, bytes]:
+    def library(self, cell: PruningSearchSettings, used: nn.Module, inputs: Tensor) -> Mapping[str, bytes]:
         """Files of a plain net, compiled with number formats from `inputs`: none, but for `qwedge run`.
 
         Raises `ValueError` where the net or the machine has no compiler, and says why.

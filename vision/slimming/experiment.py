@@ -27,7 +27,7 @@ from vision.slimming.page import page
 from vision.slimming.plan import STEP, Operator, Plan
 from vision.slimming.prices import NetPrice, PlanPrices, Shape, macs
 from vision.slimming.rivals import FAMILIES, build, largest_within
-from vision.slimming.search import best_within, random, slimmed, uniform
+from vision.slimming.search import best_within, filled, random, slimmed, uniform
 from vision.training.evaluate import correct
 from vision.training.stages import trained
 
@@ -104,7 +104,7 @@ class Slimming(Experiment[SlimmingSettings]):
     """
 
     name = "slimming"
-    version = 3  # 2 knew no single convolutions and no published nets, and trained more sums than plans
+    version = 4  # 3 left parts of budgets unused
 
     def cells(self, settings: SlimmingSettings) -> Sequence[SlimmingSettings]:
         settings.largest()
@@ -157,12 +157,12 @@ class _Cell:
         supernet = self.seeded("supernet", partial(Supernet, self.largest, **self.frame))
         learned: Any = self.after("supernet", supernet, s.supernet)
         shares = supernet.shares()
-        search: Any = self.context.stage("slimming", lambda: self.course(supernet, budgets[-1]))
+        search: Any = self.context.stage("slimming", lambda: self.course(supernet, budgets))
         search_s = search["cpu_s"] + cpu_seconds(learned)
-        losses = {Plan.from_json_data(plan): loss for plan, loss in search["judged"]}
+        chosen = map(Plan.from_json_data, search["chosen"])
         slim: dict[float, Any] = {
-            budget: self.answered("slimmed", budget, self.competitor(best_within(losses, self.prices, budget)))
-            for budget in budgets
+            budget: self.answered("slimmed", budget, self.competitor(plan))
+            for budget, plan in zip(budgets, chosen, strict=True)
         }
         # Of all budgets together: the search is one, too.
         longer = 1 + search_s / sum(cpu_seconds(net["tuned"]) for net in slim.values())
@@ -175,7 +175,7 @@ class _Cell:
             "searched": learned,
             "search_cpu_s": search_s,
             "course": search["steps"],
-            "judged": len(losses),
+            "judged": search["judged"],
             "shares": shares,
             "budgets": [
                 {"budget": budget, "nets": {"slimmed": slim[budget]} | self.trained(budget, controls[budget], longer)}
@@ -248,18 +248,24 @@ class _Cell:
         trainer = Trainer(net, NesterovCosine(epochs, s.rate, warm=0.2, batch=s.batch))
         return trained(self.context, name, trainer, self.images.train, self.images.held_back, s.augment == "trivial")
 
-    def course(self, supernet: Supernet, budget: float) -> JSON:
-        """The steps of slimming, every plan that was judged with its loss, and CPU seconds."""
+    def course(self, supernet: Supernet, budgets: Sequence[float]) -> JSON:
+        """The steps of slimming, the plan of each budget, how many plans were judged, and CPU seconds."""
         judges = self.images.held_back.first(self.settings.judged)
         x = as_input(torch.from_numpy(judges.pixels).to(device_of(supernet)))
         judge = Judge(supernet, x, torch.from_numpy(judges.labels).to(x.device))
         started, steps = time.process_time(), []
-        for step in slimmed(self.largest, self.prices, judge, budget):
+        for step in slimmed(self.largest, self.prices, judge, budgets[-1]):
             steps.append({**step._asdict(), "plan": step.plan.to_json_data()})
-            note = f"slimming, {len(steps)}: {step.action}, {step.price:.4g} of {budget:.4g}"
+            note = f"slimming, {len(steps)}: {step.action}, {step.price:.4g} of {budgets[-1]:.4g}"
             self.context.progress(0, 0, note)
-        judged = [(plan.to_json_data(), lost) for plan, lost in judge.losses.items()]
-        return {"steps": steps, "judged": judged, "cpu_s": time.process_time() - started}
+        best = {budget: best_within(judge.losses, self.prices, budget) for budget in budgets}
+        chosen = [filled(plan, self.largest, self.prices, judge, budget) for budget, plan in best.items()]
+        return {
+            "steps": steps,
+            "chosen": [plan.to_json_data() for plan in chosen],
+            "judged": len(judge.losses),
+            "cpu_s": time.process_time() - started,
+        }
 
     def milliseconds(self, net: nn.Module) -> float:
         return self.experiment.milliseconds(self.settings, net, self.labelled.shape)

@@ -1,6 +1,7 @@
 """The slimming itself: from the largest plan, again and again the action that loses least per price that it saves."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +60,27 @@ def best_within(losses: Mapping[Plan, float], price: Price, budget: float) -> Pl
     (32,)
     """
     return min((plan for plan in losses if price(plan) <= budget), key=lambda plan: losses[plan])
+
+
+def filled(plan: Plan, largest: Plan, price: Price, loss: Loss, budget: float) -> Plan:
+    """The plan with stages widened by `STEP`, each time the one that loses least, as long as that is within the budget.
+
+    A course ends in large steps, and what it leaves of the budget is accuracy for nothing.
+
+    >>> cost = lambda plan: float(sum(plan.widths))
+    >>> filled(Plan((16, 32), ((), ())), Plan((32, 48), ((), ())), cost, lambda plan: -plan.widths[1], 70).widths
+    (16, 48)
+    """
+    while True:
+        wider = [
+            replace(plan, widths=(*plan.widths[:stage], width + STEP, *plan.widths[stage + 1 :]))
+            for stage, width in enumerate(plan.widths)
+            if width + STEP <= largest.widths[stage]
+        ]
+        within = [each for each in wider if price(each) <= budget]
+        if not within:
+            return plan
+        plan = min(within, key=loss)
 
 
 def uniform(plan: Plan, price: Price, budget: float, least: int = STEP) -> Plan:

@@ -37,6 +37,7 @@ CROPS = ("identity", "teacher", "uniform", "search")
 FILES = {
     "net.safetensors": "the searched net for `qwedge stylize --weights`",
     "net.onnx": "the searched net as ONNX, for colours in [0, 1], sides of multiples of 4",
+    "net.tflite": "the searched net as LiteRT, for colours in [0, 1] of one size",
 }
 
 

@@ -14,6 +14,7 @@ from shared.training.epochs import Trainer
 from shared.training.loop import Net, seeded
 from shared.weights.prices import MACs
 from vision.data.crops import to_text
+from vision.nets.litert_file import import_tensorflow, to_litert
 from vision.nets.onnx_file import to_onnx
 from vision.pruning_search.depth import DepthPrice
 from vision.pruning_search.gates import GatedNet, GateSettings
@@ -86,6 +87,7 @@ class SuperResSettings(Pictured):
     weight: float = Field(default=60.0, gt=0, description="of the squared distance to the budget in the search's loss")
     minimum: int = Field(default=2, gt=0, description="channels and blocks that are kept at least")
     rivals: tuple[Rival, ...] = Field(default=get_args(Rival), description="nets that are trained for as long")
+    litert: bool = Field(default=False, description="the chosen net as a LiteRT file too, by TensorFlow's converter")
     part: Literal["test", "validation"] = Field(default="test", description="pictures that are compared")
 
 
@@ -137,6 +139,8 @@ class _Cell:
 
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
+        if s.litert:
+            import_tensorflow()  # before anything is trained
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
         wide = fresh(self.supernet, seed)
         price = self.price(wide)
@@ -279,6 +283,9 @@ class _Cell:
         self.context.artefact("net.safetensors", to_bytes(net, about))
         file = to_onnx(plain_net(net), torch.zeros(1, 1, 8, 8), "enlarged", any_size=True)
         self.context.artefact("net.onnx", file)
+        if self.settings.litert:
+            x = torch.rand(1, 1, self.settings.height, self.settings.width)
+            self.context.artefact("net.tflite", to_litert(plain_net(net), x, "enlarged"))
 
     @cached_property
     def crops(self) -> dict[str, str]:

@@ -40,6 +40,7 @@ CROPS = ("bicubic", "fsrcnn", "search", "truth")
 FILES = {
     "net.safetensors": "the searched net for `qwedge upscale --weights`",
     "net.onnx": "the searched net as ONNX, for luma in [0, 1] of any size",
+    "net.tflite": "the searched net as LiteRT, for luma in [0, 1] of one size",
 }
 
 
@@ -55,7 +56,7 @@ def page(rows: Sequence[Row]) -> Page:
         f"{len(about['pictures'])} pictures of {about['part']}. Intervals are 95 %, over seeds."
     )
     timed = [_times(same)] if price["unit"] == "ms" else []
-    raced = [_race(same)] if about["race"] else []
+    raced = [_race(same)] if about.get("race") else []
     blocks: list[Block] = [_key(same), _qualities(same), *raced, *timed, _pareto(same), _crops(same)]
     blocks += downloads(rows, FILES)
     return Page(title, summary, blocks, _verdict(same))
