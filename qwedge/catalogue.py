@@ -45,7 +45,7 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
     ),
     "slimming": Entry(
         "qwedge.experiments.slimming:TimedSlimming",
-        "Slim a net for a budget of milliseconds: depths, widths and operators, beside uniform and random cuts.",
+        "Slim a net for a budget of milliseconds: depths, widths and operators, beside published nets and simple cuts.",
         "vision,mobile",
     ),
     "continual": Entry(

@@ -9,7 +9,12 @@ import pytest
 from qwedge.cli import main
 
 # Some verbs need an extra; without it the rest of the command line is still tested.
-_NEEDS = {"test_noise_cli.py": "qiskit", "test_decode_cli.py": "numba", "test_synth_cli.py": "da4ml"}
+_NEEDS = {
+    "test_noise_cli.py": "qiskit",
+    "test_decode_cli.py": "numba",
+    "test_synth_cli.py": "da4ml",
+    "test_bad_pictures.py": "torch",
+}
 collect_ignore = [name for name, module in _NEEDS.items() if not find_spec(module)]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))

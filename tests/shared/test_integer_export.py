@@ -66,7 +66,7 @@ def edited(**changes):
         ("{", "Expecting property name"),
         ("[]", 'this is not a qwedge integer program: its "kind" is None'),
         (edited(version=2), "of version 2, but version 1 is read here"),
-        (edited(operations__0__kind="Softmax"), "no operation 'Softmax'; there are Linear"),
+        (edited(operations__0__kind="Sigmoid"), "no operation 'Sigmoid'; there are Linear"),
         (edited(operations__0__slope=1), "unexpected keyword argument 'slope'"),
         (edited(operations__0__weight__integers=[0.5] * 42), "needs integers, got float64"),
         (edited(operations__0__weight__integers=[128] * 42), "holds -128 to 127, got 128 to 128"),

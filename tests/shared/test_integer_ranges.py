@@ -20,7 +20,7 @@ from shared.integer import (
     run,
 )
 from shared.integer.format import Format
-from shared.integer.operations import Value, _wide
+from shared.integer.operations import Value
 
 U2, S3 = Format(2, 1, signed=False), Format(3, 0)
 
@@ -89,12 +89,12 @@ def test_a_sum_s_range_covers_every_partial_sum_and_no_more(low, high, seed):
 def test_a_sum_that_passes_32_bits_on_either_side_gets_a_wider_word():
     ends = 1 << 31
     for low, high in ((-ends, ends - 1), (0, 0)):
-        assert _wide((1,), 0, low, high).format.word == 32
+        assert Value.exact((1,), 0, low, high).format.word == 32
     for low, high in ((-ends - 1, 0), (0, ends)):
-        assert _wide((1,), 0, low, high).format.word == 53
+        assert Value.exact((1,), 0, low, high).format.word == 53
     for low, high in ((-(1 << 52) - 1, 0), (0, 1 << 52)):
         with pytest.raises(ValueError, match=r"^sums may reach .*, beyond 53 bits: fewer inputs or narrower words$"):
-            _wide((1,), 0, low, high)
+            Value.exact((1,), 0, low, high)
 
 
 @pytest.mark.parametrize(("reach", "word", "fraction"), [(7, 3, -61), (1, 1, -62)])
