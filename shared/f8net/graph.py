@@ -493,11 +493,11 @@ class Builder:
     def narrow(self, operand: str, word: int = 0, *, signed: bool = False) -> str:
         """The value in a multiplier's width, or of `word` bits; quantised now if it is a sum, and once for all.
 
-        With `signed`, one without a sign gets one.
+        With `signed`, one without a sign gets one. An input of a byte is multiplied as it is, however narrow the words.
         """
         word = word or self.word
         value = self.values[operand]
-        if value.source and (value.signed or not signed) and self.bits(value.source) <= word:
+        if value.source and (value.signed or not signed) and self.bits(value.source) <= max(word, 8):
             return operand
         key = operand, word, value.signed or signed
         if key not in self.narrowed:

@@ -30,12 +30,14 @@ def run(program: Program, *inputs: Integers) -> dict[str, Array]:
     array([[  2, -64]])
     """
     values = _inputs(program, inputs)
+    samples = len(values[program.inputs[0].name])
     for operation in program.operations:
         arrays = [values[name] for name in operation.inputs]
         types = [program.values[name] for name in operation.inputs]
-        one = run_operation(operation, types, *arrays)  # a constant is that of one sample
-        every = np.broadcast_to(one, (len(values[program.inputs[0].name]), *one.shape[1:]))
-        values[operation.output] = np.ascontiguousarray(every)
+        result = run_operation(operation, types, *arrays)
+        if len(result) != samples:  # a constant is that of one sample
+            result = np.repeat(result, samples, axis=0)
+        values[operation.output] = np.ascontiguousarray(result)
     return values
 
 

@@ -31,7 +31,7 @@ def scenes(rng: np.random.Generator, count: int, side: int = 32) -> list[Scene]:
     A shape that comes later is in front of those before it. Kind, place, size, colours and noise vary.
 
     >>> [scene] = scenes(np.random.default_rng(0), 1)
-    >>> scene.pixels.shape, np.sum(scene.masks, axis=0).max()
+    >>> scene.pixels.shape, int(np.sum(scene.masks, axis=0).max())
     ((32, 32, 3), 1)
     """
     return [_scene(rng, side) for _ in range(count)]

@@ -35,8 +35,8 @@ def mask_ap(detections: Sequence[Sequence[Detection]], truths: Sequence[Sequence
     (arXiv 1405.0312).
 
     >>> left, right = np.eye(2, dtype=bool)
-    >>> mask_ap([[Detection(left, 0, 0.9), Detection(left, 0, 0.5)]], [[Truth(left, 0), Truth(right, 0)]])
-    0.504950495049505
+    >>> round(mask_ap([[Detection(left, 0, 0.9), Detection(left, 0, 0.5)]], [[Truth(left, 0), Truth(right, 0)]]), 4)
+    0.505
     """
     labels = sorted({truth.label for picture in truths for truth in picture})
     if not labels:
