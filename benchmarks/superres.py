@@ -47,7 +47,7 @@ BRIEF = SHORT.model_copy(update={"pretrain": 10, "search": 10, "race": 5, "steps
 LARGER = BRIEF.model_copy(update={"scale": 4, "rivals": ("fsrcnn",)})
 """For what the net that ships reaches at x4."""
 TIMED = SHORT.model_copy(
-    update={"budget_ms": 30.0, "pretrain": 20, "search": 60, "race": 10, "steps": 10, "rivals": ("uniform", "random")}
+    update={"budget_ms": 120.0, "pretrain": 20, "search": 60, "race": 10, "steps": 10, "rivals": ("uniform", "random")}
 )
 """For how far predictions of milliseconds are from what is measured; its nets are hardly trained."""
 QUICK = BRIEF.model_copy(update={"rivals": ("uniform", "fsrcnn")})
