@@ -56,7 +56,7 @@ def page(rows: Sequence[Row]) -> Page:
         f"{len(about['pictures'])} pictures of {about['part']}. Intervals are 95 %, over seeds."
     )
     timed = [_times(same)] if price["unit"] == "ms" else []
-    raced = [_race(same)] if about.get("race") else []
+    raced = [_race(same)] if about["race"] else []
     blocks: list[Block] = [_key(same), _qualities(same), *raced, *timed, _pareto(same), _crops(same)]
     blocks += downloads(rows, FILES)
     return Page(title, summary, blocks, _verdict(same))
