@@ -1,6 +1,7 @@
 """The page of a radar run: accuracy against noise beside the bound, what is mistaken for what, the size of each net."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -46,6 +47,8 @@ TITLES = {BAYES: "Bayes classifier over templates, SNR known", **{name: entry.ti
 
 OFTEN = 0.95
 """Share of right answers below which a ratio is worth a look at single classes."""
+CLOSE = 1.2
+"""Costs of two nets whose ratio is below this are neighbours in a drawing."""
 
 Counted = NDArray[np.int64]
 
@@ -367,8 +370,9 @@ def _front(rows: Sequence[Row]) -> Figure:
                     best = accuracy
                     front.append((cost(result), 100 * accuracy, name))
             axes.plot(*zip(*((x, y) for x, y, _ in front), strict=True), color=COLORS["grey"], linewidth=1)
-            for x, y, name in front:
-                axes.annotate(name, (x, y), fontsize=6, xytext=(0, -8), textcoords="offset points")
+            for (before, *_), (x, y, name) in pairwise([(0.0,), *front]):
+                up = x < CLOSE * before  # the higher of two neighbours, whose name would meet the other's
+                axes.annotate(name, (x, y), fontsize=6, xytext=(0, 4 if up else -8), textcoords="offset points")
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
             axes.xaxis.set_major_formatter(EngFormatter())
