@@ -1,16 +1,13 @@
 """Continual learning: nothing is lost between tasks or over a saved state, and every part does what its source says."""
 
-import io
 import json
 import runpy
-import tarfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from few_shot_files import drawings, tree
 from safetensors.torch import save
 from torch.nn.functional import normalize
 
@@ -31,7 +28,7 @@ from vision.continual.meta import Reversal, StreamLoss, between
 from vision.continual.storage import ClassStorage
 from vision.continual.streams import Episodes, Shape, Task, choices, pictures_of
 from vision.data.augment import PIXEL
-from vision.data.few_shot import ClassPictures, FewShotSet, load, read_tree
+from vision.data.few_shot import ClassPictures, FewShotSet, load
 from vision.nets.conv4 import Conv4
 from vision.nets.encoder import Embedding
 from vision.nets.encoders import ENCODERS
@@ -61,12 +58,6 @@ def rng():
 
 def pictures(count, seed=0):
     return torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
-
-
-def png(pixels, mode):
-    data = io.BytesIO()
-    Image.fromarray(pixels, mode).save(data, "png")
-    return data.getvalue()
 
 
 def test_a_stored_direction_is_within_half_a_step_of_its_largest_feature(rng):
@@ -391,52 +382,6 @@ def test_between_the_ends_stand_both_encoders():
     assert between(before, after, 0.5)["count"] == 3
 
 
-def sheet(folder, parts=("train", "val")):
-    """An archive of the format of CIFAR-100: two classes, five tiles of 8x8 in two columns."""
-    folder.mkdir()
-    tiles = np.arange(2 * 5, dtype=np.uint8).reshape(2, 5) * 20
-    classes = {name: {"cifar_fs": part, "train": 5} for name, part in zip("xy", parts, strict=True)}
-    index = {"cell": 8, "columns": 2, "classes": classes}
-    with tarfile.open(folder / "dev.tar", "w") as archive:
-
-        def add(name, data):
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-
-        add("dev/index.json", json.dumps(index).encode())
-        for name, levels in zip("xy", tiles, strict=True):
-            image = np.zeros((24, 16, 3), np.uint8)
-            for k, level in enumerate(levels):
-                image[k // 2 * 8 : k // 2 * 8 + 8, k % 2 * 8 : k % 2 * 8 + 8] = level
-            data = io.BytesIO()
-            Image.fromarray(image).save(data, "jpeg", quality=95)
-            add(f"dev/train/{name}.jpg", data.getvalue())
-    return tiles
-
-
-def test_an_archive_of_sheets_is_cut_into_its_tiles(tmp_path):
-    tiles = sheet(tmp_path / "set")
-    read = load(str(tmp_path / "set"))
-    assert read.base.names == ("x",)
-    assert read.novel.names == ("y",)
-    for classes, levels in ((read.base, tiles[0]), (read.novel, tiles[1])):
-        assert classes.pictures[0].shape == (5, 8, 8, 3)
-        assert np.abs(classes.pictures[0].mean((1, 2, 3)) - levels).max() < 2
-
-
-def test_pictures_of_an_archive_are_scaled_by_means_and_the_caveat_says_so(tmp_path):
-    tiles = sheet(tmp_path / "set")
-    read = load(str(tmp_path / "set"), size=4)
-    assert read.base.pictures[0].shape == (5, 4, 4, 3)
-    assert np.abs(read.novel.pictures[0].mean((1, 2, 3)) - tiles[1]).max() < 2
-    assert read.caveat.endswith("scaled from 8x8 to 4x4")
-    sheet(tmp_path / "held out", ("test", "test"))
-    assert load(str(tmp_path / "held out"), size=4).all().shape == (3, 4, 4)
-    halves = ClassPictures(("a",), (np.array([0, 100, 50, 250], np.uint8).reshape(1, 2, 2, 1),))
-    assert halves.scaled(1).pictures[0].tolist() == [[[[100]]]]
-
-
 def test_base_classes_that_do_not_train_the_encoder_make_tasks(classes):
     def of(count, **changes):
         return (
@@ -452,68 +397,6 @@ def test_base_classes_that_do_not_train_the_encoder_make_tasks(classes):
     for count, changes in ((12, {}), (1, {}), (4, {"mirrored": False})):
         with pytest.raises(ValueError, match=r"needs 2 to 11 of this set's 12 classes.* take 0 for all"):
             of(count, **changes)
-
-
-def test_an_archive_that_ends_early_is_refused(tmp_path):
-    sheet(tmp_path / "set")
-    path = tmp_path / "set" / "dev.tar"
-    path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(ValueError, match="incomplete or of another format"):
-        load(str(tmp_path / "set"))
-    with tarfile.open(path, "w") as archive:
-        index = tarfile.TarInfo("dev/index.json")
-        index.size = 2
-        archive.addfile(index, io.BytesIO(b"{}"))
-    with pytest.raises(ValueError, match="another format: it holds no sheet of pictures"):
-        load(str(tmp_path / "set"))
-
-
-def drawings(folder, *alphabets):
-    """The two files of Omniglot with two drawings of one character for each alphabet."""
-    for number, names in enumerate(alphabets):
-        with zipfile.ZipFile(folder / f"images_background_small{number + 1}.zip", "w") as archive:
-            for name in names:
-                for drawing in range(2):
-                    pixels = np.full((56, 56), 255, np.uint8)
-                    pixels[:28, :28] = 0
-                    archive.writestr(f"s/{name}/character01/{drawing}.png", png(pixels, "L"))
-
-
-def test_alphabets_in_both_files_of_omniglot_count_once_and_base_characters_are_turned(tmp_path):
-    drawings(tmp_path, ("Korean", "Greek"), ("Greek", "Tagalog"))
-    read = load(str(tmp_path))
-    assert read.novel.names == ("Greek/character01", "Tagalog/character01")
-    assert [len(each) for each in read.novel.pictures] == [2, 2]
-    assert len(read.base) == 4
-    corners = [each[0, [0, -1, -1, 0], [0, 0, -1, -1], 0].argmax() for each in read.base.pictures]
-    assert corners == [0, 1, 2, 3]
-    assert not read.mirrored
-
-
-def tree(folder, names, count=8, size=16):
-    rng = np.random.default_rng(0)
-    for name in names:
-        (folder / name).mkdir(parents=True)
-        colour = rng.integers(40, 215, 3)
-        for k in range(count):
-            pixels = (colour + rng.integers(-20, 20, (size, size, 3))).astype(np.uint8)
-            (folder / name / f"{k}.png").write_bytes(png(pixels, "RGB"))
-
-
-def test_a_folder_of_each_class_is_read_and_what_is_missing_or_broken_is_named(tmp_path):
-    tree(tmp_path, ["cat", "dog"], count=2)
-    classes = read_tree(tmp_path, size=8)
-    assert classes.names == ("cat", "dog")
-    assert classes.pictures[0].shape == (2, 8, 8, 3)
-    (tmp_path / "dog" / "broken.png").write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match=r"broken.png is not a picture"):
-        read_tree(tmp_path)
-    (tmp_path / "elk").mkdir()
-    (tmp_path / "dog" / "broken.png").unlink()
-    with pytest.raises(ValueError, match="class 'elk' has no picture"):
-        read_tree(tmp_path)
-    with pytest.raises(ValueError, match="no folder"):
-        load(str(tmp_path / "nowhere"))
 
 
 @pytest.fixture(scope="module")

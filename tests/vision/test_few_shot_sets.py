@@ -1,0 +1,73 @@
+"""Sets of classes with few pictures each: what is read from archives and folders, and what is refused."""
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from few_shot_files import drawings, sheet, tree
+
+from vision.data.few_shot import ClassPictures, load, read_tree
+
+
+def test_an_archive_of_sheets_is_cut_into_its_tiles(tmp_path):
+    tiles = sheet(tmp_path / "set")
+    read = load(str(tmp_path / "set"))
+    assert read.base.names == ("x",)
+    assert read.novel.names == ("y",)
+    for classes, levels in ((read.base, tiles[0]), (read.novel, tiles[1])):
+        assert classes.pictures[0].shape == (5, 8, 8, 3)
+        assert np.abs(classes.pictures[0].mean((1, 2, 3)) - levels).max() < 2
+
+
+def test_pictures_of_an_archive_are_scaled_by_means_and_the_caveat_says_so(tmp_path):
+    tiles = sheet(tmp_path / "set")
+    read = load(str(tmp_path / "set"), size=4)
+    assert read.base.pictures[0].shape == (5, 4, 4, 3)
+    assert np.abs(read.novel.pictures[0].mean((1, 2, 3)) - tiles[1]).max() < 2
+    assert read.caveat.endswith("scaled from 8x8 to 4x4")
+    sheet(tmp_path / "held out", ("test", "test"))
+    assert load(str(tmp_path / "held out"), size=4).all().shape == (3, 4, 4)
+    halves = ClassPictures(("a",), (np.array([0, 100, 50, 250], np.uint8).reshape(1, 2, 2, 1),))
+    assert halves.scaled(1).pictures[0].tolist() == [[[[100]]]]
+
+
+def test_an_archive_that_ends_early_is_refused(tmp_path):
+    sheet(tmp_path / "set")
+    path = tmp_path / "set" / "dev.tar"
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(ValueError, match="incomplete or of another format"):
+        load(str(tmp_path / "set"))
+    with tarfile.open(path, "w") as archive:
+        index = tarfile.TarInfo("dev/index.json")
+        index.size = 2
+        archive.addfile(index, io.BytesIO(b"{}"))
+    with pytest.raises(ValueError, match="another format: it holds no sheet of pictures"):
+        load(str(tmp_path / "set"))
+
+
+def test_alphabets_in_both_files_of_omniglot_count_once_and_base_characters_are_turned(tmp_path):
+    drawings(tmp_path, ("Korean", "Greek"), ("Greek", "Tagalog"))
+    read = load(str(tmp_path))
+    assert read.novel.names == ("Greek/character01", "Tagalog/character01")
+    assert [len(each) for each in read.novel.pictures] == [2, 2]
+    assert len(read.base) == 4
+    corners = [each[0, [0, -1, -1, 0], [0, 0, -1, -1], 0].argmax() for each in read.base.pictures]
+    assert corners == [0, 1, 2, 3]
+    assert not read.mirrored
+
+
+def test_a_folder_of_each_class_is_read_and_what_is_missing_or_broken_is_named(tmp_path):
+    tree(tmp_path, ["cat", "dog"], count=2)
+    classes = read_tree(tmp_path, size=8)
+    assert classes.names == ("cat", "dog")
+    assert classes.pictures[0].shape == (2, 8, 8, 3)
+    (tmp_path / "dog" / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match=r"broken.png is not a picture"):
+        read_tree(tmp_path)
+    (tmp_path / "elk").mkdir()
+    (tmp_path / "dog" / "broken.png").unlink()
+    with pytest.raises(ValueError, match="class 'elk' has no picture"):
+        read_tree(tmp_path)
+    with pytest.raises(ValueError, match="no folder"):
+        load(str(tmp_path / "nowhere"))
