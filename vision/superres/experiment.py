@@ -199,7 +199,7 @@ class _Cell:
         """The net that learned most of the gates' choice and nets of other depths, all with fresh weights and trained
         for as long, and the CPU seconds of all.
 
-        What a block is worth in a net of another depth, its gate cannot tell: all weights were learned with it.
+        A gate does not know what its block is worth in a net of another depth: all weights were learned with it.
         """
         s, kind = self.settings, self.settled()
         shapes, depth = [gates_net.sizes], s.blocks

@@ -32,7 +32,7 @@ _CHANNELS = ChannelSparsity()
 STEPS = 50
 """Widths that are tried for a net of some size."""
 FEW = 64
-"""Windows that are enough to tell how many bytes a net takes."""
+"""Windows that are enough to count the bytes of a net."""
 
 
 def control(work: Work) -> Outcome:
