@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 MOST: Final = 128
 """255 times this fits into 16 bits with a sign, and a weight of 8 bits is not larger."""
-TURNS: Final = 4
+SEATS, TABLES, TURNS = 64, 256, 3
+"""Entries that are compared with each other, tables at a time, and how often those without a partner meet again."""
 
 
 def loads(weights: NDArray[np.int8]) -> NDArray[np.int16]:
@@ -44,24 +45,50 @@ def split(weights: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.intp]
 def matched(owner: NDArray[np.integer], load: NDArray[np.int16]) -> NDArray[np.intp]:
     """For each entry another of the same owner whose loads fit beside its own, or -1.
 
-    Those with large loads look for a partner among those with small ones; who has none tries again among the others.
+    Entries meet in tables of at most `SEATS`. Who finds no partner there meets the others that have none.
     """
     partner = np.full(len(owner), -1, np.intp)
-    rest = np.arange(len(owner))
-    for turn in range(TURNS):
-        order = rest[np.lexsort((load[rest].max(1), owner[rest]))]
-        first, count = np.unique(owner[order], return_index=True, return_counts=True)[1:]
-        place = np.arange(len(order)) - np.repeat(first, count)
-        counts = np.repeat(count, count)
-        other = counts - 1 - place if turn % 2 == 0 else place ^ 1
-        candidates = np.flatnonzero((place < other) & (other < counts))
-        a, b = order[candidates], order[candidates + (other - place)[candidates]]
-        fits = (load[a] + load[b] <= MOST).all(1)
-        partner[a[fits]], partner[b[fits]] = b[fits], a[fits]
-        rest = np.sort(order[partner[order] < 0])
+    rest = np.argsort(owner, kind="stable")
+    for _ in range(TURNS):
+        seats = _tables(owner[rest])
+        for begin in range(0, len(seats), TABLES):
+            some = seats[begin : begin + TABLES]
+            _match(np.where(some < 0, -1, rest[some]), load, partner)
+        rest = rest[partner[rest] < 0]
         if not len(rest):
             break
     return partner
+
+
+def _tables(owner: NDArray[np.integer]) -> NDArray[np.intp]:
+    """The entries at each table, of one owner each, or -1: `(tables, seats)`; `owner` is sorted.
+
+    Neighbours, which are taps of the same inputs and so perhaps alike, sit at different tables.
+    """
+    first, count = np.unique(owner, return_index=True, return_counts=True)[1:]
+    tables = -(-count // SEATS)
+    place = np.arange(len(owner)) - np.repeat(first, count)
+    each = np.repeat(tables, count)
+    seats = np.full((tables.sum(), (-(-count // tables)).max(initial=0)), -1, np.intp)
+    seats[np.repeat(np.cumsum(tables) - tables, count) + place % each, place // each] = np.arange(len(owner))
+    return seats
+
+
+def _match(seats: NDArray[np.intp], load: NDArray[np.int16], partner: NDArray[np.intp]) -> None:
+    """Fills in `partner` for the entries at some tables: who fits beside the fewest chooses first, and one of those."""
+    of = load[seats].astype(np.uint8)
+    free = seats >= 0
+    fits = free[:, :, None] & free[:, None, :] & ~np.eye(seats.shape[1], dtype=bool)
+    for k in range(load.shape[1]):
+        fits &= of[:, :, None, k] <= MOST - of[:, None, :, k]
+    choices = fits.sum(2)
+    table = np.arange(len(seats))
+    for one in np.argsort(choices, 1).T:
+        other = np.where(fits[table, one] & free, choices, seats.shape[1]).argmin(1)
+        agreed = np.flatnonzero(fits[table, one, other] & free[table, one] & free[table, other])
+        a, b = seats[agreed, one[agreed]], seats[agreed, other[agreed]]
+        partner[a], partner[b] = b, a
+        free[agreed, one[agreed]] = free[agreed, other[agreed]] = False
 
 
 def in_pairs(owner: NDArray[np.integer], load: NDArray[np.int16]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

@@ -44,7 +44,7 @@ class _Chain:
         blocks[0, 0] = True
         mask = np.repeat(np.repeat(blocks, rows, 0), 4, 1)[: shape[0], : shape[1]]
         mask = mask.reshape(*mask.shape, *(1,) * (len(shape) - 2))
-        normal = np.rint(self.rng.normal(0, self.rng.choice([16, 32, 40]), shape)).clip(-127, 127).astype(int)
+        normal = np.rint(self.rng.normal(0, self.rng.choice([16, 32, 40, 64]), shape)).clip(-127, 127).astype(int)
         return Constant(normal * mask, S8)
 
     def convolve(self, kernel: int, stride: int) -> None:
