@@ -105,10 +105,10 @@ def kept_parts(scores: Sequence[Tensor], price: WidthPrice, budget: float, minim
     return [part.topk(n).indices.sort().values for part, n in zip(scores, widths, strict=True)]
 
 
-def settled_parts(gated: GatedNet) -> list[Tensor]:
-    """`kept_parts` by the scores that a search has ended with."""
+def settled_parts(gated: GatedNet, price: WidthPrice | None = None) -> list[Tensor]:
+    """`kept_parts` by the scores that a search has ended with, for its budget, at its price or another one."""
     scores = torch.split(gated.scores.detach().cpu(), gated.space.sizes)
-    return kept_parts(scores, gated.price, gated.share * gated.full, gated.settings.minimum)
+    return kept_parts(scores, price or gated.price, gated.share * gated.full, gated.settings.minimum)
 
 
 def renumbered(state: dict[str, Tensor], prefix: str, blocks: Sequence[int]) -> dict[str, Tensor]:

@@ -16,9 +16,8 @@ from shared.weights.prices import MACs
 from vision.data.crops import to_text
 from vision.nets.litert_file import import_tensorflow, to_litert
 from vision.nets.onnx_file import to_onnx
-from vision.pruning_search.depth import DepthPrice
 from vision.pruning_search.gates import GatedNet, GateSettings
-from vision.pruning_search.price import WidthPrice
+from vision.pruning_search.price import ScaledPrice, WidthPrice
 from vision.pruning_search.rebuild import plain
 from vision.pruning_search.schedule import GateSchedule
 from vision.superres.nets import ABPN, ESPCN, FSRCNN, CollapsedNet, EdgeNet, PlainNet, Supernet, WideNet
@@ -102,7 +101,8 @@ class SuperRes(Experiment[SuperResSettings]):
     version = 3
 
     def data(self, cell: SuperResSettings) -> Mapping[str, str]:
-        return cell.hashes()
+        """The pictures; and how milliseconds are met, which keeps rows apart whose choice was not measured."""
+        return cell.hashes() | ({} if cell.budget_ms is None else {"budget_ms": "refitted to what the choice takes"})
 
     def run(self, cell: SuperResSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context, self).result()
@@ -134,6 +134,7 @@ class _Cell:
 
     def __init__(self, settings: SuperResSettings, context: Context, experiment: SuperRes) -> None:
         self.settings, self.context, self.experiment = settings, context, experiment
+        self.refit = 1.0  # measured milliseconds over those that the laws predict
         self.nets: dict[str, dict[str, Any]] = {}
         self.raced: list[dict[str, Any]] = []
 
@@ -143,18 +144,17 @@ class _Cell:
             import_tensorflow()  # before anything is trained
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
         wide = fresh(self.supernet, seed)
-        price = self.price(wide)
-        full = priced(price, wide)
+        full = priced(self.price(wide), wide)
         budget = s.macs * full if s.budget_ms is None else s.budget_ms
         if budget > full:
             raise ValueError(f"budget_ms={budget:g}: the supernet takes {full:.4g} ms; ask for less, or widen it")
-        gates = GateSettings(weight=s.weight, minimum=s.minimum)
-        chosen(gated_net(wide, price, budget / full, s.search, gates))  # refuses a budget that nothing meets
+        self.refitted_choice("first choice", self.gated(wide, budget))  # refuses a budget that nothing meets
         self.add("bicubic", None)  # first, as it refuses pictures that are too small to compare
         spent = self.train("supernet", wide, s.pretrain)
-        gated = gated_net(wide, price, budget / full, s.search, gates)
+        gated = self.gated(wide, budget)
         spent += self.train("gates", gated, s.search)
-        gates_net = chosen(gated)
+        gates_net = self.refitted_choice("choice", gated)
+        price = self.price(wide)
         ours, raced = self.race(gates_net, price, budget, seed)
         spent += raced
         self.compared("search", ours, s.steps, priced(price, ours), spent)
@@ -167,11 +167,12 @@ class _Cell:
         if s.scale in SCALES:
             self.add("shipped", pretrained(s.scale).net)
         self.keep(ours)
+        refit = {} if s.budget_ms is None else {"refit": self.refit}
         return {
             "data": self.source.about,
             "part": s.part,
             "pictures": [it.name for it in self.scored],
-            "price": {"unit": price.unit, "full": full, "budget": budget},
+            "price": {"unit": price.unit, "full": priced(price, wide), "budget": budget, **refit},
             "plane": [s.height, s.width],
             "nets": self.nets,
             "race": self.raced,
@@ -182,20 +183,42 @@ class _Cell:
         s = self.settings
         return (PlainNet if s.supernet == "plain" else WideNet.of)(s.scale, s.channels, s.blocks)
 
-    def price(self, net: Supernet) -> DepthPrice:
+    def price(self, net: Supernet) -> WidthPrice:
         """Of nets that are of this kind when they are used, up to the width of the supernet."""
         s = self.settings
         net = PlainNet(s.scale, s.channels) if isinstance(net, PlainNet) else self.supernet()
         if s.budget_ms is not None:
-            return shape_price(net, self.latency)
+            return ScaledPrice(shape_price(net, self.latency), self.refit)
         macs = MACs((1, s.height, s.width))
         return shape_price(net, lambda net: channels_price(net, macs))
+
+    def gated(self, wide: Supernet, budget: float) -> GatedNet:
+        s, price = self.settings, self.price(wide)
+        gates = GateSettings(weight=s.weight, minimum=s.minimum)
+        return gated_net(wide, price, min(budget / priced(price, wide), 1), s.search, gates)
+
+    def refitted_choice(self, name: str, gated: GatedNet) -> Supernet:
+        """The gates' choice: for a budget of milliseconds measured, and made again at a price scaled to what it took.
+
+        Laws are of kernels on planes of many sizes, and err by as much for all nets of one kind on one plane.
+        """
+        net = chosen(gated)
+        if self.settings.budget_ms is None:
+            return net
+        self.refit *= self.compiled(name, plain_net(net)) / priced(self.price(net), net)
+        return chosen(gated, self.price(net))
+
+    def compiled(self, name: str, used: nn.Module) -> float:
+        """Measured milliseconds of the library of a net for use."""
+        plane = self.settings.height, self.settings.width
+        ms: float = self.context.stage(f"{name}, compiled", lambda: self.experiment.compiled_milliseconds(used, plane))
+        return ms
 
     @cached_property
     def latency(self) -> Callable[[Supernet], WidthPrice]:
         return self.experiment.latency((self.settings.height, self.settings.width), self.context)
 
-    def race(self, gates_net: Supernet, price: DepthPrice, budget: float, seed: int) -> tuple[Supernet, float]:
+    def race(self, gates_net: Supernet, price: WidthPrice, budget: float, seed: int) -> tuple[Supernet, float]:
         """The net that learned most of the gates' choice and nets of other depths, all with fresh weights and trained
         for as long, and the CPU seconds of all.
 
@@ -215,6 +238,8 @@ class _Cell:
             spent += self.train(name, net, steps)
             error = self.context.stage(f"{name}, error", partial(mean_error, net, self.held_back, s.scale))
             self.raced.append({"sizes": net.sizes, "steps": steps, "error": error})
+            if s.budget_ms is not None:
+                self.raced[-1] |= {"priced": priced(price, net), "compiled_ms": self.compiled(name, plain_net(net))}
         errors = [each["error"] for each in self.raced]
         return nets[errors.index(min(errors)) if errors else 0], spent
 
@@ -270,9 +295,7 @@ class _Cell:
             cost["macs"] = per_pixel(net)
             cost["ms"] = self.context.stage(f"{name}, timed", lambda: self.experiment.milliseconds(used, plane))
             if s.budget_ms is not None and "priced" in about:
-                cost["compiled_ms"] = self.context.stage(
-                    f"{name}, compiled", lambda: self.experiment.compiled_milliseconds(used, plane)
-                )
+                cost["compiled_ms"] = self.compiled(name, used)
         reached: Any = self.context.stage(f"{name}, compared", lambda: quality(net, self.scored, s.scale))
         self.nets[name] = {**about, **cost, **reached}
         self.crops[name] = to_text(enlarged(net, self.example, s.scale))
@@ -323,7 +346,7 @@ def fresh(build: Callable[[], Net], seed: int) -> Net:
     return seeded(build, torch.Generator().manual_seed(seed))
 
 
-def priced(price: DepthPrice, net: Supernet) -> float:
+def priced(price: WidthPrice, net: Supernet) -> float:
     """The price of a net of this shape."""
     return float(price.expected(torch.tensor(net.sizes)))
 

@@ -40,12 +40,20 @@ def regret(row: Row) -> float:
 
 def latency_error(row: Row) -> float:
     """By how many per cent measured milliseconds differ from predicted ones, the mean over nets that have both."""
-    both = [
-        (net["compiled_ms"], net["priced"])
-        for net in row.result["nets"].values()
-        if {"compiled_ms", "priced"} <= net.keys()
-    ]
-    return float(np.mean([100 * abs(measured / predicted - 1) for measured, predicted in both]))
+    return float(np.mean([100 * abs(measured / predicted - 1) for measured, predicted in _timed(row)]))
+
+
+def rank_correlation(row: Row) -> float:
+    """Spearman's, of measured and predicted milliseconds; equal ones have the mean of their ranks."""
+    times = np.array(_timed(row)).T
+    above = times[:, :, None] - times[:, None, :]
+    return float(np.corrcoef(np.sign(above).sum(2))[0, 1])
+
+
+def _timed(row: Row) -> list[tuple[float, float]]:
+    """Measured and predicted milliseconds of the nets that have both, those of the race among them."""
+    nets = (*row.result["nets"].values(), *row.result.get("race", ()))
+    return [(net["compiled_ms"], net["priced"]) for net in nets if {"compiled_ms", "priced"} <= net.keys()]
 
 
 def relative_ms(rows: Sequence[Row], rival: str) -> list[float]:

@@ -147,7 +147,11 @@ def _times(rows: Sequence[Row]) -> Table:
         nets = [row.result["nets"][name] for row in rows]
         if "priced" in nets[0]:
             times[NETS[name]] = [net["priced"] for net in nets], [net["compiled_ms"] for net in nets]
-    note = "Each net as the C library of `qwedge compile --numbers float32`, on one thread; the least of many runs."
+    refits = ", ".join(f"{row.result['price']['refit']:.2f}" for row in rows)
+    note = (
+        "Each net as the C library of `qwedge compile --numbers float32`, on one thread; the least of many runs. "
+        f"Predictions are those of the laws times {refits}: what the gates' choice took, over what they say."
+    )
     return times_table(rows, times, note)
 
 

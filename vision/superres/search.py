@@ -51,7 +51,7 @@ def widest(net: Supernet, price: WidthPrice, blocks: int, budget: float) -> list
 
 def gated_net(
     net: Supernet,
-    price: DepthPrice,
+    price: WidthPrice,
     share: float,
     steps: int,
     settings: GateSettings = GateSettings(),  # noqa: B008
@@ -60,10 +60,12 @@ def gated_net(
     return gated_depth(net, space_of(net), price, share, steps, settings)
 
 
-def chosen(gated: GatedNet) -> Supernet:
-    """The net of the channels and blocks of highest score that the budget allows, with the weights of the search."""
+def chosen(gated: GatedNet, price: WidthPrice | None = None) -> Supernet:
+    """The net of the channels and blocks of highest score that the budget allows, with the weights of the search; at
+    `price` where nets turned out to cost something else than was thought in the search.
+    """
     assert isinstance(gated.net, Supernet)
-    return part_of(gated.net, settled_parts(gated))
+    return part_of(gated.net, settled_parts(gated, price))
 
 
 def part_of(net: Supernet, kept: Sequence[Tensor]) -> Supernet:
