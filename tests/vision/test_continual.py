@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from few_shot_files import drawings, tree
+from safetensors import safe_open
 from safetensors.torch import save
 from torch.nn.functional import normalize
 
@@ -25,10 +26,11 @@ from vision.continual.frozen import NearestMeans
 from vision.continual.learner import Learner
 from vision.continual.maml import Descent, Maml, MamlLoss
 from vision.continual.meta import Reversal, StreamLoss, between
+from vision.continual.plane import on_a_plane
 from vision.continual.storage import ClassStorage
 from vision.continual.streams import Episodes, Shape, Task, choices, pictures_of
 from vision.data.augment import PIXEL
-from vision.data.few_shot import ClassPictures, FewShotSet, load
+from vision.data.few_shot import ClassPictures, FewShotSet, load, read_tree
 from vision.nets.conv4 import Conv4
 from vision.nets.encoder import Embedding
 from vision.nets.encoders import ENCODERS
@@ -79,9 +81,16 @@ def test_a_stored_direction_is_within_half_a_step_of_its_largest_feature(rng):
         ({"third": pictures(2)[0]}, r"not \(3, 16, 16\)"),
         ({"third": 255 * pictures(2)}, "'third': needs numbers in 0 to 1"),
         ({"third": pictures(2) * torch.nan}, "'third': needs numbers in 0 to 1"),
+        ({"third": pictures(2).double()}, "'third': needs float32 numbers, not torch.float64"),
+        ({"third": pictures(2).numpy()}, r"'third': needs a tensor of pictures \(B, 3, 16, 16\), not a ndarray"),
+        ({3: pictures(2)}, "class 3: needs a name, as a string"),
+        ({"": pictures(2)}, "class '': needs a name"),
     ],
-    ids=["no class", "a name twice", "no picture", "other channels", "no batch", "bytes", "no number"],
-)
+    ids=[
+        "no class", "a name twice", "no picture", "other channels", "no batch", "bytes", "no number", "double", "array",
+        "number for a name", "empty name",
+    ],
+)  # fmt: skip
 def test_a_bad_task_is_refused_and_leaves_the_state_as_it_was(learner, support, said):
     learner.learn({"first": pictures(2), "second": pictures(2, 1)})
     before = learner.to_bytes()
@@ -114,6 +123,46 @@ def test_a_state_of_another_version_and_a_file_that_is_none_are_refused(learner,
     path.write_bytes(save({"codes": torch.zeros(1)}, {"learner": json.dumps({"format": 2})}))
     with pytest.raises(ValueError, match="incomplete state of a learner"):
         Learner.load(path)
+    path.write_bytes(save({"codes": torch.zeros(1)}, {"learner": "[]"}))
+    with pytest.raises(ValueError, match="is no state of a learner"):
+        Learner.load(path)
+
+
+@pytest.mark.parametrize(
+    ("of_about", "of_tensors", "said"),
+    [
+        ({"classes": ["a"]}, {}, r"1 classes need codes \(1, 8\) of torch.int8, not \(2, 8\) of"),
+        ({}, {"codes": torch.zeros(2, 3, dtype=torch.int8)}, r"not \(2, 3\) of torch.int8"),
+        ({}, {"codes": torch.zeros(2, 8)}, r"not \(2, 8\) of torch.float32"),
+        ({"classes": ["a", "a"]}, {}, "class 'a' is stored already"),
+        ({}, {"now.encoder.0.weight": torch.zeros(2, 2)}, r"encoder.0.weight"),
+        ({}, {"now.encoder.0.weight": None}, r"encoder.0.weight"),
+    ],
+    ids=["fewer names", "narrow codes", "codes of floats", "a name twice", "other shape", "a missing weight"],
+)
+def test_a_state_whose_parts_do_not_fit_is_refused(learner, tmp_path, of_about, of_tensors, said):
+    learner.learn({"a": pictures(1), "b": pictures(1, 1)})
+    path = tmp_path / "state.safetensors"
+    learner.save(path)
+    with safe_open(path, "pt") as file:
+        about = json.loads(file.metadata()["learner"]) | of_about
+        tensors = {name: file.get_tensor(name) for name in file.keys()} | of_tensors  # noqa: SIM118
+    whole = {name: value for name, value in tensors.items() if value is not None}
+    path.write_bytes(save(whole, {"learner": json.dumps(about)}))
+    with pytest.raises(ValueError, match=f"incomplete state of a learner: .*{said}"):
+        Learner.load(path)
+
+
+def test_paths_may_be_strings(learner, tmp_path):
+    learner.learn({"a": pictures(1)})
+    learner.save(str(tmp_path / "state"))
+    assert Learner.load(str(tmp_path / "state")).stored.names == ["a"]
+    tree(tmp_path / "tree", ["x"], count=1)
+    assert read_tree(str(tmp_path / "tree")).names == ("x",)
+
+
+def test_embeddings_that_are_all_alike_lie_on_one_point():
+    assert on_a_plane([torch.ones(2, 3)], ["a"])["share"] == 1
 
 
 def test_before_the_first_class_there_is_no_answer_nor_to_pictures_of_another_size(learner):
@@ -266,12 +315,15 @@ def test_a_choice_gives_the_same_examples_whatever_they_are_read_as(classes, rng
 
 @pytest.mark.parametrize(
     ("shape", "said"),
-    [(Shape(13, 1, 1, 1), "ways=13 needs 13 classes: there are 12"), (Shape(2, 8, 2, 3), "need 11")],
+    [
+        (Shape(13, 1, 1, 1), "ways=13 needs 13 classes to make tasks of: there are 12; take fewer"),
+        (Shape(2, 8, 2, 3), "need 11"),
+    ],
     ids=["classes", "pictures"],
 )
 def test_too_few_classes_or_pictures_are_said(classes, shape, said):
     with pytest.raises(ValueError, match=said):
-        shape.check(classes)
+        shape.check(classes, "to make tasks of")
 
 
 class Forgetful:
@@ -497,6 +549,19 @@ def test_tasks_of_another_folder_have_no_class_that_the_encoder_knows(tiny, tmp_
         "3 classes make 1 tasks of 2, not 9.",
         f"The encoder knows these of {tmp_path / 'other'}, so no task has them: {of_the_encoder[0]}.",
     ]
+
+
+def test_what_makes_classes_too_few_is_said(tiny, tmp_path):
+    tree(tmp_path / "five", [f"of mine {k}" for k in range(5)])
+    cell = tiny.model_copy(update={"data": str(tmp_path / "five"), "ways": 4})
+    with pytest.raises(
+        ValueError, match=r"ways=4 needs 4 classes to make tasks of: there are 2 \(3 train the encoder\)"
+    ):
+        run(Continual(), [cell], Store(tmp_path / "out"))
+    tree(tmp_path / "same", load(tiny.data).base.names[:2])
+    cell = tiny.model_copy(update={"tasks_from": str(tmp_path / "same")})
+    with pytest.raises(ValueError, match=r"there are 0 \(the encoder knows 2 of them\)"):
+        run(Continual(), [cell], Store(tmp_path / "out"))
 
 
 def test_pictures_that_the_encoder_cannot_read_are_refused(tiny, tmp_path):

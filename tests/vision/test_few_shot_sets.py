@@ -6,6 +6,7 @@ import tarfile
 import numpy as np
 import pytest
 from few_shot_files import drawings, sheet, tree
+from PIL import Image
 
 from vision.data.few_shot import ClassPictures, load, read_tree
 
@@ -63,7 +64,9 @@ def test_a_folder_of_each_class_is_read_and_what_is_missing_or_broken_is_named(t
     assert classes.names == ("cat", "dog")
     assert classes.pictures[0].shape == (2, 8, 8, 3)
     (tmp_path / "dog" / "broken.png").write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match=r"broken.png is not a picture"):
+    with pytest.raises(
+        ValueError, match=r"broken.png is not a picture that can be read: of a kind that Pillow does not"
+    ):
         read_tree(tmp_path)
     (tmp_path / "elk").mkdir()
     (tmp_path / "dog" / "broken.png").unlink()
@@ -71,3 +74,14 @@ def test_a_folder_of_each_class_is_read_and_what_is_missing_or_broken_is_named(t
         read_tree(tmp_path)
     with pytest.raises(ValueError, match="no folder"):
         load(str(tmp_path / "nowhere"))
+
+
+def test_a_picture_of_a_tree_is_turned_as_its_exif_orientation_says(tmp_path):
+    (tmp_path / "cat").mkdir()
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera's top is the picture's right side
+    Image.fromarray(pixels).save(tmp_path / "cat" / "1.png", exif=exif)
+    [read] = read_tree(tmp_path, size=8).pictures
+    assert (read[0] == np.rot90(pixels, -1)).all()

@@ -144,8 +144,8 @@ class _Cell:
         self.refused: list[str] = []
         self.spent: dict[str, JSON] = {}
         for shots in settings.shots:
-            self.shape(shots).check(self.set.novel)
-            self.meta_shape(shots, settings.meta_tasks).check(self.set.base)
+            self.shape(shots).check(self.set.novel, "to make tasks of", self.others)
+            self.meta_shape(shots, settings.meta_tasks).check(self.set.base, "to train the encoder")
         trainings = settings.epochs + (4 + len(self.parts)) * settings.tuning + self.a_third
         context.plan(4 + trainings + len(settings.shots) * stages(settings.streams))
 
@@ -392,6 +392,13 @@ class _Cell:
                 f"and the encoder of {self.settings.data} reads {expected}; take a set of the same kind"
             )
         return classes
+
+    @property
+    def others(self) -> str:
+        """What no task may have, in brackets."""
+        if self.foreign:
+            return f" (the encoder knows {len(self.left_out)} of them)"
+        return f" ({len(self.set.base)} train the encoder)"
 
     @property
     def left_out(self) -> list[str]:

@@ -85,16 +85,23 @@ class Learner:
         """Raises `ValueError` for what the encoder cannot read."""
         encoder = self.embedding.encoder
         expected = (encoder.channels, encoder.size, encoder.size)
+        if not isinstance(pictures, Tensor):
+            raise ValueError(
+                f"{whose}: needs a tensor of pictures (B, {', '.join(map(str, expected))}), "
+                f"not a {type(pictures).__name__}"
+            )
         if pictures.ndim != 4 or tuple(pictures.shape[1:]) != expected:
             raise ValueError(
                 f"{whose}: needs a tensor of pictures (B, {', '.join(map(str, expected))}), not {tuple(pictures.shape)}"
             )
+        if pictures.dtype != torch.float32:
+            raise ValueError(f"{whose}: needs float32 numbers, not {pictures.dtype}; `pictures.float()` makes them")
         if not ((pictures >= 0) & (pictures <= 1)).all():
             raise ValueError(f"{whose}: needs numbers in 0 to 1; of bytes `vision.data.augment.as_input` makes them")
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Writes everything that `load` needs, as safetensors: later learning goes on as if nothing had happened."""
-        write_atomic(path, self.to_bytes())
+        write_atomic(Path(path), self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """What `save` writes."""
@@ -111,14 +118,16 @@ class Learner:
         return save({name: value.contiguous().clone() for name, value in tensors.items()}, {NAME: json.dumps(about)})
 
     @classmethod
-    def load(cls, path: Path) -> "Learner":
-        """A learner as it was saved. Raises `ValueError` for a file that is none, or of another version."""
+    def load(cls, path: str | Path) -> "Learner":
+        """A learner as it was saved. Raises `ValueError` for a file that is none, incomplete, or of another version."""
         try:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {}).get(NAME, "{}"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         except (SafetensorError, OSError, ValueError) as error:
             raise ValueError(f"{path} is no state of a learner: {error}") from None
+        if not isinstance(about, dict):
+            raise ValueError(f"{path} is no state of a learner: what it says of itself is no table")
         if about.get("format") != FORMAT:
             raise ValueError(
                 f"{path} is of version {about.get('format')}: this one reads {FORMAT}; learn the classes anew"
@@ -129,11 +138,19 @@ class Learner:
             learner = cls(Embedding(encoder), Discriminator(encoder.features), Adaptation(**about["adaptation"]))
             learner.embedding.load_state_dict(_under("first.", tensors))
             learner.discriminator.load_state_dict(_under("discriminator.", tensors))
-            learner.now = _under("now.", tensors)
-            learner.stored.names, learner.stored.codes = about["classes"], tensors["codes"]
+            learner.now = _like(learner.now, _under("now.", tensors))
+            learner.stored.restore(about["classes"], tensors["codes"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"{path} is an incomplete state of a learner: {error}") from None
         return learner
+
+
+def _like(first: Parameters, now: Parameters) -> Parameters:
+    """`now`, which has every parameter of `first` in its shape."""
+    for name, value in first.items():
+        if name not in now or now[name].shape != value.shape:
+            raise ValueError(f"needs {name} of shape {tuple(value.shape)} as after the last task")
+    return now
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

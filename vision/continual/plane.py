@@ -20,7 +20,8 @@ def on_a_plane(embedded: Sequence[Tensor], names: Sequence[str]) -> JSON:
     # A direction and its opposite are as good: the one whose largest entry is positive.
     signs = directions.gather(1, directions.abs().argmax(1, keepdim=True)).sign()
     points = x @ (signs * directions)[:2].T + 0.0
-    share = float(lengths[:2].square().sum() / lengths.square().sum())
+    variances = lengths.square()
+    share = float(variances[:2].sum() / variances.sum()) if variances.any() else 1.0
     parts = points.split([len(each) for each in embedded])
     return {
         "share": round(share, 3),

@@ -25,10 +25,12 @@ class Shape:
     tasks: int
     queries: int
 
-    def check(self, classes: ClassPictures) -> None:
-        """Raises `ValueError` where the classes, or the pictures of one, are too few."""
+    def check(self, classes: ClassPictures, purpose: str, others: str = "") -> None:
+        """Raises `ValueError` where the classes, or the pictures of one, are too few; `others` says where more are."""
         if self.ways > len(classes):
-            raise ValueError(f"ways={self.ways} needs {self.ways} classes: there are {len(classes)}; take fewer")
+            raise ValueError(
+                f"ways={self.ways} needs {self.ways} classes {purpose}: there are {len(classes)}{others}; take fewer"
+            )
         needed = self.shots + self.queries
         for name, pictures in zip(classes.names, classes.pictures, strict=True):
             if len(pictures) < needed:

@@ -207,13 +207,13 @@ def _tree(folder: Path, size: int) -> FewShotSet:
     return FewShotSet(base, novel, f"pictures of {folder.name}, scaled to {size}x{size}", mirrored=True)
 
 
-def read_tree(folder: Path, size: int = TREE_SIZE) -> ClassPictures:
-    """One folder per class, every picture in it scaled to `size` pixels per side.
+def read_tree(folder: str | Path, size: int = TREE_SIZE) -> ClassPictures:
+    """One folder per class, every picture in it turned as its EXIF orientation says and scaled to `size` x `size`.
 
     Raises `ValueError` for a folder without classes, a class without a picture, and a picture that cannot be read.
     """
     pictures: dict[str, list[NDArray[np.uint8]]] = {}
-    for place in sorted(each for each in folder.iterdir() if each.is_dir()):
+    for place in sorted(each for each in Path(folder).iterdir() if each.is_dir()):
         paths = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
         if not paths:
             raise ValueError(f"class {place.name!r} has no picture: put one of {', '.join(SUFFIXES)} into {place}")
@@ -238,8 +238,12 @@ def _batched(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _pixels(data: bytes, name: str, mode: str, size: int | None = None) -> NDArray[np.uint8]:
     image = import_pillow()
+    from PIL import ImageOps, UnidentifiedImageError
+
     try:
-        picture = image.open(io.BytesIO(data)).convert(mode)
+        picture = ImageOps.exif_transpose(image.open(io.BytesIO(data))).convert(mode)
+    except UnidentifiedImageError:
+        raise ValueError(f"{name} is not a picture that can be read: of a kind that Pillow does not know") from None
     except (OSError, ValueError, image.DecompressionBombError) as error:
         raise ValueError(f"{name} is not a picture that can be read: {error}") from None
     return np.asarray(picture if size is None else picture.resize((size, size), image.Resampling.BOX))
