@@ -14,7 +14,7 @@ from vision.slimming.experiment import Slimming, SlimmingSettings
 from vision.slimming.figures import NETS, Control
 from vision.slimming.files import load, saved
 from vision.slimming.judge import Judge
-from vision.slimming.net import SUMMED, Part, SlimNet, Supernet, at_random, judged_by_batches
+from vision.slimming.net import SUMMED, SlimNet, Supernet, at_random
 from vision.slimming.plan import CHEAPER, OPERATORS, Plan
 from vision.slimming.prices import PlanPrices, macs
 from vision.slimming.rivals import FAMILIES, Scale, build, largest_within
@@ -60,44 +60,44 @@ def test_every_action_makes_one_thing_cheaper():
         assert price(plan) < price(LARGEST)
 
 
-def copied(net, supernet, plan):
-    """The net of a plan of full widths with the supernet's weights."""
-    net.stem.load_state_dict(supernet.stages[0].opening.state_dict())
-    for place, stage in enumerate(supernet.stages):
-        ours = [module for module in net.stages[place] if type(module).__name__ != "Tokens"]
-        if place:
-            ours.pop(0).load_state_dict(stage.opening.state_dict())
-        chosen = zip(stage.choices, plan.blocks[place], strict=True)
-        for module, (choice, operator) in zip(ours, (pair for pair in chosen if pair[1] != "none"), strict=True):
-            module.load_state_dict(choice.blocks[choice.operators.index(operator)].state_dict())
-    net.norm.load_state_dict(supernet.norm.state_dict())
-    net.head.load_state_dict(supernet.head.state_dict())
-    return net
+PLANS = {
+    "largest": LARGEST,
+    "pooling": Plan((32, 48), (("pool",), ("single", "none"))),
+    "tokens": Plan((32, 48), (("none",), ("none", "attention"))),
+    "narrow": Plan((16, 32), (("single",), ("conv", "attention"))),
+}
+FULL = ("largest", "pooling", "tokens")
 
 
-@pytest.mark.parametrize(
-    "blocks",
-    [LARGEST.blocks, (("pool",), ("single", "none")), (("none",), ("none", "attention"))],
-    ids=["largest", "pooling", "tokens"],
-)
-def test_the_supernet_computes_the_plan_that_is_chosen(blocks):
-    plan, x = dataclasses.replace(LARGEST, blocks=blocks), torch.rand(2, 3, 32, 32)
+@pytest.mark.parametrize("plan", [PLANS[name] for name in FULL], ids=FULL)
+def test_a_sum_of_one_operator_each_is_the_net_of_that_plan(plan, monkeypatch):
+    monkeypatch.setattr("vision.slimming.net.SUMMED", 1.0)
+    supernet, x = Supernet(LARGEST, image=32, classes=10), torch.rand(8, 3, 32, 32)
+    for stage, operators in zip(supernet.stages, plan.blocks, strict=True):
+        for choice, operator in zip(stage.choices, operators, strict=True):
+            choice.scores.data[choice.operators.index(operator)] = 1e4
+    torch.testing.assert_close(supernet(x), supernet.answered(plan, x))
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_the_net_of_a_plan_begins_as_the_supernet_computes_it(plan):
+    supernet, x = Supernet(LARGEST, image=32, classes=10), torch.rand(8, 3, 32, 32)
+    net = supernet.net(plan)
+    before = supernet.answered(plan, x)
+    torch.testing.assert_close(net.train()(x), before)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+    torch.testing.assert_close(supernet.answered(plan, x), before)
+
+
+def test_a_narrow_plan_trains_the_leading_channels_alone():
     supernet = Supernet(LARGEST, image=32, classes=10)
-    supernet(x)  # statistics of norms
-    supernet.eval().chosen = plan
-    torch.testing.assert_close(supernet(x), copied(net_of(plan), supernet, plan)(x))
-
-
-def test_a_narrower_stage_of_the_supernet_keeps_its_most_important_channels():
-    supernet = Supernet(LARGEST, image=32, classes=10).eval()
-    stage = supernet.stages[1]
-    torch.nn.init.uniform_(stage.opening[1].weight)
-    kept = stage.kept(16).flatten().bool()
-    assert kept.sum() == 16
-    assert stage.opening[1].weight[kept].min() >= stage.opening[1].weight[~kept].max()
-    for part in (Part(1, None, None, 16), Part(1, 0, "conv", 16)):
-        channels = 32 if part.place is None else 48
-        assert (supernet.after(torch.rand(1, channels, 16, 16), part)[0, ~kept] == 0).all()
+    supernet.answered(PLANS["narrow"], torch.rand(8, 3, 32, 32)).square().sum().backward()
+    moved = supernet.stages[1].opening[0].weight.grad != 0
+    assert moved[:32, :16].any()
+    assert not moved[32:].any()
+    assert not moved[:, 16:].any()
 
 
 def test_random_actions_reach_narrow_stages_and_every_operator():
@@ -120,28 +120,15 @@ def test_most_batches_train_a_plan_and_the_others_the_sum():
     assert untrained == pytest.approx(40 * (1 - SUMMED), abs=6)
 
 
-def test_plans_are_judged_by_the_statistics_of_the_batch():
-    supernet, x = Supernet(LARGEST, image=32, classes=10), torch.rand(16, 3, 32, 32)
-    judged_by_batches(supernet).chosen = LARGEST
-    judged = supernet(x)
-    supernet(3 * x)  # leaves nothing behind
-    torch.testing.assert_close(supernet(x), judged)
-    again = Supernet(LARGEST, image=32, classes=10)
-    again.load_state_dict(supernet.state_dict(), strict=False)
-    again.train().chosen = LARGEST
-    torch.testing.assert_close(again(x), judged)
-
-
-def test_what_plans_share_is_computed_once_and_changes_no_loss():
-    torch.manual_seed(0)
+def test_plans_are_judged_by_the_statistics_of_their_batch_and_once(monkeypatch):
     supernet, x = Supernet(LARGEST, image=32, classes=10), torch.rand(16, 3, 32, 32)
     judge = Judge(supernet, x, labels := torch.arange(16) % 10)
-    for plan in [LARGEST, *dict(LARGEST.actions()).values()]:
-        lost = judge(plan)
-        supernet.chosen = plan
-        assert lost == float(torch.nn.functional.cross_entropy(supernet(x).detach(), labels))
-    parts = judge._after.cache_info()
-    assert parts.misses < 0.65 * (1 + len(dict(LARGEST.actions()))) * 5  # a plan has five parts
+    judged = {plan: judge(plan) for plan in PLANS.values()}
+    assert judge.losses == judged
+    monkeypatch.delattr(Supernet, "answered")
+    for plan, lost in judged.items():
+        expected = torch.nn.functional.cross_entropy(supernet.net(plan).train()(x), labels)
+        assert lost == judge(plan) == pytest.approx(float(expected.detach()), rel=1e-5)
 
 
 def test_the_price_of_a_plan_is_that_of_its_net():
@@ -182,6 +169,17 @@ def test_slimming_takes_the_action_of_least_loss_per_price():
         assert rates[step.action] == min(rates.values())
         before = step.plan
     assert course[-1].price <= 0.5 * price(LARGEST) < ([price(LARGEST)] + [step.price for step in course])[-2]
+
+
+def test_slimming_judges_few_plans_where_losses_of_actions_stay():
+    judged = []
+    course = list(slimmed(LARGEST, price, lambda plan: judged.append(plan) or loss(plan), 0.2 * price(LARGEST)))
+    offered, before = 1, LARGEST
+    for step in course:
+        offered += len(dict(before.actions()))
+        before = step.plan
+    assert len(course) > 3
+    assert len(judged) < 0.7 * offered
 
 
 def test_the_net_of_a_budget_loses_least_of_all_that_were_judged():
@@ -228,7 +226,7 @@ def test_a_cell_keeps_to_its_budgets_and_keeps_its_nets(monkeypatch, tmp_path):
     assert budgets == [share * row.result["price"]["largest"] for share in (0.6, 0.4)]
     for at in row.result["budgets"]:
         assert max(about["macs"] for about in at["nets"].values()) <= at["budget"]
-        assert {len(about["tuned"]) for about in at["nets"].values()} == {2}
+        assert {len(at["nets"][name]["tuned"]) for name in ("slimmed", "uniform")} == {2}
     kept = {f"{name}-{budget:.4g}.{kind}" for budget in budgets for name, kind in
             (("net", "safetensors"), ("plan", "json"), ("net", "onnx"))}  # fmt: skip
     assert set(row.artefacts) == kept
@@ -245,8 +243,9 @@ def test_published_nets_and_one_trained_for_the_time_of_the_search_stand_beside(
     [at] = row.result["budgets"]
     assert list(at["nets"]) == list(NETS)
     epochs = {name: len(about["tuned"]) for name, about in at["nets"].items()}
-    assert epochs.pop("uniform_longer") > 1
-    assert set(epochs.values()) == {1}
+    assert {epochs.pop(name) for name in ("slimmed", "uniform")} == {1}
+    [longer] = set(epochs.values())
+    assert longer > 1
     html = render(Slimming().page([row]), [row], Store(tmp_path))
     assert all(name in html for name in NETS.values())
 

@@ -1,4 +1,4 @@
-"""A net slimmed for budgets, beside scaled and random ones and published nets within them, each trained as long."""
+"""A net slimmed for budgets, beside scaled and random ones and published nets within them that get as much time."""
 
 import json
 import time
@@ -63,7 +63,7 @@ class SlimmingSettings(ImageSettings):
         default=get_args(Control), description="nets within the same budgets, each trained too"
     )
     supernet: int = Field(default=8, gt=0, description="epochs of the supernet")
-    tuning: int = Field(default=16, gt=0, description="epochs of every net of a plan, from scratch")
+    tuning: int = Field(default=16, gt=0, description="epochs of a slimmed net; of controls more, for the search")
     batch: int = Field(default=64, gt=1, description="images of a training step")
     augment: Literal["shift", "trivial"] = Field(
         default="shift", description="training images are mirrored and shifted; trivial: after TrivialAugment too"
@@ -104,7 +104,7 @@ class Slimming(Experiment[SlimmingSettings]):
     """
 
     name = "slimming"
-    version = 4  # 3 left parts of budgets unused
+    version = 5  # until 4 slimmed nets began at random, and controls were not trained for the time of the search
 
     def cells(self, settings: SlimmingSettings) -> Sequence[SlimmingSettings]:
         settings.largest()
@@ -161,7 +161,7 @@ class _Cell:
         search_s = search["cpu_s"] + cpu_seconds(learned)
         chosen = map(Plan.from_json_data, search["chosen"])
         slim: dict[float, Any] = {
-            budget: self.answered("slimmed", budget, self.competitor(plan))
+            budget: self.answered("slimmed", budget, self.competitor(plan)._replace(build=partial(supernet.net, plan)))
             for budget, plan in zip(budgets, chosen, strict=True)
         }
         # Of all budgets together: the search is one, too.
@@ -212,12 +212,11 @@ class _Cell:
 
     def trained(self, budget: float, nets: Mapping[str, Competitor], longer: float) -> dict[str, Mapping[str, JSON]]:
         return {
-            name: self.answered(name, budget, net, longer if name == "uniform_longer" else 1.0)
-            for name, net in nets.items()
+            name: self.answered(name, budget, net, 1.0 if name == "uniform" else longer) for name, net in nets.items()
         }
 
     def answered(self, name: str, budget: float, competitor: Competitor, longer: float = 1.0) -> Mapping[str, JSON]:
-        """A net from scratch: what it costs, and how many of its answers are right."""
+        """A net that is trained: what it costs, and how many of its answers are right."""
         title = f"{name} within {budget:g}"
         net = self.seeded(title, competitor.build)
         tuned = self.after(title, net, round(longer * self.settings.tuning))

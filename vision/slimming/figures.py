@@ -8,7 +8,7 @@ from shared.lab import Row
 Control = Literal["uniform", "uniform_longer", "random", "mobilenet_v2", "mobilenet_v4", "hgnet_v2"]
 NETS = {
     "slimmed": "slimmed net",
-    "uniform": "uniform scaling",
+    "uniform": "uniform scaling, for as many epochs",
     "uniform_longer": "uniform scaling, trained for the time of the search too",
     "random": "random cuts",
     "mobilenet_v2": "MobileNetV2, scaled",

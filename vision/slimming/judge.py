@@ -1,16 +1,11 @@
 """What a plan loses, by the weights of the supernet."""
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from vision.slimming.net import Part, Supernet, judged_by_batches, parts
+from vision.slimming.net import Supernet
 from vision.slimming.plan import Plan
-
-KEPT = 16
-"""Maps that are kept. Plans that are judged one after the other differ in one action, and share what is before it."""
 
 
 class Judge:
@@ -20,19 +15,11 @@ class Judge:
     """
 
     def __init__(self, supernet: Supernet, x: Tensor, labels: Tensor) -> None:
-        self.supernet, self.x, self.labels = judged_by_batches(supernet), x, labels
+        self.supernet, self.x, self.labels = supernet, x, labels
         self.losses: dict[Plan, float] = {}
-        self._after = lru_cache(KEPT)(self._computed)
 
     @torch.no_grad()
     def __call__(self, plan: Plan) -> float:
         if plan not in self.losses:
-            logits = self.supernet.answered(self._after(tuple(parts(plan))))
-            self.losses[plan] = float(cross_entropy(logits, self.labels))
+            self.losses[plan] = float(cross_entropy(self.supernet.answered(plan, self.x), self.labels))
         return self.losses[plan]
-
-    def _computed(self, course: tuple[Part, ...]) -> Tensor:
-        """The map behind some parts, from the image on."""
-        if not course:
-            return self.x
-        return self.supernet.after(self._after(course[:-1]), course[-1])

@@ -1,10 +1,10 @@
 """The net of a plan, and the supernet whose blocks hold every operator."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import gumbel_softmax
 
 from vision.nets.efficientformer import Factor, MapBlock, Size, TokenBlock, Tokens
@@ -13,7 +13,7 @@ from vision.slimming.plan import ON_MAPS, OPERATORS, STEP, Operator, Plan
 FUSED = 2
 """Channels inside of a fused block beside those around it: its 3x3 convolution is dense, so few more pay."""
 
-SUMMED = 0.25
+SUMMED = 0.1
 """Share of the batches that train the sum of all operators."""
 
 START = 1.0
@@ -122,13 +122,14 @@ def map_sides(plan: Plan, image: int, stride: int) -> list[int]:
 
 
 class Supernet(nn.Module):
-    """Every block as a choice: the sum of all operators' outputs, weighted by a Gumbel softmax in training.
+    """Every block as a choice, and the weights that the nets of all cheaper plans share.
 
-    `plan` is the largest net; each of its blocks may be what it is or anything cheaper. Once `chosen` is set, the net
-    computes that plan with the shared weights: narrower stages by zeros in the channels of least importance.
+    `plan` is the largest net; each of its blocks may be what it is or anything cheaper. The net of a plan has the
+    leading channels of the shared weights (`weights`), so a narrow one takes as little time here as by itself.
 
-    Three of four batches of training are given to a plan that random actions make of the largest: a sum of operators
-    says little of each alone and nothing of narrower stages, and costs as much as all of them.
+    In training most batches are given to a plan that random actions make of the largest. The others train the sum of
+    all operators' outputs, weighted by a Gumbel softmax: it says what each block gives to its operators, and little of
+    each operator alone, and costs as much as all of them.
 
     Y. Li et al., EfficientFormer (arXiv 2206.01191), section 3.3 and appendix; E. Jang et al. (arXiv 1611.01144); Z.
     Guo et al., *Single path one-shot* (arXiv 1904.00420); J. Yu et al., *Slimmable networks* (arXiv 1812.08928).
@@ -136,37 +137,51 @@ class Supernet(nn.Module):
 
     def __init__(self, plan: Plan, *, image: int, classes: int, stride: int = 2) -> None:
         super().__init__()
+        self.frame = {"image": image, "classes": classes, "stride": stride}
         sides = map_sides(plan, image, stride)
         openings = [stem(plan.widths[0], stride), *map(embedding, plan.widths, plan.widths[1:])]
         stages = zip(openings, plan.blocks, plan.widths, sides, strict=True)
         self.plan = plan
-        self.chosen: Plan | None = None
-        self.stages = nn.ModuleList(
-            _Stage(opening, [_Choice(operator, width, (side, side)) for operator in operators])
-            for opening, operators, width, side in stages
+        self.stages = nn.Sequential(
+            *(
+                _Stage(opening, [_Choice(operator, width, (side, side)) for operator in operators])
+                for opening, operators, width, side in stages
+            )
         )
         self.norm = nn.LayerNorm(plan.widths[-1])
         self.head = nn.Linear(plan.widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        plan = self.chosen
-        if self.training and plan is None and torch.rand(()) >= SUMMED:
-            plan = at_random(self.plan)
-        for part in parts(self.plan if plan is None else plan):
-            x = self.after(x, part if plan is not None else part._replace(operator=None, width=None))
-        return self.answered(x)
-
-    def after(self, x: Tensor, part: "Part") -> Tensor:
-        """The map behind a part of the net, from that before it."""
-        stage = self.stages[part.stage]
-        assert isinstance(stage, _Stage)
-        y: Tensor = stage.opening(x) if part.place is None else stage.choices[part.place](x, part.operator)
-        return y if part.width is None else y * stage.kept(part.width)
-
-    def answered(self, x: Tensor) -> Tensor:
-        """Logits `(B, classes)` from the last map."""
+        if self.training and torch.rand(()) >= SUMMED:
+            return self.answered(at_random(self.plan), x)
+        x = self.stages(x)
         logits: Tensor = self.head(self.norm(x.flatten(2).transpose(1, 2)).mean(1))
         return logits
+
+    def answered(self, plan: Plan, x: Tensor) -> Tensor:
+        """Logits `(B, classes)` of a plan's net, by the statistics of this batch: others are of many plans at once."""
+        net = SlimNet(plan, **self.frame)
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean = module.running_var = None
+        logits: Tensor = functional_call(net, self.weights(net), (x,))
+        return logits
+
+    def weights(self, net: SlimNet) -> dict[str, Tensor]:
+        """Those of a plan's net by its own names: the leading part of each shared tensor."""
+        shared, sources = dict(self.named_parameters()), shared_modules(net.plan)
+        weights = {}
+        for name, own in net.named_parameters():
+            module = next((module for module in sources if name.startswith(f"{module}.")), "")
+            source = sources[module] + name.removeprefix(module) if module else name
+            weights[name] = shared[source][tuple(map(slice, own.shape))]
+        return weights
+
+    def net(self, plan: Plan) -> SlimNet:
+        """The net of a plan, which begins with the shared weights; statistics of norms are as of any new net."""
+        net = SlimNet(plan, **self.frame)
+        net.load_state_dict(self.weights(net), strict=False)
+        return net
 
     def shares(self) -> list[list[dict[str, float]]]:
         """What the softmax gives to each operator of each block, by stage."""
@@ -177,12 +192,22 @@ class Supernet(nn.Module):
         ]
 
 
-def judged_by_batches(supernet: Supernet) -> Supernet:
-    """From now on norms take the statistics of each batch: those of training are of many plans at once."""
-    for module in supernet.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean = module.running_var = None
-    return supernet.eval()
+def shared_modules(plan: Plan) -> dict[str, str]:
+    """Names of the parts of a plan's net, and of the supernet's that they are taken from.
+
+    >>> shared_modules(Plan((32, 64), (("none",), ("pool", "attention"))))["stages.1.1"]
+    'stages.1.choices.0.blocks.1'
+    """
+    names = {"stem": "stages.0.opening"}
+    for stage, operators in enumerate(plan.blocks):
+        parts = [f"stages.{stage}.opening"] if stage else []
+        for place, operator in enumerate(operators):
+            if operator == "attention" and "attention" not in operators[:place]:
+                parts.append("")  # the reshape to tokens
+            if operator != "none":
+                parts.append(f"stages.{stage}.choices.{place}.blocks.{OPERATORS.index(operator)}")
+        names |= {f"stages.{stage}.{number}": part for number, part in enumerate(parts) if part}
+    return names
 
 
 def at_random(plan: Plan) -> Plan:
@@ -196,42 +221,22 @@ def at_random(plan: Plan) -> Plan:
     return plan
 
 
-class Part(NamedTuple):
-    """What opens a stage, or, with a place, the block there; `width` channels are kept behind it."""
-
-    stage: int
-    place: int | None
-    operator: Operator | None
-    width: int | None
-
-
-def parts(plan: Plan) -> list[Part]:
-    """The parts of a plan's net in the order in which they are computed."""
-    return [
-        Part(stage, place, operator, width)
-        for stage, (width, operators) in enumerate(zip(plan.widths, plan.blocks, strict=True))
-        for place, operator in ((None, None), *enumerate(operators))
-    ]
-
-
 class _Stage(nn.Module):
-    """What opens a stage, ending in a norm, and its choices."""
+    """What opens a stage, and its choices."""
 
     def __init__(self, opening: nn.Sequential, choices: Sequence["_Choice"]) -> None:
         super().__init__()
         self.opening, self.choices = opening, nn.ModuleList(choices)
 
-    def kept(self, width: int) -> Tensor:
-        """1 for the channels into which the opening's norm writes most, and 0 for the others, `(channels, 1, 1)`."""
-        [*_, norm] = [module for module in self.opening if isinstance(module, nn.BatchNorm2d)]
-        order = (norm.weight.detach().abs() + norm.bias.detach().abs()).argsort(descending=True, stable=True)
-        kept = torch.zeros(len(order), device=order.device)
-        kept[order[:width]] = 1
-        return kept[:, None, None]
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.opening(x)
+        for choice in self.choices:
+            x = choice(x)
+        return x
 
 
 class _Choice(nn.Module):
-    """A block that may be any of several operators, always on a map `(B, width, H, W)`."""
+    """The sum of several operators on a map `(B, width, H, W)`, weighted by a softmax that is Gumbel's in training."""
 
     def __init__(self, largest: Operator, width: int, size: Size) -> None:
         super().__init__()
@@ -239,9 +244,7 @@ class _Choice(nn.Module):
         self.blocks = nn.ModuleList(block(operator, width, size) for operator in self.operators)
         self.scores = nn.Parameter(torch.zeros(len(self.operators)))
 
-    def forward(self, x: Tensor, operator: Operator | None) -> Tensor:
-        if operator is not None:
-            return self.one(x, operator)
+    def forward(self, x: Tensor) -> Tensor:
         weights = gumbel_softmax(self.scores) if self.training else self.scores.softmax(0)
         return torch.stack([weights[k] * self.one(x, each) for k, each in enumerate(self.operators)]).sum(0)
 

@@ -133,9 +133,9 @@ def _nets(rows: Sequence[Row]) -> Table:
         "thousand parameters", "CPU time",
     )  # fmt: skip
     note = (
-        "All nets are trained from scratch, for equally many epochs but for the uniform net that is trained longer; "
-        "CPU time is that of this training. The search comes on top of it for slimmed nets. Published nets are scaled "
-        "by width and have no pretrained weights; one that does not get so small is not there."
+        "Slimmed nets begin with the weights of the supernet, all others at random. These have more epochs, for the "
+        "time of the search, but for the first uniform net. CPU time is that of this training. Published nets are "
+        "scaled by width and have no pretrained weights; one that does not get so small is not there."
     )
     strong = [number for number, (_, name, *_) in enumerate(lines) if name == NETS["slimmed"]]
     return Table("Nets within the budgets", columns, lines, note=note, strong=tuple(strong))
