@@ -32,6 +32,7 @@ IN_PARTS: Final = frozenset(
         "spread",
         "pool",
         "add",
+        "shuffle",
         "convolve_floats",
         "depthwise_floats",
         "pad_floats",
@@ -200,7 +201,14 @@ def _(call: Add, net: Lowered, name: str) -> Iterator[str]:
 
 @structure.register
 def _(call: Shuffle, net: Lowered, name: str) -> Iterator[str]:
-    fields = {"in": view(call.reads[0], net), "out": view(call.writes, net), "factor": call.factor}
+    fields: dict[str, Any] = {
+        "in": view(call.reads[0], net),
+        "anchor": view(call.reads[-1], net),
+        "out": view(call.writes, net),
+        "factor": call.factor,
+        "terms": len(call.reads),
+    }
+    fields |= {"shift_in": call.shifts[0], "shift_anchor": call.shifts[1], "to": requantise(call.to)}
     yield f"static const struct qw_shuffle {name} = {braces(fields)};"
 
 

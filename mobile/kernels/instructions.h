@@ -199,7 +199,7 @@ INLINE void QW_(narrow)(
 {
     if (to->wide)
         for (int32_t i = 0; i < count; i++) from[i] = requantise_wide(from[i], to);
-    else {
+    else if (to->left || to->right || to->low > INT32_MIN || to->high < INT32_MAX) {
         /* The same three steps as for vectors, on integers that the compiler puts into vectors. */
         const int32_t right = to->right, mask = right ? (1 << right) - 1 : 0, half = right ? 1 << (right - 1) : 1;
         const int32_t factor = 1 << to->left, most = to->left ? 1 << 14 : INT32_MAX, low = to->low, high = to->high;

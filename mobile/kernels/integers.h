@@ -123,6 +123,70 @@ TARGET static void QW_(resample)(const struct qw_resample *s, uint8_t *arena)
         }
 }
 
+/* A row of squares as integers, from some pixels of the image whose channels they are. */
+INLINE void QW_(squares)(
+    const struct qw_shuffle *s, const uint8_t *arena, int32_t plane, int32_t y, int32_t x, int32_t pixels, int32_t *to)
+{
+    const int32_t factor = s->factor, left = s->out.channels - 4 * plane, channels = left < 4 ? left : 4;
+    const int32_t from = y % factor * factor; /* place of the row's first pixel in its square */
+    const size_t each = s->in.sums ? 4 : 1;
+    const uint8_t *in = arena + s->in.at;
+    if (s->in.sums && factor % 2 == 0) {
+        /* Channels of a square's pixels lie side by side, and go apart four pixels at a time, or two. */
+        const int32_t step = factor % 4 ? 2 : 4;
+        for (int32_t d = 0; d < factor; d += step)
+            for (int32_t p = 0; p < pixels; p += LANES / 4) {
+                QW_(vec) fours[4];
+                int32_t apart[4][LANES];
+                UNROLL for (int k = 0; k < 4; k++) {
+                    const int32_t channel = (4 * plane + (k < channels ? k : 0)) * factor * factor + from + d;
+                    fours[k] = QW_(read)(in + 4 * element(&s->in, channel / 4, y / factor, x + p));
+                }
+                QW_(transpose)(fours);
+                UNROLL for (int k = 0; k < 4; k++) QW_(write)(apart[k], fours[k]);
+                for (int32_t q = 0; q < LANES / 4; q++)
+                    for (int32_t k = 0; k < step; k++)
+                        memcpy(to + 4 * ((p + q) * factor + d + k), apart[(from + d) % 4 + k] + 4 * q, 16);
+            }
+        return;
+    }
+    for (int32_t k = 0; k < channels; k++)
+        for (int32_t d = 0; d < factor; d++) {
+            const int32_t channel = (4 * plane + k) * factor * factor + from + d;
+            const uint8_t *one = in + each * (element(&s->in, channel / 4, y / factor, x) + (size_t)(channel % 4));
+            int32_t *number = to + 4 * d + k;
+            for (int32_t p = 0; p < pixels; p++, one += 4 * each, number += 4 * factor)
+                if (each == 1) *number = *one - s->in.zero;
+                else memcpy(number, one, 4);
+        }
+    for (int32_t k = channels; k < 4; k++) /* channels that fill up a plane */
+        for (int32_t p = 0; p < pixels * factor; p++) to[4 * p + k] = 0;
+}
+
+TARGET static void QW_(shuffle)(const struct qw_shuffle *s, uint8_t *arena, struct qw_part part)
+{
+    int32_t line[4 * CHUNK], anchor[4 * CHUNK];
+    const int32_t factor = s->factor, most = CHUNK / factor / 4 * 4;
+    const struct qw_range mine = share(s->out.rows, part);
+    for (int32_t plane = 0; plane < planes(&s->out); plane++)
+        for (int32_t y = mine.from; y < mine.to; y++)
+            for (int32_t x = 0; x < s->in.columns; x += most) {
+                const int32_t left = s->in.columns - x, pixels = left < most ? left : most;
+                QW_(squares)(s, arena, plane, y, x, pixels, line);
+                if (s->terms == 2) {
+                    QW_(widen)(&s->anchor, arena, element(&s->anchor, plane, y / factor, x), 4 * pixels, anchor);
+                    for (int32_t p = 0; p < pixels; p++)
+                        for (int32_t d = p * factor; d < (p + 1) * factor; d++) {
+                            qw_four_unsigned pixel, more; /* for sums whose parts alone would overflow */
+                            memcpy(&pixel, line + 4 * d, 16), memcpy(&more, anchor + 4 * p, 16);
+                            pixel = (pixel << s->shift_in) + (more << s->shift_anchor);
+                            memcpy(line + 4 * d, &pixel, 16);
+                        }
+                }
+                QW_(narrow)(&s->out, &s->to, arena, element(&s->out, plane, y, x * factor), 4 * pixels * factor, line);
+            }
+}
+
 TARGET static void QW_(embed)(const struct qw_embed *s, uint8_t *arena)
 {
     for (int32_t n = 0; n < s->out.columns; n++) {

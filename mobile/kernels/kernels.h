@@ -71,10 +71,12 @@ struct qw_add {
     struct qw_requantise to;
 };
 
-/* Channels as squares of `factor` x `factor` pixels. */
+/* Channels as squares of `factor` x `factor` pixels, at most 64. With two `terms` a pixel of `anchor` is added to all of its
+   square, in * 2^shift_in + anchor * 2^shift_anchor, and the sum is requantised. */
 struct qw_shuffle {
-    struct qw_view in, out;
-    int32_t factor;
+    struct qw_view in, anchor, out;
+    int32_t factor, terms, shift_in, shift_anchor;
+    struct qw_requantise to;
 };
 
 struct qw_flatten {
@@ -280,7 +282,7 @@ struct qw_kernels {
     void (*spread)(const struct qw_spread *, uint8_t *arena, struct qw_part);
     void (*pool)(const struct qw_pool *, uint8_t *arena, struct qw_part);
     void (*add)(const struct qw_add *, uint8_t *arena, struct qw_part);
-    void (*shuffle)(const struct qw_shuffle *, uint8_t *arena);
+    void (*shuffle)(const struct qw_shuffle *, uint8_t *arena, struct qw_part);
     void (*flatten)(const struct qw_flatten *, uint8_t *arena);
     void (*table)(const struct qw_table *, uint8_t *arena);
     void (*multiply)(const struct qw_multiply *, uint8_t *arena);

@@ -1,21 +1,4 @@
 /* Kernels that move numbers, and those that interpolate. Included after `elementary.h`. */
-TARGET static void QW_(shuffle)(const struct qw_shuffle *s, uint8_t *arena)
-{
-    const size_t each = s->in.sums ? 4 : 1;
-    const int32_t factor = s->factor;
-    for (int32_t c = 0; c < s->out.channels; c++)
-        for (int32_t y = 0; y < s->out.rows; y++)
-            for (int32_t dx = 0; dx < factor; dx++) {
-                const int32_t i = (c * factor + y % factor) * factor + dx;
-                const uint8_t *from = arena + (size_t)s->in.at;
-                from += each * (element(&s->in, i / 4, y / factor, 0) + (size_t)(i % 4));
-                uint8_t *to = arena + (size_t)s->out.at + each * (element(&s->out, c / 4, y, dx) + (size_t)(c % 4));
-                for (int32_t x = 0; x < s->in.columns; x++, from += 4 * each, to += 4 * each * (size_t)factor)
-                    if (each == 1) *to = *from;
-                    else memcpy(to, from, 4);
-            }
-}
-
 TARGET static void QW_(arrange_floats)(const struct qw_arrange_floats *s, uint8_t *arena, struct qw_part part)
 {
     const qw_float *in = floats(arena, &s->in);

@@ -335,11 +335,14 @@ class Add(Call):
 
 @dataclass(frozen=True, eq=False)
 class Shuffle(Call):
-    """Channels as squares of pixels."""
+    """Channels as squares of pixels, and perhaps of an image, the anchor, each pixel added to all of its square."""
 
-    reads: tuple[View]
+    reads: tuple[View, ...]
     writes: View
     factor: int
+    shifts: tuple[int, int] = (0, 0)
+    """To the left, of both terms."""
+    to: Rounding = UNCHANGED
 
 
 @dataclass(frozen=True, eq=False)

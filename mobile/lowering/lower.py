@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile.lowering.anchors import MOST_FACTOR, Squares, anchored
 from mobile.lowering.arena import plan
 from mobile.lowering.calls import (
     UNCHANGED,
@@ -69,13 +70,15 @@ class _Lowering(IntegerWalk):
     def __init__(self, program: Program, price: WorkPrice | None, format: str | None) -> None:
         super().__init__(program)
         self.price, self.format = price, format
+        self.anchored = anchored(program)
 
     def lowered(self) -> Lowered:
         for input in self.program.inputs:
             self.views[input.name] = self.view(input.name)
         inputs = tuple(self.views[input.name] for input in self.program.inputs)
+        computed = {name for squares in self.anchored.values() for name in squares.within}
         for operation in self.program.live:
-            if operation.output not in self.rounded:
+            if operation.output not in self.rounded | computed:
                 self._emit(operation)
         outputs = tuple(self.views[name] for name in self.program.outputs)
         places, arena = plan(inputs, self.calls, outputs)
@@ -171,14 +174,22 @@ class _Lowering(IntegerWalk):
     @_emit.register(operations.Add)
     @_emit.register(Subtract)
     def _(self, operation: operations.Add | Subtract) -> None:
-        terms = tuple(self.views[name] for name in operation.inputs)
+        if squares := self.anchored.get(operation.output):
+            self._squares(operation.output, squares)
+            return
         fractions = [self.program.values[name].format.fraction for name in operation.inputs]
         shifts = (max(fractions) - fractions[0], max(fractions) - fractions[1])
         if max(shifts) > 31:
             title = f"{type(operation).__name__} {operation.output!r}"
             raise ValueError(f"{title} shifts a term by {max(shifts)} bits: bring the formats closer")
         out, to = self.ends(operation.output)
+        terms = tuple(self.views[name] for name in operation.inputs)
         self.calls.append(Add(terms, out, shifts, to, minus=isinstance(operation, Subtract)))
+
+    def _squares(self, name: str, squares: Squares) -> None:
+        terms = self.views[squares.image], self.views[squares.anchor]
+        out, to = self.ends(name)
+        self.calls.append(Shuffle(terms, out, squares.factor, squares.shifts, to))
 
     @_emit.register(operations.Requantise)
     @_emit.register(operations.Clip)
@@ -198,6 +209,12 @@ class _Lowering(IntegerWalk):
 
     @_emit.register
     def _(self, operation: operations.PixelShuffle) -> None:
+        if operation.factor > MOST_FACTOR:
+            title = f"PixelShuffle {operation.output!r} enlarges by {operation.factor}"
+            raise ValueError(f"{title}: at most {MOST_FACTOR} has a kernel, so use several")
+        if squares := self.anchored.get(operation.output):
+            self._squares(operation.output, squares)
+            return
         x = self.views[operation.inputs[0]]
         self.views[operation.output] = self.view(operation.output)
         self.calls.append(Shuffle((x,), self.views[operation.output], operation.factor))

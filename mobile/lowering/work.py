@@ -109,13 +109,18 @@ def add(planes: Amount, size: tuple[int, int], reads: Sequence[bool], writes: bo
 @work.register
 def _(call: Shuffle) -> Work:
     to = call.writes
-    return shuffle(to.channels, (to.rows, to.columns), call.factor, to.sums)
+    anchor = [read.sums for read in call.reads[1:]]
+    return shuffle(to.planes, (to.rows, to.columns), call.factor, (call.reads[0].sums, to.sums), anchor)
 
 
-def shuffle(channels: Amount, size: tuple[int, int], factor: int, sums: bool) -> Work:
-    """Channels as squares of pixels; a row is walked once for each pixel of a square's side."""
-    pixels = channels * size[0] * size[1]
-    return Work("shuffle", channels * size[0] * factor, pixels, sums=pixels * sums)
+def shuffle(
+    planes: Amount, size: tuple[int, int], factor: int, sums: tuple[bool, bool], anchor: Sequence[bool] = ()
+) -> Work:
+    """Channels as squares of pixels; `sums` and `anchor` say whether what is read, written and added is of 32 bits."""
+    pixels = planes * size[0] * size[1]
+    kernel = "shuffle" if sums[0] and factor % 2 == 0 else "shuffle apart"
+    wide = sum(sums) + sum(anchor) / factor**2
+    return Work(kernel, planes * size[0], pixels, pixels * len(anchor), sums=pixels * wide)
 
 
 @work.register

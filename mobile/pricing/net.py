@@ -88,6 +88,7 @@ def planes(width: Tensor) -> Tensor:
 
 _ROUNDED: Final = ("activation", "convolution", "linear")
 """Kinds whose input is of bytes: the sums that they alone read are rounded where they are computed."""
+_SHUFFLES, _ENLARGES = ("PixelShuffle", "pixel_shuffle"), ("Upsample", "interpolate")
 _WHOLE_POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 
 
@@ -101,6 +102,8 @@ class _Walk:
         self.rounded: dict[str, Value] = {}
         self.widths: dict[str, int] = {}
         self.same: dict[str, str] = {}
+        self.apart: dict[str, tuple[Value, ...]] = {}
+        """Of what a later call computes: what that reads."""
         for node in graph:
             self.take(node)
 
@@ -147,9 +150,9 @@ class _Walk:
             self.pool(node, node.layer)
         elif node.kind == "flatten" and len(node.shape) == 1:
             self.flatten(node)
-        elif node.operation in ("PixelShuffle", "pixel_shuffle"):
-            self.shuffle(node, self.values[node.inputs[0]], shuffle_factor(node))
-        elif node.operation in ("Upsample", "interpolate"):
+        elif node.operation in _SHUFFLES:
+            self.squares(node)
+        elif node.operation in _ENLARGES:
             self.enlarge(node)
         else:
             self.refuse(node, "use ReLU, pools that are layers, additions and Flatten, or leave it to the host")
@@ -179,15 +182,47 @@ class _Walk:
             lambda widths, _: {"elements": add(planes(widths[group] * times), size, reads, view.sums)},
         )
 
-    def shuffle(self, node: TracedNode, x: Value, factor: int) -> None:
+    def shuffle(self, node: TracedNode, x: Value, factor: int, anchor: Value | None = None) -> None:
         view, group, times = self.view(node, sums=x.view.sums), x.group, x.times / factor**2
-        size = (view.rows, view.columns)
+        if anchor is not None:
+            view = replace(view, sums=self.sums_stay(node))
+        size, sums = (view.rows, view.columns), (x.view.sums, view.sums)
+        added = [] if anchor is None else [anchor.view.sums]
         self.emit(
             node.path or node.name,
             (group,),
-            lambda widths, _: {"shuffle": shuffle(widths[group] * times, size, factor, view.sums)},
+            lambda widths, _: {"shuffle": shuffle(planes(widths[group] * times), size, factor, sums, added)},
         )
         self.values[node.name] = Value(group, times, view)
+
+    def enlarges(self, node: TracedNode) -> tuple[str, int | None]:
+        """How a node enlarges an image, if it does, and by what."""
+        if node.operation in _SHUFFLES:
+            return "squares", shuffle_factor(node)
+        if node.operation in _ENLARGES:
+            return "nearest", nearest_factor(node, self.graph[node.inputs[0]].shape)
+        return "", None
+
+    def is_anchored(self, node: TracedNode) -> bool:
+        """Whether a pixel shuffle and an image enlarged by the nearest pixel meet in a sum, and nowhere else."""
+        reader = self.graph.sole_reader(node.name)
+        if reader is None or reader.kind != "add" or len(reader.inputs) != 2:
+            return False
+        terms = [self.graph[name] for name in reader.inputs]
+        (kind, factor), (other, same) = map(self.enlarges, terms)
+        alone = all(self.graph.sole_reader(term.name) is reader for term in terms)
+        return alone and {kind, other} == {"squares", "nearest"} and factor == same is not None
+
+    def squares(self, node: TracedNode) -> None:
+        x, factor = self.values[node.inputs[0]], shuffle_factor(node)
+        if self.is_anchored(node):
+            self.apart[node.name] = (x,)
+            self.values[node.name] = Value(x.group, x.times / factor**2, self.view(node, sums=x.view.sums))
+        elif node.inputs[0] in self.apart:
+            image, anchor = self.apart[node.inputs[0]]
+            self.shuffle(node, image, factor, anchor)
+        else:
+            self.shuffle(node, x, factor)
 
     def repeated(self, node: TracedNode, x: Value, times: int) -> Value:
         """Each channel `times` in a row, by a convolution by ones: the sums of an addition or of a shuffle."""
@@ -207,7 +242,11 @@ class _Walk:
         factor = nearest_factor(node, (x.view.channels, x.view.rows, x.view.columns))
         if factor is None:
             self.refuse(node, "enlarge by the nearest pixel, by a whole factor")
-        self.shuffle(node, self.repeated(node, x, factor**2), factor)
+        if self.is_anchored(node):
+            self.apart[node.name] = (x,)
+            self.values[node.name] = replace(x, view=self.view(node, sums=True))
+        else:
+            self.shuffle(node, self.repeated(node, x, factor**2), factor)
 
     def weighted(self, node: TracedNode) -> None:
         layer: Any = node.layer
@@ -256,17 +295,39 @@ class _Walk:
 
     def add(self, node: TracedNode) -> None:
         a, b = (self.values[name] for name in node.inputs)
-        a, b = (self.broadcast(node, each, other) for each, other in ((a, b), (b, a)))
+        early = [pair for pair in ((a, b), (b, a)) if self.is_early(node, *pair)]
+        if not early:
+            a, b = (self.broadcast(node, each, other) for each, other in ((a, b), (b, a)))
         first, second = sorted((self.root(a.group), self.root(b.group)), key=list(self.widths).index)
         if first != second:
             self.same[second] = first
         value = Value(a.group, a.times, self.view(node, sums=self.sums_stay(node)))
+        if early:
+            [self.apart[node.name]] = early
+            self.values[node.name] = replace(value, group=early[0][0].group, times=early[0][0].times)
+            return
+        if all(name in self.apart for name in node.inputs):
+            terms = sorted(node.inputs, key=lambda name: self.enlarges(self.graph[name])[0] == "nearest")
+            ((image,), (anchor,)), factor = (self.apart[name] for name in terms), self.enlarges(self.graph[terms[0]])[1]
+            assert factor is not None
+            self.shuffle(node, image, factor, anchor)
+            return
         self.elements(node.name, value, (a.view.sums, b.view.sums))
         self.values[node.name] = value
 
+    def is_early(self, node: TracedNode, image: Value, anchor: Value) -> bool:
+        """Whether an anchor of one channel is added to all channels of an image that then become squares."""
+        reader = self.graph.sole_reader(node.name)
+        if reader is None or reader.operation not in _SHUFFLES or not self.is_repeated(anchor, image):
+            return False
+        return shuffle_factor(reader) ** 2 == image.view.channels
+
+    def is_repeated(self, x: Value, other: Value) -> bool:
+        return x.view.channels == 1 < other.view.channels and x.view.pixels > 1 and not x.view.sums
+
     def broadcast(self, node: TracedNode, x: Value, other: Value) -> Value:
         """An image of one channel, repeated if it is added to one of several."""
-        if x.view.channels == 1 < other.view.channels and x.view.pixels > 1 and not x.view.sums:
+        if self.is_repeated(x, other):
             return self.repeated(node, x, other.view.channels)
         return x
 

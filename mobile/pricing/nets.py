@@ -15,6 +15,7 @@ from shared.integer import (
     PixelShuffle,
     Program,
     Requantise,
+    Resample,
 )
 from shared.integer.format import Format
 
@@ -90,18 +91,29 @@ class _Chain:
         self.put(pool, (channels, *((size - window) // 2 + 1,) * 2))
 
     def enlarge(self) -> None:
-        """Channels as squares of pixels, of bytes or of the sums themselves."""
+        """Channels as squares of pixels, of bytes or of the sums themselves, to which the image may be added."""
         channels, size, _ = self.shape
-        factor = int(self.rng.integers(2, 4))
+        source, factor = self.last, int(self.rng.choice([2, 2, 3, 4]))
         weight = self.weight(factor**2 * int(self.rng.integers(1, 9)), channels, 1, 1)
         layer = Conv2d((self.last,), self.name(), weight)
         outputs = len(weight.integers)
-        if self.rng.random() < 0.5:
+        if self.rng.random() < 0.25:
             self.put(layer, (outputs, size, size))
         else:
             self.operations.append(layer)
             self.last = layer.output
-        self.put(PixelShuffle((self.last,), self.name(), factor), (outputs // factor**2, factor * size, factor * size))
+        squares, shape = PixelShuffle((self.last,), self.name(), factor), (outputs // factor**2, *(factor * size,) * 2)
+        if self.rng.random() < 0.5:
+            self.put(squares, shape)
+            return
+        self.operations.append(squares)
+        self.last = source
+        image = Conv2d((source,), self.name(), self.weight(shape[0], channels, 1, 1))
+        self.put(image, (shape[0], size, size))
+        places = Constant(np.arange(factor * size)[:, None] // factor, Format(16, 0))
+        ones = Constant(np.ones((factor * size, 1), int), Format(8, 0))
+        self.operations.append(Resample((self.last,), self.name(), places, ones, places, ones))
+        self.put(Add((squares.output, self.operations[-1].output), self.name()), shape)
 
     def classify(self) -> None:
         channels, size, _ = self.shape
@@ -117,7 +129,7 @@ def random_net(rng: np.random.Generator) -> Program:
     """A chain of about a dozen layers of random width, from 14 to 64 pixels a side down to a classifier."""
     size, channels = int(rng.choice([14, 16, 28, 32, 40, 48, 56, 64])), int(rng.choice([3, 16, 24, 32, 64]))
     chain = _Chain(rng, channels, size)
-    if size <= 32 and rng.random() < 0.5:
+    if size <= 32:
         chain.enlarge()
     for _ in range(10):
         stride = 2 if chain.shape[1] >= 14 and rng.random() < 0.25 else 1
