@@ -56,8 +56,6 @@ def classify(
         from wireless.radar.recordings import classify as answers_of
         from wireless.radar.recordings import read
 
-    if not recording.exists():
-        raise FileNotFoundError(f"{recording}: no such file")
     classifier = Classifier.from_bytes(weights.read_bytes(), str(weights)) if weights else pretrained(net)
     samples, warnings = read(recording, form, channel)
     answers, notes = answers_of(samples, classifier, shift)

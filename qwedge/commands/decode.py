@@ -84,8 +84,6 @@ def decode(
         from wireless.ofdm.recordings.files import read
         from wireless.ofdm.recordings.frames import frames
 
-    if not capture.exists():
-        raise FileNotFoundError(f"{capture}: no such file")
     recording = read(capture, form, rate, channel=channel, width=width, centre=centre, swap_iq=swap_iq)
     if not quiet:
         for warning in recording.warnings:

@@ -81,10 +81,25 @@ def test_what_is_no_recording_is_one_line(name, content, words, tmp_path, run):
     assert words in err
 
 
-def test_a_missing_file_and_weights_of_another_net_are_one_line(pulse, tmp_path, run):
-    code, _, err = run(tmp_path / "none.cs16")
+@pytest.mark.parametrize("name", ["none.cs16", "none.npy", "none.sigmf", "none.txt", "none"])
+def test_a_missing_file_is_one_line(name, tmp_path, run):
+    code, _, err = run(tmp_path / name)
     assert (code, err.count("\n")) == (2, 1)
     assert "no such file" in err
+
+
+def test_a_sigmf_recording_is_named_without_its_suffixes(pulse, tmp_path, run):
+    np.load(pulse).astype("<c8").tofile(tmp_path / "pulse.sigmf-data")
+    (tmp_path / "pulse.sigmf-meta").write_text(json.dumps({"global": {"core:datatype": "cf32_le"}}))
+    assert run(tmp_path / "pulse.sigmf")[:2] == run(pulse)[:2]
+
+
+def test_a_folder_is_no_recording(tmp_path, run):
+    code, _, err = run(tmp_path)
+    assert (code, err) == (2, f"qwedge: {tmp_path} is a folder; a recording is one file\n")
+
+
+def test_weights_of_another_net_are_one_line(pulse, tmp_path, run):
     (tmp_path / "w.safetensors").write_bytes(b"other")
     code, _, err = run(pulse, "--weights", tmp_path / "w.safetensors")
     assert code == 2

@@ -155,7 +155,7 @@ def test_bad_input_is_one_line(decode):
         (("a.cs16", "--rate", "fast"), "Invalid value for '--rate': 'fast' is not a valid float"),
         (("a.cs16", "--passes", "-1"), "Invalid value for '--passes'"),
         (("bad.sigmf-meta",), "bad.sigmf-meta is not valid SigMF metadata"),
-        ((".",), "format does not follow from its name"),
+        ((".",), "is a folder; a recording is one file"),
         ((), "Missing argument 'CAPTURE'"),
     ):
         code, out, err = decode(*words)

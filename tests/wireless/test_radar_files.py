@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from shared.lab import Store, run
 from wireless.radar.datasets.export import export
@@ -96,6 +97,11 @@ def deepradar_table(file, pulses):
     file["lbl_val"] = np.stack([pulses.labels + 1.0, *np.zeros((5, 150))])
 
 
+def words(file, pulses):
+    file["iq"] = pulses.samples
+    file["labels"] = np.array(["cw", "frank", "t1"], "S5")[pulses.labels]
+
+
 def radarcomm(file, pulses):
     for k, (samples, label) in enumerate(zip(pulses.samples, pulses.labels, strict=True)):
         file[str(("pulsed", f"radar {label}", -4, k))] = np.concatenate([samples.real, samples.imag])
@@ -104,6 +110,7 @@ def radarcomm(file, pulses):
 LAYOUTS = {
     radchar: RADCHAR[:3],
     radioml: ("0", "1", "2"),
+    words: RECIPE.classes,
     deepradar: ("1", "2", "3"),
     deepradar_table: ("1", "2", "3"),
     radarcomm: ("pulsed, radar 0", "pulsed, radar 1", "pulsed, radar 2"),
@@ -122,6 +129,32 @@ def test_the_layouts_of_public_sets_are_read(layout, pulses, tmp_path):
     assert [back.classes[label] for label in back.labels[again]] == [
         LAYOUTS[layout][label] for label in pulses.labels[order]
     ]
+
+
+@pytest.mark.parametrize("beside", ["lbl", "Y"])
+def test_deepradar_has_its_labels_in_a_file_beside(beside, pulses, tmp_path):
+    """As it is published: X in HDF5, where that of training is named Xr, the others in the older format of MATLAB."""
+    write_h5(tmp_path / "X_train.mat", Xr_train=parts(pulses.samples).transpose(2, 1, 0))
+    table = np.stack([pulses.labels + 1.0, np.rint(pulses.snr_db), *np.zeros((4, 150))], 1)
+    labels = {"lbl": table, "Y": np.eye(23)[pulses.labels]}[beside]
+    savemat(tmp_path / f"{beside}_train.mat", {f"{beside}_train": labels})
+    back = read_set(tmp_path / "X_train.mat")
+    assert np.array_equal(back.samples, pulses.samples)
+    assert [back.classes[label] for label in back.labels] == [str(1 + label) for label in pulses.labels]
+    if beside == "lbl":
+        assert np.array_equal(back.snr_db, np.rint(pulses.snr_db))
+    assert set(hashes(tmp_path / "X_train.mat")) == {"X_train.mat", f"{beside}_train.mat"}
+
+
+def test_windows_without_the_file_of_their_labels_are_refused(pulses, tmp_path):
+    write_h5(tmp_path / "X_val.mat", X_val=parts(pulses.samples).transpose(2, 1, 0))
+    with pytest.raises(
+        ValueError, match=r"X_val\.mat holds X_val; needs .*, with lbl_val\.mat or Y_val\.mat beside it"
+    ):
+        read_set(tmp_path / "X_val.mat")
+    (tmp_path / "lbl_val.mat").write_text("nothing")
+    with pytest.raises(ValueError, match=r"lbl_val\.mat is not a file of MATLAB with lbl_val"):
+        read_set(tmp_path / "X_val.mat")
 
 
 def test_a_folder_of_sigmf_recordings_is_one_set(pulses, tmp_path):
@@ -157,10 +190,11 @@ LABELS = np.array([0, 1, 0, 1])
         ({"iq": IQ[:, :9], "labels": LABELS}, r"windows of shape \(9,\); needs 16 samples or more$"),
         ({"iq": IQ.real, "labels": LABELS}, r"windows are float32 \(4, 128\); needs complex \(N, samples\) or I and Q"),
         ({"iq": IQ, "labels": np.zeros(4, [("a", "i4")])}, r"labels have no field signal_to_noise_ratio, only a$"),
+        ({"iq": IQ, "labels": LABELS + 0.5}, r"labels are float64; needs whole numbers or words$"),
         ({"X": parts(IQ), "Y": np.ones((4, 3)), "Z": ZEROS}, r"are not one-hot: every line needs one number"),
         ({"(1,2,3,4)": np.ones(7)}, r"'\(1,2,3,4\)' has 7 values"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_a_file_that_is_no_set_is_refused_in_one_line(arrays, words, tmp_path):
     write_h5(tmp_path / "set.h5", **arrays)

@@ -1,6 +1,7 @@
 """Recordings of radars are read from every kind of file and named by the net that ships; bad ones are one line."""
 
 import json
+import tarfile
 
 import numpy as np
 import pytest
@@ -62,6 +63,15 @@ def test_every_kind_of_file_gives_the_same_answer(kind, pulses, tmp_path):
     assert list(answer.probabilities.values()) == sorted(answer.probabilities.values(), reverse=True)
 
 
+def test_a_sigmf_recording_is_named_by_its_archive_or_without_its_suffixes(pulses, tmp_path):
+    meta = write("sigmf-meta", tmp_path, pulses.samples[0])
+    assert np.array_equal(read(tmp_path / "pulse.sigmf")[0], pulses.samples[0])
+    with tarfile.open(tmp_path / "whole.sigmf", "w") as archive:
+        for file in (meta, meta.with_suffix(".sigmf-data")):
+            archive.add(file, f"pulse/{file.name}")
+    assert np.array_equal(read(tmp_path / "whole.sigmf")[0], pulses.samples[0])
+
+
 @pytest.mark.parametrize("shape", ["(N, 2)", "(2, N)"])
 def test_an_array_of_i_and_q_is_read_either_way(shape, pulses, tmp_path):
     parts = np.stack([pulses.samples[0].real, pulses.samples[0].imag], -1)
@@ -118,3 +128,10 @@ def test_an_array_that_is_no_recording_is_refused(array, words, tmp_path):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(ValueError, match=words):
         read(tmp_path / "a.npy")
+
+
+def test_an_array_has_one_channel(pulses, tmp_path):
+    np.save(tmp_path / "a.npy", pulses.samples[0])
+    assert np.array_equal(read(tmp_path / "a.npy", channel=0)[0], pulses.samples[0])
+    with pytest.raises(ValueError, match=r"^channel=1: .*a\.npy has the channels 0 to 0$"):
+        read(tmp_path / "a.npy", channel=1)

@@ -38,9 +38,12 @@ def read(path: Path, format: str | None = None, channel: int | None = None) -> t
     """The samples `(N,)` of a recording, with warnings: raw I and Q, WAV, SigMF or `.npy`.
 
     An array is complex `(N,)`, or real `(N, 2)` or `(2, N)` with I and Q. Raises `ValueError`, in one line that names
-    the file, for a file that is none of these, and for samples that are not finite or all the same.
+    the file, for a file that is none of these, for a channel that it does not have, and for samples that are not finite
+    or all the same.
     """
     if format is None and path.suffix.lower() == ".npy":
+        if channel:
+            raise ValueError(f"{channel=}: {path} has the channels 0 to 0")
         return _from_array(path, read_npy(path)), ()
     file = stored(path, format)
     samples, warnings = complex_samples(file, channel)

@@ -22,9 +22,14 @@ _LARGEST = 1e30  # squares of the largest float32 overflow
 def stored(path: Path, format: str | None = None) -> Stored:
     """What a file holds, by `format` or else by the suffix of its name.
 
-    Raises ValueError, with the formats, where neither is one that is read, and for a file that is not of its format.
+    Raises FileNotFoundError, and ValueError, with the formats, where neither is one that is read, and for a file that
+    is not of its format.
     """
     format = format or _SUFFIXES.get(path.suffix.lower())
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; a recording is one file")
+    if format is None and not path.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(path))
     if format not in FORMATS:
         problem = "does not follow from its name" if format is None else f"{format!r} is unknown"
         raise ValueError(f"{path}: format {problem}; it must be one of {', '.join(FORMATS)}")

@@ -2,6 +2,8 @@
 
 import ast
 import json
+import struct
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -24,8 +26,8 @@ def read_set(path: Path) -> LabelledSet:
     """The labelled set in a file, or in a folder of SigMF recordings.
 
     - `.h5`, `.hdf5`, `.mat` (7.3): the layouts of RadChar (`iq`, `labels` with `signal_type`), RadioML 2018 (`X`, `Y`
-      one-hot, `Z`), DeepRadar2022 (`X_*`, `Y_*` or `lbl_*`), RadarComm (a vector of I and Q for each
-      `(modulation, signal, SNR, sample)`), and of `export`.
+      one-hot, `Z`), DeepRadar2022 (`X_*`, with `Y_*` or `lbl_*` in it or in a file of that name beside it), RadarComm
+      (a vector of I and Q for each `(modulation, signal, SNR, sample)`), and of `export`.
     - `.npz`: arrays `iq` `(N, samples)`, `labels` `(N,)` as numbers or words, perhaps `snr_db` and `classes`.
     - `.sigmf-meta`, or a folder of them: every annotation with a `core:label` is a window; all are as long.
 
@@ -48,7 +50,7 @@ def hashes(path: Path) -> dict[str, str]:
     if path.is_dir() or path.suffix == ".sigmf-meta":
         stems = path.glob("*.sigmf-meta") if path.is_dir() else [path]
         return {file.name: hash_file(file) for stem in stems for file in (stem, stem.with_suffix(".sigmf-data"))}
-    return {path.name: hash_file(path)}
+    return {file.name: hash_file(file) for file in (path, *_beside(path)) if file.is_file()}
 
 
 def _hdf5(path: Path) -> LabelledSet:
@@ -57,7 +59,7 @@ def _hdf5(path: Path) -> LabelledSet:
     try:
         with h5py.File(path, "r") as file:
             for needs, layout in _LAYOUTS:
-                if needs(list(file)):
+                if needs([*file, *(beside.stem for beside in _beside(path) if beside.is_file())]):
                     return layout(path, file)
             keys = ", ".join(list(file)[:6]) or "nothing"
     except _FAULTS as error:
@@ -65,7 +67,7 @@ def _hdf5(path: Path) -> LabelledSet:
         raise ValueError(text if text.startswith(str(path)) else f"{path} is not a set in HDF5: {text}") from None
     raise ValueError(
         f"{path} holds {keys}; needs iq and labels (RadChar, ours), X, Y and Z (RadioML), X_* and Y_* or lbl_* "
-        "(DeepRadar), or a vector for each (modulation, signal, SNR, sample) (RadarComm)"
+        f"(DeepRadar{_without_labels(path)}), or a vector for each (modulation, signal, SNR, sample) (RadarComm)"
     )
 
 
@@ -87,9 +89,9 @@ def _array(path: Path, file: Any, key: str) -> NDArray[Any]:
 def _ours_or_radchar(path: Path, file: Any) -> LabelledSet:
     iq, labels = _complex(path, _array(path, file, "iq")), _array(path, file, "labels")
     if labels.dtype.names is None:
-        classes = tuple(str(name) for name in file.attrs.get("classes", _numbered(_largest(labels) + 1)))
+        numbers, classes = _classes(path, labels, file.attrs.get("classes"))
         snr_db = _array(path, file, "snr_db") if "snr_db" in file else np.full(len(labels), np.nan)
-        return LabelledSet(iq, labels.astype(np.int64), classes, snr_db.astype(float), str(path))
+        return LabelledSet(iq, numbers, classes, snr_db.astype(float), str(path))
     missing = {"signal_type", "signal_to_noise_ratio"} - set(labels.dtype.names)
     if missing:
         raise ValueError(f"{path}: labels have no field {min(missing)}, only {', '.join(labels.dtype.names)}")
@@ -109,23 +111,47 @@ def _radioml(path: Path, file: Any) -> LabelledSet:
 
 
 def _deepradar(path: Path, file: Any) -> LabelledSet:
-    """MATLAB's axes come in reverse: `(2, 1024, N)` and `(columns, N)`. Labels count from 1 there."""
+    """MATLAB's axes come in reverse: `(2, 1024, N)` and `(columns, N)`. Labels count from 1 there.
+
+    A line of lbl begins with the class and the ratio in dB, as the set's readers have it; Y says the class alone.
+    """
     keys = {key.partition("_")[0].lower(): key for key in file if "_" in key}
-    iq = _array(path, file, keys["x"])
+    iq = _array(path, file, keys.get("xr") or keys["x"])
     iq = iq.transpose(2, 1, 0) if iq.ndim == 3 and iq.shape[0] == 2 else iq
-    snr_db = np.full(len(iq), np.nan)
-    if "lbl" in keys:
-        table = _array(path, file, keys["lbl"])
-        table = table.T if table.shape[-1] == len(iq) else table
-        labels = table[:, 0].astype(np.int64) - 1
-        classes = _numbered(_largest(labels) + 1, first=1)
-        notes = ("ratios are not read: which column of lbl holds them is not stated",)
-        return LabelledSet(_complex(path, iq), labels, classes, snr_db, str(path), notes)
-    one_hot = _array(path, file, keys["y"])
-    one_hot = one_hot.T if one_hot.shape[-1] == len(iq) else one_hot
-    return LabelledSet(
-        _complex(path, iq), _from_one_hot(one_hot), _numbered(one_hot.shape[1], first=1), snr_db, str(path)
-    )
+    tables = {kind: _array(path, file, keys[kind]) for kind in ("lbl", "y") if kind in keys} or _tables_beside(path)
+    kind, table = next(iter(tables.items()))
+    table = table.T if table.ndim == 2 and table.shape[0] != len(iq) else table
+    if kind == "y":
+        labels, classes, snr_db = _from_one_hot(table), _numbered(table.shape[1], first=1), np.full(len(iq), np.nan)
+        return LabelledSet(_complex(path, iq), labels, classes, snr_db, str(path))
+    if table.ndim != 2 or table.shape[1] < 2:
+        raise ValueError(f"{path}: lbl is {table.dtype} {table.shape}; needs a line (class, ratio) for each window")
+    labels = table[:, 0].astype(np.int64) - 1
+    notes = ("the second column of lbl is taken for the ratio in dB",)
+    classes = _numbered(_largest(labels) + 1, first=1)
+    return LabelledSet(_complex(path, iq), labels, classes, table[:, 1].astype(float), str(path), notes)
+
+
+def _beside(path: Path) -> Sequence[Path]:
+    """The files in which the labels of DeepRadar2022's `X_*.mat` are published: the first that is there is read."""
+    return [path.with_name(kind + path.name[1:]) for kind in ("lbl", "Y")] if path.match("X_*.mat") else []
+
+
+def _without_labels(path: Path) -> str:
+    return "".join(f", with {' or '.join(file.name for file in files)} beside it" for files in [_beside(path)] if files)
+
+
+def _tables_beside(path: Path) -> dict[str, NDArray[Any]]:
+    """What the first of the files `_beside` holds, in the format that MATLAB had before HDF5."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    file = next(file for file in _beside(path) if file.is_file())
+    try:
+        return {file.stem.partition("_")[0].lower(): loadmat(file, variable_names=[file.stem])[file.stem]}
+    except (*_FAULTS, MatReadError, zlib.error, struct.error) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file} is not a file of MATLAB with {file.stem}: {reason}") from None
 
 
 def _radarcomm(path: Path, file: Any) -> LabelledSet:
@@ -160,7 +186,8 @@ _LAYOUTS: Final[Sequence[tuple[Callable[[list[str]], bool], Callable[[Path, Any]
     (lambda keys: {"X", "Y", "Z"} <= set(keys), _radioml),
     (
         lambda keys: (
-            any(key.startswith("X_") for key in keys) and any(key[:2] == "Y_" or key[:4] == "lbl_" for key in keys)
+            any(key.startswith(("X_", "Xr_")) for key in keys)
+            and any(key[:2] == "Y_" or key[:4] == "lbl_" for key in keys)
         ),
         _deepradar,
     ),
@@ -187,6 +214,16 @@ def _from_one_hot(one_hot: NDArray[Any]) -> NDArray[np.int64]:
     return labels
 
 
+def _classes(path: Path, labels: NDArray[Any], names: Any) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Labels as numbers, and the classes that they count: `names` where a file has them. Words are their own names."""
+    if labels.dtype.kind in "US":
+        return by_name([str(word) for word in labels.astype(str)])
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"{path}: labels are {labels.dtype}; needs whole numbers or words")
+    names = _numbered(_largest(labels) + 1) if names is None else names
+    return labels.astype(np.int64), tuple(str(name) for name in names)
+
+
 def _numbered(count: int, first: int = 0) -> tuple[str, ...]:
     """Names for classes that have none."""
     return tuple(str(first + k) for k in range(count))
@@ -201,17 +238,8 @@ def _npz(path: Path) -> LabelledSet:
     missing = {"iq", "labels"} - set(arrays)
     if missing:
         raise ValueError(f"{path} has no array {min(missing)}; needs iq (N, samples) and labels (N,)")
-    labels = arrays["labels"]
-    if labels.dtype.kind in "US":
-        numbers, classes = by_name([str(name) for name in labels])
-    elif labels.dtype.kind in "iu":
-        numbers, classes = (
-            labels.astype(np.int64),
-            tuple(str(name) for name in arrays.get("classes", _numbered(_largest(labels) + 1))),
-        )
-    else:
-        raise ValueError(f"{path}: labels are {labels.dtype}; needs whole numbers or words")
-    snr_db = arrays.get("snr_db", np.full(len(labels), np.nan)).astype(float)
+    numbers, classes = _classes(path, arrays["labels"], arrays.get("classes"))
+    snr_db = arrays.get("snr_db", np.full(len(numbers), np.nan)).astype(float)
     return LabelledSet(_complex(path, arrays["iq"]), numbers, classes, snr_db, str(path))
 
 
