@@ -30,7 +30,8 @@ class CompileSettings(Settings):
     """Which net becomes a library, and how."""
 
     model: str = Field(
-        default="", description="integer program (.json), ONNX, or safetensors with a spec; none: a tiny example"
+        default="",
+        description="integer program, ONNX, .pt2, safetensors with a spec, or a row; none: an example",
     )
     samples: str = Field(default="", description="inputs as .npy: they calibrate float nets, and are compared too")
     format: Literal["auto", "dense", "2x4", "1x4"] = Field(

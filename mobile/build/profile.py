@@ -24,7 +24,8 @@ class ProfileSettings(Settings):
     """Which net is timed, and how."""
 
     model: str = Field(
-        default="", description="integer program (.json), ONNX, or safetensors with a spec; none: a tiny example"
+        default="",
+        description="integer program, ONNX, .pt2, safetensors with a spec, or a row; none: an example",
     )
     samples: str = Field(default="", description="inputs as .npy that calibrate a float net")
     format: Literal["auto", "dense", "2x4", "1x4"] = Field(

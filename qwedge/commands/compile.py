@@ -68,7 +68,8 @@ def compile_(
 ) -> None:
     """Compile a net to a C library and check it: integers bit for bit, floats to 1e-5 of the largest output.
 
-    MODEL is an integer program (.json), ONNX, or .safetensors with a spec beside it. Writes net.c, net.h, the kernels,
+    MODEL is an integer program (.json), ONNX, a file of torch.export (.pt2), .safetensors with a spec beside it, or a
+    row of a store that holds one of these (FOLDER[/ID[/NAME]]). Writes net.c, net.h, the kernels,
     a benchmark, a CMakeLists.txt, net.so for Python, rows.jsonl and index.html to OUT. A page says for each layer
     which format its weights have and why, and what it takes. Needs gcc or clang, or `pip install ziglang`.
 

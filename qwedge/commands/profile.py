@@ -54,7 +54,8 @@ def profile(
 ) -> None:
     """Measure every kernel call of a net, beside its prediction.
 
-    MODEL is an integer program (.json), ONNX, or .safetensors with a spec beside it. Nothing but rows.jsonl and
+    MODEL is an integer program (.json), ONNX, a file of torch.export (.pt2), .safetensors with a spec beside it, or a
+    row of a store that holds one of these (FOLDER[/ID[/NAME]]). Nothing but rows.jsonl and
     index.html is written to OUT; a profile that is there is shown again. The first time, kernels are calibrated on
     this machine for about a minute. Needs a C compiler.
 
@@ -72,7 +73,8 @@ def latency(
 ) -> None:
     """Predict what a net takes on this machine, without compiling or running it.
 
-    MODEL is an integer program (.json), ONNX, or .safetensors with a spec beside it. The first time, kernels are
+    MODEL is an integer program (.json), ONNX, a file of torch.export (.pt2), .safetensors with a spec beside it, or a
+    row of a store that holds one of these (FOLDER[/ID[/NAME]]). The first time, kernels are
     calibrated on this machine for about a minute, which needs a C compiler.
 
     \b

@@ -16,7 +16,7 @@ from shared.importers.formats import as_format
 from shared.importers.keras import keras_to_torch, require_alike
 from shared.importers.onnx import read_float
 from shared.importers.onnx_runtime import Comparison, require_close, require_equal
-from shared.importers.read import FloatNet, errors_name, read_weights, real_samples, require_ending
+from shared.importers.read import FloatNet, errors_name, read_module, read_weights, real_samples, require_ending
 from shared.integer import Program, audit
 from shared.integer.files import load
 from shared.integer.format import Format
@@ -47,6 +47,7 @@ def read(path: str | Path, *, samples: NDArray[Any] | Tensor | None = None) -> P
     - `.onnx`: a QDQ model with powers of two as scales, as `shared.integer.onnx_qdq` writes it; or a float model, which
       is calibrated on `samples` and whose input is rounded to 8 bits that hold them. Either is compared with ONNX
       Runtime, if that is installed.
+    - `.pt2`: a net of `torch.export.save`, which is compared with torch and calibrated like a float model.
     - `.safetensors`: weights, with the layers beside them in `NAME.json` or in the file's metadata, as
       `shared.importers.read.write` writes them; calibrated on `samples`, or on those in the file.
 
@@ -61,10 +62,12 @@ def read(path: str | Path, *, samples: NDArray[Any] | Tensor | None = None) -> P
 def read_file(path: str | Path, *, samples: NDArray[Any] | Tensor | None = None) -> NetFile:
     """As `read`, with what the program was compared with and the float net that it stands for."""
     path = Path(path)
-    ending = require_ending(path, ".json", ".onnx", ".safetensors")
+    ending = require_ending(path, ".json", ".onnx", ".pt2", ".safetensors")
     with errors_name(path):
         if ending == ".json":
             return NetFile(_program(path))
+        if ending == ".pt2":
+            return _calibrated(read_module(path), samples)
         return _onnx(path, samples) if ending == ".onnx" else _calibrated(read_weights(path), samples)
 
 
@@ -116,10 +119,8 @@ def _onnx(path: Path, samples: NDArray[Any] | Tensor | None) -> NetFile:
         qdq = read_qdq(model)
         return NetFile(qdq.program, require_equal(model, qdq.program, qdq.tensors), notes=qdq.notes)
     net = read_float(model)
-    words = Format(16 if net.words <= 1 << 16 else 31, 0, signed=False) if net.words else None
-    read = _calibrated(FloatNet(net.module, net.shape, words), samples)
+    read = _calibrated(FloatNet(net.module, net.shape, words=net.words), samples)
     assert read.samples is not None
-
     assert read.compute is not None
     numbers = read.samples.numpy().astype(np.int64 if net.words else np.float32)
     compared = require_close(model, read.compute, net.tensor, numbers, audit(read.program).macs)
@@ -133,7 +134,7 @@ def _calibrated(net: FloatNet, samples: NDArray[Any] | Tensor | None) -> NetFile
         way_out = ", or write them into it" if net.input_format else ""  # a .safetensors file may hold samples
         raise ValueError(f"it holds floating-point weights: {needed}{way_out}")
     reals = real_samples(chosen, net.shape)
-    fixed = _fixed(net.module, net.shape, net.input_format or _format_for(reals), reals, net.word)
+    fixed = _fixed(net.module, net.shape, net.input_format or net.word_format or _format_for(reals), reals, net.word)
 
     def compute(x: NDArray[Any]) -> NDArray[Any]:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Files of float nets as torch modules: weights with a list of their layers, and ONNX. Nothing is unpickled."""
+"""Files of float nets as torch modules: lists of layers, ONNX, torch.export. Nothing is unpickled."""
 
 import json
 import math
@@ -41,6 +41,11 @@ class FloatNet:
     """How many words there are, if inputs are whole numbers that choose one each."""
 
     @property
+    def word_format(self) -> Format | None:
+        """The format of inputs that are words."""
+        return Format(16 if self.words <= 1 << 16 else 31, 0, signed=False) if self.words else None
+
+    @property
     def example(self) -> Tensor:
         """One input `(1, *shape)`: zeros, or words of the whole table."""
         if not self.words:
@@ -49,17 +54,23 @@ class FloatNet:
 
 
 def read_module(path: str | Path, shape: Sequence[int] = ()) -> FloatNet:
-    """The float net of a file: `.onnx`, or `.safetensors` as `write` writes it.
+    """The float net of a file: `.onnx`, `.pt2` of `torch.export.save`, or `.safetensors` as `write` writes it.
 
     `shape` is that of an input without the batch, where an ONNX model leaves it open.
 
     Raises `OSError` if the file cannot be read and `ValueError`, one line that names the file, if it holds no such net.
     """
     path = Path(path)
-    ending = require_ending(path, ".onnx", ".safetensors")
+    ending = require_ending(path, ".onnx", ".pt2", ".safetensors")
     with errors_name(path):
         if ending == ".safetensors":
             return read_weights(path)
+        if ending == ".pt2":
+            from shared.importers.exported import read_exported  # torch.export takes a second to load
+            from shared.importers.exported_file import load_exported
+
+            exported = read_exported(load_exported(path))
+            return FloatNet(exported.module, exported.shape, words=exported.words)
         net = read_float(load_onnx(path), shape)
         return FloatNet(net.module, net.shape, words=net.words)
 

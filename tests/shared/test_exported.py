@@ -56,16 +56,16 @@ def test_an_exported_net_computes_the_same_and_is_traced_as_layers(kind):
 
 class Scaled(nn.Module):
     def forward(self, x):
-        return x + 1
+        return torch.add(x, x, alpha=2)
 
 
 @pytest.mark.parametrize(
     ("net", "message"),
     [
-        (nn.GELU(), "exported gelu 'gelu': this operator is not supported: use linear, conv1d"),
+        (nn.LogSigmoid(), "exported log_sigmoid 'log_sigmoid': this operator is not supported: use linear, conv1d"),
         (nn.Conv1d(3, 3, 3, dilation=2), "exported conv1d 'conv1d': dilation=[2] is not supported: it must be 1"),
         (nn.BatchNorm1d(3), "changes a buffer, as in training: call eval() before the export"),
-        (Scaled(), "exported add 'add': two tensors of one shape can be added, nothing else"),
+        (Scaled(), "exported add 'add': alpha=2 is not supported: it must be 1"),
     ],
 )
 def test_an_operator_that_is_not_supported_is_named(net, message):
