@@ -6,8 +6,8 @@ Pictures are those of `cifar100`, `miniimagenet` (42x42) and `omniglot` in the f
 QWEDGE_DATA names, learned from one picture of a class and from five; without it, nothing is run and every figure is
 skipped. Of the 80 classes of either set of photographs 30 train the encoder and 50 make ten tasks. With `--data DIR`
 the classes of another folder make the tasks: an archive in the format of a set in QWEDGE_DATA is asked of an encoder
-of all its development classes, and a tree of one folder per class of CIFAR-100's. Intervals are over seeds, or over
-the streams of a single one.
+of all its development classes, and a tree of one folder per class of CIFAR-100's; the set's validation classes decide
+how much of the outer loop the encoder keeps. Intervals are over seeds, or over the streams of a single one.
 """
 
 import sys
@@ -58,7 +58,7 @@ def cells(quick: bool, seed: int, tasks_from: str = "") -> Sequence[ContinualSet
     chosen = STORED[:1] if quick else STORED
     if tasks_from:
         encoder = next(each for each in STORED if each["data"] == encoder_of(tasks_from))
-        chosen = ({**encoder, "tasks_from": tasks_from, "base_classes": 0},)
+        chosen = ({**encoder, "tasks_from": tasks_from, "base_classes": 0, "outer_share": "validated"},)
     try:
         for each in chosen:
             load(each["data"])

@@ -551,6 +551,20 @@ def test_tasks_of_another_folder_have_no_class_that_the_encoder_knows(tiny, tmp_
     ]
 
 
+def test_validation_classes_say_how_much_of_the_outer_loop_is_kept(tiny, tmp_path):
+    """Of one that ruins the encoder nothing: CML answers as the frozen encoder then."""
+    tree(tmp_path / "other", [f"new {k}" for k in range(4)], size=32)
+    cell = tiny.model_copy(update={"tasks_from": str(tmp_path / "other"), "outer_share": "validated"})
+    cell = cell.model_copy(update={"outer_rate": 3.0, "tasks": 1, "shots": (2,), "width": 8})
+    [row] = run(Continual(), [cell], Store(tmp_path / "out"))
+    [note] = [each for each in row.result["notes"] if "validation classes" in each]
+    assert "6 validation classes decided: CML: 0;" in note
+    assert row.result["methods"]["2"]["cml"]["accuracy"] == row.result["methods"]["2"]["nearest_mean"]["accuracy"]
+    alone = tiny.model_copy(update={"outer_share": "validated"})
+    with pytest.raises(ValueError, match="outer_share=validated needs classes that make no tasks"):
+        run(Continual(), [alone], Store(tmp_path / "out"))
+
+
 def test_what_makes_classes_too_few_is_said(tiny, tmp_path):
     tree(tmp_path / "five", [f"of mine {k}" for k in range(5)])
     cell = tiny.model_copy(update={"data": str(tmp_path / "five"), "ways": 4})

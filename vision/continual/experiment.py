@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from vision.continual.contrastive import Contrast, TwoViews
 from vision.continual.controls import Tuned, Tuning
 from vision.continual.device import IntegerEmbedding
 from vision.continual.evaluate import Method
+from vision.continual.figures import METHODS
 from vision.continual.learner import Learner
 from vision.continual.maml import Descent, Maml, MamlLoss
 from vision.continual.meta import StreamLoss, between
@@ -39,6 +40,11 @@ CENTRED_ON = 20
 
 ON_THE_PAGE = 10
 """Classes whose embeddings the page draws."""
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Where an encoder may stand between those before and after its outer loop, if validation classes decide."""
+
+VALIDATION_STREAMS = 40
 
 ADVERSARY = 0.1
 """Weight of the discriminator among all parts of the method, where CML goes without it."""
@@ -72,8 +78,10 @@ class ContinualSettings(Seeded):
     episodes: int = Field(default=150, gt=0, description="streams of an epoch of the outer loop")
     meta_tasks: int = Field(default=4, gt=1, description="tasks of such a stream")
     meta_queries: int = Field(default=3, gt=0, description="pictures of each class that such a stream asks about")
-    outer_share: float = Field(
-        default=0.5, ge=0, le=1, description="where the encoder is between those before (0) and after the outer loop"
+    outer_share: Annotated[float, Field(ge=0, le=1)] | Literal["validated"] = Field(
+        default=0.5,
+        description="where the encoder is between those before (0) and after the outer loop; validated: where classes "
+        "of its set that make no tasks are told apart best",
     )
     batch: int = Field(default=128, gt=1, description="pictures of a step of plain classification")
     rate: float = Field(default=0.1, gt=0, description="highest learning rate of plain classification")
@@ -143,11 +151,15 @@ class _Cell:
         self.settings, self.context, self.experiment = settings, context, experiment
         self.refused: list[str] = []
         self.spent: dict[str, JSON] = {}
+        self.chosen: dict[str, float] = {}
         for shots in settings.shots:
             self.shape(shots).check(self.set.novel, "to make tasks of", self.others)
             self.meta_shape(shots, settings.meta_tasks).check(self.set.base, "to train the encoder")
+            if self.validated:
+                self.validation_shape(shots).check(self.validation, "to choose outer_share with")
         trainings = settings.epochs + (4 + len(self.parts)) * settings.tuning + self.a_third
-        context.plan(4 + trainings + len(settings.shots) * stages(settings.streams))
+        validations = self.validated * (1 + len(self.parts))
+        context.plan(4 + validations + trainings + len(settings.shots) * stages(settings.streams))
 
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
@@ -169,9 +181,9 @@ class _Cell:
         self.train("MAML", maml, partial(self.streams, None, s.maml_tasks), s.tuning, s.meta_rate)
         contrast = self.contrast(plain)
         self.train("self-supervised", contrast, self.views, self.a_third, s.rate)
-        learner = self.learner(frozen, outer)
+        learner = self.learner("CML", frozen, outer)
         self.context.stage("learner", lambda: self.context.artefact("learner.safetensors", learner().to_bytes()))
-        learners = {"cml": learner} | {name: self.learner(frozen, each) for name, each in others.items()}
+        learners = {"cml": learner} | {name: self.learner(METHODS[name], frozen, each) for name, each in others.items()}
         adapting = {name: each for name, each in learners.items() if each().how.steps}
         scoring = Scoring(
             self.set.novel,
@@ -233,10 +245,51 @@ class _Cell:
         }
         return {name: how for name, how in ways.items() if how != s.adaptation}
 
-    def learner(self, frozen: Embedding, outer: StreamLoss) -> Callable[[], Learner]:
+    def learner(self, name: str, frozen: Embedding, outer: StreamLoss) -> Callable[[], Learner]:
         """New learners, whose encoder is between those before and after the outer loop."""
-        embedding = self.centred(self.between(frozen, outer.embedding))
+        encoders = {share: self.between(frozen, outer.embedding, share) for share in self.shares}
+        if self.validated:
+            finals = self.context.stage(f"validation, {name}", lambda: self.validate(encoders))
+            # The first of equals: the encoder that the outer loop began with, if it is one of them.
+            self.chosen[name] = SHARES[int(np.argmax(finals))]
+        embedding = self.centred(encoders[self.chosen.get(name, self.shares[0])])
         return lambda: Learner(embedding, outer.discriminator, outer.how)
+
+    def validate(self, encoders: Mapping[float, Encoder]) -> list[float]:
+        """Accuracy of each as a frozen encoder, on all classes after the last task: the mean over `shots`."""
+        frozen = {str(share): self.centred(encoder) for share, encoder in encoders.items()}
+        features = next(iter(encoders.values())).features
+        scoring = Scoring(self.validation, features, frozen, {}, {})
+        finals = [
+            scoring.finals(self.validation_shape(shots), VALIDATION_STREAMS, self.context.rng)
+            for shots in self.settings.shots
+        ]
+        return [float(np.mean([final[name] for final in finals])) for name in frozen]
+
+    @property
+    def validated(self) -> bool:
+        return self.settings.outer_share == "validated"
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Where the encoder may stand between those before and after the outer loop."""
+        share = self.settings.outer_share
+        return SHARES if share == "validated" else (share,)
+
+    @cached_property
+    def validation(self) -> ClassPictures:
+        """The classes of the encoder's set that neither train it nor make tasks. Raises `ValueError` without any."""
+        if self.foreign is None:
+            raise ValueError(
+                "outer_share=validated needs classes that make no tasks: name the folder of the tasks with tasks_from, "
+                "or take a number"
+            )
+        return self.own.novel.without(self.foreign.names)
+
+    def validation_shape(self, shots: int) -> Shape:
+        """Streams of as many validation classes as there are."""
+        s = self.settings
+        return Shape(s.ways, shots, max(1, min(s.tasks, len(self.validation) // s.ways)), s.queries)
 
     def on_device(self, embedding: Embedding) -> Mapping[str, Embed]:
         """The encoder in integers, and compiled. What is impossible is one of the page's notes."""
@@ -293,11 +346,11 @@ class _Cell:
         pixels = torch.from_numpy(np.concatenate(self.set.base.pictures))
         return Shuffled(TwoViews(pixels, self.set.mirrored), self.settings.batch, self.context.generator())
 
-    def between(self, frozen: Embedding, outer: Embedding) -> Encoder:
+    def between(self, frozen: Embedding, outer: Embedding, share: float) -> Encoder:
         """An encoder between those before and after the outer loop."""
         encoder = copy.deepcopy(frozen.encoder)
         states = (frozen.encoder.state_dict(), outer.encoder.state_dict())
-        encoder.load_state_dict(between(*states, self.settings.outer_share))
+        encoder.load_state_dict(between(*states, share))
         return encoder
 
     @torch.no_grad()
@@ -360,6 +413,12 @@ class _Cell:
             notes.append(
                 f"{s.base_classes} of the set's training classes train the encoder, which is weaker for it; the others "
                 "make tasks too."
+            )
+        if self.chosen:
+            shares = "; ".join(f"{name}: {share:g}" for name, share in self.chosen.items())
+            notes.append(
+                f"Where encoders stand between those before (0) and after (1) their outer loop, {len(self.validation)} "
+                f"validation classes decided: {shares}."
             )
         if self.left_out:
             notes.append(f"The encoder knows these of {s.tasks_from}, so no task has them: {', '.join(self.left_out)}.")

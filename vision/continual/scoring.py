@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.lab import JSON, Context
-from vision.continual.evaluate import Method, follow, forgetting, milliseconds_per_class
+from vision.continual.evaluate import Method, Trace, follow, forgetting, milliseconds_per_class
 from vision.continual.frozen import NearestMeans
-from vision.continual.streams import Shape, Source, choices, pictures_of
+from vision.continual.streams import Choice, Shape, Source, choices, pictures_of
 from vision.data.few_shot import ClassPictures
 
 STREAMS_OF_A_STAGE = 5
@@ -40,6 +40,11 @@ class Scoring:
     frozen: Mapping[str, Embed]
     learning: Mapping[str, Callable[[], Method]]
     slow: Mapping[str, Callable[[], Method]]
+
+    def finals(self, shape: Shape, streams: int, rng: np.random.Generator) -> dict[str, float]:
+        """Accuracy of each frozen encoder on all classes after the last task, on the mean over new streams."""
+        traces = [self._of_frozen(choices(self.classes, shape, rng)) for _ in range(streams)]
+        return {name: float(np.mean([each[name].accuracy[-1] for each in traces])) for name in self.frozen}
 
     def scored(self, shape: Shape, streams: int, few: int, context: Context) -> Mapping[str, JSON]:
         """Accuracies on `streams` streams, or on the first `few` of them, forgetting, bytes, and ms of a class."""
@@ -76,13 +81,17 @@ class Scoring:
             embedded.append(torch.cat([embed(pictures(k, part)) for part in parts]))
         return lambda k, examples: embedded[k][examples]
 
+    def _of_frozen(self, stream: Sequence[Choice]) -> dict[str, Trace]:
+        return {
+            name: follow(NearestMeans(lambda x: x, self.features), [choice.task(source) for choice in stream])
+            for name, source in self._sources.items()
+        }
+
     def _followed(self, shape: Shape, numbers: Sequence[int], few: int, context: Context) -> JSON:
         results = []
         for done, number in enumerate(numbers):
-            stream, traces = choices(self.classes, shape, context.rng), {}
-            for name, source in self._sources.items():
-                method = NearestMeans(lambda x: x, self.features)
-                traces[name] = follow(method, [choice.task(source) for choice in stream])
+            stream = choices(self.classes, shape, context.rng)
+            traces = self._of_frozen(stream)
             tasks = [choice.task(pictures_of(self.classes)) for choice in stream]
             learning = {**self.slow, **self.learning} if number < few else self.learning
             for name, learner in learning.items():
