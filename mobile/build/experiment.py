@@ -119,7 +119,7 @@ class Compile(Experiment[CompileSettings]):
         checks = _float_checks(compiled.errors, checked)
         return {
             "net": net_name(cell.model),
-            "notes": [],
+            "notes": list(net.notes),
             "agreement": None,
             **_measured(compiled),
             "checks": checks,

@@ -85,7 +85,7 @@ def _lowered(cell: ProfileSettings, context: Context) -> tuple[Lowered, Sequence
     """The kernel calls of the net, and what was left out of it."""
     if cell.numbers == "float32":
         net = read_float_net(cell.model, cell.format, cell.shape)
-        return lower_floats(TracedGraph.of(net.module, net.example)), ()
+        return lower_floats(TracedGraph.of(net.module, net.example)), net.notes
     file = read_net(cell.model, cell.samples, context.rng, cell.shape)
     price = calibrated(context.progress) if cell.format == "auto" else None
     return lower(file.program, price, None if cell.format == "auto" else cell.format), file.notes

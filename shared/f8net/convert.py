@@ -15,6 +15,7 @@ from shared.f8net.net import F8Net
 from shared.importers.formats import as_format
 from shared.importers.keras import keras_to_torch, require_alike
 from shared.importers.onnx import read_float
+from shared.importers.onnx_dequantised import NOTE, dequantised, is_quantised
 from shared.importers.onnx_runtime import Comparison, require_close, require_equal
 from shared.importers.read import FloatNet, errors_name, read_module, read_weights, real_samples, require_ending
 from shared.integer import Program, audit
@@ -45,8 +46,9 @@ def read(path: str | Path, *, samples: NDArray[Any] | Tensor | None = None) -> P
 
     - `.json`: a program as `shared.integer.files` writes it.
     - `.onnx`: a QDQ model with powers of two as scales, as `shared.integer.onnx_qdq` writes it; or a float model, which
-      is calibrated on `samples` and whose input is rounded to 8 bits that hold them. Either is compared with ONNX
-      Runtime, if that is installed.
+      is calibrated on `samples` and whose input is rounded to 8 bits that hold them. With `samples`, a QDQ model of
+      other scales, as ONNX Runtime's tool makes it, is the float model that it stands for, and a note says so. All are
+      compared with ONNX Runtime, if that is installed.
     - `.pt2`: a net of `torch.export.save`, which is compared with torch and calibrated like a float model.
     - `.safetensors`: weights, with the layers beside them in `NAME.json` or in the file's metadata, as
       `shared.importers.read.write` writes them; calibrated on `samples`, or on those in the file.
@@ -112,19 +114,25 @@ def _program(path: Path) -> Program:
 
 def _onnx(path: Path, samples: NDArray[Any] | Tensor | None) -> NetFile:
     model = load_onnx(path)
-    kinds = {node.op_type for node in model.graph.node}
-    if kinds & {"Quant", "IntQuant", "BipolarQuant"}:
+    if any(node.op_type in ("Quant", "IntQuant", "BipolarQuant") for node in model.graph.node):
         raise ValueError("it is QONNX: lower it by fpga.hls.from_qonnx, or export QDQ")
-    if kinds & {"QuantizeLinear", "DequantizeLinear"}:
-        qdq = read_qdq(model)
-        return NetFile(qdq.program, require_equal(model, qdq.program, qdq.tensors), notes=qdq.notes)
+    notes: tuple[str, ...] = ()
+    if is_quantised(model):
+        try:
+            qdq = read_qdq(model)
+        except ValueError:
+            if samples is None:
+                raise
+            model, notes = dequantised(model), (NOTE,)
+        else:
+            return NetFile(qdq.program, require_equal(model, qdq.program, qdq.tensors), notes=qdq.notes)
     net = read_float(model)
     read = _calibrated(FloatNet(net.module, net.shape, words=net.words), samples)
     assert read.samples is not None
     assert read.compute is not None
     numbers = read.samples.numpy().astype(np.int64 if net.words else np.float32)
     compared = require_close(model, read.compute, net.tensor, numbers, audit(read.program).macs)
-    return replace(read, comparison=compared, notes=net.notes)
+    return replace(read, comparison=compared, notes=(*net.notes, *notes))
 
 
 def _calibrated(net: FloatNet, samples: NDArray[Any] | Tensor | None) -> NetFile:

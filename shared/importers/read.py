@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from shared.importers import spec
 from shared.importers.formats import as_format
 from shared.importers.onnx import read_float
+from shared.importers.onnx_dequantised import NOTE, dequantised, is_quantised
 from shared.integer.format import Format
 from shared.integer.onnx_reader import load_onnx
 from shared.lab.records.json_log import write_atomic
@@ -39,6 +40,8 @@ class FloatNet:
     """Bits of weights and activations in the integer program of the net."""
     words: int = 0
     """How many words there are, if inputs are whole numbers that choose one each."""
+    notes: tuple[str, ...] = ()
+    """What was left out, in sentences."""
 
     @property
     def word_format(self) -> Format | None:
@@ -71,8 +74,10 @@ def read_module(path: str | Path, shape: Sequence[int] = ()) -> FloatNet:
 
             exported = read_exported(load_exported(path))
             return FloatNet(exported.module, exported.shape, words=exported.words)
-        net = read_float(load_onnx(path), shape)
-        return FloatNet(net.module, net.shape, words=net.words)
+        model = load_onnx(path)
+        quantised = is_quantised(model)
+        net = read_float(dequantised(model) if quantised else model, shape)
+        return FloatNet(net.module, net.shape, words=net.words, notes=(*net.notes, *([NOTE] if quantised else [])))
 
 
 def write(

@@ -57,7 +57,7 @@ def format_of(kind: str, scale: NDArray[Any], zero: NDArray[Any] | None) -> Form
         raise ValueError(f"its scale is of {scale.dtype}: float32 is needed")
     every = np.unique(scale.astype(np.float64))
     if every.size != 1:
-        raise ValueError(f"it has {every.size} scales: use one for the whole tensor")
+        raise ValueError(f"it has {every.size} scales: use one for the whole tensor, or {FLOAT_MODEL}")
     mantissa, exponent = math.frexp(float(every[0]))
     if mantissa != 0.5:
         raise ValueError(f"the scale {every[0]} is not a power of two: use 2**-n, or {FLOAT_MODEL}")
@@ -66,7 +66,7 @@ def format_of(kind: str, scale: NDArray[Any], zero: NDArray[Any] | None) -> Form
     return Format(WORDS[kind][0], 1 - exponent, WORDS[kind][1])
 
 
-FLOAT_MODEL = "export the float model and give it with samples, which calibrate it"
+FLOAT_MODEL = "give samples, which calibrate the float model that it stands for anew"
 
 
 def _supported(kind: str, names: Sequence[str]) -> str:
