@@ -63,6 +63,11 @@ EXPERIMENTS: Final[Mapping[str, Entry]] = {
         "Train a net that enlarges pictures in 8-bit integers, compile it, and time it beside other runtimes.",
         "vision,mobile",
     ),
+    "superres_packages": Entry(
+        "qwedge.experiments.superres_packages:Packages",
+        "Set trained nets of pip packages, SPAN and realesr-animevideov3, beside the net that ships.",
+        "vision,mobile",
+    ),
     "stylize": Entry(
         "qwedge.experiments.stylize:TimedStylize",
         "Search a net that gives pictures a style within a budget, beside its teacher and other shapes.",

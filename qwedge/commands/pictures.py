@@ -61,15 +61,24 @@ def picture_jobs(source: Path, target: Path, overwrite: bool) -> list[Job]:
 
 
 def convert(
-    jobs: Sequence[Job], compute: "Callable[[Picture, Progress], Picture]", label: str, of_folder: bool, quiet: bool
+    jobs: Sequence[Job],
+    compute: "Callable[[Picture, Progress], Picture]",
+    label: str,
+    of_folder: bool,
+    quiet: bool,
+    scale: int = 1,
 ) -> tuple[list[Converted], list[str]]:
-    """What was written, and the pictures of a folder that could not be; the only picture's error is raised."""
-    from vision.data.picture import read, write
+    """What was written, and the pictures of a folder that could not be; the only picture's error is raised.
+
+    `compute` makes pictures `scale` times as large; what the format of a file cannot hold is refused before.
+    """
+    from vision.data.picture import check_format, read, write
 
     results, refused = list[Converted](), list[str]()
     for (source, target), progress in _shown(jobs, label, quiet):
         try:
             picture = read(source)
+            check_format(picture, target, scale)
             began = time.perf_counter()
             result = compute(picture, progress)
             seconds = time.perf_counter() - began

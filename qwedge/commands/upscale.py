@@ -14,7 +14,9 @@ from qwedge.commands.videos import convert_video_file, is_video, video_line
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--scale", type=click.Choice(["2", "4"]), default="2", show_default=True, help="How many times larger.")
+@click.option(
+    "--scale", type=click.Choice(["2", "4"]), help="How many times larger.  [default: 2, or that of the weights]"
+)
 @click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="A net of your own (.safetensors).")
 @click.option(
     "--numbers",
@@ -32,7 +34,7 @@ from qwedge.commands.videos import convert_video_file, is_video, video_line
 def upscale(
     source: Path,
     target: Path,
-    scale: str,
+    scale: str | None,
     weights: Path | None,
     numbers: str,
     overwrite: bool,
@@ -63,7 +65,9 @@ def upscale(
 
         moves = is_video(source)
     jobs = [] if moves else picture_jobs(source, target, overwrite)
-    upscaler = from_bytes(weights.read_bytes(), str(weights)) if weights else pretrained(int(scale))
+    upscaler = from_bytes(weights.read_bytes(), str(weights)) if weights else pretrained(int(scale or 2))
+    if scale and upscaler.scale != int(scale):
+        raise ValueError(f"--scale {scale}: the net in {weights} enlarges {upscaler.scale} times; leave the option out")
     if numbers == "int8":
         with extra_named("superres_int8"):
             from qwedge.experiments.integer_luma import in_integers
@@ -82,7 +86,12 @@ def upscale(
             click.echo(printable(video_line(about, sizes)))
         return
     results, refused = convert(
-        jobs, lambda picture, progress: upscaler(picture, tile, progress), "enlarging", source.is_dir(), quiet
+        jobs,
+        lambda picture, progress: upscaler(picture, tile, progress),
+        "enlarging",
+        source.is_dir(),
+        quiet,
+        upscaler.scale,
     )
     if as_json:
         pictures = [

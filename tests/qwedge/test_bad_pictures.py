@@ -103,3 +103,26 @@ def test_an_output_that_exists_stays_byte_for_byte(verb, call, tmp_path):
     assert (tmp_path / "out.png").read_bytes() == b"mine"
     assert call(verb, "in.png", "out.png", "--overwrite")[0] == 0
     assert Image.open(tmp_path / "out.png").size == (9 * SCALES[verb], 6 * SCALES[verb])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "target", "says"),
+    [
+        (np.dstack((COLOUR, COLOUR[..., :1])), "out.jpg", "out.jpg: .jpg holds no transparency"),
+        (COLOUR[..., 0].astype(np.uint16) * 257, "out.webp", "out.webp: .webp holds 8 bits"),
+        (np.zeros((1, 20_000, 3), np.uint8), "out.webp", "out.webp: .webp holds sides of 16383 pixels at most"),
+        (np.zeros((70_000, 1, 3), np.uint8), "out.jpeg", "out.jpeg: .jpeg holds sides of 65500 pixels at most"),
+    ],
+    ids=["transparent", "deep", "wide", "tall"],
+)
+def test_what_the_format_cannot_hold_is_refused_before_it_is_computed(
+    pixels, target, says, verb, call, tmp_path, monkeypatch
+):
+    for name in ("superres.upscaler.Upscaler", "stylize.stylizer.Stylizer"):
+        monkeypatch.setattr(f"vision.{name}.__call__", lambda *arguments: pytest.fail("it was computed"))
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    code, out, err = call(verb, "in.png", target)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / target).exists()

@@ -95,6 +95,14 @@ def test_a_net_of_ones_own_is_used(picture, run, tmp_path):
     assert torch.from_numpy(np.asarray(Image.open("out.png"))).shape == (18, 27, 3)
 
 
+def test_the_scale_is_that_of_the_net_and_another_one_is_refused(picture, run, tmp_path):
+    (tmp_path / "mine.safetensors").write_bytes(to_bytes(PlainNet(4, 4, 1)))
+    code, out, err = run(picture, "out.png", "--weights", "mine.safetensors", "--scale", "2")
+    assert (code, out) == (2, "")
+    assert "--scale 2: the net in mine.safetensors enlarges 4 times; leave the option out" in err
+    assert run(picture, "out.png", "--weights", "mine.safetensors", "--scale", "4")[0] == 0
+
+
 def test_what_was_narrowed_is_said(run, tmp_path):
     Image.fromarray(COLOUR[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
     assert run("deep.png", "out.png")[0] == 0

@@ -76,6 +76,19 @@ def test_pictures_are_turned_upright_and_keep_the_rest_of_exif(orientation):
     assert (kept.get(0x0112, 1), kept[0x010F]) == (1, "maker")
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".jpg"])
+def test_what_a_tiff_says_of_itself_is_kept_and_how_its_numbers_lie_is_not(orientation, suffix):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x8769] = orientation, "maker", {0x9003: "2026:11:27 10:00:00"}
+    data = file(Image.fromarray(COLOUR), "TIFF", exif=exif.tobytes())
+    assert 0x0111 in Image.open(io.BytesIO(data)).getexif()  # where strips of pixels begin in this file
+    kept = Image.open(io.BytesIO(encoded(read(data, "it"), suffix))).getexif()
+    assert (kept.get(0x0112, 1), kept[0x010F]) == (1, "maker")
+    assert kept.get_ifd(0x8769)[0x9003] == "2026:11:27 10:00:00"
+    assert suffix == ".tiff" or 0x0111 not in kept
+
+
 def test_the_colour_profile_is_kept():
     data = file(Image.fromarray(COLOUR), icc_profile=b"colours")
     assert Image.open(io.BytesIO(encoded(read(data, "it")))).info["icc_profile"] == b"colours"

@@ -16,6 +16,13 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """Of files that are written, and looked for in folders."""
 WITHOUT_ALPHA = (".jpg", ".jpeg", ".bmp")
 WITH_16_BITS = (".png", ".tif", ".tiff")
+LONGEST_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+"""Pixels, of the formats that have a limit."""
+_DESCRIPTIONS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
+"""Tags of a TIFF that are of the picture and not of how its numbers lie in the file: what it shows, maker, model,
+resolution, software, date, artist and copyright."""
+_TABLES = (34665, 34853)
+"""Those that hold tags themselves: of the camera and of the place."""
 _COLOURS = {
     "1": "L",
     "L": "L",
@@ -78,6 +85,7 @@ def read(source: Path | bytes, name: str = "") -> Picture:
             if getattr(opened, "n_frames", 1) > 1 and opened.format != "MPO":
                 raise ValueError(f"{name}: {opened.n_frames} pictures in one file; needs one, so take it apart first")
             is_deep = _bits(opened) == 16
+            tags = _descriptions(opened) if opened.format == "TIFF" else None
             opened.load()
             opened = ImageOps.exif_transpose(opened)
     except UnidentifiedImageError:
@@ -86,7 +94,7 @@ def read(source: Path | bytes, name: str = "") -> Picture:
         raise ValueError(f"{name}: {error}; cut it into parts") from None
     except (OSError, SyntaxError, EOFError) as error:
         raise ValueError(f"{name}: incomplete or corrupt picture: {error}") from None
-    exif = opened.getexif()
+    exif = opened.getexif() if tags is None else tags
     kept = Picture(np.zeros((1, 1, 1), np.uint8), exif=exif.tobytes() if len(exif) else b"", profile=_profile(opened))
     if opened.mode in _DEEP:
         return replace(kept, pixels=np.asarray(opened).astype(np.uint16)[..., None])
@@ -94,6 +102,17 @@ def read(source: Path | bytes, name: str = "") -> Picture:
 
 
 _NARROWED = ("16 bits of colour are read as 8: Pillow reads 16 bits of grey only",)
+
+
+def _descriptions(opened: Any) -> Any:
+    """EXIF of a TIFF, whose tags Pillow leaves behind with the file when it turns a picture."""
+    tags, exif = opened.getexif(), import_pillow().Exif()
+    for tag in tags:
+        if tag in _TABLES:
+            exif[tag] = tags.get_ifd(tag)
+        elif tag in _DESCRIPTIONS:
+            exif[tag] = tags[tag]
+    return exif
 
 
 def _profile(opened: Any) -> bytes:
@@ -130,14 +149,21 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise ValueError(f"{path} exists; name another file, or add --overwrite")
 
 
-def write(picture: Picture, path: Path) -> None:
-    """Writes a picture whole or not at all. Raises `ValueError` where the format would lose part of it."""
-    suffix = path.suffix.lower()
+def check_format(picture: Picture, path: Path, scale: int = 1) -> None:
+    """Raises `ValueError` where the format of `path` would lose part of a picture that is enlarged `scale` times."""
+    suffix, side = path.suffix.lower(), scale * max(picture.size)
+    if side > (limit := LONGEST_SIDE.get(suffix, side)):
+        raise ValueError(f"{path}: {suffix} holds sides of {limit} pixels at most, and {side} are needed; write a .png")
     if picture.alpha is not None and suffix in WITHOUT_ALPHA:
         raise ValueError(f"{path}: {suffix} holds no transparency, and the picture has some; write a .png")
     if picture.peak > 255 and suffix not in WITH_16_BITS:
         raise ValueError(f"{path}: {suffix} holds 8 bits, and the picture has 16; write a .png")
-    write_atomic(path, encoded(picture, suffix))
+
+
+def write(picture: Picture, path: Path) -> None:
+    """Writes a picture whole or not at all. Raises `ValueError` where the format would lose part of it."""
+    check_format(picture, path)
+    write_atomic(path, encoded(picture, path.suffix.lower()))
 
 
 def encoded(picture: Picture, suffix: str = ".png") -> bytes:
