@@ -31,6 +31,7 @@ FIXED = {
     "int3",
     "sparse-int4",
     "gradual-int8",
+    "gradual-int4",
     "gradual-channels-int8",
     "gradual-channels-int4",
     "admm-int8",

@@ -180,6 +180,7 @@ TECHNIQUES: Mapping[str, Entry] = {
     "gradual": Entry("smallest weights dropped in steps", step_by_step(_SINGLE)),
     "gradual-channels": Entry("smallest channels dropped in steps", step_by_step(_CHANNELS), True),
     "gradual-int8": Entry("smallest weights dropped in steps, 8 bits", step_by_step(_SINGLE, 8), True, 8),
+    "gradual-int4": Entry("smallest weights dropped in steps, 4 bits", step_by_step(_SINGLE, 4), True, 4),
     "gradual-channels-int8": Entry("smallest channels dropped in steps, 8 bits", step_by_step(_CHANNELS, 8), True, 8),
     "gradual-channels-int4": Entry("smallest channels dropped in steps, 4 bits", step_by_step(_CHANNELS, 4), True, 4),
     "int8": Entry("8-bit fixed point, F8Net", fixed(8), True, 8),
