@@ -22,12 +22,12 @@ class Exported(NamedTuple):
 
 
 def export_program(program: Program) -> Exported:
-    """The integer program in the QDQ form, equal to it bit for bit in ONNX Runtime.
+    """The integer program in the QDQ form, equal to it bit for bit in ONNX Runtime; attention is nodes of integers.
 
-    Raises `ValueError` naming the operation that has no such form, or where ONNX Runtime computes other numbers.
+    Raises `ValueError` naming the value that is too wide, or where ONNX Runtime computes other numbers.
     """
     model = to_onnx(program)
-    return Exported(model.SerializeToString(), require_equal(model, program, program.outputs).note)
+    return Exported(model.SerializeToString(), require_equal(model, program, program.outputs, exact=True).note)
 
 
 def export_module(net: nn.Module, example: torch.Tensor, rng: np.random.Generator) -> Exported:

@@ -22,7 +22,7 @@ SHOWN = 3
 @click.option("--format", "form", metavar=f"[{'|'.join(FORMATS)}]", help="Kind of file.  [default: by its name]")
 @click.option("--channel", type=click.IntRange(0), metavar="N", help="Which channel of a file of several, from 0 on.")
 @click.option("--shift", type=float, default=0.0, metavar="CYCLES", help="Added to all frequencies, per sample.")
-@click.option("--net", type=click.Choice(NETS), default=NETS[0], show_default=True, help="Which net that ships.")
+@click.option("--net", type=click.Choice(NETS), help=f"Which net that ships.  [default: {NETS[0]}]")
 @click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="A net of your own, instead.")
 @click.option("--quiet", is_flag=True, help="No warnings on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the probabilities of all classes.")
@@ -31,7 +31,7 @@ def classify(
     form: str | None,
     channel: int | None,
     shift: float,
-    net: str,
+    net: str | None,
     weights: Path | None,
     quiet: bool,
     as_json: bool,
@@ -56,7 +56,9 @@ def classify(
         from wireless.radar.recordings import classify as answers_of
         from wireless.radar.recordings import read
 
-    classifier = Classifier.from_bytes(weights.read_bytes(), str(weights)) if weights else pretrained(net)
+    if net and weights:
+        raise ValueError(f"--net {net} and --weights {weights} are two nets: give one")
+    classifier = Classifier.from_bytes(weights.read_bytes(), str(weights)) if weights else pretrained(net or NETS[0])
     samples, warnings = read(recording, form, channel)
     answers, notes = answers_of(samples, classifier, shift)
     if not quiet:

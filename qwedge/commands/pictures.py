@@ -39,13 +39,14 @@ def picture_jobs(source: Path, target: Path, overwrite: bool) -> list[Job]:
     file must not be written.
     """
     from vision.data.picture import SUFFIXES, check_output
+    from vision.data.picture_folder import picture_files
 
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder")
     if not source.is_dir():
         jobs = [(source, target / f"{source.stem}.png" if target.is_dir() else target)]
     else:
-        paths = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+        paths = picture_files(source)
         if not paths:
             raise ValueError(f"{source}: no picture in this folder; needs files of {', '.join(SUFFIXES)}")
         if target.exists() and not target.is_dir():

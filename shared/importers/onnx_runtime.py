@@ -87,11 +87,14 @@ class OnnxRuntime:
         return [np.concatenate(tensors) for tensors in zip(*batches, strict=True)]
 
 
-def require_equal(model: "onnx.ModelProto", program: Program, tensors: Sequence[str]) -> Comparison:
+def require_equal(
+    model: "onnx.ModelProto", program: Program, tensors: Sequence[str], exact: bool = False
+) -> Comparison:
     """Compares an integer program with the QDQ model that it was read from, bit for bit, on random real inputs.
 
     They lie between the numbers of the formats, at ties and beyond their ends, on both sides of zero whatever the sign:
-    a type that was misread shows. Where sums may pass 2**24, the runtime itself rounds, and one step is allowed.
+    a type that was misread shows. Where sums may pass 2**24, the runtime itself rounds, and one step is allowed, unless
+    `exact` says that the model has them in float64.
 
     Raises `ValueError` if a number differs.
     """
@@ -107,7 +110,7 @@ def require_equal(model: "onnx.ModelProto", program: Program, tensors: Sequence[
     if expected is None:
         raise ValueError(f"the model has {len(names)} inputs, {len(reals)} were read")
     values = _run(program, reals)
-    exact = all(max(-value.low, value.high) <= EXACT for value in program.values.values())
+    exact = exact or all(max(-value.low, value.high) <= EXACT for value in program.values.values())
     for name, tensor, real in zip(program.outputs, tensors, expected, strict=True):
         actual, step = program.values[name].format.from_integers(values[name]), program.values[name].format.step
         allowed = 0.0 if exact else max(step, TOLERANCE * float(np.abs(real).max()))

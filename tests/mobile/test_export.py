@@ -65,6 +65,6 @@ def test_words_are_exported_too():
 
 
 def test_what_has_no_form_in_onnx_is_named():
-    wide = Program((Input("x", (2,), Format(16, 0)),), (Requantise(("x",), "y", Format(8, 0)),), ("y",))
-    with pytest.raises(ValueError, match="8"):
+    wide = Program((Input("x", (2,), Format(26, 0)),), (Requantise(("x",), "y", Format(8, 0)),), ("y",))
+    with pytest.raises(ValueError, match="'x' has 26 bits, at most 24"):
         export_program(wide)

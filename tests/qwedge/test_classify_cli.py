@@ -8,7 +8,7 @@ import pytest
 from qwedge.commands import classify
 from wireless.radar.datasets.generate import generate
 from wireless.radar.datasets.recipe import Recipe
-from wireless.radar.nets.pretrained import NAMES
+from wireless.radar.nets.pretrained import NAMES, pretrained
 from wireless.recordings.samples import FORMATS
 
 
@@ -97,6 +97,15 @@ def test_a_sigmf_recording_is_named_without_its_suffixes(pulse, tmp_path, run):
 def test_a_folder_is_no_recording(tmp_path, run):
     code, _, err = run(tmp_path)
     assert (code, err) == (2, f"qwedge: {tmp_path} is a folder; a recording is one file\n")
+
+
+def test_a_net_that_ships_and_weights_of_ones_own_are_two_nets(pulse, tmp_path, run):
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(pretrained("iq-10k").to_bytes())
+    assert run(pulse, "--weights", own)[:2] == run(pulse, "--net", "iq-10k")[:2]
+    code, out, err = run(pulse, "--weights", own, "--net", "iq")
+    assert (code, out) == (2, "")
+    assert err == f"qwedge: --net iq and --weights {own} are two nets: give one\n"
 
 
 def test_weights_of_another_net_are_one_line(pulse, tmp_path, run):

@@ -8,13 +8,14 @@ import torch
 pytest.importorskip("onnx", reason="pip install -e '.[vision]'")
 
 from mobile.pricing.example import EXAMPLE
+from mobile.pricing.net import net_latency
 from qwedge.experiments import pruning_search as timed
 from shared.lab import Store, run
 from vision.nets.mask_net import MaskNet
 from vision.nets.repvgg import RepVGG
 from vision.nets.resnet import ResNet8
 from vision.pruning_search.experiment import PruningSearch, PruningSearchSettings
-from vision.pruning_search.figures import budget_error, ms_error
+from vision.pruning_search.figures import ms_error
 from vision.pruning_search.page import page
 from vision.pruning_search.rebuild import plain
 from vision.pruning_search.space import ChannelSpace
@@ -51,21 +52,26 @@ def test_milliseconds_fall_with_every_width_and_add_up(net, generated):
         assert price.expected(narrow) < price.expected(widths)
 
 
-def test_a_budget_of_milliseconds_is_met_as_predicted_and_measured(generated, tmp_path, monkeypatch):
+def test_a_budget_of_milliseconds_is_met_as_measured(generated, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(timed.TimedPruningSearch, "milliseconds", lambda self, used, inputs: asked.append(used) or 0.04)
+
+    def milliseconds(self, used, inputs):
+        asked.append(used)
+        return 0.7 * net_latency(used, (3, 32, 32), EXAMPLE).ms + 0.03
+
+    monkeypatch.setattr("vision.pruning_search.widths.TRIED", 100)  # quicker
+    monkeypatch.setattr(timed.TimedPruningSearch, "milliseconds", milliseconds)
     monkeypatch.setattr(timed.TimedPruningSearch, "library", lambda self, cell, used, inputs: {})
-    settings = PruningSearchSettings(ms=0.06, controls=("uniform", "admm"), **TINY)
+    settings = PruningSearchSettings(ms=0.06, controls=("admm",), **TINY)
     [row] = run(timed.TimedPruningSearch(), [settings], Store(tmp_path))
-    assert set(row.result["nets"]) == {"search", "uniform"}
+    assert set(row.result["nets"]) == {"search"}
     assert row.result["price"]["unit"] == "ms"
-    for about in row.result["nets"].values():
+    for name, about in row.result["nets"].items():
         assert about["measured"] <= 0.06
-        assert 0.5 < about["refit"] < 1
-    assert len(asked) == 5  # narrow nets before they are trained, too
-    assert set(row.result["measured_ms"]) == {"wide", "search", "uniform"}
-    assert budget_error(row) < 20  # widths of eight channels
-    assert ms_error(row) == pytest.approx(100 / 3)
+        assert 1 < about["choice"] <= timed.CHOICES
+        assert ms_error(row, name) < 5  # a channel of eight
+    assert len(asked) <= 2 + timed.CHOICES  # narrow nets before they are trained, too
+    assert set(row.result["measured_ms"]) == {"wide", "search"}
     assert "Milliseconds" in [getattr(block, "title", "") for block in page([row]).blocks]
     assert "generated shapes" in page([row]).summary
 

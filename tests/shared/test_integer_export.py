@@ -213,7 +213,7 @@ def test_onnx_saturates_words_of_less_than_eight_bits():
 @pytest.mark.parametrize(
     ("program", "message"),
     [
-        (wide(), "'x' has 16 bits, at most 8"),
+        (wide(), "'z' has 31 bits, at most 24"),
         (
             Program(
                 (Input("x", (600,), U8),),

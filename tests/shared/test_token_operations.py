@@ -31,7 +31,6 @@ from shared.integer import (
 from shared.integer.c_header import c_header
 from shared.integer.files import from_json, to_json
 from shared.integer.format import Format
-from shared.integer.onnx_qdq import to_onnx
 from shared.integer.packed import pack, unpack
 
 RNG = np.random.default_rng(5)
@@ -137,14 +136,6 @@ def test_weights_of_a_product_need_a_sign_and_eight_bits():
         single(MatrixProduct(("a", "b"), "y", True), *values)
     with pytest.raises(ValueError, match="8 bits are needed"):
         single(MatrixProduct(("a", "b"), "y", True), replace(values[0], format=S16), replace(values[1], format=S8))
-
-
-def test_an_export_refuses_attention_by_name():
-    pytest.importorskip("onnx")
-    with pytest.raises(
-        ValueError, match="LayerNorm 'norm' is none of the operators that are exported: compile the net"
-    ):
-        to_onnx(attention())
 
 
 def test_a_header_of_c_refuses_attention_by_name():

@@ -1,11 +1,14 @@
-"""Small pictures in rows: as PNG in base64, an eighth of the size of a list of numbers."""
+"""Small pictures in rows, as PNG in base64, an eighth of the size of a list of numbers; and side by side on a page."""
 
 import base64
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.lab import Figure, Row, plot
 from vision.data.pillow import import_pillow
 
 
@@ -24,3 +27,19 @@ def of_text(text: str) -> NDArray[np.uint8]:
     """The numbers of `to_text`."""
     pixels: NDArray[np.uint8] = np.asarray(import_pillow().open(io.BytesIO(base64.b64decode(text))))
     return pixels
+
+
+def side_by_side(row: Row, titles: Mapping[str, str], caption: str, **shown: Any) -> Figure:
+    """The row's `crops` that there are of those in `titles`, in that order; `shown` as `imshow` takes it."""
+    crops = row.result["crops"]
+    names = [name for name in titles if name in crops]
+
+    def paint(*every: Any) -> None:
+        for axes, name in zip(every, names, strict=True):
+            axes.imshow(of_text(crops[name]), interpolation="nearest", **shown)
+            axes.set_title(titles[name])
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+
+    caption = f"{caption}, seed {row.seed}."
+    return plot(paint, row, title="Side by side", caption=caption, panels=len(names), size=(2.4, 2.6))

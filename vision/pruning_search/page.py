@@ -149,7 +149,7 @@ def _times(rows: Sequence[Row]) -> Table:
     note = (
         "Each net as a library of 8-bit integers, on one thread. Measured is the least of many runs, as what the "
         "predictions are fitted to. Narrow nets are timed before they are trained, and their widths chosen again at "
-        "prices scaled to what was measured; the prediction of this table is the scaled one."
+        "prices scaled to what was measured, a few times; the prediction of this table is the scaled one."
     )
     return times_table(rows, times, note, form=".3f")
 

@@ -1,11 +1,9 @@
 """A generator whose widths and depth are searched for a budget under its teacher, beside nets trained for as long."""
 
 import copy
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -14,11 +12,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from shared.lab import JSON, Context, Experiment, Page, Row, Seeded
+from shared.lab import JSON, Context, Experiment, Page, Row
 from shared.training.epochs import Trainer
 from shared.training.loop import Net, seeded
 from shared.weights.prices import MACs
 from vision.data.crops import to_text
+from vision.data.picture_folder import FolderSettings
 from vision.nets.litert_file import import_tensorflow, to_litert
 from vision.nets.onnx_file import to_onnx
 from vision.pruning_search.depth import DepthPrice, kept_parts
@@ -57,7 +56,7 @@ CROP = 96
 """Pixels of the side of what the page shows."""
 
 
-class StylizeSettings(Seeded):
+class StylizeSettings(FolderSettings):
     """The pairs, the budget, the training, and what the searched net is compared with."""
 
     macs: float = Field(default=0.1, gt=0, le=1, description="share of the teacher's multiply-accumulates")
@@ -87,15 +86,6 @@ class StylizeSettings(Seeded):
         description="folder with folders A and B of pairs, or a folder of pictures that are styled here; $NAMES "
         "expanded; generated pictures where QWEDGE_DATA is not set",
     )
-
-    @property
-    def is_generated(self) -> bool:
-        """Whether pictures are generated for want of a folder."""
-        return self.data.startswith("$QWEDGE_DATA") and not os.environ.get("QWEDGE_DATA")
-
-    @property
-    def folder(self) -> Path:
-        return Path(os.path.expandvars(self.data)).expanduser()
 
 
 class Stylize(Experiment[StylizeSettings]):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.lab import hash_bytes, hash_file
 from vision.data.picture import SUFFIXES, read
+from vision.data.picture_folder import hash_pictures, picture_files
 from vision.data.pillow import import_pillow
 from vision.stylize.classical import Pixels, classical
 from vision.stylize.pairs import Bytes, Pair
@@ -45,7 +45,7 @@ def pair_folders(folder: Path) -> tuple[str, ...]:
 
 def paired(folder: Path, before: str, after: str) -> Source:
     """Files of equal names, without suffix, in two folders. A hash of the name says which part a pair is in."""
-    first, second = ({path.stem: path for path in _files(folder / name)} for name in (before, after))
+    first, second = ({path.stem: path for path in picture_files(folder / name)} for name in (before, after))
     if alone := sorted(set(first) ^ set(second)):
         where = before if alone[0] in first else after
         raise ValueError(
@@ -66,7 +66,7 @@ def styled(folder: Path) -> Source:
     Neighbours in the order of names, often of one person or one scene, are in the same part: the last fifth is for
     tests, and what is before it for validation.
     """
-    paths = _files(folder)
+    paths = picture_files(folder)
     _enough(folder, len(paths))
     pairs = [_styled_pair(path.name, shrunk(_colours(path))) for path in paths]
     about = f"{len(pairs)} pictures of at most {SIDE} pixels a side, styled by the classical stylizer"
@@ -83,7 +83,7 @@ def generated(seed: int = 0, count: int = 60, side: int = 96) -> Source:
 def hashes(folder: Path) -> dict[str, str]:
     """What the pictures of a folder are identified by."""
     _check(folder)
-    return {name or "pictures": _hash(_files(folder / name)) for name in pair_folders(folder) or ("",)}
+    return {name or "pictures": hash_pictures(picture_files(folder / name)) for name in pair_folders(folder) or ("",)}
 
 
 def shrunk(pixels: Bytes, side: int = SIDE) -> Bytes:
@@ -137,11 +137,3 @@ def _check(folder: Path) -> None:
 def _enough(folder: Path, count: int) -> None:
     if count < 3:
         raise ValueError(f"{folder} holds {count} of {', '.join(SUFFIXES)}; needs 3, to train, validate and test")
-
-
-def _hash(paths: Sequence[Path]) -> str:
-    return hash_bytes("\n".join(f"{path.name} {hash_file(path)}" for path in paths).encode())
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)

@@ -21,7 +21,7 @@ from shared.lab import (
     plot,
     verdict,
 )
-from vision.data.crops import of_text
+from vision.data.crops import side_by_side
 from vision.pruning_search.times import times_table
 from vision.superres.figures import budget_share, gains, mean_psnr, mean_ssim
 
@@ -172,15 +172,7 @@ def _pareto(rows: Sequence[Row]) -> Figure:
 
 
 def _crops(rows: Sequence[Row]) -> Figure:
-    crops = rows[0].result["crops"]
-    names = [name for name in CROPS if name in crops]
-
-    def paint(*every: Any) -> None:
-        for axes, name in zip(every, names, strict=True):
-            axes.imshow(of_text(crops[name]), cmap="gray", vmin=16, vmax=235, interpolation="nearest")
-            axes.set_title(NETS.get(name, "the picture itself"))
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-
-    caption = f"Luma of a generated picture that no net was trained on, seed {rows[0].seed}."
-    return plot(paint, rows[0], title="Side by side", caption=caption, panels=len(names), size=(2.4, 2.6))
+    titles = {name: NETS.get(name, "the picture itself") for name in CROPS}
+    return side_by_side(
+        rows[0], titles, "Luma of a generated picture that no net was trained on", cmap="gray", vmin=16, vmax=235
+    )

@@ -1,8 +1,7 @@
 """Where pictures come from: the published training sets, a folder of the user's own, or a generator."""
 
-import os
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
@@ -11,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shared.lab import Seeded, hash_bytes, hash_file
+from shared.lab import hash_file
 from vision.data.picture import SUFFIXES, read
+from vision.data.picture_folder import FolderSettings, hash_pictures, picture_files
 
 ARCHIVES = ("T91.tar.xz", "BSD200.tar.xz")
 """The 91 pictures of Yang et al. (2010), and the training half of the Berkeley Segmentation Dataset."""
@@ -36,7 +36,7 @@ class Source:
     test: Mapping[str, Pixels]
 
 
-class Pictured(Seeded):
+class Pictured(FolderSettings):
     """Settings of what is trained and compared on pictures."""
 
     data: str = Field(
@@ -44,15 +44,6 @@ class Pictured(Seeded):
         description="folder of pictures, $NAMES expanded; one with T91 and BSD200 is tested on Set5; generated "
         "pictures where QWEDGE_DATA is not set",
     )
-
-    @property
-    def is_generated(self) -> bool:
-        """Whether pictures are generated for want of a folder."""
-        return self.data.startswith("$QWEDGE_DATA") and not os.environ.get("QWEDGE_DATA")
-
-    @property
-    def folder(self) -> Path:
-        return Path(os.path.expandvars(self.data)).expanduser()
 
     def source(self) -> Source:
         """The pictures."""
@@ -112,18 +103,14 @@ def generated(seed: int = 0, train: int = 40, test: int = 5, side: int = 96) -> 
 def hashes(folder: Path) -> dict[str, str]:
     """What the pictures of a folder are identified by."""
     if is_published(folder):
-        return {name: hash_file(folder / name) for name in ARCHIVES} | {SET5: _hash(_files(folder / SET5))}
-    return {"pictures": _hash(_files(folder))}
-
-
-def _hash(paths: Sequence[Path]) -> str:
-    return hash_bytes("\n".join(f"{path.name} {hash_file(path)}" for path in paths).encode())
+        return {name: hash_file(folder / name) for name in ARCHIVES} | {SET5: hash_pictures(_files(folder / SET5))}
+    return {"pictures": hash_pictures(_files(folder))}
 
 
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; name one that holds pictures")
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return picture_files(folder)
 
 
 def _parted(pictures: Mapping[str, Pixels]) -> tuple[dict[str, Pixels], dict[str, Pixels]]:
