@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from mobile.build.compile import compile_program
+from vision.continual.border import check_pictures
 from vision.continual.device import IntegerEmbedding
 from vision.continual.frozen import NearestMeans
 from vision.continual.scoring import Embed
@@ -29,6 +30,7 @@ def compiled(integers: IntegerEmbedding) -> Embed:
     values = program.values[output].format
 
     def embed(pictures: Tensor) -> Tensor:
+        check_pictures(pictures, integers.shape)
         [maps] = net(PIXEL.to_integers(pictures.numpy()))
         return integers.directions(torch.from_numpy(values.from_integers(maps)).float())
 

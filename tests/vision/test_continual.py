@@ -520,6 +520,43 @@ def test_a_device_answers_as_its_integer_program_does():
     assert device.bytes_kept == 16
 
 
+@pytest.mark.parametrize(
+    ("support", "said"),
+    [
+        ({}, "without classes"),
+        ({"a": pictures(1)}, "'a' is stored already"),
+        ({"b": pictures(0)}, "'b' has no picture"),
+        (
+            {"b": pictures(1), "c": pictures(1)[:, :, :8]},
+            r"'c': its pictures are \(3, 8, 16\) and those of 'b'",
+        ),
+        ({"b": pictures(1)[:, :, :8, :8]}, r"needs a tensor of pictures \(B, 3, 16, 16\), not \(1, 3, 8, 8\)"),
+        ({"b": 255 * pictures(1)}, "needs numbers in 0 to 1"),
+        ({"b": pictures(1) * torch.nan}, "needs numbers in 0 to 1"),
+    ],
+    ids=["no class", "a name twice", "no picture", "two shapes", "other shape", "bytes", "no number"],
+)
+def test_a_device_refuses_a_bad_task_and_keeps_what_it_has(device, support, said):
+    before = device.stored.names[:], device.stored.codes.clone()
+    with pytest.raises(ValueError, match=said):
+        device.learn(support)
+    assert device.stored.names == before[0]
+    assert torch.equal(device.stored.codes, before[1])
+
+
+@pytest.fixture(scope="module")
+def integers():
+    torch.manual_seed(0)
+    return IntegerEmbedding(embedding(), pictures(40))
+
+
+@pytest.fixture
+def device(integers):
+    device = NearestMeans(integers, 8)
+    device.learn({"a": pictures(1)})
+    return device
+
+
 def test_integers_are_centred_on_their_own_features_and_so_nearer_to_the_floats():
     torch.manual_seed(0)
     net, x = embedding(), pictures(300)

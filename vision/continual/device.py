@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from shared.f8net import F8Net
+from vision.continual.border import check_pictures
 from vision.data.augment import PIXEL
 from vision.nets.encoder import Embedding
 
@@ -26,6 +27,7 @@ class IntegerEmbedding(nn.Module):
 
     def __init__(self, embedding: Embedding, samples: Tensor) -> None:
         super().__init__()
+        self.shape = tuple(samples.shape[1:])
         *layers, pool, flatten = embedding.encoder
         fixed = F8Net(nn.Sequential(*layers), shape=samples.shape[1:], input=PIXEL, fit="error")
         self.encoder = fixed.calibrate(samples[:: -(-len(samples) // CALIBRATED_ON)]).eval()
@@ -36,6 +38,8 @@ class IntegerEmbedding(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
+        """Unit vectors `(B, D)` of pictures; raises `ValueError` for another shape, and for numbers beyond 0 to 1."""
+        check_pictures(x, self.shape)
         return self.directions(self.encoder(x))
 
     def directions(self, maps: Tensor) -> Tensor:

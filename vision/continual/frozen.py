@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vision.continual.adaptation import class_means
+from vision.continual.border import check_task
 from vision.continual.storage import ClassStorage
 
 BATCH = 256
@@ -24,7 +25,12 @@ class NearestMeans:
 
     @torch.no_grad()
     def learn(self, support: Mapping[str, Tensor]) -> None:
-        """Adds one task: pictures `(shots, C, H, W)` in [0, 1) of each new class, by name."""
+        """Adds one task: pictures `(shots, C, H, W)` in [0, 1) of each new class, by name.
+
+        Raises `ValueError` for a class without a picture, for one that is stored already, and for pictures of several
+        shapes, and as `embed`; nothing changes then.
+        """
+        check_task(support, self.stored)
         labels = torch.arange(len(support)).repeat_interleave(torch.tensor([len(each) for each in support.values()]))
         self.stored.write(
             list(support), class_means(self.embed(torch.cat(list(support.values()))), labels, len(support))

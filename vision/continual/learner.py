@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from shared.lab import write_atomic
 from vision.continual.adaptation import Adaptation, Discriminator, Parameters, adapted, class_means
+from vision.continual.border import check_pictures, check_task
 from vision.continual.storage import ClassStorage
 from vision.nets.encoder import Embedding
 from vision.nets.encoders import ENCODERS, name_of
@@ -44,6 +45,12 @@ class Learner:
         self.now: Parameters = {name: value.detach() for name, value in embedding.named_parameters()}
 
     @property
+    def _shape(self) -> tuple[int, int, int]:
+        """C, H, W of the pictures that the encoder reads."""
+        encoder = self.embedding.encoder
+        return encoder.channels, encoder.size, encoder.size
+
+    @property
     def bytes_kept(self) -> int:
         """Bytes of all that is kept of the classes learned."""
         return self.stored.bytes_per_class * len(self.stored)
@@ -54,11 +61,9 @@ class Learner:
         Raises `ValueError` for a class without a picture, for one that is stored already, and for pictures of another
         shape or range; nothing changes then.
         """
-        self.stored.check(list(support))
         for name, pictures in support.items():
-            self._require(pictures, f"class {name!r}")
-            if not len(pictures):
-                raise ValueError(f"class {name!r} has no picture: needs one at least")
+            check_pictures(pictures, self._shape, f"class {name!r}")
+        check_task(support, self.stored)
         pictures = torch.cat(list(support.values()))
         labels = torch.repeat_interleave(torch.tensor([len(each) for each in support.values()]))
         now = adapted(self.embedding, self.discriminator, pictures, labels, self.stored.means, self.how)
@@ -71,7 +76,7 @@ class Learner:
     @torch.no_grad()
     def scores(self, pictures: Tensor) -> Tensor:
         """Cosines `(B, classes)` of pictures `(B, C, H, W)` with every class, in the order of learning."""
-        self._require(pictures, "the pictures")
+        check_pictures(pictures, self._shape)
         embedded = [functional_call(self.embedding, dict(self.now), (part,)) for part in pictures.split(BATCH)]
         return torch.cat(embedded) @ self.stored.means.T
 
@@ -80,24 +85,6 @@ class Learner:
         if not len(self.stored):
             raise ValueError("no class was learned yet: call `learn` first")
         return [self.stored.names[nearest] for nearest in self.scores(pictures).argmax(1).tolist()]
-
-    def _require(self, pictures: Tensor, whose: str) -> None:
-        """Raises `ValueError` for what the encoder cannot read."""
-        encoder = self.embedding.encoder
-        expected = (encoder.channels, encoder.size, encoder.size)
-        if not isinstance(pictures, Tensor):
-            raise ValueError(
-                f"{whose}: needs a tensor of pictures (B, {', '.join(map(str, expected))}), "
-                f"not a {type(pictures).__name__}"
-            )
-        if pictures.ndim != 4 or tuple(pictures.shape[1:]) != expected:
-            raise ValueError(
-                f"{whose}: needs a tensor of pictures (B, {', '.join(map(str, expected))}), not {tuple(pictures.shape)}"
-            )
-        if pictures.dtype != torch.float32:
-            raise ValueError(f"{whose}: needs float32 numbers, not {pictures.dtype}; `pictures.float()` makes them")
-        if not ((pictures >= 0) & (pictures <= 1)).all():
-            raise ValueError(f"{whose}: needs numbers in 0 to 1; of bytes `vision.data.augment.as_input` makes them")
 
     def save(self, path: str | Path) -> None:
         """Writes everything that `load` needs, as safetensors: later learning goes on as if nothing had happened."""
