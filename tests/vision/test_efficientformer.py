@@ -137,6 +137,13 @@ def timm_state(net):
     return state
 
 
+@pytest.mark.parametrize("image", [0, -5, (64,), (64, 0), (64.0, 64), "64"], ids=str)
+def test_an_image_size_that_is_none_is_refused(image):
+    for build in (tiny, tiny().at_size):
+        with pytest.raises(ValueError, match=r"^image=.*: needs the pixels of a side, or of height and width"):
+            build(image)
+
+
 @pytest.mark.parametrize(("image", "on_tokens"), [(96, 1), (96, 2), (224, 0)])
 def test_a_checkpoint_of_timm_is_read_whatever_its_variant(image, on_tokens, tmp_path):
     net, x = tiny(image, on_tokens), torch.randn(2, 3, image, image)

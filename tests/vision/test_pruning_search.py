@@ -372,6 +372,8 @@ def test_kernels_that_were_measured_are_a_price():
     [
         ({"budget": 0.0}, r"^budget=0\.0: must be positive"),
         ({"budget": 1e-4}, r"^budget=0\.0344 MAC: the narrowest net, minimum=1 and multiple=1, costs 11$"),
+        ({"multiple": 0}, r"^multiple=0: widths are multiples of 1 or more$"),
+        ({"data": (torch.full((8, 8), torch.nan), torch.zeros(8).long())}, r"^the net's outputs are not finite on the"),
         ({"skip": ("nine",)}, r"^skip='nine' is no layer of the net: it has 0, 1"),
         ({"skip": ("0", "2")}, r"^Sequential has no channels that can be removed"),
     ],
@@ -380,9 +382,9 @@ def test_what_cannot_be_searched_is_said_before_anything_is_trained(wrong, messa
     def progress(done, total, note):
         pytest.fail("training began")
 
-    asked = {"price": MACs((8,)), "budget": 0.5} | wrong
+    asked = {"data": flat_data(), "price": MACs((8,)), "budget": 0.5} | wrong
     with pytest.raises(ValueError, match=message):
-        search(half_empty(), flat_data(), schedule=SHORT, progress=progress, **asked)
+        search(half_empty(), schedule=SHORT, progress=progress, **asked)
 
 
 def test_widths_of_eights():

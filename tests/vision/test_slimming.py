@@ -214,7 +214,7 @@ def test_rivals_keep_to_the_budget(share):
 
 
 TINY = SlimmingSettings(
-    images="$QWEDGE_DATA/none", widths=(16, 32), depths=(1, 2), attending=1, supernet=1, tuning=2, macs=(0.4, 0.6),
+    images="$QWEDGE_DATA/none", widths=(16, 32), depths=(1, 2), attending=1, supernet=1, tuning=2, macs=(0.4, 0.6, 0.4),
     per_class=8, scored=5, judged=2, batch=16, controls=("uniform", "random"),
 )  # fmt: skip
 
@@ -294,6 +294,20 @@ def test_one_budget_may_be_a_number():
     assert SlimmingSettings(budget_ms=6).budget_ms == (6.0,)
     with pytest.raises(ValueError, match="greater than 0"):
         SlimmingSettings(budget_ms=(6.0, -1.0))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"widths": (0, 16)}, "needs multiples of 16"),
+        ({"depths": (-1, 2)}, "none below 0"),
+        ({"widths": (), "depths": ()}, "needs a number of blocks for each stage"),
+        ({"macs": ()}, "give one budget at least"),
+    ],
+)
+def test_settings_without_a_net_or_a_budget_are_refused(asked, said):
+    with pytest.raises(ValueError, match=said):
+        Slimming().cells(TINY.model_copy(update=asked))
 
 
 def test_milliseconds_need_a_compiler():

@@ -199,7 +199,7 @@ class EfficientFormer(nn.Module):
     ) -> None:
         """The last `on_tokens` blocks are on tokens; `drop_path` is the rate of the last block, which rises on a line.
 
-        Raises `ValueError` where there are more blocks on tokens than in the last stage.
+        Raises `ValueError` where there are more blocks on tokens than in the last stage, and for an image of no size.
         """
         super().__init__()
         if not 0 <= on_tokens <= depths[-1]:
@@ -256,7 +256,7 @@ class EfficientFormer(nn.Module):
         return tuple(maps)
 
     def at_size(self, image: int | Size) -> "EfficientFormer":
-        """A copy for images of another size, `(H, W)`.
+        """A copy for images of another size, `(H, W)`. Raises `ValueError` for one that is none.
 
         Its biases are interpolated over distances. The authors' dense code interpolates the matrix of all pairs of
         tokens instead, which then no longer depends on the distance alone.
@@ -318,4 +318,9 @@ def _width(stage: nn.Module) -> int:
 
 
 def _pair(image: int | Size) -> Size:
-    return (image, image) if isinstance(image, int) else image
+    sides = (image, image) if isinstance(image, int) else tuple(image)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(
+            f"image={image!r}: needs the pixels of a side, or of height and width: both whole and positive"
+        )
+    return sides

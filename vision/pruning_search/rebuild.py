@@ -25,7 +25,7 @@ class Branched(Protocol):
 def narrowed(net: nn.Module, space: ChannelSpace, kept: Sequence[Tensor], example: Tensor) -> nn.Module:
     """A copy of `net` with the channels `kept` of each group, that equals the net with the other gates closed.
 
-    Raises `ValueError` where the net has a size in its code that is then wrong.
+    Raises `ValueError` where the net has a size in its code that is then wrong, and where its outputs are not finite.
     """
     gates = torch.cat([torch.isin(torch.arange(size), part) for size, part in zip(space.sizes, kept, strict=True)])
     net = copy.deepcopy(net).cpu().eval()
@@ -37,6 +37,10 @@ def narrowed(net: nn.Module, space: ChannelSpace, kept: Sequence[Tensor], exampl
         except RuntimeError as error:
             line = str(error).splitlines()[0]
             raise ValueError(f"the net does not run with fewer channels, a size in it is fixed: {line}") from error
+    if not expected.isfinite().all():
+        raise ValueError(
+            "the net's outputs are not finite on the first examples: NaN or infinity in them or in its weights"
+        )
     gap = float((actual - expected).abs().max())
     assert gap <= TOLERANCE * (1 + float(expected.abs().max())), f"channels were coupled wrongly: {gap}"
     return module

@@ -30,7 +30,7 @@ def widths_within(
     more than the share `slack` of the budget is left even so, a group becomes narrower and others wider, or the other
     way round: the exchange that loses least score of those that leave so little, else the one that leaves least.
 
-    Raises `ValueError` where the narrowest net costs more, with its price.
+    Raises `ValueError` where the narrowest net costs more, with its price, and for a `multiple` below 1.
 
     >>> from vision.pruning_search.price import PairedPrice
     >>> cost = torch.zeros(3, 3, dtype=torch.float64)
@@ -39,6 +39,8 @@ def widths_within(
     >>> widths_within(scores, PairedPrice(cost, "MAC"), budget=6)
     [3, 2]
     """
+    if multiple < 1:
+        raise ValueError(f"{multiple=}: widths are multiples of 1 or more")
     offered = [_offered(len(part), minimum, multiple) for part in scores]
     ordered = [part.detach().cpu().double().sort(descending=True).values for part in scores]
 

@@ -85,8 +85,10 @@ class SlimmingSettings(ImageSettings):
         """The net that is slimmed. Raises `ValueError` for stages that are not one of each."""
         if len(self.widths) != len(self.depths):
             raise ValueError(f"widths={self.widths} and depths={self.depths}: give one of each for every stage")
-        if any(width % STEP for width in self.widths):
+        if any(width % STEP or width < STEP for width in self.widths):
             raise ValueError(f"widths={self.widths}: needs multiples of {STEP}")
+        if not self.depths or min(self.depths) < 0:
+            raise ValueError(f"depths={self.depths}: needs a number of blocks for each stage, none below 0")
         *before, last = self.depths
         if self.attending > last:
             raise ValueError(f"attending={self.attending}: the last stage has {last} blocks")
@@ -108,6 +110,8 @@ class Slimming(Experiment[SlimmingSettings]):
 
     def cells(self, settings: SlimmingSettings) -> Sequence[SlimmingSettings]:
         settings.largest()
+        if not settings.macs and not settings.budget_ms:
+            raise ValueError("macs=() and no budget_ms: give one budget at least")
         if settings.data in (CIFAR10, CIFAR100) and settings.size != SHAPE[1]:
             raise ValueError(f"size={settings.size}: pictures of {settings.data} have {SHAPE[1]}; size is for folders")
         return settings.per_seed()
@@ -145,7 +149,7 @@ class _Cell:
     def __init__(self, settings: SlimmingSettings, context: Context, experiment: Slimming) -> None:
         self.settings, self.context, self.experiment = settings, context, experiment
         self.largest = settings.largest()
-        s, budgets = settings, len(settings.budget_ms or settings.macs)
+        s, budgets = settings, len(set(settings.budget_ms or settings.macs))
         context.plan(s.supernet + 3 + budgets * (1 + len(s.controls)) * (s.tuning + 3))
 
     def result(self) -> Mapping[str, JSON]:
@@ -186,7 +190,7 @@ class _Cell:
     def budgets(self) -> list[float]:
         """The largest first."""
         s = self.settings
-        return sorted(s.budget_ms or (share * self.prices(self.largest) for share in s.macs), reverse=True)
+        return sorted(set(s.budget_ms) or {share * self.prices(self.largest) for share in s.macs}, reverse=True)
 
     def controls(self, budget: float) -> Mapping[str, Competitor]:
         """The nets beside the slimmed one, without published ones that do not get so small."""
