@@ -74,6 +74,12 @@ def test_a_cell_that_was_stopped_goes_on(whole, tiny, tmp_path, monkeypatch):
     assert row.artefacts == whole[0].artefacts
 
 
+def test_a_budget_that_no_net_meets_is_refused_before_training(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "run_epoch", lambda *arguments: pytest.fail("training began"))
+    with pytest.raises(ValueError, match=r"the narrowest net, minimum=2 and multiple=1, costs"):
+        run(PruningSearch(), [tiny.model_copy(update={"macs": 1e-6})], Store(tmp_path))
+
+
 def test_files_are_the_net(whole):
     onnxruntime = pytest.importorskip("onnxruntime")
     row, store = whole

@@ -10,6 +10,7 @@ from pictures import noise
 from PIL import Image
 
 from shared.lab import Store, render, run
+from shared.training.epochs import Trainer
 from vision.slimming.experiment import Slimming, SlimmingSettings
 from vision.slimming.figures import NETS, Control
 from vision.slimming.files import load, saved
@@ -308,6 +309,13 @@ def test_one_budget_may_be_a_number():
 def test_settings_without_a_net_or_a_budget_are_refused(asked, said):
     with pytest.raises(ValueError, match=said):
         Slimming().cells(TINY.model_copy(update=asked))
+
+
+def test_a_budget_that_no_net_meets_is_refused_before_training(monkeypatch, tmp_path):
+    monkeypatch.delenv("QWEDGE_DATA", raising=False)
+    monkeypatch.setattr(Trainer, "run_epoch", lambda *arguments: pytest.fail("training began"))
+    with pytest.raises(ValueError, match=r"the least net costs .*; ask for more"):
+        run(Slimming(), [TINY.model_copy(update={"macs": (1e-6,), "controls": ()})], Store(tmp_path))
 
 
 def test_milliseconds_need_a_compiler():

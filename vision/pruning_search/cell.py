@@ -30,6 +30,7 @@ from vision.pruning_search.rivals import RIVALS
 from vision.pruning_search.search import PrunedNet, gated_net, pruned_net, width_price
 from vision.pruning_search.settings import PruningSearchSettings
 from vision.pruning_search.space import ChannelSpace
+from vision.pruning_search.widths import widths_within
 from vision.training.stages import epochs
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class Cell:
         seed = self.context.stage("first weights", lambda: int(self.context.rng.integers(2**62)))
         wide = seeded(self.workload.build, torch.Generator().manual_seed(seed))
         self.space = ChannelSpace.of(wide, self.example)
-        self.price, self.budget = self.priced(wide)  # weights do not matter yet, and an impossible budget is refused
+        self.price, self.budget = self.priced(wide)  # weights do not matter yet
+        any_scores = [torch.zeros(size) for size in self.space.sizes]
+        widths_within(any_scores, self.price, self.budget, s.minimum, s.multiple)  # refuses a budget that none meets
         wide_epochs = self.after("wide", wide, s.epochs, s.rate, warm=0.2)
         reached["wide"] = self.reached("wide", wide)
         nets, times = dict[str, Any](), self.timed("wide", wide)

@@ -157,6 +157,9 @@ class _Cell:
         full, budgets = self.prices(self.largest), self.budgets()
         if full <= budgets[0]:
             raise ValueError(f"budget {budgets[0]:g}: the largest net costs {full:.4g}; ask for less")
+        least = Plan((STEP,) * len(s.widths), ((),) * len(s.widths))
+        if self.prices(least) > budgets[-1]:
+            raise ValueError(f"budget {budgets[-1]:g}: the least net costs {self.prices(least):.4g}; ask for more")
         controls = {budget: self.controls(budget) for budget in budgets}
         supernet = self.seeded("supernet", partial(Supernet, self.largest, **self.frame))
         learned: Any = self.after("supernet", supernet, s.supernet)
