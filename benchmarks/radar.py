@@ -35,6 +35,16 @@ LARGE = RadarSettings(
     tuning=1,
     timed=True,
 )
+IN_4_BITS = RadarSettings(
+    nets=("iq",),
+    weights=f"{WEIGHTS}/iq.safetensors",
+    techniques=("int4",),
+    snr_db=(-16.0, 4.0),
+    examples=24_000,
+    rate=1e-3,
+    tuning=1,
+    timed=True,
+)
 SMALL = RadarSettings(
     nets=("iq-10k",),
     weights=f"{WEIGHTS}/iq-10k.safetensors",
@@ -67,7 +77,7 @@ LOST = 0.01
 
 
 def cells(quick: bool, seed: int) -> Sequence[RadarSettings]:
-    swept = [QUICK] if quick else [LARGE, BOUND, SMALL, ON_FPGA, WITH_CONTROL]
+    swept = [QUICK] if quick else [LARGE, IN_4_BITS, BOUND, SMALL, ON_FPGA, WITH_CONTROL]
     counted = [] if quick else [LARGE, SMALL, ON_FPGA]
     wanted = [it.model_copy(update={"seed": SWEPT + seed}) for it in swept]
     wanted += [_untrained(it, number + seed) for number in COUNTED for it in counted]
