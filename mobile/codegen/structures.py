@@ -90,10 +90,14 @@ def pair(numbers: tuple[int, int]) -> str:
     return f"{{{numbers[0]}, {numbers[1]}}}"
 
 
+def c_integer(n: int) -> str:
+    """An integer of 32 bits: the digits of the least alone would be of a longer type."""
+    return "INT32_MIN" if n == -(2**31) else str(n)
+
+
 def requantise(to: Rounding) -> str:
     """The structure of a rounding."""
-    low = "INT32_MIN" if to.low == -(2**31) else to.low  # its digits alone would be a longer type
-    return braces({"left": to.left, "right": to.right, "low": low, "high": to.high, "wide": int(to.wide)})
+    return braces({"left": to.left, "right": to.right, "low": c_integer(to.low), "high": to.high, "wide": int(to.wide)})
 
 
 def array(type: str, name: str, integers: NDArray[Any]) -> Iterator[str]:
@@ -101,7 +105,7 @@ def array(type: str, name: str, integers: NDArray[Any]) -> Iterator[str]:
     numbers = integers.ravel().tolist() or [0]  # C has no empty arrays
     yield f"static const {type} {name}[{len(numbers)}] = {{"
     for i in range(0, len(numbers), 24):
-        text = ", ".join("INT32_MIN" if n == -(2**31) else str(n) for n in numbers[i : i + 24])
+        text = ", ".join(map(c_integer, numbers[i : i + 24]))
         yield f"    {text},"
     yield "};"
 
@@ -145,6 +149,10 @@ def _(call: Convolve, net: Lowered, name: str) -> Iterator[str]:
     fields: dict[str, Any] = {"in": view(call.reads[0], net), "out": view(call.writes, net), "pixels": call.pixels}
     fields |= {"block": call.block, "rows": call.lists.rows}
     fields |= {field: f"{name}_{field}" for field in ("first", "paired", "offsets", "weights", *BIASES)}
+    if len(call.reads) == 2:
+        fields |= {"term": view(call.reads[1], net), "shift": call.shifts[0], "shift_term": call.shifts[1]}
+        fields |= {"constant": c_integer(call.constant)}
+    fields |= {"terms": len(call.reads)}
     yield f"static const struct qw_convolve {name} = {braces(fields | {'to': requantise(call.to)})};"
 
 

@@ -49,6 +49,49 @@ INLINE void QW_(put)(
     UNROLL for (int v = 0; v < V; v++) QW_(write)(bytes + 4 * v * LANES, narrow[v]);
 }
 
+/* Pixels of the value that is added, as they lie in `pixels`, whose rows have another pitch than those of the result. */
+INLINE void QW_(gather)(const struct qw_convolve *c, const uint8_t *plane, int32_t from, uint8_t *pixels)
+{
+    const struct qw_view *term = &c->term;
+    int32_t row = from / c->out.pitch, column = from % c->out.pitch;
+    for (int32_t p = 0; p < LANES; p++) {
+        if (row < term->rows && column < term->columns) {
+            const int32_t at = row * term->pitch + column;
+            if (term->sums) memcpy(pixels + 16 * p, plane + 16 * (size_t)at, 16);
+            else memcpy(pixels + 4 * p, plane + 4 * (size_t)at, 4);
+        }
+        if (++column == c->out.pitch) column = 0, row++;
+    }
+}
+
+/* Another value is added to four sums of each pixel. A function of its own: there are many tiles, and this is quick. */
+TARGET static __attribute__((noinline)) void QW_(join)(
+    const struct qw_convolve *c, const uint8_t *arena, int32_t plane, int32_t pixel, QW_(vec) sums[MOST_VECTORS][4],
+    const int V)
+{
+    const struct qw_view *term = &c->term;
+    const size_t each = term->sums ? 16 : 4;
+    const uint8_t *from = arena + (size_t)term->at + each * (size_t)plane * (size_t)term->stride;
+    for (int v = 0; v < V; v++) {
+        uint8_t gathered[16 * LANES] = {0};
+        const uint8_t *pixels = from + each * (size_t)(pixel + v * LANES);
+        if (term->pitch != c->out.pitch) QW_(gather)(c, from, pixel + v * LANES, gathered), pixels = gathered;
+        QW_(vec) more[4];
+        if (term->sums) {
+            int32_t fours[4][LANES];
+            for (int p = 0; p < LANES; p++) memcpy(fours[p % 4] + p / 4 * 4, pixels + 16 * p, 16);
+            UNROLL for (int k = 0; k < 4; k++) memcpy(&more[k], fours[k], sizeof more[k]);
+            QW_(transpose)(more);
+        } else {
+            QW_(vec) bytes;
+            memcpy(&bytes, pixels, sizeof bytes);
+            UNROLL for (int r = 0; r < 4; r++) more[r] = (bytes >> 8 * r) & 255;
+        }
+        UNROLL for (int r = 0; r < 4; r++)
+            sums[v][r] = (sums[v][r] << c->shift) + (more[r] << c->shift_term) + c->constant;
+    }
+}
+
 /* Four outputs of V vectors of pixels, block by block of R outputs. */
 INLINE void QW_(outputs)(
     const struct qw_convolve *c, const int8_t *weights, uint8_t *arena, int32_t plane, int32_t pixel, const int R,
@@ -84,6 +127,14 @@ INLINE void QW_(outputs)(
         }
         UNROLL for (int r = 0; r < R; r++)
             UNROLL for (int v = 0; v < V; v++) sums[v][b * R + r] = all[v][r];
+    }
+    if (c->terms == 2) {
+        QW_(vec) joined[MOST_VECTORS][4]; /* a copy, so that `sums` need not lie in memory for all others */
+        UNROLL for (int v = 0; v < V; v++)
+            UNROLL for (int r = 0; r < 4; r++) joined[v][r] = sums[v][r];
+        QW_(join)(c, arena, plane, pixel, joined, V);
+        UNROLL for (int v = 0; v < V; v++)
+            UNROLL for (int r = 0; r < 4; r++) sums[v][r] = joined[v][r];
     }
     QW_(put)(&c->out, &c->to, arena, plane, pixel, c->pixels, sums, V);
 }

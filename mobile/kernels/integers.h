@@ -140,7 +140,7 @@ INLINE void QW_(squares)(
                 int32_t apart[4][LANES];
                 UNROLL for (int k = 0; k < 4; k++) {
                     const int32_t channel = (4 * plane + (k < channels ? k : 0)) * factor * factor + from + d;
-                    fours[k] = QW_(read)(in + 4 * element(&s->in, channel / 4, y / factor, x + p));
+                    memcpy(&fours[k], in + 4 * element(&s->in, channel / 4, y / factor, x + p), sizeof fours[k]);
                 }
                 QW_(transpose)(fours);
                 UNROLL for (int k = 0; k < 4; k++) QW_(write)(apart[k], fours[k]);

@@ -34,6 +34,9 @@ struct qw_convolve {
     const int32_t *bias;    /* of every output, less what `zero` of the inputs adds; for bytes with `right`, plus what rounds half
                               up, and `zero` of the outputs times 2^right */
     const int32_t *signed_bias; /* for inputs less 128: `bias` plus 128 times the sum of the output's weights */
+    /* With two `terms` another value is added: sums * 2^shift + term * 2^shift_term + constant, before they are requantised. */
+    struct qw_view term;
+    int32_t terms, shift, shift_term, constant;
     struct qw_requantise to;
 };
 

@@ -283,9 +283,9 @@ class SpreadCall(Call):
 
 @dataclass(frozen=True, eq=False)
 class Convolve(Call):
-    """A convolution or matrix product."""
+    """A convolution or matrix product, to whose sums the second value is added, if there is one."""
 
-    reads: tuple[View | Spread]
+    reads: tuple[View | Spread] | tuple[View | Spread, View]
     writes: View
     pixels: int
     block: int
@@ -293,6 +293,10 @@ class Convolve(Call):
     lists: Lists
     bias: NDArray[np.int32]
     to: Rounding
+    shifts: tuple[int, int] = (0, 0)
+    """To the left, of the sums and of the second value."""
+    constant: int = 0
+    """What is added then; see `rounds_up`."""
     layer: Layer = field(kw_only=True)
 
 

@@ -32,6 +32,7 @@ from mobile.lowering.formats import blocks, depthwise_lists, filled
 from mobile.lowering.groups import ungrouped
 from mobile.lowering.integer_walk import IntegerWalk, image
 from mobile.lowering.lower_tokens import emit_token_operation
+from mobile.lowering.shortcuts import shortcuts
 from mobile.lowering.taps import taps
 from mobile.lowering.work import Work, convolution, depthwise
 from shared.integer import Subtract, operations
@@ -50,6 +51,14 @@ def lower(program: Program, price: WorkPrice | None = None, format: str | None =
     return _Lowering(program, price, format).lowered()
 
 
+class _Joins(NamedTuple):
+    """A value that is added to sums."""
+
+    term: View
+    shifts: tuple[int, int]
+    constant: int
+
+
 class _Walk(NamedTuple):
     """How a layer goes over its pixels, whatever the format of its weights."""
 
@@ -64,6 +73,7 @@ class _Walk(NamedTuple):
     bias: NDArray[np.int32]
     to: Rounding
     dense_macs: int
+    joins: "_Joins | None"
 
 
 class _Lowering(IntegerWalk):
@@ -71,12 +81,14 @@ class _Lowering(IntegerWalk):
         super().__init__(program)
         self.price, self.format = price, format
         self.anchored = anchored(program)
+        self.within = {name for squares in self.anchored.values() for name in squares.within}
+        self.shortcuts = shortcuts(program, self.within | self.anchored.keys())
 
     def lowered(self) -> Lowered:
         for input in self.program.inputs:
             self.views[input.name] = self.view(input.name)
         inputs = tuple(self.views[input.name] for input in self.program.inputs)
-        computed = {name for squares in self.anchored.values() for name in squares.within}
+        computed = self.within | {shortcut.total for shortcut in self.shortcuts.values()}
         for operation in self.program.live:
             if operation.output not in self.rounded | computed:
                 self._emit(operation)
@@ -110,14 +122,20 @@ class _Lowering(IntegerWalk):
         source, at, pitch = taps(x, weight.shape[2:], stride, padding, (rows, columns), operation.output)
         if isinstance(source, Spread):
             self.calls.append(SpreadCall((x,), source))
-        out, to = self.ends(operation.output, pitch, vectors=True)
+        self.view(operation.output)  # refuses sums beyond 32 bits, whatever is added to them
+        shortcut = self.shortcuts.get(operation.output)
+        out, to = self.ends(shortcut.total if shortcut else operation.output, pitch, vectors=True)
         pixels = (rows - 1) * pitch + columns
         macs = weight.size * rows * columns
-        if not out.sums:
-            bias = bias + rounds_up(to, out.zero)
+        rounds, joins = 0 if out.sums else rounds_up(to, out.zero), None
+        if shortcut:
+            term = self.views[shortcut.term]
+            joins = _Joins(term, shortcut.shifts, _wrapped(rounds - (term.zero << shortcut.shifts[1])))
+        else:
+            bias = bias + rounds
         lanes = filled(bias, 0).astype(np.int64).astype(np.uint32).view(np.int32)  # modulo 2**32, as the kernels add
         plane_bytes = source.plane if isinstance(source, Spread) else source.stride * 4
-        walk = _Walk(operation.output, source, at.ravel(), plane_bytes, pixels, out, lanes, to, macs)
+        walk = _Walk(operation.output, source, at.ravel(), plane_bytes, pixels, out, lanes, to, macs, joins)
         if groups > 1 and groups == x.channels == len(weight):
             self.calls.append(self._depthwise(walk, weight))
         else:
@@ -146,8 +164,11 @@ class _Lowering(IntegerWalk):
         offsets = (planes[:, None] * walk.plane + walk.offsets).astype(np.int32).ravel()
         block = pixel_block(walk.source, walk.pixels)
 
+        added = [joins.term.sums] if (joins := walk.joins) else []
+
         def call(format: str, lists: Lists) -> Work:
-            return convolution(format, walk.out.planes, lists.groups, walk.pixels, walk.out.sums, lists.single_groups)
+            out = walk.out
+            return convolution(format, out.planes, lists.groups, walk.pixels, out.sums, lists.single_groups, added)
 
         choice = choose(blocks(weight.astype(np.int8)), offsets, call, self.price, self.format)
         rows, columns = weight.shape[2:]
@@ -162,7 +183,10 @@ class _Lowering(IntegerWalk):
             reason=choice.reason,
             all_zero=not weight.any(),
         )
-        return Convolve((walk.source,), walk.out, walk.pixels, block, choice.lists, walk.bias, walk.to, layer=layer)
+        common = walk.out, walk.pixels, block, choice.lists, walk.bias, walk.to
+        if joins is None:
+            return Convolve((walk.source,), *common, layer=layer)
+        return Convolve((walk.source, joins.term), *common, joins.shifts, joins.constant, layer=layer)
 
     @_emit.register
     def _(self, operation: operations.AbstractPool) -> None:
@@ -224,3 +248,8 @@ class _Lowering(IntegerWalk):
         x = self.views[operation.inputs[0]]
         self.views[operation.output] = self.view(operation.output)
         self.calls.append(Flatten((x,), self.views[operation.output]))
+
+
+def _wrapped(n: int) -> int:
+    """The integer of 32 bits that kernels add instead, modulo 2^32."""
+    return (n + 2**31) % 2**32 - 2**31

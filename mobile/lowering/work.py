@@ -22,7 +22,7 @@ class Work:
 
     Of tiled kernels, `rows` are planes of four outputs and `reads` groups of four products (of one output) that each
     pixel takes. Of the others, `rows` are rows of an image that are walked, once for each place in a window, and
-    `reads` and `writes` pixels of four channels.
+    `reads` and `writes` pixels of four channels; of tiled ones, `writes` are pixels of a value that is added.
     """
 
     kernel: str
@@ -46,14 +46,27 @@ def work(call: Call) -> Work:
 @work.register
 def _(call: Convolve) -> Work:
     to = call.writes
-    return convolution(call.layer.format, to.planes, call.lists.groups, call.pixels, to.sums, call.lists.single_groups)
+    added = [isinstance(read, View) and read.sums for read in call.reads[1:]]
+    lists = call.lists
+    return convolution(call.layer.format, to.planes, lists.groups, call.pixels, to.sums, lists.single_groups, added)
 
 
 def convolution(
-    format: str, planes: Amount, groups: Amount, pixels: int, sums: bool = False, singles: Amount = 0.0
+    format: str,
+    planes: Amount,
+    groups: Amount,
+    pixels: int,
+    sums: bool = False,
+    singles: Amount = 0.0,
+    added: Sequence[bool] = (),
 ) -> Work:
-    """A convolution or matrix product that multiplies `groups` of four weights in all, `singles` of them alone."""
-    return Work(format, planes, groups, sums=planes * pixels * sums, singles=singles, pixels=pixels)
+    """A convolution or matrix product that multiplies `groups` of four weights in all, `singles` of them alone.
+
+    `sums` says whether 32-bit sums are written, `added` of a value that is added to them whether it is of such sums.
+    """
+    each = planes * pixels
+    wide = each * (sums + sum(added))
+    return Work(format, planes, groups, each * len(added), sums=wide, singles=singles, pixels=pixels)
 
 
 @work.register

@@ -35,6 +35,7 @@ def features(work: Work | FloatWork, tiles: Mapping[str, int]) -> tuple[Amount, 
         vectors * work.rows,
         vectors * paired,
         vectors * work.singles,
+        work.writes / work.pixels * vectors * tiles["LANES"],
         work.sums / work.pixels * vectors * tiles["LANES"],  # those of whole vectors are put in order
     )
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from torch import Tensor, nn
 
@@ -89,6 +89,8 @@ def planes(width: Tensor) -> Tensor:
 _ROUNDED: Final = ("activation", "convolution", "linear")
 """Kinds whose input is of bytes: the sums that they alone read are rounded where they are computed."""
 _SHUFFLES, _ENLARGES = ("PixelShuffle", "pixel_shuffle"), ("Upsample", "interpolate")
+_FREE: Final = ("norm", "dropout", "identity")
+"""Kinds that are part of what is before them."""
 _WHOLE_POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 
 
@@ -102,6 +104,8 @@ class _Walk:
         self.rounded: dict[str, Value] = {}
         self.widths: dict[str, int] = {}
         self.same: dict[str, str] = {}
+        self.joined: dict[str, Value] = {}
+        """Sums that the layer of one of their terms has computed."""
         self.apart: dict[str, tuple[Value, ...]] = {}
         """Of what a later call computes: what that reads."""
         for node in graph:
@@ -125,7 +129,7 @@ class _Walk:
     def sums_stay(self, node: TracedNode) -> bool:
         """Whether 32-bit sums are written: for the caller, for operations that need no bytes, or for several."""
         name = node.name
-        while (reader := self.graph.sole_reader(name)) is not None and reader.kind in ("norm", "dropout", "identity"):
+        while (reader := self.graph.sole_reader(name)) is not None and reader.kind in _FREE:
             name = reader.name
         return reader is None or reader.kind not in _ROUNDED
 
@@ -139,7 +143,7 @@ class _Walk:
             self.values[node.name] = Value(name, 1, self.view(node))
         elif node.kind in ("convolution", "linear"):
             self.weighted(node)
-        elif node.kind in ("norm", "dropout", "identity"):
+        elif node.kind in _FREE:
             self.values[node.name] = self.values[node.inputs[0]]
         elif node.kind == "activation" and node.operation.lower().rstrip("_") == "relu":
             x = self.values[node.inputs[0]]
@@ -264,16 +268,17 @@ class _Walk:
         if isinstance(source, Spread):
             self.spread(f"{path} spread", x.group, source)
         read, times, count = x.group, x.times, at.size
-        pixels, sums = (rows - 1) * pitch + columns, self.sums_stay(node)
+        joined = self.shortcut(node)
+        pixels, sums = (rows - 1) * pitch + columns, self.sums_stay(joined[0] if joined else node)
+        added = [joined[1].view.sums] if joined else []
         self.widths[path] = node.shape[0]
 
         def formats(widths: Widths, density: Tensor) -> Mapping[str, Work]:
             out = planes(widths[path])
             dense = out * 4 * planes(widths[read] * times) * count  # those of other groups are zeros, but multiplied
             sparse = dense * density / cut
-            return {
-                name: convolution(name, out, dense if name == "dense" else sparse, pixels, sums) for name in FORMATS
-            }
+            groups = {name: dense if name == "dense" else sparse for name in FORMATS}
+            return {name: convolution(name, out, groups[name], pixels, sums, added=added) for name in FORMATS}
 
         if 1 < cut == layer.in_channels == layer.out_channels:
             self.same[path] = read  # one width says both
@@ -288,6 +293,22 @@ class _Walk:
         else:
             self.emit(path, (read, path), formats)
         self.values[node.name] = Value(path, 1, self.view(node, pitch, sums))
+        if joined:
+            self.joined[joined[0].name] = self.values[node.name]
+
+    def shortcut(self, node: TracedNode) -> tuple[TracedNode, Value] | None:
+        """The sum that the layer computes too, and the value that is added: if that is there already."""
+        name, layer = node.name, cast(Any, node.layer)
+        while (reader := self.graph.sole_reader(name)) is not None and reader.kind in _FREE:
+            name = reader.name
+        is_depthwise = node.kind == "convolution" and 1 < layer.groups == layer.in_channels == node.shape[0]
+        if reader is None or reader.kind != "add" or len(set(reader.inputs)) != 2 or is_depthwise:
+            return None
+        [term] = [other for other in reader.inputs if other != name]
+        while self.graph[term].kind in _FREE:
+            term = self.graph[term].inputs[0]
+        x = self.values.get(term)
+        return None if x is None or term in self.apart or self.graph[term].shape != node.shape else (reader, x)
 
     def spread(self, name: str, group: str, to: Spread) -> None:
         phases, rows, columns = to.phases, to.rows, to.columns
@@ -301,6 +322,9 @@ class _Walk:
         first, second = sorted((self.root(a.group), self.root(b.group)), key=list(self.widths).index)
         if first != second:
             self.same[second] = first
+        if node.name in self.joined:
+            self.values[node.name] = replace(self.joined[node.name], group=a.group, times=a.times)
+            return
         value = Value(a.group, a.times, self.view(node, sums=self.sums_stay(node)))
         if early:
             [self.apart[node.name]] = early

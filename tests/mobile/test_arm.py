@@ -7,7 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from integer_programs import PROGRAMS
 from programs import piped
 from random_layers import elementwise, programs, weighted
+from test_anchors import CASES as SQUARES
+from test_anchors import program as squares
 from test_floats import images, tokens
+from test_shortcuts import CASES as SHORTCUTS
+from test_shortcuts import shortcut
 from token_programs import TOKEN_PROGRAMS
 
 from mobile.build.check import check, stimuli
@@ -50,6 +54,11 @@ def test_integers_are_those_of_the_program(format, tmp_path):
 @pytest.mark.parametrize("name", TOKEN_PROGRAMS)
 def test_programs_of_every_operation_equal_their_library(name, tmp_path):
     equal(TOKEN_PROGRAMS[name](seed=1), "dense", tmp_path)
+
+
+@pytest.mark.parametrize("make", [lambda rng: squares(rng, *SQUARES[0]), lambda rng: shortcut(rng, *SHORTCUTS[3])])
+def test_what_is_added_on_the_way_equals_the_program(make, tmp_path):
+    equal(make(np.random.default_rng(0)), "2x4", tmp_path)
 
 
 @pytest.mark.slow
