@@ -359,7 +359,7 @@ def _front(rows: Sequence[Row]) -> Figure:
         costs[lambda result: float(result["ms"]["compiled"])] = "milliseconds of a window, compiled"
 
     def paint(*panels: Any) -> None:
-        from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+        from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
         for axes, (cost, words) in zip(panels, costs.items(), strict=True):
             best = -1.0
@@ -374,7 +374,9 @@ def _front(rows: Sequence[Row]) -> Figure:
                 up = x < CLOSE * before  # the higher of two neighbours, whose name would meet the other's
                 axes.annotate(name, (x, y), fontsize=6, xytext=(0, 4 if up else -8), textcoords="offset points")
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            spent = [cost(result) for _, result, _ in points]
+            decade = max(spent) > 10 * min(spent)  # in less, the logarithmic one marks every step, and names meet
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)) if decade else MaxNLocator(3))
             axes.xaxis.set_major_formatter(EngFormatter())
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.margins(y=0.15)
