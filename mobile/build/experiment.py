@@ -10,12 +10,13 @@ from mobile.build.check import Check
 from mobile.build.compile import Compiled, compile_program
 from mobile.build.compile_floats import CompiledFloats, compile_floats
 from mobile.build.cross import Cross
-from mobile.build.export import Exported, export_module, export_program
+from mobile.build.export import Exported, export_litert, export_module, export_program
 from mobile.build.model import data_files, net_name, read_float_net, read_net, require_files
 from mobile.build.page import page
 from mobile.kernels import INSTRUCTION_SETS, Architecture, architecture
 from mobile.pricing.calibration import calibrated
 from mobile.runtime.compiler import FLAGS, find, version
+from shared.exporters.litert_file import import_tensorflow
 from shared.f8net.agreement import agreement
 from shared.f8net.convert import NetFile
 from shared.importers.arrays import load_array
@@ -46,8 +47,9 @@ class CompileSettings(Settings):
     target: Literal["host", "arm64"] = Field(
         default="host", description="arm64: programs for 64-bit Arm too, run in qemu-aarch64 where it is installed"
     )
-    export: Literal["none", "onnx"] = Field(
-        default="none", description="onnx: net.onnx too, zeros and all, integers as QDQ; compared in ONNX Runtime"
+    export: Literal["none", "onnx", "litert"] = Field(
+        default="none",
+        description="onnx: net.onnx too, zeros and all, integers as QDQ; litert: net.tflite of floats; compared",
     )
     compared: int = Field(default=16, ge=2, le=10**6, description="random samples that library and program compute")
     threads: int = Field(
@@ -67,6 +69,10 @@ class Compile(Experiment[CompileSettings]):
 
     def cells(self, settings: CompileSettings) -> Sequence[CompileSettings]:
         require_files(settings.model, settings.samples)
+        if settings.export == "litert" and settings.numbers == "int8":
+            raise ValueError(
+                "export 'litert' is of floats: state numbers float32 too, or export onnx, which has integers"
+            )
         return (settings,)
 
     def data(self, cell: CompileSettings) -> Mapping[str, str]:
@@ -76,6 +82,8 @@ class Compile(Experiment[CompileSettings]):
         # Before anything that takes long: a compiler that is missing.
         compiler: dict[str, JSON] = {"compiler": version(find()), "flags": list(FLAGS), "threads": cell.threads}
         find(_target(cell))
+        if cell.export == "litert":
+            import_tensorflow()
         if cell.numbers == "float32":
             return {**compiler, **self._floats(cell, context)}
         file = read_net(cell.model, cell.samples, context.rng, cell.shape)
@@ -113,7 +121,13 @@ class Compile(Experiment[CompileSettings]):
             count=cell.compared,
             target=_target(cell),
         )
-        exported = _export(cell, context, lambda: export_module(net.module, net.example, context.rng))
+
+        def export() -> Exported:
+            if cell.export == "litert":
+                return export_litert(net.module, net.example)
+            return export_module(net.module, net.example, context.rng)
+
+        exported = _export(cell, context, export)
         _keep(compiled, context)
         checked = cell.compared + sum(map(len, samples))
         checks = _float_checks(compiled.errors, checked)
@@ -141,7 +155,7 @@ def _export(cell: CompileSettings, context: Context, export: Callable[[], Export
     if cell.export == "none":
         return {"export": None}
     exported = export()
-    context.artefact("net.onnx", exported.model)
+    context.artefact(exported.name, exported.model)
     return {"export": exported.note}
 
 

@@ -1,4 +1,4 @@
-"""A compiled net as ONNX too, compared in ONNX Runtime: zeros of pruned floats stay, integers are in the QDQ form."""
+"""A compiled net as ONNX or LiteRT too, compared in their runtimes: zeros of pruned floats stay, integers are QDQ."""
 
 import io
 import warnings
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from mobile.build.compile_floats import evaluating
+from shared.exporters.litert_file import to_litert
 from shared.importers.onnx_runtime import Reals, require_close, require_equal
 from shared.integer import Program
 from shared.integer.onnx_qdq import to_onnx
@@ -17,6 +18,7 @@ from shared.integer.onnx_qdq import to_onnx
 class Exported(NamedTuple):
     """A file, and how it compared with the net."""
 
+    name: str
     model: bytes
     note: str
 
@@ -27,7 +29,9 @@ def export_program(program: Program) -> Exported:
     Raises `ValueError` naming the value that is too wide, or where ONNX Runtime computes other numbers.
     """
     model = to_onnx(program)
-    return Exported(model.SerializeToString(), require_equal(model, program, program.outputs, exact=True).note)
+    return Exported(
+        "net.onnx", model.SerializeToString(), require_equal(model, program, program.outputs, exact=True).note
+    )
 
 
 def export_module(net: nn.Module, example: torch.Tensor, rng: np.random.Generator) -> Exported:
@@ -64,4 +68,15 @@ def export_module(net: nn.Module, example: torch.Tensor, rng: np.random.Generato
     else:
         samples = np.asarray(example)
     model = buffer.getvalue()
-    return Exported(model, require_close(onnx.load_from_string(model), compute, "output", samples, 1).note)
+    return Exported("net.onnx", model, require_close(onnx.load_from_string(model), compute, "output", samples, 1).note)
+
+
+def export_litert(net: nn.Module, example: torch.Tensor) -> Exported:
+    """The module in evaluation mode as a LiteRT file of floats, channels of images last, near it in the interpreter.
+
+    Raises `ValueError` for an operation that is not written, or where the interpreter computes other numbers, and
+    `ModuleNotFoundError` without TensorFlow.
+    """
+    with evaluating(net):
+        model = to_litert(net, example, "output", "input")
+    return Exported("net.tflite", model, "within 1e-4 of the largest output in LiteRT's interpreter")

@@ -14,6 +14,7 @@ FILES = {
     "CMakeLists.txt": "builds the library and both programs",
     "net.so": "the library for Python on this machine",
     "net.onnx": "the net for other runtimes",
+    "net.tflite": "the net for LiteRT, in floating point",
     "libnet-arm64.a": "the library for 64-bit Arm",
     "pipe-arm64": "`pipe` for Linux on 64-bit Arm",
     "bench-arm64": "`bench` for Linux on 64-bit Arm",
@@ -54,7 +55,7 @@ def _verdict(row: Row) -> Iterator[str | Number]:
     if row.result["not_run"]:
         yield f"Kernels for {', '.join(row.result['not_run'])} were compiled but cannot be run on this machine. "
     if export := row.result.get("export"):
-        yield f"As ONNX: {export}. "
+        yield f"As {'LiteRT' if 'net.tflite' in row.artefacts else 'ONNX'}: {export}. "
     if cross := row.result.get("cross"):
         names = ", ".join(check["instructions"] for check in cross["checks"])
         note = cross["note"]

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--export",
-    type=click.Choice(["none", "onnx"]),
+    type=click.Choice(["none", "onnx", "litert"]),
     default="none",
     show_default=True,
-    help="onnx: net.onnx too, integers in the QDQ form, compared in ONNX Runtime.",
+    help="onnx: net.onnx too, integers in the QDQ form; litert: net.tflite of floats. Compared in their runtimes.",
 )
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="That compute together.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list compile`.")
@@ -78,6 +78,7 @@ def compile_(
              qwedge compile net.onnx --samples inputs.npy --format 2x4 --json
              qwedge compile net.onnx --numbers float32 --target arm64
              qwedge compile net.json --export onnx
+             qwedge compile net.onnx --numbers float32 --export litert
     """
     chosen = {"model": str(model), "samples": str(samples or ""), "format": form, "numbers": numbers}
     chosen |= {"target": target, "threads": str(threads), "export": export}

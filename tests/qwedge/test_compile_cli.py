@@ -66,6 +66,31 @@ def test_a_net_is_exported_too(compile_, model, tmp_path):
     assert "As ONNX: equal to ONNX Runtime" in (tmp_path / "lib" / "index.html").read_text()
 
 
+def test_a_file_of_floats_is_not_made_of_integers(compile_, model, tmp_path):
+    code, _, errors = compile_(model, "--out", "lib", "--export", "litert", "--quiet")
+    assert code == 2
+    assert "export 'litert' is of floats: state numbers float32 too" in errors
+    assert not (tmp_path / "lib").exists()
+
+
+@pytest.mark.slow
+def test_a_float_net_is_a_litert_file_too(compile_, tmp_path):
+    from torch import nn
+
+    from shared.importers.read import write
+
+    pytest.importorskip("tensorflow")
+    write(
+        nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU()), tmp_path / "net.safetensors", shape=(2, 8, 8), input_format="s8.5"
+    )
+    code, _, errors = compile_(
+        "net.safetensors", "--numbers", "float32", "--export", "litert", "--out", "lib", "--quiet"
+    )
+    assert code == 0, errors
+    assert (tmp_path / "lib" / "net.tflite").exists()
+    assert "As LiteRT: within 1e-4 of the largest output" in (tmp_path / "lib" / "index.html").read_text()
+
+
 def test_a_float_net_becomes_a_library_that_is_near_it(compile_, tmp_path):
     import torch
     from torch import nn

@@ -12,13 +12,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from shared.exporters.litert_file import import_tensorflow, to_litert
 from shared.lab import JSON, Context, Experiment, Page, Row
 from shared.training.epochs import Trainer
 from shared.training.loop import Net, seeded
 from shared.weights.prices import MACs
 from vision.data.crops import to_text
 from vision.data.picture_folder import FolderSettings
-from vision.nets.litert_file import import_tensorflow, to_litert
 from vision.nets.onnx_file import to_onnx
 from vision.pruning_search.depth import DepthPrice, kept_parts
 from vision.pruning_search.gates import GateSettings

@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from shared.exporters.litert_file import import_tensorflow, to_litert
 from shared.lab import JSON, Context, Experiment, Page, Row
 from shared.training.epochs import Trainer
 from shared.training.loop import Net, seeded
 from shared.weights.prices import MACs
 from vision.data.crops import to_text
-from vision.nets.litert_file import import_tensorflow, to_litert
 from vision.nets.onnx_file import to_onnx
 from vision.pruning_search.gates import GatedNet, GateSettings
 from vision.pruning_search.price import ScaledPrice, WidthPrice
