@@ -20,6 +20,17 @@ END_TO_END = {
 }
 """Whole nets with a quarter of their 2 x 4 blocks; accuracy at that sparsity is not trained here."""
 
+BESIDE = (
+    ("fp32_e2e", "sparse float net", "mobilenet_v2", "ours fp32 75%", ">= 2"),
+    ("fp32_e2e", "sparse float net", "resnet18", "ours fp32 75%", ">= 2.5"),
+    *(
+        (f"two_threads_{name}", "two threads", net, run, "")
+        for net in ("mobilenet_v2", "resnet18")
+        for name, run in (("dense", "ours int8"), ("e2e", "ours int8 75%"))
+    ),
+)
+"""Figures of cells that not every set of rows has: name, part, net, our run, goal."""
+
 
 def figures(rows: Sequence[Row]) -> dict[str, Metric]:
     layers = [row for row in rows if row.settings["part"] == "layer"]
@@ -53,6 +64,11 @@ def figures(rows: Sequence[Row]) -> dict[str, Metric]:
     for name, (net, goal) in END_TO_END.items():
         those = [row for row in integers if row.settings["subject"] == net]
         figures[name] = over_seeds([_ratio(row, "ours int8 75%", "int8") for row in those], _unit(those), goal)
+    for name, part, net, run, goal in BESIDE:
+        those = [row for row in rows if (row.settings["part"], row.settings["subject"]) == (part, net)]
+        if those:
+            ratios = [_ratio(row, run, run.split()[1]) for row in those]
+            figures[f"{name}_{net}"] = over_seeds(ratios, _unit(those), goal)
     predicted = [row for row in rows if row.settings["part"] == "predictor"]
     wide = [
         *(row.result["pair"] for row in floats),

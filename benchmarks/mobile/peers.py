@@ -13,14 +13,14 @@ from torch import nn
 from qwedge.experiments.runtimes import Run, onnx_runtime, openvino
 
 
-def peer_runs(models: Mapping[str, tuple[bytes, NDArray[Any]]]) -> tuple[dict[str, Run], list[str]]:
+def peer_runs(models: Mapping[str, tuple[bytes, NDArray[Any]]], threads: int = 1) -> tuple[dict[str, Run], list[str]]:
     """A run of every model in every runtime that is installed, and the runtimes that are not."""
     runs: dict[str, Run] = {}
     missing = ["MNN: no harness here"]
     for name, load in (("onnxruntime", onnx_runtime), ("openvino", openvino)):
         try:
             for numbers, (model, x) in models.items():
-                runs[f"{name} {numbers}"] = load(model, x)
+                runs[f"{name} {numbers}"] = load(model, x, threads)
         except ModuleNotFoundError:
             missing.append(f"{name}: not installed")
     return runs, missing
