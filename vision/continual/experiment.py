@@ -75,6 +75,7 @@ class ContinualSettings(Seeded):
     width: int = Field(default=64, gt=1, description="channels of the encoder's first layers")
     epochs: int = Field(default=5, gt=0, description="epochs of plain classification of the base classes")
     tuning: int = Field(default=2, gt=0, description="further epochs, of the outer loop and of plain classification")
+    further: int = Field(default=0, ge=0, description="those of plain classification alone; 0: as many as tuning")
     episodes: int = Field(default=150, gt=0, description="streams of an epoch of the outer loop")
     meta_tasks: int = Field(default=4, gt=1, description="tasks of such a stream")
     meta_queries: int = Field(default=3, gt=0, description="pictures of each class that such a stream asks about")
@@ -87,6 +88,7 @@ class ContinualSettings(Seeded):
     rate: float = Field(default=0.1, gt=0, description="highest learning rate of plain classification")
     outer_rate: float = Field(default=0.004, gt=0, description="highest learning rate of the outer loop")
     meta_rate: float = Field(default=0.02, gt=0, description="highest learning rate of MAML's outer loop")
+    cosine_scale: float = Field(default=20.0, gt=0, description="of the cosines of which CML's loops take a softmax")
     inner_steps: int = Field(
         default=0, ge=0, description="steps of the inner loop; 0: none, and its row has a step by itself"
     )
@@ -114,7 +116,7 @@ class ContinualSettings(Seeded):
     @property
     def adaptation(self) -> Adaptation:
         """The inner loop."""
-        return Adaptation(self.inner_steps, self.inner_rate, self.adversary)
+        return Adaptation(self.inner_steps, self.inner_rate, self.adversary, self.cosine_scale)
 
 
 class Continual(Experiment[ContinualSettings]):
@@ -157,7 +159,7 @@ class _Cell:
             self.meta_shape(shots, settings.meta_tasks).check(self.set.base, "to train the encoder")
             if self.validated:
                 self.validation_shape(shots).check(self.validation, "to choose outer_share with")
-        trainings = settings.epochs + (4 + len(self.parts)) * settings.tuning + self.a_third
+        trainings = settings.epochs + self.further + (3 + len(self.parts)) * settings.tuning + self.a_third
         validations = self.validated * (1 + len(self.parts))
         context.plan(4 + validations + trainings + len(settings.shots) * stages(settings.streams))
 
@@ -170,13 +172,14 @@ class _Cell:
         self.train("classification", classifier, self.pictures, s.epochs, s.rate)
         frozen = self.centred(classifier.encoder)
         further = copy.deepcopy(classifier)
-        self.train("further classification", further, self.pictures, s.tuning, s.rate / 5)
+        self.train("further classification", further, self.pictures, self.further, s.rate / 5)
         outer = self.outer_loop("outer loop", frozen, s.adaptation)
         others = {
             name: self.outer_loop(f"outer loop, {name.replace('_', ' ')}", frozen, how)
             for name, how in self.parts.items()
         }
-        prototypes = self.outer_loop("prototypes, one task at a time", frozen, Adaptation(against_stored=False))
+        alone = Adaptation(scale=s.cosine_scale, against_stored=False)
+        prototypes = self.outer_loop("prototypes, one task at a time", frozen, alone)
         maml = MamlLoss(copy.deepcopy(frozen), self.descent, s.meta_queries)
         self.train("MAML", maml, partial(self.streams, None, s.maml_tasks), s.tuning, s.meta_rate)
         contrast = self.contrast(plain)
@@ -324,6 +327,11 @@ class _Cell:
         shape = self.meta_shape(s.shots[0], tasks)
         varied = None if self.set.mirrored else self.context.generator()
         return Episodes(self.set.base, shape, s.shots, s.episodes, self.context.rng, varied)
+
+    @property
+    def further(self) -> int:
+        """Epochs of the frozen encoder that is trained further."""
+        return self.settings.further or self.settings.tuning
 
     @property
     def a_third(self) -> int:
