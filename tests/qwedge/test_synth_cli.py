@@ -50,7 +50,7 @@ def test_what_cannot_be_built_is_one_line(synth, program, tmp_path, words, messa
     [
         ("net.json", "{", "net.json"),
         ("net.pt", "", "may hold code"),
-        ("net.txt", "", "must be a file .json, .onnx, .safetensors"),
+        ("net.txt", "", "must be a file .json, .onnx, .pt2, .safetensors"),
     ],
 )
 def test_what_is_no_net_is_one_line(synth, tmp_path, name, text, message):

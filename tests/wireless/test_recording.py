@@ -294,6 +294,7 @@ def test_bad_files_have_a_word(form, content, message, tmp_path):
 
 def test_format_and_rate_must_be_known(tmp_path):
     path = tmp_path / "a.dat"
+    path.touch()
     with pytest.raises(
         ValueError,
         match=r"a\.dat: format does not follow from its name; it must be one of cs8, cu8, cs16, cf32, wav, sigmf",
@@ -306,8 +307,10 @@ def test_format_and_rate_must_be_known(tmp_path):
             ValueError, match=r"rate=\S+: must be between 2e\+07, the bandwidth of a channel, and 1e\+09"
         ):
             read(path, "cs16", rate)
-    with pytest.raises(FileNotFoundError):
-        read(path, "cs16")
+    path.unlink()
+    for format in (None, "cs16"):
+        with pytest.raises(FileNotFoundError):
+            read(path, format)
 
 
 @pytest.mark.parametrize(

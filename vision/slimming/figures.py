@@ -9,7 +9,7 @@ Control = Literal["uniform", "uniform_longer", "random", "mobilenet_v2", "mobile
 NETS = {
     "slimmed": "slimmed net",
     "uniform": "uniform scaling, for as many epochs",
-    "uniform_longer": "uniform scaling, trained for the time of the search too",
+    "uniform_longer": "uniform scaling, trained for longer",
     "random": "random cuts",
     "mobilenet_v2": "MobileNetV2, scaled",
     "mobilenet_v4": "MobileNetV4-conv-small, scaled",

@@ -158,12 +158,17 @@ def _pareto(rows: Sequence[Row]) -> Figure:
     key, label = ("compiled_ms", "measured ms, compiled, one thread") if is_timed else ("macs", "MAC")
 
     def paint(axes: Any) -> None:
+        from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
         for name, colour in zip(_named(rows[0]), COLORS.values(), strict=False):
             nets = [row.result["nets"][name] for row in rows]
             x = [net.get(key, net.get("ms") if is_timed else None) for net in nets]  # the classical stylizer's
             if None not in x:
                 axes.plot(x, [mean_ssim(row, name) for row in rows], "o", color=colour, label=NETS[name])
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.xaxis.set_major_formatter(EngFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(label)
         axes.set_ylabel("SSIM")
 

@@ -190,7 +190,7 @@ def _nets(rows: Sequence[Row], names: Sequence[str]) -> Table:
                 cite_mean([float(right(together(row)).mean()) for row in of], *of, form=".1%"),
             )
         )
-    columns = ("net", "parameters", "bytes", "MACs", "mean", *(f"{db[at]:g} dB" for at in shown), "alike as one")
+    columns = ("net", "params", "bytes", "MACs", "mean", *(f"{db[at]:g} dB" for at in shown), "alike as one")
     note = (
         f"Accuracy over all ratios, at three of them, and with {', '.join(ALIKE)} counted as one class: they differ in "
         "little more than their carrier. A multiply-accumulate (MAC) is of one window."
