@@ -26,15 +26,15 @@ def to_litert(net: nn.Module, example: Tensor, output: str = "logits", input: st
     net = net.eval()
     steps = InTensorFlow(TracedGraph.of(net, example).module, tensorflow)
     module = tensorflow.Module()
-    given = _channels_last(example.numpy())
+    sample = _channels_last(example.numpy())
     kind = tensorflow.float32 if example.is_floating_point() else tensorflow.int32
-    signature = [tensorflow.TensorSpec(given.shape, kind, name=input)]
+    signature = [tensorflow.TensorSpec(sample.shape, kind, name=input)]
     traced = tensorflow.function(lambda x: {output: steps.compute(x)}, signature, autograph=False)
     function = traced.get_concrete_function()
     data: bytes = tensorflow.lite.TFLiteConverter.from_concrete_functions([function], module).convert()
     with torch.no_grad():
         expected = net(example)
-    _check(data, given, _channels_last(expected.numpy()), tensorflow)
+    _check(data, sample, _channels_last(expected.numpy()), tensorflow)
     return data
 
 
