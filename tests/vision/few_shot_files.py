@@ -46,7 +46,7 @@ def drawings(folder, *alphabets):
             for name in names:
                 for drawing in range(2):
                     pixels = np.full((56, 56), 255, np.uint8)
-                    pixels[:28, :28] = 0
+                    pixels[:27, :27] = 0
                     archive.writestr(f"s/{name}/character01/{drawing}.png", png(pixels, "L"))
 
 

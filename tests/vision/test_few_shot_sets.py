@@ -56,6 +56,18 @@ def test_alphabets_in_both_files_of_omniglot_count_once_and_base_characters_are_
     corners = [each[0, [0, -1, -1, 0], [0, 0, -1, -1], 0].argmax() for each in read.base.pictures]
     assert corners == [0, 1, 2, 3]
     assert not read.mirrored
+    assert read.all().names == ("Korean/character01", *read.novel.names)
+
+
+def test_characters_are_scaled_from_their_drawings_to_the_size_that_is_asked_for(tmp_path):
+    """An edge at an odd pixel of 56 is blurred at 28, and is not where pictures have all 56."""
+    drawings(tmp_path, ("Korean", "Greek"))
+    read = load(str(tmp_path), size=56)
+    whole = np.zeros((56, 56))
+    whole[:27, :27] = 255
+    assert (read.novel.pictures[0][0, :, :, 0] == whole).all()
+    assert read.caveat.endswith("cannot be compared; 56x56 pixels, not 28x28")
+    assert load(str(tmp_path), size=28).caveat == load(str(tmp_path)).caveat
 
 
 def test_a_folder_of_each_class_is_read_and_what_is_missing_or_broken_is_named(tmp_path):

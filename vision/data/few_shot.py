@@ -73,16 +73,21 @@ class ClassPictures:
 
 
 class FewShotSet(NamedTuple):
-    """Classes for the encoder, classes for tasks, what to know of both, and whether a mirrored picture is its class."""
+    """Classes for the encoder, classes for tasks, what to know of both, and whether a mirrored picture is its class.
+
+    `copies` names those classes for the encoder that are others turned.
+    """
 
     base: ClassPictures
     novel: ClassPictures
     caveat: str
     mirrored: bool
+    copies: tuple[str, ...] = ()
 
     def all(self) -> ClassPictures:
-        """The classes of both parts."""
-        return ClassPictures(self.base.names + self.novel.names, self.base.pictures + self.novel.pictures)
+        """The classes of both parts, without turned copies."""
+        both = ClassPictures(self.base.names + self.novel.names, self.base.pictures + self.novel.pictures)
+        return both.without(self.copies)
 
     def with_base(self, count: int) -> "FewShotSet":
         """`count` of the base classes as base, and the others as novel classes too: more tasks, a weaker encoder.
@@ -113,16 +118,14 @@ def load(data: str, size: int = 0) -> FewShotSet:
     """The set called `data` under `$QWEDGE_DATA`, or a folder: of an archive as those, or of one folder per class.
 
     Of a folder tree the first three of four classes by name are base classes and the others novel. Every picture is
-    scaled to `size` pixels per side; 0 leaves those of an archive as they are, and scales those of a tree to 32. Raises
-    `ValueError` where there is no such set, for a class without a picture, and for a picture that cannot be read.
+    scaled to `size` pixels per side; 0 leaves photographs of an archive as they are, and scales characters to 28 and
+    pictures of a tree to 32. Raises `ValueError` where there is no such set, for a class without a picture, and for a
+    picture that cannot be read.
     """
     folder = Path(os.path.expandvars(f"$QWEDGE_DATA/{data}" if data in SETS else data)).expanduser()
     if not folder.is_dir():
         raise ValueError(f"data={data}: no folder {folder}; set QWEDGE_DATA, or name a folder: {', '.join(SETS)}")
-    archive = next((read(folder) for holds, read in _READERS if holds(folder)), None)
-    if archive is None:
-        return _tree(folder, size or TREE_SIZE)
-    return archive.scaled(size) if size else archive
+    return next(read for holds, read in _READERS if holds(folder))(folder, size)
 
 
 def files(data: str) -> Sequence[Path]:
@@ -132,7 +135,7 @@ def files(data: str) -> Sequence[Path]:
     return archives or sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
 
 
-def _sheets(folder: Path) -> FewShotSet:
+def _sheets(folder: Path, size: int) -> FewShotSet:
     """An archive of one sheet of tiles per class, with `index.json`: CIFAR-100 and miniImageNet."""
     [path] = sorted(folder.glob("*.tar"))[:1]
     tiles: dict[str, list[NDArray[np.uint8]]] = defaultdict(list)
@@ -152,7 +155,8 @@ def _sheets(folder: Path) -> FewShotSet:
     base = [name for name in sorted(tiles) if parts[name] == "train"]
     novel = [name for name in sorted(tiles) if parts[name] != "train"]
     caveat = f"{path.stem}, JPEG copy: expect a fraction of a point less than on the original pictures"
-    return FewShotSet(_classes(base, tiles), _classes(novel, tiles), caveat, mirrored=True)
+    read = FewShotSet(_classes(base, tiles), _classes(novel, tiles), caveat, mirrored=True)
+    return read.scaled(size) if size else read
 
 
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -170,7 +174,7 @@ def _tiles(data: bytes, index: Mapping[str, Any], name: PurePosixPath) -> NDArra
     return tiles[: about.get("count", about.get(name.parent.name)), :size, :size].copy()
 
 
-def _omniglot(folder: Path) -> FewShotSet:
+def _omniglot(folder: Path, size: int) -> FewShotSet:
     """Characters of the alphabets in the zip files, strokes bright; base characters are turned by quarters too.
 
     B. Lake et al., Human-level concept learning through probabilistic program induction, Science 350 (2015). Turned
@@ -184,21 +188,30 @@ def _omniglot(folder: Path) -> FewShotSet:
             for name in names:
                 alphabet, character = PurePosixPath(name).parts[-3:-1]
                 if alphabet not in alphabets:
-                    pixels = _pixels(archive.read(name), name, "L", OMNIGLOT_SIZE)
+                    pixels = _pixels(archive.read(name), name, "L", size or OMNIGLOT_SIZE)
                     drawings[f"{alphabet}/{character}"].append(255 - pixels)
             alphabets |= {PurePosixPath(name).parts[-3] for name in names}
     novel = [name for name in sorted(drawings) if name.split("/")[0] in NOVEL_ALPHABETS]
     base = [name for name in sorted(drawings) if name not in novel]
     turned = {
-        f"{name} {90 * turns}": [np.rot90(each, turns) for each in drawings[name]]
+        f"{name} {90 * turns}" if turns else name: [np.rot90(each, turns) for each in drawings[name]]
         for name in base
         for turns in range(4)
     }
     caveat = f"Omniglot, {len(alphabets)} of 50 alphabets: published splits cannot be compared"
-    return FewShotSet(_classes(list(turned), turned), _classes(novel, drawings), caveat, mirrored=False)
+    if size not in (0, OMNIGLOT_SIZE):
+        caveat += f"; {size}x{size} pixels, not {OMNIGLOT_SIZE}x{OMNIGLOT_SIZE}"
+    return FewShotSet(
+        _classes(list(turned), turned),
+        _classes(novel, drawings),
+        caveat,
+        mirrored=False,
+        copies=tuple(name for name in turned if name not in drawings),
+    )
 
 
 def _tree(folder: Path, size: int) -> FewShotSet:
+    size = size or TREE_SIZE
     classes = read_tree(folder, size)
     count = max(1, 3 * len(classes) // 4)
     base, novel = (
@@ -259,7 +272,9 @@ def _has(pattern: str) -> Callable[[Path], bool]:
     return lambda folder: next(folder.glob(pattern), None) is not None
 
 
-_READERS: Sequence[tuple[Callable[[Path], bool], Callable[[Path], FewShotSet]]] = (
+_READERS: Sequence[tuple[Callable[[Path], bool], Callable[[Path, int], FewShotSet]]] = (
     (_has("*.tar"), _sheets),
     (_has("images_background_small*.zip"), _omniglot),
+    (Path.is_dir, _tree),
 )
+"""What a folder holds, and the function that reads it at so many pixels per side; 0: at the set's own."""
