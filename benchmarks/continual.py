@@ -7,9 +7,11 @@ QWEDGE_DATA names, learned from one picture of a class and from five; without it
 skipped. Of the 80 classes of either set of photographs 30 train the encoder and 50 make ten tasks. With `--data DIR`
 the classes of another folder make the tasks: an archive in the format of a set in QWEDGE_DATA is asked of an encoder
 of all its development classes, and a tree of one folder per class of CIFAR-100's; the set's validation classes decide
-how much of the outer loop the encoder keeps. Intervals are over seeds, or over the streams of a single one.
+how much of the outer loop the encoder keeps. Intervals are over three seeds; those of `--quick` and of `--data`, which
+have one, are over its streams.
 """
 
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ from vision.continual.experiment import ContinualSettings
 from vision.continual.figures import better_frozen, gain, methods, points
 from vision.data.few_shot import SETS, load
 
+SEEDS = 3
 HELD_OUT = 100
 """Seeds below this one are for development."""
 
@@ -69,7 +72,9 @@ def cells(quick: bool, seed: int, tasks_from: str = "") -> Sequence[ContinualSet
     except ValueError as error:
         print(f"skipped: {error}", file=sys.stderr)
         return []
-    return [ContinualSettings(seed=HELD_OUT + seed, **(SHARED | each | (QUICK if quick else {}))) for each in chosen]
+    once = [ContinualSettings(seed=HELD_OUT + seed, **(SHARED | each | (QUICK if quick else {}))) for each in chosen]
+    seeds = 1 if quick or tasks_from else SEEDS
+    return [cell for each in once for cell in each.model_copy(update={"seeds": seeds}).per_seed()]
 
 
 def encoder_of(folder: str) -> str:
@@ -143,8 +148,9 @@ def _measure(it: Estimate, unit: str, name: str = "") -> Metric:
 
 
 if __name__ == "__main__":
-    words = sys.argv[1:]
-    place = words.index("--data") if "--data" in words else len(words)
-    folder = "".join(words[place + 1 : place + 2])
-    others = words[:place] + words[place + 2 :]
-    main(CompiledContinual(), lambda quick, seed: cells(quick, seed, folder), figures, others)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--data", default="", metavar="DIR")
+    ours, others = parser.parse_known_args()
+    if ours.data and not Path(ours.data).is_dir():
+        parser.error(f"--data {ours.data}: no such folder")
+    main(CompiledContinual(), lambda quick, seed: cells(quick, seed, ours.data), figures, others)

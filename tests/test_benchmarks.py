@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import runpy
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,22 @@ def test_the_stored_figures_follow_from_the_stored_rows(benchmark, path):
     rows = [Row(**row) for row in stored["rows"]]
     again = {name: it._asdict() for name, it in benchmark(path.stem).figures(rows).items()}
     assert json.loads(json.dumps(again)) == stored["figures"]
+
+
+def test_intervals_of_continual_learning_are_over_three_seeds_of_every_set(benchmark, monkeypatch):
+    continual = benchmark("continual")
+    monkeypatch.setattr(continual, "load", lambda data: None)
+    cells = continual.cells(False, 0)
+    assert {cell.seed for cell in cells} == {100, 101, 102}
+    assert set(Counter(cell.data for cell in cells).values()) == {3}
+    assert [cell.seed for cell in continual.cells(True, 2)] == [102]
+    assert [cell.seed for cell in continual.cells(False, 1, "my pictures")] == [101]
+
+
+@pytest.mark.parametrize(("words", "said"), [(["--data"], "expected one argument"), (["--data", "nowhere"], "no such")])
+def test_a_folder_of_tasks_that_is_not_there_is_said(benchmark, monkeypatch, capsys, words, said):
+    path = benchmark("continual").__file__
+    monkeypatch.setattr(sys, "argv", [path, *words])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(path, run_name="__main__")
+    assert said in capsys.readouterr().err
