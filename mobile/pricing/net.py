@@ -15,7 +15,7 @@ from mobile.lowering.work import Work, add, convolution, depthwise, flatten, poo
 from mobile.pricing.float_net import float_latency
 from mobile.pricing.latency import Latency, Numbers
 from mobile.pricing.priced import NetLatency, PricedCall, Widths, Works
-from shared.f8net.graph import nearest_factor, shuffle_factor
+from shared.f8net.operators.resampling import nearest_factor, shuffle_factor
 from shared.importers.graph import TracedGraph, TracedNode
 from shared.integer.geometry import plane
 

@@ -71,8 +71,64 @@ def test_twenty_branches_of_tiny_factors_stay_within_32_bits():
 
 
 @pytest.mark.parametrize(
+    "function",
+    [
+        nn.ELU(alpha=0.25),
+        nn.Softplus(beta=4.0),
+        nn.Softplus(threshold=0.5),
+        nn.GELU(approximate="tanh"),
+        nn.LeakyReLU(0.5),
+        lambda x: functional.elu(x, 0.25),
+        lambda x: functional.leaky_relu(x, negative_slope=0.5),
+        lambda x: functional.softplus(x, 4.0),
+    ],
+)
+def test_a_function_has_the_arguments_of_its_layer(function):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.function = function
+
+        def forward(self, x):
+            return self.function(x)
+
+    x = torch.linspace(-3, 3, 97)[:, None]
+    x = torch.from_numpy(IMAGE.from_integers(IMAGE.to_integers(x.double().numpy())))
+    with torch.no_grad():
+        fixed = F8Net(Net(), shape=(1,), input=IMAGE).calibrate(x.float()).double().eval()
+        np.testing.assert_allclose(fixed(x), function(x), atol=0.04)
+
+
+class Block(nn.Module):
+    """A branch of tokens with dropout, a ReLU, and a factor for each channel."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.relu, self.outer = nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 3)
+        self.dropout, self.norm = nn.Dropout(0.1), nn.LayerNorm(3)
+        self.factor = nn.Parameter(torch.tensor([0.5, 1.0, 2.0]))
+
+    def forward(self, x):
+        x = x.flatten(2).transpose(1, 2)
+        x = x + self.dropout(self.outer(self.relu(self.inner(self.norm(x))))) * self.factor
+        return x[:, 0]
+
+
+def test_dropout_and_relu_take_tokens_as_they_lie():
+    x = images(4, 4)
+    net = Block().eval()
+    fixed = F8Net(net, shape=(3, 4, 4), input=IMAGE).calibrate(x).double().eval()
+    with torch.no_grad():
+        assert np.corrcoef(fixed(x.double()).numpy().ravel(), net(x).numpy().ravel())[0, 1] > 0.99
+    program = fixed.program()
+    read = {name for step in program.operations for name in step.inputs} | {*program.outputs}
+    assert read == {*program.values}, "a value is computed that nothing reads"
+
+
+@pytest.mark.parametrize(
     ("function", "message"),
     [
+        (lambda x: functional.linear(x, torch.ones(2, 4)), "linear 'linear' with a function: use the layer nn.Linear"),
         (lambda x: x / x.mean((1, 2, 3), keepdim=True), "a divisor that depends on the input: leave it to the host"),
         (lambda x: 1 - x, "a constant less a tensor: negate the layer"),
         (lambda x: torch.cumsum(x, 1), "F8Net cannot convert cumsum 'cumsum': use Linear"),

@@ -1,0 +1,1 @@
+"""How each operation of a torch net becomes fixed-point steps."""
