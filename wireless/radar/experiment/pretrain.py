@@ -16,6 +16,7 @@ TRAINED: Mapping[str, Sequence[RadarSettings]] = {
     "iq": (
         RadarSettings(nets=("iq",), epochs=25, examples=40_000, rate=4e-3, tested=200, seed=100),
         RadarSettings(nets=("iq",), further=30, examples=40_000, rate=4e-3, tested=200, seed=101, snr_db=HARD_DB),
+        RadarSettings(nets=("iq",), further=30, examples=40_000, rate=3e-3, tested=200, seed=102, snr_db=HARD_DB),
     ),
     "iq-10k": (
         RadarSettings(nets=("iq-10k",), epochs=40, examples=40_000, rate=1e-2, tested=200, seed=100),
