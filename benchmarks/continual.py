@@ -35,13 +35,15 @@ STORED: tuple[dict[str, Any], ...] = (
     {"data": "miniimagenet", "size": 42, "epochs": 20, "further": 4, "cosine_scale": 10.0},
     {
         "data": "omniglot",
-        "width": 64,
+        "size": 32,
+        "width": 48,
         "base_classes": 0,
-        "epochs": 6,
+        "epochs": 10,
         "further": 4,
         "meta_tasks": 12,
         "episodes": 100,
         "outer_rate": 0.03,
+        "outer_share": 1.0,
     },
 )
 """What is run without `--data`, with half the channels of the papers' Conv4 for photographs.
