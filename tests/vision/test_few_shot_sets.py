@@ -8,7 +8,7 @@ import pytest
 from few_shot_files import drawings, sheet, tree
 from PIL import Image
 
-from vision.data.few_shot import ClassPictures, load, read_tree
+from vision.data.few_shot import ClassPictures, files, load, read_tree
 
 
 def test_an_archive_of_sheets_is_cut_into_its_tiles(tmp_path):
@@ -88,6 +88,21 @@ def test_a_folder_of_each_class_is_read_and_what_is_missing_or_broken_is_named(t
         read_tree(tmp_path)
     with pytest.raises(ValueError, match="no folder"):
         load(str(tmp_path / "nowhere"))
+
+
+def test_hidden_folders_are_no_classes_and_folders_no_pictures(tmp_path):
+    tree(tmp_path, ["cat"], count=1)
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / "cat" / "older.png").mkdir()
+    assert [len(each) for each in read_tree(tmp_path).pictures] == [1]
+    assert [path.name for path in files(str(tmp_path))] == ["0.png"]
+
+
+@pytest.mark.parametrize("place", ["nowhere", "cat/0.png"])
+def test_what_is_no_folder_is_said(tmp_path, place):
+    tree(tmp_path, ["cat"], count=1)
+    with pytest.raises(ValueError, match=f"{place} is no folder: needs one that holds a folder of pictures for each"):
+        read_tree(tmp_path / place)
 
 
 def test_a_picture_of_a_tree_is_turned_as_its_exif_orientation_says(tmp_path):

@@ -141,7 +141,7 @@ def files(data: str) -> Sequence[Path]:
     """Every file of the set that `load` would read, sorted."""
     folder = Path(os.path.expandvars(f"$QWEDGE_DATA/{data}" if data in SETS else data)).expanduser()
     archives = sorted([*folder.glob("*.tar"), *folder.glob("images_background_small*.zip")])
-    return archives or sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
+    return archives or [path for place in _classes_of(folder) for path in _pictures_of(place)]
 
 
 def _sheets(folder: Path, size: int) -> FewShotSet:
@@ -232,17 +232,28 @@ def _tree(folder: Path, size: int) -> FewShotSet:
 def read_tree(folder: str | Path, size: int = TREE_SIZE) -> ClassPictures:
     """One folder per class, every picture in it turned as its EXIF orientation says and scaled to `size` x `size`.
 
-    Raises `ValueError` for a folder without classes, a class without a picture, and a picture that cannot be read.
+    Hidden folders are no classes. Raises `ValueError` for what is no folder or has no classes, a class without a
+    picture, and a picture that cannot be read.
     """
+    if not Path(folder).is_dir():
+        raise ValueError(f"{folder} is no folder: needs one that holds a folder of pictures for each class")
     pictures: dict[str, list[NDArray[np.uint8]]] = {}
-    for place in sorted(each for each in Path(folder).iterdir() if each.is_dir()):
-        paths = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+    for place in _classes_of(Path(folder)):
+        paths = _pictures_of(place)
         if not paths:
             raise ValueError(f"class {place.name!r} has no picture: put one of {', '.join(SUFFIXES)} into {place}")
         pictures[place.name] = [_pixels(path.read_bytes(), str(path), size) for path in paths]
     if not pictures:
         raise ValueError(f"{folder} holds no classes: needs one folder of pictures for each")
     return _classes(list(pictures), pictures)
+
+
+def _classes_of(tree: Path) -> list[Path]:
+    return sorted(each for each in tree.glob("*") if each.is_dir() and not each.name.startswith("."))
+
+
+def _pictures_of(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES)
 
 
 def _classes(names: Sequence[str], pictures: Mapping[str, Sequence[NDArray[np.uint8]]]) -> ClassPictures:
