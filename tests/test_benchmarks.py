@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shared.lab import Row
@@ -72,7 +73,25 @@ def test_intervals_of_continual_learning_are_over_three_seeds_of_every_set(bench
     assert {cell.seed for cell in cells} == {100, 101, 102}
     assert set(Counter(cell.data for cell in cells).values()) == {3}
     assert [cell.seed for cell in continual.cells(True, 2)] == [102]
-    assert [cell.seed for cell in continual.cells(False, 1, "my pictures")] == [101]
+
+
+@pytest.mark.parametrize(("names", "share"), [("abc", "validated"), ("vwxyz", 0.5)], ids=["others", "its own"])
+def test_validation_classes_choose_where_a_folder_of_tasks_leaves_enough_of_them(
+    benchmark, monkeypatch, capsys, names, share
+):
+    continual = benchmark("continual")
+    few_shot = importlib.import_module("vision.data.few_shot")
+
+    def of(names: str):
+        return few_shot.ClassPictures(tuple(names), tuple(np.zeros((len(names), 1, 2, 2, 3), np.uint8)))
+
+    def load(data: str):
+        return few_shot.FewShotSet(of("b"), of("vwxyz") if data == "cifar100" else of(names), "", True)
+
+    monkeypatch.setattr(continual, "load", load)
+    [cell] = continual.cells(False, 1, "my pictures")
+    assert (cell.seed, cell.outer_share) == (101, share)
+    assert ("outer_share is not validated: my pictures has" in capsys.readouterr().err) == (share == 0.5)
 
 
 @pytest.mark.parametrize(("words", "said"), [(["--data"], "expected one argument"), (["--data", "nowhere"], "no such")])
