@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from shared.lab import Row
 
@@ -101,3 +103,35 @@ def test_a_folder_of_tasks_that_is_not_there_is_said(benchmark, monkeypatch, cap
     with pytest.raises(SystemExit, match="2"):
         runpy.run_path(path, run_name="__main__")
     assert said in capsys.readouterr().err
+
+
+@pytest.fixture
+def peers(benchmark):
+    pytest.importorskip("onnx")
+    return benchmark("mobile.peers")
+
+
+@pytest.fixture
+def convolution(peers):
+    """A net as ONNX, and a sample."""
+    torch.manual_seed(0)
+    model = peers.exported(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), torch.zeros(1, 3, 8, 8))
+    return model, np.zeros((1, 3, 8, 8), np.float32)
+
+
+def test_runtimes_that_are_missing_are_named(peers, convolution, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    for module in ("openvino", "MNN"):
+        monkeypatch.setitem(sys.modules, module, None)
+    runs, missing = peers.peer_runs({"fp32": convolution})
+    assert list(runs) == ["onnxruntime fp32"]
+    assert missing == ["openvino: not installed", "MNN: not installed"]
+    assert peers.mnn_sparse(*convolution) == {}
+
+
+def test_mnn_computes_and_names_what_it_does_not_take(peers, convolution):
+    pytest.importorskip("MNN")
+    assert peers.mnn(*convolution)()
+    assert peers.mnn(*convolution, sparse=True)()
+    with pytest.raises(ValueError, match="MNN does not convert the model"):
+        peers.mnn(b"no model", convolution[1])
