@@ -7,8 +7,11 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from shared.lab import Store, run, write_atomic
 from wireless.radar.experiment.run import Radar, RadarSettings
+from wireless.radar.nets.classifier import Classifier
 
 HARD_DB = -16.0, 0.0
 """Ratios at which answers are wrong: clearer pulses are left out of the last training."""
@@ -17,6 +20,7 @@ TRAINED: Mapping[str, Sequence[RadarSettings]] = {
         RadarSettings(nets=("iq",), epochs=25, examples=40_000, rate=4e-3, tested=200, seed=100),
         RadarSettings(nets=("iq",), further=30, examples=40_000, rate=4e-3, tested=200, seed=101, snr_db=HARD_DB),
         RadarSettings(nets=("iq",), further=30, examples=40_000, rate=3e-3, tested=200, seed=102, snr_db=HARD_DB),
+        RadarSettings(nets=("iq",), further=24, examples=40_000, rate=2e-3, tested=200, seed=103, snr_db=HARD_DB),
     ),
     "iq-10k": (
         RadarSettings(nets=("iq-10k",), epochs=40, examples=40_000, rate=1e-2, tested=200, seed=100),
@@ -30,6 +34,8 @@ TRAINED: Mapping[str, Sequence[RadarSettings]] = {
     ),
 }
 """By name; each stage goes on with the weights of the one before."""
+AVERAGED: Mapping[str, int] = {"iq": 2}
+"""Of so many last stages the weights that ship are the mean (Izmailov et al., arXiv:1803.05407)."""
 
 
 def main() -> None:
@@ -38,10 +44,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for rows and weights")
     options = parser.parse_args()
     store, weights = Store(options.out), ""
+    stages: list[bytes] = []
     for settings in TRAINED[options.net]:
         [row] = run(Radar(), [settings.model_copy(update={"weights": weights, "techniques": ()})], store, quiet=False)
+        stages.append(store.get(row.artefacts[f"{options.net}.safetensors"]))
         weights = str(options.out / f"{options.net}.safetensors")
-        write_atomic(Path(weights), store.get(row.artefacts[f"{options.net}.safetensors"]))
+        write_atomic(Path(weights), stages[-1])
+    write_atomic(Path(weights), mean(stages[-AVERAGED.get(options.net, 1) :]))
+
+
+def mean(stages: Sequence[bytes]) -> bytes:
+    """The file of a net whose numbers are the means of those of `stages`, which are of one net; counts are the last's."""
+    *_, last = nets = [Classifier.from_bytes(stage) for stage in stages]
+    states = [each.net.state_dict() for each in nets]
+    averaged = {
+        name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
+        for name, value in last.net.state_dict().items()
+        if value.is_floating_point()
+    }
+    last.net.load_state_dict(averaged, strict=False)
+    return last.to_bytes()
 
 
 if __name__ == "__main__":
