@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def mean(stages: Sequence[bytes]) -> bytes:
-    """The file of a net whose numbers are the means of those of `stages`, which are of one net; counts are the last's."""
+    """The file of a net whose numbers are the means of those of `stages`, which are of one net."""
     *_, last = nets = [Classifier.from_bytes(stage) for stage in stages]
     states = [each.net.state_dict() for each in nets]
     averaged = {
