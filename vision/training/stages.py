@@ -1,5 +1,6 @@
 """Training in stages of a cell: each epoch is stored once finished, so a killed run continues after the last one."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -50,13 +51,16 @@ def epochs(
     trainer: Trainer,
     batches: Callable[[], Batches],
     validate: Callable[[nn.Module], Mapping[str, JSON]] = lambda net: {},
+    until: float = math.inf,
 ) -> list[Mapping[str, JSON]]:
-    """All epochs of the trainer's schedule, each on new `batches()`; its net ends on the CPU.
+    """All epochs of the trainer's schedule that are left, or those `until` one of them, each on new `batches()`; its
+    net ends on the CPU.
 
     The result of each epoch: the mean loss, what `validate` says of the net, and CPU seconds of training.
     """
     results = []
-    for number in range(1, trainer.schedule.epochs + 1):
+    trainer.net.to(trainer.device)  # from where an earlier call has left it
+    for number in range(trainer.epoch + 1, int(min(until, trainer.schedule.epochs)) + 1):
         title = f"{name}, epoch {number}/{trainer.schedule.epochs}"
         results.append(context.stage(title, partial(_epoch, context, title, trainer, batches, validate)))
         trainer.restore(context.load_tensors(title))
