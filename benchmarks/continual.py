@@ -5,10 +5,10 @@
 Pictures are those of `cifar100`, `miniimagenet` (42x42) and `omniglot` in the folder that the environment variable
 QWEDGE_DATA names, learned from one picture of a class and from five; without it, nothing is run and every figure is
 skipped. Of the 80 classes of either set of photographs 30 train the encoder and 50 make ten tasks. With `--data DIR`
-the classes of another folder make the tasks: an archive in the format of a set in QWEDGE_DATA is asked of an encoder
-of all its development classes, and a tree of one folder per class of CIFAR-100's; the set's validation classes decide
-how much of the outer loop the encoder keeps. Intervals are over three seeds; those of `--quick` and of `--data`, which
-have one, are over its streams.
+the classes of another folder make the tasks: an archive in the format of a set in QWEDGE_DATA is asked of an encoder of
+all its development classes, and a tree of one folder per class of CIFAR-100's; the set's validation classes decide how
+much of the outer loop the encoder keeps, if DIR leaves enough of them. Intervals are over three seeds; those of
+`--quick` and of `--data`, which have one, are over its streams.
 """
 
 import argparse
@@ -35,13 +35,15 @@ STORED: tuple[dict[str, Any], ...] = (
     {"data": "miniimagenet", "size": 42, "epochs": 20, "further": 4, "cosine_scale": 10.0},
     {
         "data": "omniglot",
-        "width": 64,
+        "size": 32,
+        "width": 48,
         "base_classes": 0,
-        "epochs": 6,
+        "epochs": 10,
         "further": 4,
         "meta_tasks": 12,
         "episodes": 100,
         "outer_rate": 0.03,
+        "outer_share": 1.0,
     },
 )
 """What is run without `--data`, with half the channels of the papers' Conv4 for photographs.
@@ -65,13 +67,16 @@ def cells(quick: bool, seed: int, tasks_from: str = "") -> Sequence[ContinualSet
     chosen = STORED[:1] if quick else STORED
     if tasks_from:
         encoder = next(each for each in STORED if each["data"] == encoder_of(tasks_from))
-        chosen = ({**encoder, "tasks_from": tasks_from, "base_classes": 0, "outer_share": "validated"},)
+        chosen = ({**encoder, "tasks_from": tasks_from, "base_classes": 0},)
     try:
-        for each in chosen:
-            load(each["data"])
+        sets = [load(each["data"]) for each in chosen]
     except ValueError as error:
         print(f"skipped: {error}", file=sys.stderr)
         return []
+    if tasks_from and len(sets[0].novel.without(load(tasks_from).all().names)) >= ContinualSettings().ways:
+        chosen = ({**chosen[0], "outer_share": "validated"},)
+    elif tasks_from:
+        print(f"outer_share is not validated: {tasks_from} has the set's validation classes", file=sys.stderr)
     once = [ContinualSettings(seed=HELD_OUT + seed, **(SHARED | each | (QUICK if quick else {}))) for each in chosen]
     seeds = 1 if quick or tasks_from else SEEDS
     return [cell for each in once for cell in each.model_copy(update={"seeds": seeds}).per_seed()]
@@ -153,4 +158,7 @@ if __name__ == "__main__":
     ours, others = parser.parse_known_args()
     if ours.data and not Path(ours.data).is_dir():
         parser.error(f"--data {ours.data}: no such folder")
-    main(CompiledContinual(), lambda quick, seed: cells(quick, seed, ours.data), figures, others)
+    try:
+        main(CompiledContinual(), lambda quick, seed: cells(quick, seed, ours.data), figures, others)
+    except ValueError as error:
+        parser.error(str(error))

@@ -30,7 +30,7 @@ BUDGETS = ("loose", "middle", "tight")
 GOALS = {"uniform": ">= 1.0", "uniform_longer": "", "random": "> 0"}
 RIVALS_GOAL = ">= 0"
 SKIPPED = "skipped: QWEDGE_DATA names no folder with images"
-FULL = {"supernet": 6, "tuning": 16, "per_class": 150, "batch": 32, "scored": 500, "judged": 20}
+FULL = {"supernet": 3, "tuning": 16, "per_class": 150, "batch": 32, "scored": 500, "judged": 20}
 QUICK = {"supernet": 1, "tuning": 1, "per_class": 40, "scored": 50, "judged": 5}
 
 

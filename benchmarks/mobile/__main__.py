@@ -1,4 +1,4 @@
-"""Compiled nets beside ONNX Runtime and OpenVINO, one sample at a time; and how well times are predicted.
+"""Compiled nets beside ONNX Runtime, OpenVINO and MNN, one sample at a time; and how well times are predicted.
 
 `python -m benchmarks.mobile [--quick] [--seed N] [--json FILE]`
 
@@ -6,8 +6,8 @@ All runtimes take turns in one process: each computes a sample untimed, then one
 seconds of the process, on two by a clock on the wall. Layers are measured in chains of three that are equal but for
 their weights. Those are normal for ours and for peers alike: ours adds products in pairs where they fit into 16 bits,
 so that its time depends on the weights. Times of ours include the way into and out of the arena's layout. Peers are
-what is installed: a row names those that are not. Weights are random, so no accuracy is claimed. Rows of machines with
-and without VNNI must not be mixed: a row names the instructions.
+what is installed, MNN in floats alone: a row names those that are not. Weights are random, so no accuracy is claimed.
+Rows of machines with and without VNNI must not be mixed: a row names the instructions.
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.mobile.sparse import SPARSE_FLOATS
 from benchmarks.mobile.whole import FLOAT_NETS, NETS
 from shared.lab import Row
 from shared.lab.running.benchmark import Metric, over_seeds
@@ -69,6 +70,12 @@ def figures(rows: Sequence[Row]) -> dict[str, Metric]:
         if those:
             ratios = [_ratio(row, run, run.split()[1]) for row in those]
             figures[f"{name}_{net}"] = over_seeds(ratios, _unit(those), goal)
+    for net in SPARSE_FLOATS:
+        those = [row for row in rows if (row.settings["part"], row.settings["subject"]) == ("sparse float net", net)]
+        times = [row.result["median_ms"] for row in those if "MNN fp32 75%" in row.result["median_ms"]]
+        if times:
+            ratios = [each["MNN fp32 75%"] / each["ours fp32 75%"] for each in times]
+            figures[f"vs_mnn_sparse_{net}"] = over_seeds(ratios, "x", ">= 1.5")
     predicted = [row for row in rows if row.settings["part"] == "predictor"]
     wide = [
         *(row.result["pair"] for row in floats),

@@ -10,20 +10,29 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from qwedge.experiments.runtimes import Run, onnx_runtime, openvino
+from qwedge.experiments.runtimes import Run, mnn, onnx_runtime, openvino
 
 
 def peer_runs(models: Mapping[str, tuple[bytes, NDArray[Any]]], threads: int = 1) -> tuple[dict[str, Run], list[str]]:
-    """A run of every model in every runtime that is installed, and the runtimes that are not."""
+    """A run of every model in every runtime that is installed, and the runtimes that are not; MNN computes floats."""
     runs: dict[str, Run] = {}
-    missing = ["MNN: no harness here"]
-    for name, load in (("onnxruntime", onnx_runtime), ("openvino", openvino)):
+    missing = []
+    for name, load in (("onnxruntime", onnx_runtime), ("openvino", openvino), ("MNN", mnn)):
         try:
             for numbers, (model, x) in models.items():
-                runs[f"{name} {numbers}"] = load(model, x, threads)
+                if load is not mnn or numbers == "fp32":
+                    runs[f"{name} {numbers}"] = load(model, x, threads)
         except ModuleNotFoundError:
             missing.append(f"{name}: not installed")
     return runs, missing
+
+
+def mnn_sparse(model: bytes, x: NDArray[Any]) -> dict[str, Run]:
+    """The run of a net whose zeros MNN may skip, if MNN is installed; no peer of dense nets by its name."""
+    try:
+        return {"MNN fp32 75%": mnn(model, x, sparse=True)}
+    except ModuleNotFoundError:
+        return {}
 
 
 def exported(net: nn.Module, example: torch.Tensor) -> bytes:

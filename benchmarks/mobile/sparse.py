@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from benchmarks.mobile.nets import float_subject, mobilenet_v2, resnet18
-from benchmarks.mobile.peers import exported, peer_runs, quantised
+from benchmarks.mobile.peers import exported, mnn_sparse, peer_runs, quantised
 from benchmarks.mobile.settings import MobileSettings
 from mobile.build.compile import Compiled, compile_program
 from mobile.build.compile_floats import compile_floats
@@ -71,6 +71,7 @@ def sparse_float_net(cell: MobileSettings, context: Context) -> Mapping[str, JSO
     context.progress(1, 2, f"a quarter of the blocks of {cell.subject} compiled")
     runs: dict[str, Run] = {"ours fp32 75%": partial(compiled.net.run, [x], [np.empty((1, 1000), np.float32)])}
     peers, missing = peer_runs({"fp32": (exported(net, torch.from_numpy(x)), x)})
+    peers |= mnn_sparse(exported(pruned, torch.from_numpy(x)), x)
     return {
         "instructions": compiled.net.instructions,
         "missing": missing,

@@ -63,8 +63,8 @@ class Synth(Experiment[SynthSettings]):
         if settings.backend not in BACKENDS:
             raise ValueError(f"backend {settings.backend!r} is unknown: it must be one of {', '.join(BACKENDS)}")
         for path in filter(None, (settings.model, settings.samples, settings.labels)):
-            if not Path(path).is_file():
-                raise FileNotFoundError(f"{path}: no such file")
+            with Path(path).open("rb"):
+                pass  # what is missing, or a folder, is an error that names it
         if settings.labels and not settings.samples:
             raise ValueError(f"labels={settings.labels}: samples are needed too, --samples")
         return (settings,)

@@ -15,9 +15,10 @@ from shared.lab import hash_file
 
 
 def require_files(model: str, samples: str) -> None:
-    """Raises `FileNotFoundError` for what is named and not there, `ValueError` for a row that is not one."""
-    if samples and not Path(samples).is_file():
-        raise FileNotFoundError(f"{samples}: no such file")
+    """Raises `OSError` for what is named and is no file that can be read, `ValueError` for a row that is not one."""
+    if samples:
+        with Path(samples).open("rb"):
+            pass
     if model:
         with net_file(model):
             pass

@@ -32,6 +32,10 @@ def net_file(model: str) -> Iterator[Path]:
     place = next((each for each in (path, *path.parents) if (each / "rows.jsonl").is_file()), path)
     rest = path.relative_to(place).parts
     if not (place / "rows.jsonl").is_file() or (rest and not _ID.fullmatch(rest[0])):
+        if path.is_dir():
+            raise IsADirectoryError(
+                f"{model} is a folder without rows: name a net, or a folder that `qwedge run` has written"
+            )
         raise FileNotFoundError(f"{model}: no such file, and no row of a store")
     store = Store(place)
     row = _row(store, rest[0] if rest else "")

@@ -33,12 +33,15 @@ INLINE void QW_(put)(
     uint8_t *bytes = arena + (size_t)out->at + (out->sums ? 4 * at : at);
     if (out->sums) {
         UNROLL for (int v = 0; v < V; v++) {
-            int32_t fours[4][LANES], together[4 * LANES];
+            int32_t fours[4][LANES];
             const int32_t left = pixels - pixel - v * LANES, count = left < LANES ? left : LANES;
             QW_(transpose)(sums[v]);
             UNROLL for (int k = 0; k < 4; k++) QW_(write)(fours[k], sums[v][k]);
-            for (int p = 0; p < LANES; p++) memcpy(together + 4 * p, fours[p % 4] + p / 4 * 4, 16);
-            if (count > 0) memcpy(bytes + 16 * v * LANES, together, 16 * (size_t)count);
+            uint8_t *to_pixels = bytes + 16 * v * LANES;
+            if (count == LANES)
+                UNROLL for (int p = 0; p < LANES; p++) memcpy(to_pixels + 16 * p, fours[p % 4] + p / 4 * 4, 16);
+            else
+                for (int p = 0; p < count; p++) memcpy(to_pixels + 16 * p, fours[p % 4] + p / 4 * 4, 16);
         }
         return;
     }
@@ -210,6 +213,17 @@ TARGET static void QW_(depthwise)(const struct qw_depthwise *c, uint8_t *arena, 
     }
 }
 
+/* Every `step`th pixel of a row; compilers make vectors of a step that they know. */
+INLINE void QW_(every)(uint8_t *to, const uint8_t *from, int32_t count, int32_t step)
+{
+    const qw_integer *pixels = (const qw_integer *)(const void *)from;
+    qw_integer *taken = (qw_integer *)(void *)to;
+    if (step == 2)
+        for (int32_t j = 0; j < count; j++) taken[j] = pixels[2 * j];
+    else
+        for (int32_t j = 0; j < count; j++) taken[j] = pixels[j * step];
+}
+
 TARGET static void QW_(spread)(const struct qw_spread *s, uint8_t *arena, struct qw_part part)
 {
     const struct qw_range mine = share(planes(&s->in), part);
@@ -226,8 +240,7 @@ TARGET static void QW_(spread)(const struct qw_spread *s, uint8_t *arena, struct
                     const int32_t from = at < 0 ? (step - 1 - at) / step : 0, inside = (s->in.columns - at + step - 1) / step;
                     const int32_t to = inside < s->columns ? inside : s->columns;
                     if (step == 1 && to > from) memcpy(out + 4 * from, row + 4 * (from + at), 4 * (size_t)(to - from));
-                    else
-                        for (int32_t j = from; j < to; j++) memcpy(out + 4 * j, row + 4 * (j * step + at), 4);
+                    else QW_(every)(out + 4 * from, row + 4 * (from * step + at), to - from, step);
                 }
         memset(out, s->in.zero, 4 * (size_t)s->tail);
     }
@@ -273,10 +286,12 @@ TARGET static void QW_(add)(const struct qw_add *s, uint8_t *arena, struct qw_pa
 {
     int32_t a[CHUNK], b[CHUNK];
     const struct qw_range mine = share(planes(&s->out), part);
+    const int together = long_rows(&s->a) == 1 && (s->terms == 1 || long_rows(&s->b) == 1);
+    const int32_t rows = together ? long_rows(&s->out) : s->out.rows, columns = s->out.rows * s->out.columns / rows;
     for (int32_t plane = mine.from; plane < mine.to; plane++)
-        for (int32_t y = 0; y < s->out.rows; y++)
-            for (int32_t x = 0; x < s->out.columns; x += CHUNK / 4) {
-                int32_t left = s->out.columns - x, count = left < CHUNK / 4 ? 4 * left : CHUNK;
+        for (int32_t y = 0; y < rows; y++)
+            for (int32_t x = 0; x < columns; x += CHUNK / 4) {
+                int32_t left = columns - x, count = left < CHUNK / 4 ? 4 * left : CHUNK;
                 QW_(widen)(&s->a, arena, element(&s->a, plane, y, x), count, a);
                 if (s->terms == 1 && s->shift_a)
                     for (int32_t i = 0; i < count; i++) a[i] = (int32_t)((uint32_t)a[i] << s->shift_a);
@@ -308,11 +323,33 @@ INLINE void QW_(collect)(
         for (int32_t i = 0; i < 4 * pixels; i++) window[i] = (int32_t)((uint32_t)window[i] + (uint32_t)fours[i]);
 }
 
+/* The one window of a plane, row by row: the pixels of a row are neighbours. */
+INLINE void QW_(whole)(const struct qw_pool *s, const uint8_t *arena, int32_t plane, int32_t *four)
+{
+    int32_t row[CHUNK];
+    for (int32_t k = 0; k < 4; k++) four[k] = s->largest ? INT32_MIN : 0;
+    for (int32_t y = 0; y < s->size[0]; y++)
+        for (int32_t x = 0; x < s->size[1]; x += CHUNK / 4) {
+            const int32_t left = s->size[1] - x, count = left < CHUNK / 4 ? 4 * left : CHUNK;
+            QW_(widen)(&s->in, arena, element(&s->in, plane, y, x), count, row);
+            for (int32_t i = 0; i < count; i += 4)
+                for (int32_t k = 0; k < 4; k++)
+                    four[k] = !s->largest ? (int32_t)((uint32_t)four[k] + (uint32_t)row[i + k])
+                              : row[i + k] > four[k] ? row[i + k] : four[k];
+        }
+}
+
 TARGET static void QW_(pool)(const struct qw_pool *s, uint8_t *arena, struct qw_part part)
 {
     int32_t window[CHUNK];
     const struct qw_range mine = share(planes(&s->out), part);
-    for (int32_t plane = mine.from; plane < mine.to; plane++)
+    const int one = s->out.rows * s->out.columns == 1;
+    for (int32_t plane = mine.from; plane < mine.to; plane++) {
+        if (one) {
+            QW_(whole)(s, arena, plane, window);
+            QW_(narrow)(&s->out, &s->to, arena, element(&s->out, plane, 0, 0), 4, window);
+            continue;
+        }
         for (int32_t y = 0; y < s->out.rows; y++)
             for (int32_t x = 0; x < s->out.columns; x += CHUNK / 4) {
                 int32_t left = s->out.columns - x, pixels = left < CHUNK / 4 ? left : CHUNK / 4;
@@ -323,6 +360,7 @@ TARGET static void QW_(pool)(const struct qw_pool *s, uint8_t *arena, struct qw_
                     }
                 QW_(narrow)(&s->out, &s->to, arena, element(&s->out, plane, y, x), 4 * pixels, window);
             }
+    }
 }
 
 TARGET static void QW_(flatten)(const struct qw_flatten *s, uint8_t *arena)

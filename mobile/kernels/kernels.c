@@ -54,6 +54,9 @@ static uint32_t four(const uint8_t *from)
     return bytes;
 }
 
+/* A sum, or the four bytes of a pixel, in memory that is declared as bytes. */
+typedef int32_t qw_integer __attribute__((may_alias));
+
 struct qw_range {
     int32_t from, to;
 };
@@ -112,21 +115,29 @@ void qw_load(const struct qw_view *to, const void *from, uint8_t *arena)
         }
 }
 
+/* Pixels whose numbers of four channels are in the first-level cache while each channel is taken out of them. */
+#define STORED 256
+
 void qw_store(const struct qw_view *from, void *to, const uint8_t *arena)
 {
     const int32_t rows = long_rows(from), columns = from->rows * from->columns / rows;
     const uint8_t zero = (uint8_t)from->zero;
-    const size_t each = from->sums ? 4 : 1;
-    uint8_t *out = to;
-    for (int32_t c = 0; c < from->channels; c++)
-        for (int32_t y = 0; y < rows; y++, out += each * (size_t)columns) {
-            const uint8_t *row = arena + (size_t)from->at + each * element(from, c / 4, y, 0);
-            const int32_t place = c % 4;
-            if (from->sums)
-                for (int32_t x = 0; x < columns; x++) memcpy(out + 4 * x, row + 16 * x + 4 * place, 4);
-            else
-                for (int32_t x = 0; x < columns; x++) out[x] = (uint8_t)(four(row + 4 * x) >> 8 * place) ^ zero;
-        }
+    const size_t each = from->sums ? 4 : 1, size = each * (size_t)rows * (size_t)columns;
+    for (int32_t c = 0; c < from->channels; c += 4)
+        for (int32_t y = 0; y < rows; y++)
+            for (int32_t x = 0; x < columns; x += STORED) {
+                const uint8_t *pixels = arena + (size_t)from->at + each * element(from, c / 4, y, x);
+                const int32_t count = columns - x < STORED ? columns - x : STORED;
+                for (int32_t k = 0; k < 4 && c + k < from->channels; k++) {
+                    uint8_t *out = (uint8_t *)to + (size_t)(c + k) * size + each * ((size_t)y * (size_t)columns + (size_t)x);
+                    if (from->sums) {
+                        const qw_integer *numbers = (const qw_integer *)(const void *)pixels + k;
+                        qw_integer *integers = (qw_integer *)(void *)out;
+                        for (int32_t p = 0; p < count; p++) integers[p] = numbers[4 * p];
+                    } else
+                        for (int32_t p = 0; p < count; p++) out[p] = (uint8_t)(four(pixels + 4 * p) >> 8 * k) ^ zero;
+                }
+            }
 }
 
 typedef int32_t qw_four __attribute__((vector_size(16), may_alias));

@@ -25,7 +25,7 @@ from quantum.noise.robustness import REPEATS, SCALES, SHOTS, robustness
 from quantum.noise.tuning import NoiseAware, Tunable, set_angles
 from quantum.noise.workload import AS_GIVEN, ENCODINGS, O3, SEEDS, Workload, classifier, on_part, state_workload
 from quantum.noise.zne import ZNE
-from quantum.tasks.data import SETS, load, resolved
+from quantum.tasks.data import COLUMNS, SETS, load, resolved
 from quantum.tasks.energy import HAMILTONIANS, hamiltonian
 from shared.lab import JSON, Context, Experiment, Page, Row, Settings, hash_file, to_json_data
 
@@ -92,6 +92,12 @@ class Noise(Experiment[NoiseSettings]):
     def cells(self, settings: NoiseSettings) -> Sequence[NoiseSettings]:
         if unknown := set(settings.compilers) - {*CONTROLS, AS_GIVEN}:
             raise ValueError(f"compiler {min(unknown)!r} is unknown: use one of {', '.join(CONTROLS)}, {AS_GIVEN}")
+        for name, value, choices in (
+            ("encoding", settings.encoding, ENCODINGS),
+            ("columns", settings.columns, COLUMNS),
+        ):
+            if value not in choices:  # without labels nothing else would read it
+                raise ValueError(f"{name} {value!r} is unknown: use one of {', '.join(choices)}")
         untuned = [cell for name in dict.fromkeys(settings.circuits) for cell in _expanded(name, settings)]
         if not untuned:
             raise ValueError("circuits is empty: name at least one circuit file")

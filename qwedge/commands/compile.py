@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="onnx: net.onnx too, integers in the QDQ form; litert: net.tflite of floats. Compared in their runtimes.",
 )
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="That compute together.")
+@click.option(
+    "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads that compute together."
+)
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list compile`.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples that are compared.")
 @click.option(
@@ -66,12 +68,13 @@ def compile_(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Compile a net to a C library and check it: integers bit for bit, floats to 1e-5 of the largest output.
+    """Compile a net to a C library and check it.
 
-    MODEL is an integer program (.json), ONNX, a file of torch.export (.pt2), .safetensors with a spec beside it, or a
-    row of a store that holds one of these (FOLDER[/ID[/NAME]]). Writes net.c, net.h, the kernels,
-    a benchmark, a CMakeLists.txt, net.so for Python, rows.jsonl and index.html to OUT. A page says for each layer
-    which format its weights have and why, and what it takes. Needs gcc or clang, or `pip install ziglang`.
+    Integers are compared bit for bit, floats to 1e-5 of the largest output. MODEL is an integer program (.json), ONNX,
+    a file of torch.export (.pt2), .safetensors with a spec beside it, or a row of a store that holds one of these
+    (FOLDER[/ID[/NAME]]). Writes net.c, net.h, the kernels, a benchmark, a CMakeLists.txt, net.so for Python, rows.jsonl
+    and index.html to OUT. A page says for each layer which format its weights have and why, and what it takes. Needs
+    gcc or clang, or `pip install ziglang`.
 
     \b
     Example: qwedge compile net.json --out lib

@@ -40,7 +40,9 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @_options
 @click.option("--rounds", type=click.IntRange(1), default=31, show_default=True, help="Times every call is measured.")
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="That compute together.")
+@click.option(
+    "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads that compute together."
+)
 def profile(
     model: Path,
     samples: Path | None,
@@ -71,11 +73,11 @@ def profile(
 def latency(
     model: Path, samples: Path | None, numbers: str, form: str, out: Path | None, quiet: bool, as_json: bool
 ) -> None:
-    """Predict what a net takes on this machine, without compiling or running it.
+    """Predict how long a net takes on this machine.
 
-    MODEL is an integer program (.json), ONNX, a file of torch.export (.pt2), .safetensors with a spec beside it, or a
-    row of a store that holds one of these (FOLDER[/ID[/NAME]]). The first time, kernels are
-    calibrated on this machine for about a minute, which needs a C compiler.
+    The net is neither compiled nor run. MODEL is an integer program (.json), ONNX, a file of torch.export (.pt2),
+    .safetensors with a spec beside it, or a row of a store that holds one of these (FOLDER[/ID[/NAME]]). The first
+    time, kernels are calibrated on this machine for about a minute, which needs a C compiler.
 
     \b
     Example: qwedge latency net.json

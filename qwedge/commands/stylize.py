@@ -24,13 +24,14 @@ from qwedge.commands.videos import convert_video_file, is_video, video_line
 def stylize(
     source: Path, target: Path, weights: Path | None, overwrite: bool, tile: int, quiet: bool, as_json: bool
 ) -> None:
-    """Give pictures and videos a style by a small net: smooth regions between dark outlines, or one of your own.
+    """Give pictures and videos a style by a small net.
 
-    SOURCE is a picture of any size (PNG, JPEG, WebP, BMP, TIFF; 8 bits, or 16 of grey), TARGET the file to write. If
-    SOURCE is a folder, such as the frames of a clip, each picture in it is written into folder TARGET as PNG under its
-    own name; equal frames stay equal. Transparency, EXIF and colour profile are kept, and the picture is turned
-    upright. A video (MP4, MKV, MOV, WebM and others) needs ffmpeg, and is written as MP4, MKV or MOV with its sound.
-    Nothing is overwritten unless asked.
+    The style of the net that ships is smooth regions between dark outlines; --weights names a net of your own. SOURCE
+    is a picture of any size (PNG, JPEG, WebP, BMP, TIFF; 8 bits, or 16 of grey), TARGET the file to write. If SOURCE is
+    a folder, such as the frames of a clip, each picture in it is written into folder TARGET as PNG under its own name;
+    equal frames stay equal. Transparency, EXIF and colour profile are kept, and the picture is turned upright. A video
+    (MP4, MKV, MOV, WebM and others) needs ffmpeg, and is written as MP4, MKV or MOV with its sound. Nothing is
+    overwritten unless asked.
 
     \b
     Example: qwedge stylize in.jpg out.jpg

@@ -32,10 +32,18 @@ if TYPE_CHECKING:
     show_default=True,
     help="Multipliers shared over time, or adders for every weight.",
 )
-@click.option("--clock", "clock_mhz", type=float, default=100.0, show_default=True, metavar="MHZ", help="To aim at.")
+@click.option(
+    "--clock", "clock_mhz", type=float, default=100.0, show_default=True, metavar="MHZ", help="Clock rate to aim at."
+)
 @click.option("--latency", type=int, metavar="CLOCKS", help="Most clocks from first byte in to last byte out.")
 @click.option("--interval", type=int, metavar="CLOCKS", help="Most clocks from one sample to the next.")
-@click.option("--pins", type=click.Choice(["bytes", "uart"]), default="bytes", show_default=True, help="At the pins.")
+@click.option(
+    "--pins",
+    type=click.Choice(["bytes", "uart"]),
+    default="bytes",
+    show_default=True,
+    help="Streams of bytes at the pins, or a serial line of 115,200 baud.",
+)
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of `qwedge list synth`.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples that are compared.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of rows, page and files.  [default: build/MODEL]")

@@ -2,6 +2,8 @@
 
 import io
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -51,6 +53,44 @@ def openvino(model: bytes, x: NDArray[Any], threads: int = 1) -> Run:
     request = compiled.create_infer_request()
     request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(x)))
     return request.infer  # type: ignore[no-any-return]
+
+
+def mnn(model: bytes, x: NDArray[Any], threads: int = 1, sparse: bool = False) -> Run:
+    """A float ONNX model in MNN; `sparse` lets its converter take kernels that skip weights which are zero.
+
+    Raises `ValueError` with what the converter says of a model that it does not take.
+    """
+    import MNN
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "net.onnx").write_bytes(model)
+        words = ["-f", "ONNX", "--modelFile", "net.onnx", "--MNNModel", "net.mnn", "--bizCode", "qwedge"]
+        words += ["--detectSparseSpeedUp"] if sparse else []
+        # Not `MNN.tools.mnnconvert`, which would report on the model to its makers where their logger is installed.
+        call = [sys.executable, "-c", "import sys, _tools; _tools.mnnconvert(sys.argv)", *words]
+        done = subprocess.run(call, cwd=folder, capture_output=True, text=True, timeout=600)
+        if not (folder / "net.mnn").exists():
+            raise ValueError(f"MNN does not convert the model: {(done.stderr or done.stdout).strip()[-200:]}")
+        net = MNN.Interpreter(str(folder / "net.mnn"))
+    session = net.createSession({"backend": "CPU", "numThread": threads, "precision": "high"})
+    read = net.getSessionInput(session)
+    net.resizeTensor(read, x.shape)
+    net.resizeSession(session)
+    written = net.getSessionOutput(session)
+    whole = np.issubdtype(x.dtype, np.integer)  # words, which it has in 32 bits
+    numbers = np.ascontiguousarray(x, np.int32 if whole else np.float32)
+    y = np.zeros(written.getShape(), np.float32)
+    kind = MNN.Halide_Type_Int if whole else MNN.Halide_Type_Float
+    sample = MNN.Tensor(x.shape, kind, numbers, MNN.Tensor_DimensionType_Caffe)
+    result = MNN.Tensor(y.shape, MNN.Halide_Type_Float, y, MNN.Tensor_DimensionType_Caffe)
+
+    def run() -> object:
+        read.copyFrom(sample)
+        net.runSession(session)
+        return written.copyToHostTensor(result)
+
+    return run
 
 
 def statically_quantised(model: bytes, samples: Sequence[NDArray[np.float32]]) -> bytes:

@@ -2,9 +2,10 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from shared.f8net.builder import Builder, FixedPointGraph
 from shared.f8net.operators.convert import convert
@@ -26,6 +27,12 @@ def build(
 
     Raises `ValueError` naming the layer that is not supported, and the way out.
     """
+    if word not in range(2, 17):
+        raise ValueError(f"word={word!r}: weights and activations have 2 to 16 bits")
+    if fit not in get_args(Fit):
+        raise ValueError(f"fit={fit!r}: it must be one of {', '.join(get_args(Fit))}")
+    if fx.Tracer().is_leaf_module(net, ""):
+        net = nn.Sequential(net)  # traced by itself, a layer would be the functions inside of it
     for name, layer in net.named_modules():
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d) and (layer._forward_pre_hooks or layer._forward_hooks):
             title = f"{type(layer).__name__} {name!r}"

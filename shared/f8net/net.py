@@ -84,7 +84,12 @@ class F8Net(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> "F8Net":
-        """Sets clipping levels and fraction bits from one batch, computed without rounding. Returns itself."""
+        """Sets clipping levels and fraction bits from a batch `(B, *shape)`, computed without rounding. Returns itself.
+
+        Raises `ValueError` for no samples, and for numbers that are not finite.
+        """
+        if not len(x) or not torch.isfinite(x).all():
+            raise ValueError("calibration needs finite samples, got " + ("NaN or infinite ones" if len(x) else "none"))
         with self._exactly():
             self._walk(x)
         for quantiser in self._quantisers():

@@ -152,7 +152,8 @@ def require_ending(path: Path, *endings: str) -> str:
     if ending in PICKLES:
         raise ValueError(f"{path} may hold code: load it yourself, then write() the module, or call from_keras")
     if ending not in endings:
-        raise ValueError(f"{path} must be a file {', '.join(endings)}, got {path.suffix or 'no ending'!r}")
+        its = f"got {path.suffix!r}" if path.suffix else "its name has no ending"
+        raise ValueError(f"{path} must be a file {', '.join(endings)}: {its}")
     return ending
 
 

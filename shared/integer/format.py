@@ -67,11 +67,13 @@ class Format:
     def to_integers(self, values: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
         """The nearest integers, ties to even, saturated.
 
-        Raises `ValueError` for NaN.
+        Raises `ValueError` for NaN and complex numbers.
 
         >>> Format(8, 1).to_integers(np.array([0.25, 0.75, -100.0])).tolist()
         [0, 2, -128]
         """
+        if np.iscomplexobj(values):
+            raise ValueError(f"{self} needs real numbers: give real and imaginary parts as channels")
         scaled = np.asarray(values, dtype=np.float64) * 2.0**self.fraction
         if np.isnan(scaled).any():
             raise ValueError(f"{self} needs numbers, got {int(np.isnan(scaled).sum())} NaN")

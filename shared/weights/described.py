@@ -27,7 +27,7 @@ def from_bytes(data: bytes, kind: str) -> tuple[dict[str, Tensor], dict[str, Any
     try:
         tensors = load(data)
     except SafetensorError as error:
-        raise ValueError(f"no safetensors file: {error}") from None
+        raise ValueError(f"incomplete or corrupt safetensors file: {error}") from None
     size = int.from_bytes(data[:8], "little")  # of the JSON that follows
     entries = json.loads(data[8 : 8 + size]).get("__metadata__", {})
     if kind not in entries:

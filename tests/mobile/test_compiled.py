@@ -19,7 +19,17 @@ from mobile.lowering.formats import FORMATS
 from mobile.lowering.lower import lower
 from mobile.runtime.compiler import FLAGS, SANITIZERS, build, run
 from mobile.runtime.net import CompiledNet
-from shared.integer import AbstractWeighted, Constant, Conv2d, Input, Program, Requantise, Table
+from shared.integer import (
+    AbstractWeighted,
+    AveragePool,
+    Constant,
+    Conv2d,
+    Input,
+    MaxPool,
+    Program,
+    Requantise,
+    Table,
+)
 from shared.integer.format import Format
 
 NETS = {**{name: make(seed=1) for name, make in PROGRAMS.items()}, "example": example(np.random.default_rng(0))}
@@ -43,6 +53,15 @@ def test_layers_of_any_shape_equal_the_program(program, format):
 @given(programs(elementwise, 8))
 def test_sums_pools_and_rounding_equal_the_program(program):
     equal(program, "dense")
+
+
+@pytest.mark.parametrize("pool", [AveragePool, MaxPool])
+@pytest.mark.parametrize("word", [8, 20])
+def test_a_pool_of_a_whole_image_equals_the_program(pool, word):
+    """Of rows that are longer than what the kernel reads at once, bytes and 32-bit sums."""
+    x, size = Input("x", (6, 3, 70), Format(8, 2)), (3, 70)
+    wide = Requantise(("x",), "wide", Format(word, 4))
+    equal(Program((x,), (wide, pool(("wide",), "y", size, size)), ("y",)), "dense", count=4)
 
 
 @pytest.mark.slow

@@ -40,12 +40,14 @@ def test_a_row_with_one_net_is_that_net(tmp_path):
         ("/a/three.json", ValueError, "has the nets one.json, two.json: name one"),
         ("/b", ValueError, "bbbbbbbbbbbb has no net that can be read: an integer program, .onnx, .pt2"),
         ("/d", ValueError, "0 of the 3 rows in .*runs have an id beginning with d; needs one"),
+        ("/steps", IsADirectoryError, "runs/steps is a folder without rows: name a net, or a folder"),
         ("/net.json", FileNotFoundError, "runs/net.json: no such file, and no row of a store"),
     ],
 )
 def test_what_has_to_be_chosen_is_named(rest, error, says, tmp_path):
     programs = {"one.json": PROGRAM, "two.json": PROGRAM}
     folder = stored(tmp_path / "runs", programs, {"table.json": json.dumps([1]).encode()}, {"net.json": PROGRAM})
+    (tmp_path / "runs" / "steps").mkdir(exist_ok=True)
     with pytest.raises(error, match=says):
         require_files(folder + rest, "")
 

@@ -1,6 +1,7 @@
 """The command line: data on stdout, the rest on stderr; bad input is one line, exit code 2, and nothing written."""
 
 import json
+import re
 
 import click
 import pytest
@@ -131,6 +132,12 @@ def test_help_has_an_example_on_each_verb(qwedge, verb):
         "upscale",
     }
     assert ("--json" in out) == prints_data
+
+
+def test_help_says_every_verb_in_a_whole_sentence(qwedge, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    [commands] = re.findall(r"Commands:\n(.*)", qwedge("--help")[1], flags=re.DOTALL)
+    assert all(line.endswith(".") and not line.endswith("...") for line in commands.splitlines() if line), commands
 
 
 def test_no_words_means_help(qwedge):

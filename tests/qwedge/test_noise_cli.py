@@ -362,6 +362,8 @@ def test_other_bad_input(noise):
         (("small.qasm", "--target", "nairoby"), "target 'nairoby' is unknown: did you mean nairobi"),
         (("small.qasm", "--data", "digits5"), "data 'digits5' is neither a file nor one of digits36"),
         (("small.qasm", "--data", "digits4", "--encoding", "basis"), "encoding 'basis' is unknown"),
+        (("small.qasm", "--encoding", "basis"), "encoding 'basis' is unknown"),
+        (("small.qasm", "--columns", "raw"), "columns 'raw' is unknown"),
         (("small.qasm", "--set", "scales=[-1]"), "scale=-1.0: the noise scale is a number >= 0"),
         (("small.qasm", "--set", 'compilers=["llvm"]'), "compiler 'llvm' is unknown: use one of o3, o3_approximate"),
         (("small.qasm", "--set", "shots=[0]"), "shots=0: at least 1 are needed"),

@@ -35,6 +35,7 @@ def test_help_has_an_example(synth):
         (["--style", "unrolled", "--latency", "3"], "latency=3 clocks: unrolled it takes"),
         (["--interval", "1"], "interval=1 clocks cannot be met"),
         (["--samples", "none.npy"], "none.npy: no such file"),
+        (["--labels", "."], ".: is a directory"),
     ],
 )
 def test_what_cannot_be_built_is_one_line(synth, program, tmp_path, words, message):
@@ -50,7 +51,8 @@ def test_what_cannot_be_built_is_one_line(synth, program, tmp_path, words, messa
     [
         ("net.json", "{", "net.json"),
         ("net.pt", "", "may hold code"),
-        ("net.txt", "", "must be a file .json, .onnx, .pt2, .safetensors"),
+        ("net.txt", "", "must be a file .json, .onnx, .pt2, .safetensors: got '.txt'"),
+        ("net", "", "must be a file .json, .onnx, .pt2, .safetensors: its name has no ending"),
     ],
 )
 def test_what_is_no_net_is_one_line(synth, tmp_path, name, text, message):

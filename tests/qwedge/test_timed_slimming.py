@@ -16,7 +16,7 @@ from vision.slimming.prices import PlanPrices
 
 TINY = SlimmingSettings(
     images="$QWEDGE_DATA/none", widths=(16, 32), depths=(1, 2), attending=1, supernet=1, tuning=1,
-    per_class=8, scored=5, judged=2, batch=16, controls=("uniform", "mobilenet_v4"),
+    per_class=8, scored=5, judged=2, batch=16, controls=("uniform", "mobilenet_v4"), candidates=2,
 )  # fmt: skip
 
 
@@ -24,6 +24,7 @@ TINY = SlimmingSettings(
 def generated(monkeypatch):
     monkeypatch.delenv("QWEDGE_DATA", raising=False)
     monkeypatch.setattr(timed, "calibrated", lambda progress, numbers: FLOATS)
+    monkeypatch.setattr("vision.slimming.cell.TIMED", 1)
 
 
 class Kept:

@@ -21,9 +21,9 @@ def test_numbers_and_description_come_back():
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "no safetensors file"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), "no safetensors file"),
-        (described.to_bytes(TENSORS, "toy", {})[:-1], "no safetensors file"),
+        (b"", "incomplete or corrupt safetensors file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "incomplete or corrupt safetensors file"),
+        (described.to_bytes(TENSORS, "toy", {})[:-1], "incomplete or corrupt safetensors file"),
         (save(TENSORS), "a safetensors file without 'toy' in its metadata"),
         (described.to_bytes(TENSORS, "other", {}), "a safetensors file without 'toy' in its metadata"),
         (save(TENSORS, {"toy": "{"}), "Expecting"),

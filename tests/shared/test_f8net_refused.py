@@ -78,8 +78,6 @@ def test_a_batch_norm_needs_a_batch():
     net = F8Net(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), shape=(2,), input=S8)
     with pytest.raises(ValueError, match="more than one value per channel: use a larger batch"):
         net.calibrate(torch.zeros(1, 2))
-    with pytest.raises(ValueError, match="`sigma` must be a finite number"):
-        F8Net(Mlp(), shape=Mlp.shape, input=S8).calibrate(torch.full((3, 6), math.nan))
 
 
 def test_formats_come_before_use():
@@ -103,3 +101,28 @@ def test_weight_words_that_no_layer_can_have_are_refused(words, message):
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     with pytest.raises(ValueError, match=message):
         F8Net(net, shape=(2,), input=S8, weight_words=words)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"word": 1}, "word=1: weights and activations have 2 to 16 bits"),
+        ({"word": 8.5}, "word=8.5: weights and activations have 2 to 16 bits"),
+        ({"fit": "best"}, "fit='best': it must be one of spread, error"),
+    ],
+)
+def test_an_option_that_is_none_is_refused(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        F8Net(nn.Linear(4, 4), shape=(4,), input=S8, **options)
+
+
+@pytest.mark.parametrize(
+    ("x", "got"),
+    [
+        (torch.zeros(0, 4), "got none"),
+        (torch.full((2, 4), math.nan), "got NaN or infinite ones"),
+    ],
+)
+def test_what_cannot_calibrate_is_refused(x, got):
+    with pytest.raises(ValueError, match=re.escape(f"calibration needs finite samples, {got}")):
+        F8Net(nn.Linear(4, 4), shape=(4,), input=S8).calibrate(x)

@@ -99,6 +99,14 @@ def test_a_function_has_the_arguments_of_its_layer(function):
         np.testing.assert_allclose(fixed(x), function(x), atol=0.04)
 
 
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 2, 3), nn.LayerNorm(4), nn.AvgPool2d(3, 1, 1)])
+def test_a_net_may_be_one_layer(layer):
+    x = images(4, 4).clamp(-2, 2)
+    with torch.no_grad():
+        ours = F8Net(layer, shape=(3, 4, 4), input=IMAGE).calibrate(x).double().eval()(x.double())
+        assert np.corrcoef(ours.numpy().ravel(), layer(x).numpy().ravel())[0, 1] > 0.99
+
+
 class Block(nn.Module):
     """A branch of tokens with dropout, a ReLU, and a factor for each channel."""
 
@@ -129,6 +137,8 @@ def test_dropout_and_relu_take_tokens_as_they_lie():
     ("function", "message"),
     [
         (lambda x: functional.linear(x, torch.ones(2, 4)), "linear 'linear' with a function: use the layer nn.Linear"),
+        (lambda x: torch.div(x, 2.0, rounding_mode="floor"), "div 'div' with rounding_mode: leave it out"),
+        (lambda x: x.long().float() + x, "long 'long' with numbers that are not whole: leave the rounding to the host"),
         (lambda x: x / x.mean((1, 2, 3), keepdim=True), "a divisor that depends on the input: leave it to the host"),
         (lambda x: 1 - x, "a constant less a tensor: negate the layer"),
         (lambda x: torch.cumsum(x, 1), "F8Net cannot convert cumsum 'cumsum': use Linear"),

@@ -56,6 +56,8 @@ def test_saturating_is_clamping(format, n):
 
 def test_infinity_saturates_and_nan_does_not_pass():
     assert Format(8, 7).to_integers(np.array([math.inf, -math.inf])).tolist() == [127, -128]
+    with pytest.raises(ValueError, match="needs real numbers: give real and imaginary parts as channels"):
+        Format(8, 1).to_integers(np.array([1 + 2j]))
     with pytest.raises(ValueError, match="needs numbers, got 2 NaN"):
         Format(8, 7).to_integers(np.array([math.nan, 1.0, math.nan]))
 

@@ -40,13 +40,13 @@ def sheet(folder, parts=("train", "val")):
 
 
 def drawings(folder, *alphabets):
-    """The two files of Omniglot with two drawings of one character for each alphabet."""
+    """The two files of Omniglot with two drawings of one character, an L of 40 pixels, for each alphabet."""
     for number, names in enumerate(alphabets):
         with zipfile.ZipFile(folder / f"images_background_small{number + 1}.zip", "w") as archive:
             for name in names:
                 for drawing in range(2):
                     pixels = np.full((56, 56), 255, np.uint8)
-                    pixels[:27, :27] = 0
+                    pixels[5:45, 5:15] = pixels[35:45, 5:45] = 0
                     archive.writestr(f"s/{name}/character01/{drawing}.png", png(pixels, "L"))
 
 

@@ -8,7 +8,7 @@ import pytest
 from few_shot_files import drawings, sheet, tree
 from PIL import Image
 
-from vision.data.few_shot import ClassPictures, load, read_tree
+from vision.data.few_shot import ClassPictures, files, load, read_tree
 
 
 def test_an_archive_of_sheets_is_cut_into_its_tiles(tmp_path):
@@ -53,20 +53,22 @@ def test_alphabets_in_both_files_of_omniglot_count_once_and_base_characters_are_
     assert read.novel.names == ("Greek/character01", "Tagalog/character01")
     assert [len(each) for each in read.novel.pictures] == [2, 2]
     assert len(read.base) == 4
-    corners = [each[0, [0, -1, -1, 0], [0, 0, -1, -1], 0].argmax() for each in read.base.pictures]
-    assert corners == [0, 1, 2, 3]
+    first, *turned = [each[0] for each in read.base.pictures]
+    for turns, each in enumerate(turned, 1):
+        assert (each == np.rot90(first, turns)).all()
+        assert not (each == first).all()
     assert not read.mirrored
     assert read.all().names == ("Korean/character01", *read.novel.names)
 
 
 def test_characters_are_scaled_from_their_drawings_to_the_size_that_is_asked_for(tmp_path):
-    """An edge at an odd pixel of 56 is blurred at 28, and is not where pictures have all 56."""
+    """A square of 50 pixels about an L of 40: with 50 pixels no edge is blurred, as it were from 28."""
     drawings(tmp_path, ("Korean", "Greek"))
-    read = load(str(tmp_path), size=56)
-    whole = np.zeros((56, 56))
-    whole[:27, :27] = 255
-    assert (read.novel.pictures[0][0, :, :, 0] == whole).all()
-    assert read.caveat.endswith("cannot be compared; 56x56 pixels, not 28x28")
+    read = load(str(tmp_path), size=50)
+    expected = np.zeros((50, 50))
+    expected[5:45, 5:15] = expected[35:45, 5:45] = 255
+    assert (read.novel.pictures[0][0, :, :, 0] == expected).all()
+    assert read.caveat.endswith("cannot be compared; 50x50 pixels, not 28x28")
     assert load(str(tmp_path), size=28).caveat == load(str(tmp_path)).caveat
 
 
@@ -86,6 +88,21 @@ def test_a_folder_of_each_class_is_read_and_what_is_missing_or_broken_is_named(t
         read_tree(tmp_path)
     with pytest.raises(ValueError, match="no folder"):
         load(str(tmp_path / "nowhere"))
+
+
+def test_hidden_folders_are_no_classes_and_folders_no_pictures(tmp_path):
+    tree(tmp_path, ["cat"], count=1)
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / "cat" / "older.png").mkdir()
+    assert [len(each) for each in read_tree(tmp_path).pictures] == [1]
+    assert [path.name for path in files(str(tmp_path))] == ["0.png"]
+
+
+@pytest.mark.parametrize("place", ["nowhere", "cat/0.png"])
+def test_what_is_no_folder_is_said(tmp_path, place):
+    tree(tmp_path, ["cat"], count=1)
+    with pytest.raises(ValueError, match=f"{place} is no folder: needs one that holds a folder of pictures for each"):
+        read_tree(tmp_path / place)
 
 
 def test_a_picture_of_a_tree_is_turned_as_its_exif_orientation_says(tmp_path):

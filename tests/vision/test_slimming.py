@@ -1,6 +1,7 @@
 """Slimming: plans are what they say, the supernet computes the plan that is chosen, and every step pays."""
 
 import dataclasses
+from itertools import pairwise
 from typing import get_args
 
 import numpy as np
@@ -12,8 +13,9 @@ from PIL import Image
 from shared.lab import Store, render, run
 from shared.training.epochs import Trainer
 from vision.slimming.experiment import Slimming, SlimmingSettings
-from vision.slimming.figures import NETS, Control
+from vision.slimming.figures import NETS, RIVALS, Control, seconds
 from vision.slimming.files import load, saved
+from vision.slimming.halving import rounds
 from vision.slimming.judge import Judge
 from vision.slimming.net import SUMMED, SlimNet, Supernet, at_random
 from vision.slimming.plan import CHEAPER, OPERATORS, Plan
@@ -70,6 +72,13 @@ PLANS = {
 FULL = ("largest", "pooling", "tokens")
 
 
+def sharing(supernet, plan):
+    """A net of its own with the supernet's numbers."""
+    net = SlimNet(plan, **supernet.frame)
+    net.load_state_dict(supernet.weights(net), strict=False)
+    return net
+
+
 @pytest.mark.parametrize("plan", [PLANS[name] for name in FULL], ids=FULL)
 def test_a_sum_of_one_operator_each_is_the_net_of_that_plan(plan, monkeypatch):
     monkeypatch.setattr("vision.slimming.net.SUMMED", 1.0)
@@ -81,9 +90,9 @@ def test_a_sum_of_one_operator_each_is_the_net_of_that_plan(plan, monkeypatch):
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
-def test_the_net_of_a_plan_begins_as_the_supernet_computes_it(plan):
+def test_a_net_with_the_weights_of_the_supernet_is_what_it_computes(plan):
     supernet, x = Supernet(LARGEST, image=32, classes=10), torch.rand(8, 3, 32, 32)
-    net = supernet.net(plan)
+    net = sharing(supernet, plan)
     before = supernet.answered(plan, x)
     torch.testing.assert_close(net.train()(x), before)
     with torch.no_grad():
@@ -128,7 +137,7 @@ def test_plans_are_judged_by_the_statistics_of_their_batch_and_once(monkeypatch)
     assert judge.losses == judged
     monkeypatch.delattr(Supernet, "answered")
     for plan, lost in judged.items():
-        expected = torch.nn.functional.cross_entropy(supernet.net(plan).train()(x), labels)
+        expected = torch.nn.functional.cross_entropy(sharing(supernet, plan).train()(x), labels)
         assert lost == judge(plan) == pytest.approx(float(expected.detach()), rel=1e-5)
 
 
@@ -193,16 +202,50 @@ def test_the_net_of_a_budget_loses_least_of_all_that_were_judged():
 
 
 @pytest.mark.parametrize("share", [0.9, 0.6, 0.4])
-def test_what_is_left_of_a_budget_goes_into_widths(share):
+def test_what_is_left_of_a_budget_goes_into_widths_and_blocks(share):
     budget, plan = share * price(LARGEST), Plan((16, 16), (("single",), ("pool", "none")))
     full = filled(plan, LARGEST, price, loss, budget)
     assert price(full) <= budget
-    assert full.blocks == plan.blocks
-    wider = [dataclasses.replace(full, widths=widths) for widths in
-             ((full.widths[0] + 16, full.widths[1]), (full.widths[0], full.widths[1] + 16))]  # fmt: skip
-    for each in wider:
+    one_action_back = [
+        dataclasses.replace(full, widths=(full.widths[0], full.widths[1] + 16)),
+        dataclasses.replace(full, widths=(full.widths[0] + 16, full.widths[1])),
+        *(dataclasses.replace(full, blocks=(("conv",), full.blocks[1])) for _ in range(full.blocks[0] != ("conv",))),
+    ]
+    for each in one_action_back:
         beyond = any(width > most for width, most in zip(each.widths, LARGEST.widths, strict=True))
         assert beyond or price(each) > budget
+
+
+def test_a_plan_without_blocks_gets_some_where_widths_leave_much():
+    bare = Plan(LARGEST.widths, (("none",), ("none", "none")))
+    full = filled(bare, LARGEST, price, loss, 0.8 * price(LARGEST))
+    assert price(bare) < 0.5 * price(LARGEST) < price(full) <= 0.8 * price(LARGEST)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 9])
+@pytest.mark.parametrize("cost", [0.1, 0.5, 9.0])
+def test_the_best_candidate_wins_a_race_that_costs_what_it_may(count, cost):
+    names, reached = [f"candidate {number}" for number in range(count)], dict[str, float]()
+    best = names[count // 2]
+
+    def loss_at(name, share):
+        assert reached.get(name, 0.0) < share <= 1
+        reached[name] = share
+        return (name != best) + names.index(name) / count
+
+    held = list(rounds(names, loss_at, cost))
+    assert bool(held) == (count > 1)
+    left = held[-1].kept() if held else names
+    assert left == [best]
+    assert sum(share for name, share in reached.items() if name != best) <= cost + 1e-9
+    assert all(set(later.losses) == set(earlier.kept()) for earlier, later in pairwise(held))
+
+
+def test_random_plans_differ_and_leave_no_room():
+    budget, rng = 0.5 * price(LARGEST), np.random.default_rng(0)
+    plans = {random(LARGEST, price, budget, rng) for _ in range(4)}
+    assert len(plans) > 1
+    assert all(filled(plan, LARGEST, price, loss, budget) == plan for plan in plans)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.3])
@@ -216,37 +259,42 @@ def test_rivals_keep_to_the_budget(share):
 
 TINY = SlimmingSettings(
     images="$QWEDGE_DATA/none", widths=(16, 32), depths=(1, 2), attending=1, supernet=1, tuning=2, macs=(0.4, 0.6, 0.4),
-    per_class=8, scored=5, judged=2, batch=16, controls=("uniform", "random"),
+    per_class=8, scored=5, judged=2, batch=16, controls=("uniform", "random"), candidates=3,
 )  # fmt: skip
 
 
 def test_a_cell_keeps_to_its_budgets_and_keeps_its_nets(monkeypatch, tmp_path):
     monkeypatch.delenv("QWEDGE_DATA", raising=False)
+    monkeypatch.setattr("vision.slimming.cell.TIMED", 1)
     [row] = run(Slimming(), [TINY], Store(tmp_path))
     budgets = [at["budget"] for at in row.result["budgets"]]
     assert budgets == [share * row.result["price"]["largest"] for share in (0.6, 0.4)]
     for at in row.result["budgets"]:
         assert max(about["macs"] for about in at["nets"].values()) <= at["budget"]
-        assert {len(at["nets"][name]["tuned"]) for name in ("slimmed", "uniform")} == {2}
+        race = at["race"]
+        assert set(race["candidates"]) == {"course", "uniform", "random 1"}
+        assert at["nets"]["slimmed"]["spelled"] == race["candidates"][race["winner"]]
+        assert race["rounds"][-1]["losses"][race["winner"]] == min(race["rounds"][-1]["losses"].values())
     kept = {f"{name}-{budget:.4g}.{kind}" for budget in budgets for name, kind in
             (("net", "safetensors"), ("plan", "json"), ("net", "onnx"))}  # fmt: skip
     assert set(row.artefacts) == kept
     html = render(Slimming().page([row]), [row], Store(tmp_path))
     assert "Every step of the first seed" in html
+    assert "is the slimmed net" in html
     assert all(name in html for name in kept)
 
 
 @pytest.mark.slow
 def test_published_nets_and_one_trained_for_the_time_of_the_search_stand_beside(monkeypatch, tmp_path):
     monkeypatch.delenv("QWEDGE_DATA", raising=False)
-    settings = TINY.model_copy(update={"controls": get_args(Control), "tuning": 1, "macs": (0.5,)})
+    settings = TINY.model_copy(update={"controls": get_args(Control), "tuning": 8, "macs": (0.5,)})
     [row] = run(Slimming(), [settings], Store(tmp_path))
     [at] = row.result["budgets"]
     assert list(at["nets"]) == list(NETS)
-    epochs = {name: len(about["tuned"]) for name, about in at["nets"].items()}
-    assert {epochs.pop(name) for name in ("slimmed", "uniform")} == {1}
-    [longer] = set(epochs.values())
-    assert longer > 1
+    longer = 1 + row.result["search_cpu_s"] / seconds(row, 0, "slimmed")
+    assert longer > 1.5
+    for name in (*RIVALS, "random", "uniform_longer"):
+        assert seconds(row, 0, name) == pytest.approx(longer * seconds(row, 0, "slimmed"), rel=0.5)
     html = render(Slimming().page([row]), [row], Store(tmp_path))
     assert all(name in html for name in NETS.values())
 

@@ -109,6 +109,8 @@ def test_no_frame_in_what_holds_none(rng):
 def test_what_is_no_recording_is_refused():
     with pytest.raises(ValueError, match=r"samples have the shape \(2, 5\): a recording of one antenna has \(N,\)"):
         decode(np.zeros((2, 5), np.complex64))
+    with pytest.raises(ValueError, match="samples are real, of float32: a recording has I and Q in complex numbers"):
+        decode(np.zeros(500, np.float32))
     bad = np.ones(50, np.complex64)
     bad[17] = complex(1, np.inf)
     with pytest.raises(ValueError, match=r"sample 17 is \(1\+infj\): all samples must be finite"):

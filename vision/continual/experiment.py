@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from shared.lab import JSON, Context, Experiment, Page, Row, Seeded, hash_file
+from shared.lab import JSON, Context, Experiment, Page, Row, Seeded
 from shared.training.data import Batches, Shuffled
 from shared.training.epochs import NesterovCosine, Trainer
 from shared.training.loop import seeded
@@ -30,7 +30,7 @@ from vision.continual.scoring import Embed, Scoring, stages
 from vision.continual.streams import Episodes, Shape, pictures_of
 from vision.data.augment import Augmented, as_input
 from vision.data.cifar10 import Images
-from vision.data.few_shot import ClassPictures, FewShotSet, files, load
+from vision.data.few_shot import ClassPictures, FewShotSet, contents, load
 from vision.nets.encoder import Embedding, Encoder
 from vision.nets.encoders import ENCODERS
 from vision.training.stages import epochs
@@ -129,8 +129,8 @@ class Continual(Experiment[ContinualSettings]):
     version = 5
 
     def data(self, cell: ContinualSettings) -> Mapping[str, str]:
-        paths = [path for name in (cell.data, cell.tasks_from) if name for path in files(name)]
-        return {f"{path.parent.name}/{path.name}": hash_file(path) for path in paths}
+        sets = [contents(name) for name in (cell.data, cell.tasks_from) if name]
+        return {name: value for each in sets for name, value in each.items()}
 
     def run(self, cell: ContinualSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context, self).result()

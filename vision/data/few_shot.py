@@ -20,7 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shared.lab import hash_file
 from vision.data.augment import as_input
+from vision.data.drawings import FRAME, framed
 from vision.data.pillow import import_pillow
 
 SETS = ("cifar100", "miniimagenet", "omniglot")
@@ -128,11 +130,18 @@ def load(data: str, size: int = 0) -> FewShotSet:
     return next(read for holds, read in _READERS if holds(folder))(folder, size)
 
 
+def contents(data: str) -> Mapping[str, str]:
+    """What identifies the pictures that `load` would read: the SHA-256 of each file, and how drawings are framed."""
+    paths = files(data)
+    framing = {"drawings": FRAME} if any(path.suffix == ".zip" for path in paths) else {}
+    return {f"{path.parent.name}/{path.name}": hash_file(path) for path in paths} | framing
+
+
 def files(data: str) -> Sequence[Path]:
     """Every file of the set that `load` would read, sorted."""
     folder = Path(os.path.expandvars(f"$QWEDGE_DATA/{data}" if data in SETS else data)).expanduser()
     archives = sorted([*folder.glob("*.tar"), *folder.glob("images_background_small*.zip")])
-    return archives or sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
+    return archives or [path for place in _classes_of(folder) for path in _pictures_of(place)]
 
 
 def _sheets(folder: Path, size: int) -> FewShotSet:
@@ -167,7 +176,7 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 def _tiles(data: bytes, index: Mapping[str, Any], name: PurePosixPath) -> NDArray[np.uint8]:
     cell, size = index["cell"], index.get("image", index["cell"])
-    sheet = _pixels(data, str(name), "RGB")
+    sheet = _pixels(data, str(name))
     rows, columns = sheet.shape[0] // cell, index["columns"]
     tiles = sheet[: rows * cell].reshape(rows, cell, columns, cell, 3).swapaxes(1, 2).reshape(-1, cell, cell, 3)
     about = index["classes"][name.stem]
@@ -175,7 +184,7 @@ def _tiles(data: bytes, index: Mapping[str, Any], name: PurePosixPath) -> NDArra
 
 
 def _omniglot(folder: Path, size: int) -> FewShotSet:
-    """Characters of the alphabets in the zip files, strokes bright; base characters are turned by quarters too.
+    """Characters of the alphabets in the zip files, framed; base characters are turned by quarters too.
 
     B. Lake et al., Human-level concept learning through probabilistic program induction, Science 350 (2015). Turned
     characters count as classes of their own: A. Santoro et al. (arXiv 1605.06065), section 4.1.
@@ -188,8 +197,8 @@ def _omniglot(folder: Path, size: int) -> FewShotSet:
             for name in names:
                 alphabet, character = PurePosixPath(name).parts[-3:-1]
                 if alphabet not in alphabets:
-                    pixels = _pixels(archive.read(name), name, "L", size or OMNIGLOT_SIZE)
-                    drawings[f"{alphabet}/{character}"].append(255 - pixels)
+                    drawing = framed(_picture(archive.read(name), name, "L"), size or OMNIGLOT_SIZE)
+                    drawings[f"{alphabet}/{character}"].append(np.asarray(drawing))
             alphabets |= {PurePosixPath(name).parts[-3] for name in names}
     novel = [name for name in sorted(drawings) if name.split("/")[0] in NOVEL_ALPHABETS]
     base = [name for name in sorted(drawings) if name not in novel]
@@ -198,7 +207,7 @@ def _omniglot(folder: Path, size: int) -> FewShotSet:
         for name in base
         for turns in range(4)
     }
-    caveat = f"Omniglot, {len(alphabets)} of 50 alphabets: published splits cannot be compared"
+    caveat = f"Omniglot, {len(alphabets)} of 50 alphabets, each drawing framed: published splits cannot be compared"
     if size not in (0, OMNIGLOT_SIZE):
         caveat += f"; {size}x{size} pixels, not {OMNIGLOT_SIZE}x{OMNIGLOT_SIZE}"
     return FewShotSet(
@@ -223,17 +232,28 @@ def _tree(folder: Path, size: int) -> FewShotSet:
 def read_tree(folder: str | Path, size: int = TREE_SIZE) -> ClassPictures:
     """One folder per class, every picture in it turned as its EXIF orientation says and scaled to `size` x `size`.
 
-    Raises `ValueError` for a folder without classes, a class without a picture, and a picture that cannot be read.
+    Hidden folders are no classes. Raises `ValueError` for what is no folder or has no classes, a class without a
+    picture, and a picture that cannot be read.
     """
+    if not Path(folder).is_dir():
+        raise ValueError(f"{folder} is no folder: needs one that holds a folder of pictures for each class")
     pictures: dict[str, list[NDArray[np.uint8]]] = {}
-    for place in sorted(each for each in Path(folder).iterdir() if each.is_dir()):
-        paths = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+    for place in _classes_of(Path(folder)):
+        paths = _pictures_of(place)
         if not paths:
             raise ValueError(f"class {place.name!r} has no picture: put one of {', '.join(SUFFIXES)} into {place}")
-        pictures[place.name] = [_pixels(path.read_bytes(), str(path), "RGB", size) for path in paths]
+        pictures[place.name] = [_pixels(path.read_bytes(), str(path), size) for path in paths]
     if not pictures:
         raise ValueError(f"{folder} holds no classes: needs one folder of pictures for each")
     return _classes(list(pictures), pictures)
+
+
+def _classes_of(tree: Path) -> list[Path]:
+    return sorted(each for each in tree.glob("*") if each.is_dir() and not each.name.startswith("."))
+
+
+def _pictures_of(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES)
 
 
 def _classes(names: Sequence[str], pictures: Mapping[str, Sequence[NDArray[np.uint8]]]) -> ClassPictures:
@@ -249,17 +269,21 @@ def _batched(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels.reshape(1, *pixels.shape[:2], -1)
 
 
-def _pixels(data: bytes, name: str, mode: str, size: int | None = None) -> NDArray[np.uint8]:
+def _pixels(data: bytes, name: str, size: int | None = None) -> NDArray[np.uint8]:
+    picture = _picture(data, name, "RGB")
+    return np.asarray(picture if size is None else picture.resize((size, size), import_pillow().Resampling.BOX))
+
+
+def _picture(data: bytes, name: str, mode: str) -> Any:
     image = import_pillow()
     from PIL import ImageOps, UnidentifiedImageError
 
     try:
-        picture = ImageOps.exif_transpose(image.open(io.BytesIO(data))).convert(mode)
+        return ImageOps.exif_transpose(image.open(io.BytesIO(data))).convert(mode)
     except UnidentifiedImageError:
         raise ValueError(f"{name} is not a picture that can be read: of a kind that Pillow does not know") from None
     except (OSError, ValueError, image.DecompressionBombError) as error:
         raise ValueError(f"{name} is not a picture that can be read: {error}") from None
-    return np.asarray(picture if size is None else picture.resize((size, size), image.Resampling.BOX))
 
 
 def _scaled(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

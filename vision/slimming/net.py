@@ -177,12 +177,6 @@ class Supernet(nn.Module):
             weights[name] = shared[source][tuple(map(slice, own.shape))]
         return weights
 
-    def net(self, plan: Plan) -> SlimNet:
-        """The net of a plan, which begins with the shared weights; statistics of norms are as of any new net."""
-        net = SlimNet(plan, **self.frame)
-        net.load_state_dict(self.weights(net), strict=False)
-        return net
-
     def shares(self) -> list[list[dict[str, float]]]:
         """What the softmax gives to each operator of each block, by stage."""
         return [

@@ -47,7 +47,9 @@ def page(rows: Sequence[Row]) -> Page:
         for at in same[0].result["budgets"]
         for name, note in FILES.items()
     }
-    blocks: list[Block] = [_key(same), _front(same), _nets(same), _path(same), _course(same), *downloads(same, files)]
+    blocks: list[Block] = [
+        _key(same), _front(same), _nets(same), *_race(same), _path(same), _course(same), *downloads(same, files)
+    ]  # fmt: skip
     return Page("Latency-driven slimming", summary, blocks, _verdict(same))
 
 
@@ -133,9 +135,9 @@ def _nets(rows: Sequence[Row]) -> Table:
         "thousand parameters", "CPU time",
     )  # fmt: skip
     note = (
-        "Slimmed nets begin with the weights of the supernet, all others at random. These have more epochs, for the "
-        "time of the search, but for the first uniform net. CPU time is that of this training. Published nets are "
-        "scaled by width and have no pretrained weights; one that does not get so small is not there."
+        "All begin with random weights. The first uniform net is trained for the CPU time of the slimmed net, the "
+        "others for that of its search besides, in whole epochs by a short measurement. CPU time is that of this "
+        "training. Published nets are scaled by width; one that does not get so small is not there."
     )
     strong = [number for number, (_, name, *_) in enumerate(lines) if name == NETS["slimmed"]]
     return Table("Nets within the budgets", columns, lines, note=note, strong=tuple(strong))
@@ -143,6 +145,24 @@ def _nets(rows: Sequence[Row]) -> Table:
 
 def _spelled(net: Mapping[str, Any]) -> str:
     return Plan.from_json_data(net["plan"]).spelled() if "plan" in net else str(net["spelled"])
+
+
+def _race(rows: Sequence[Row]) -> list[Table]:
+    """None where the plan of the course was not raced: by `candidates=1`, and before version 6."""
+    row = rows[0]
+    lines: list[Sequence[str | Number]] = []
+    for budget, at in zip(_budgets(rows), row.result["budgets"], strict=True):
+        race = at.get("race", {"rounds": []})
+        for name, spelled in race["candidates"].items() if race["rounds"] else ():
+            losses = [each["losses"][name] for each in race["rounds"] if name in each["losses"]]
+            kept = "is the slimmed net" if name == race["winner"] else f"dropped after round {len(losses)}"
+            lines.append((budget, name, spelled, cite(losses[-1], row, form=".3f"), kept))
+    columns = ("budget", "candidate", "widths and operators", "last loss of the race", "outcome")
+    note = (
+        "Candidates are the plan of the course, uniform scaling and random cuts. They train side by side, each on its "
+        "own whole schedule; after each round the half of higher training loss stops, and the last one goes on."
+    )
+    return [Table("The race of the first seed", columns, lines, note=note)] if lines else []
 
 
 def _path(rows: Sequence[Row]) -> Figure:
@@ -176,6 +196,6 @@ def _course(rows: Sequence[Row]) -> Table:
     columns = ("step", "action", "plan", "price", "loss by the supernet")
     note = (
         f"{row.result['judged']} plans were judged on the way. At each budget the net is the one of these within it "
-        "that loses least."
+        "that loses least, with what is left of the budget filled."
     )
     return Table("Every step of the first seed", columns, lines, note=note)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vision.slimming.plan import STEP, Plan
+from vision.slimming.plan import CHEAPER, STEP, Plan
 
 Price = Callable[[Plan], float]
 """Milliseconds, or multiply-accumulates, of a plan's net."""
@@ -69,24 +69,37 @@ def best_within(losses: Mapping[Plan, float], price: Price, budget: float) -> Pl
 
 
 def filled(plan: Plan, largest: Plan, price: Price, loss: Loss, budget: float) -> Plan:
-    """The plan with stages widened by `STEP`, each time the one that loses least, as long as that is within the budget.
+    """The plan with stages widened by `STEP` and blocks as dear as those of `largest`, within the budget.
 
-    A course ends in large steps, and what it leaves of the budget is accuracy for nothing.
+    Each time the change that loses least is made. A course ends in large steps and at plans that a short training of
+    the supernet favours, and what it leaves of the budget is accuracy for nothing.
 
     >>> cost = lambda plan: float(sum(plan.widths))
     >>> filled(Plan((16, 32), ((), ())), Plan((32, 48), ((), ())), cost, lambda plan: -plan.widths[1], 70).widths
     (16, 48)
     """
-    while True:
-        wider = [
-            replace(plan, widths=(*plan.widths[:stage], width + STEP, *plan.widths[stage + 1 :]))
-            for stage, width in enumerate(plan.widths)
-            if width + STEP <= largest.widths[stage]
-        ]
-        within = [each for each in wider if price(each) <= budget]
-        if not within:
-            return plan
+    while within := _dearer_within(plan, largest, price, budget):
         plan = min(within, key=loss)
+    return plan
+
+
+def _dearer_within(plan: Plan, largest: Plan, price: Price, budget: float) -> list[Plan]:
+    return [each for each in _dearer(plan, largest) if price(plan) < price(each) <= budget]
+
+
+def _dearer(plan: Plan, largest: Plan) -> Iterator[Plan]:
+    """Every plan up to the largest of which one action makes `plan`."""
+    for stage, width in enumerate(plan.widths):
+        if width + STEP <= largest.widths[stage]:
+            yield replace(plan, widths=(*plan.widths[:stage], width + STEP, *plan.widths[stage + 1 :]))
+        for place, operator in enumerate(plan.blocks[stage]):
+            most = largest.blocks[stage][place]
+            for other in (each for each in (most, *CHEAPER[most]) if operator in CHEAPER[each]):
+                blocks = (*plan.blocks[stage][:place], other, *plan.blocks[stage][place + 1 :])
+                try:
+                    yield replace(plan, blocks=(*plan.blocks[:stage], blocks, *plan.blocks[stage + 1 :]))
+                except ValueError:  # a block of maps behind one of tokens
+                    continue
 
 
 def uniform(plan: Plan, price: Price, budget: float, least: int = STEP) -> Plan:
@@ -104,12 +117,15 @@ def uniform(plan: Plan, price: Price, budget: float, least: int = STEP) -> Plan:
 
 
 def random(plan: Plan, price: Price, budget: float, rng: np.random.Generator, least: int = STEP) -> Plan:
-    """A plan within the budget by actions taken at random."""
+    """A plan within the budget by actions taken at random, and others taken back at random as the budget allows."""
+    largest = plan
     while price(plan) > budget:
         cheaper = [other for _, other in plan.actions(least)]
         if not cheaper:
             raise ValueError(f"the budget of {budget:g} is not met by random actions; ask for more")
         plan = cheaper[int(rng.integers(len(cheaper)))]
+    while within := _dearer_within(plan, largest, price, budget):
+        plan = within[int(rng.integers(len(within)))]
     return plan
 
 

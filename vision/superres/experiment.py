@@ -1,6 +1,5 @@
 """A net for super-resolution whose width and depth are searched for a budget, beside nets trained for as long."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -308,14 +307,15 @@ class _Cell:
         schedule = GateSchedule(count, s.search_rate, BATCH, gate_rate=s.gate_rate, scores=net.scores)
         return Training(name, Trainer(net, schedule, net.penalised(log_l1)), each, step_ms(net.net))
 
-    def go_on(self, training: Training, until: float = math.inf) -> Training:
+    def go_on(self, training: Training, until: int | None = None) -> Training:
         """Trains a net to the end, or until an epoch; it is then in evaluation mode."""
         s, pairs = self.settings, self.train_pairs
 
         def batches() -> Shuffled:
             return epoch_of(pairs, s.scale, s.size, training.each, self.context.generator())
 
-        done = epochs(self.context, training.name, training.trainer, batches, until=until)
+        last = training.trainer.schedule.epochs
+        done = epochs(self.context, training.name, training.trainer, batches, until=min(until or last, last))
         training.net.eval()
         training.cpu_s += float(sum(epoch["cpu_s"] for epoch in done))  # type: ignore[misc]
         return training

@@ -1,6 +1,5 @@
 """Training in stages of a cell: each epoch is stored once finished, so a killed run continues after the last one."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -29,11 +28,18 @@ def whole_epochs(steps: int) -> tuple[int, int]:
 
 
 def trained(
-    context: Context, name: str, trainer: Trainer, train: Images, held_back: Images, trivial: bool = False
+    context: Context,
+    name: str,
+    trainer: Trainer,
+    train: Images,
+    held_back: Images,
+    trivial: bool = False,
+    until: int | None = None,
 ) -> list[Mapping[str, JSON]]:
-    """All epochs of the trainer's schedule on images as `Augmented` varies them; its net ends on the CPU.
+    """The epochs of the trainer's schedule, up to `until`, on images as `Augmented` varies them.
 
-    The result of each epoch: the mean loss, correct answers on the images held back, and CPU seconds of training.
+    The result of each epoch: the mean loss, correct answers on the images held back, and CPU seconds of training. The
+    net ends on the CPU.
     """
 
     def batches() -> Batches:
@@ -42,7 +48,7 @@ def trained(
     def validate(net: nn.Module) -> Mapping[str, JSON]:
         return {"validation_correct": correct(net, held_back), "validation_of": len(held_back.labels)}
 
-    return epochs(context, name, trainer, batches, validate)
+    return epochs(context, name, trainer, batches, validate, until)
 
 
 def epochs(
@@ -51,16 +57,16 @@ def epochs(
     trainer: Trainer,
     batches: Callable[[], Batches],
     validate: Callable[[nn.Module], Mapping[str, JSON]] = lambda net: {},
-    until: float = math.inf,
+    until: int | None = None,
 ) -> list[Mapping[str, JSON]]:
-    """All epochs of the trainer's schedule that are left, or those `until` one of them, each on new `batches()`; its
-    net ends on the CPU.
+    """The epochs of the trainer's schedule, up to `until`, each on new `batches()`; its net ends on the CPU.
 
-    The result of each epoch: the mean loss, what `validate` says of the net, and CPU seconds of training.
+    It goes on from where the trainer is. The result of each epoch: the mean loss, what `validate` says of the net, and
+    CPU seconds of training.
     """
-    results = []
-    trainer.net.to(trainer.device)  # from where an earlier call has left it
-    for number in range(trainer.epoch + 1, int(min(until, trainer.schedule.epochs)) + 1):
+    results, last = [], trainer.schedule.epochs if until is None else until
+    trainer.net.to(trainer.device)
+    for number in range(trainer.epoch + 1, last + 1):
         title = f"{name}, epoch {number}/{trainer.schedule.epochs}"
         results.append(context.stage(title, partial(_epoch, context, title, trainer, batches, validate)))
         trainer.restore(context.load_tensors(title))

@@ -125,6 +125,7 @@ def _of_one_scale(builder: Builder, name: str, a: str, b: str) -> tuple[str, str
 def multiply(builder: Builder, node: TracedNode) -> None:
     """A tensor times a number, times numbers for its channels, or times another tensor; a tensor by a number."""
     args = [builder.evaluator.constant(each) for each in node.call.args]
+    builder.refuse(node, bool(node.call.kwargs), f"{', '.join(node.call.kwargs)}", "leave it out")
     builder.refuse(node, len(args) != 2, "these arguments", "multiply two tensors, or a tensor and a number")
     constants = [each for each in args if each is not None]
     divides = node.plain_name in ("truediv", "div")

@@ -13,6 +13,8 @@ from shared.importers.graph import TracedNode
 
 def move(builder: Builder, node: TracedNode) -> None:
     """What only moves numbers: torch moves their places."""
+    cuts = node.plain_name == "long" and builder.input.fraction > 0
+    builder.refuse(node, cuts, "numbers that are not whole", "leave the rounding to the host")
     source = builder.placed[node.inputs[0]]
     step = (source[0] if isinstance(source, tuple) else source).step  # the parts of a tensor lie in one value
     result = builder.evaluator.run(node.call)

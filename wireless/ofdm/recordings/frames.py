@@ -161,6 +161,8 @@ def _prepared(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
     samples = np.asarray(samples)
     if samples.ndim != 1:
         raise ValueError(f"samples have the shape {samples.shape}: a recording of one antenna has (N,)")
+    if not np.iscomplexobj(samples):
+        raise ValueError(f"samples are real, of {samples.dtype}: a recording has I and Q in complex numbers")
     parts = np.ascontiguousarray(samples, np.complex64).view(np.float32)
     if not np.isfinite(parts).all():
         at = int(np.flatnonzero(~np.isfinite(parts))[0]) // 2
