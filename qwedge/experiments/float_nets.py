@@ -1,7 +1,10 @@
 """Milliseconds of nets on pictures, in floating point on one thread: predicted by widths, and measured."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +14,7 @@ from mobile.build.compile_floats import compile_floats
 from mobile.pricing.calibration import calibrated
 from mobile.pricing.latency import Latency
 from mobile.pricing.priced import WidthLatency
+from qwedge.experiments.runtimes import interleaved
 from shared.lab import Context
 from vision.nets.onnx_file import to_onnx
 
@@ -46,6 +50,16 @@ def compiled_milliseconds(net: nn.Module, shape: tuple[int, ...]) -> float:
     rng = np.random.default_rng(0)
     passes = [compile_floats(net, [shape], rng, rounds=RUNS, count=1).times for _ in range(PASSES)]
     return min(times.net for times in passes if times is not None)
+
+
+def compiled_in_turn(nets: Sequence[nn.Module], shape: tuple[int, ...]) -> list[float]:
+    """The same of several nets that take turns, so that what else the machine does meets all of them."""
+    runs, x = {}, np.zeros((1, *shape), np.float32)
+    for number, net in enumerate(nets):
+        compiled = compile_floats(net, [shape], np.random.default_rng(0), count=1).net
+        runs[str(number)] = partial(compiled.run, [x], [np.empty((1, *size), np.float32) for size in compiled.outputs])
+    times: Any = interleaved(runs, RUNS)["least_ms"]
+    return [times[name] for name in runs]
 
 
 def onnx_milliseconds(net: nn.Module, shape: tuple[int, ...]) -> float:

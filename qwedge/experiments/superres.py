@@ -1,11 +1,11 @@
 """Super-resolution for milliseconds: shapes are searched under the predicted latency of compiled nets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
 from mobile.pricing.float_net import float_latency
-from qwedge.experiments.float_nets import TiedLatency, compiled_milliseconds, kept_latency, onnx_milliseconds
+from qwedge.experiments.float_nets import TiedLatency, compiled_in_turn, kept_latency, onnx_milliseconds
 from shared.lab import Context
 from vision.pruning_search.price import WidthPrice
 from vision.superres.experiment import SuperRes
@@ -16,8 +16,8 @@ from vision.superres.upscaler import plain_net
 class TimedSuperRes(SuperRes):
     """Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ECBSR and other shapes.
 
-    One cell is one seed: the supernet, its gates, a race of depths, the chosen net, and every rival, trained for as
-    many seconds. A budget in milliseconds is one of `qwedge compile --numbers float32` on this machine.
+    One cell is one seed: the supernet, its gates, a race of depths whose winner is trained further, and every rival,
+    trained for as many seconds. A budget in milliseconds is one of `qwedge compile --numbers float32` on this machine.
     """
 
     def latency(self, plane: tuple[int, int], context: Context) -> Callable[[Supernet], WidthPrice]:
@@ -30,8 +30,8 @@ class TimedSuperRes(SuperRes):
 
         return priced
 
-    def compiled_milliseconds(self, net: nn.Module, plane: tuple[int, int]) -> float:
-        return compiled_milliseconds(net, (1, *plane))
+    def compiled_milliseconds(self, nets: Sequence[nn.Module], plane: tuple[int, int]) -> list[float]:
+        return compiled_in_turn(nets, (1, *plane))
 
     def milliseconds(self, net: nn.Module, plane: tuple[int, int]) -> float:
         return onnx_milliseconds(net, (1, *plane))

@@ -1,6 +1,7 @@
 """A net for super-resolution whose width and depth are searched for a budget, beside nets trained for as long."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -11,6 +12,7 @@ from torch import nn
 
 from shared.exporters.litert_file import import_tensorflow, to_litert
 from shared.lab import JSON, Context, Experiment, Page, Row
+from shared.training.data import Shuffled
 from shared.training.epochs import Trainer
 from shared.training.loop import Net, seeded
 from shared.weights.prices import MACs
@@ -24,9 +26,10 @@ from vision.superres.nets import ABPN, ESPCN, FSRCNN, CollapsedNet, EdgeNet, Pla
 from vision.superres.page import page
 from vision.superres.patches import Pair, pair
 from vision.superres.pretrained import SCALES, pretrained
-from vision.superres.search import channels_price, chosen, gated_net, shape_price, widest
+from vision.superres.race import Training, raced
+from vision.superres.search import channels_price, chosen, gated_net, shape_price, sizes_at, widest
 from vision.superres.sources import Pictured, Source, generated
-from vision.superres.training import BATCH, enlarged, epoch_of, log_l1, mean_error, quality, trainer
+from vision.superres.training import BATCH, enlarged, epoch_of, log_l1, patch_error, quality, trainer
 from vision.superres.upscaler import plain_net, to_bytes
 from vision.training.stages import epochs, whole_epochs
 
@@ -50,6 +53,8 @@ as long does not depend on the machine; only their ratios count, and rows hold t
 """
 ECBSR_BLOCKS = 4
 """As in the smaller nets of its paper."""
+RACE_PATCHES = 256
+"""Of pictures held back, by whose error the race is decided: no more than a few training steps take."""
 CROP = 32
 """Pixels of the side of what the page shows, before it is enlarged."""
 
@@ -74,11 +79,14 @@ class SuperResSettings(Pictured):
     pretrain: int = Field(default=300, gt=0, description="training steps of the supernet before the search")
     search: int = Field(default=200, gt=0, description="training steps with gates")
     race: int = Field(
-        default=40,
+        default=20,
         ge=0,
-        description="training steps of the gates' choice; other depths are tried for as long; 0: none is",
+        description="training steps of the gates' choice until the worse half of all depths drops out, then twice as "
+        "many, and so on; 0: no other depth is tried",
     )
-    steps: int = Field(default=1000, gt=0, description="training steps of the net that the search chose")
+    steps: int = Field(
+        default=1000, gt=0, description="training steps of the gates' choice, or of another net for as long"
+    )
     size: int = Field(default=24, gt=7, description="side of a training patch, before it is enlarged")
     rate: float = Field(default=2e-3, gt=0, description="highest learning rate of Adam")
     search_rate: float = Field(default=1e-3, gt=0, description="highest rate of the weights in the search")
@@ -86,6 +94,10 @@ class SuperResSettings(Pictured):
     weight: float = Field(default=60.0, gt=0, description="of the squared distance to the budget in the search's loss")
     minimum: int = Field(default=2, gt=0, description="channels and blocks that are kept at least")
     rivals: tuple[Rival, ...] = Field(default=get_args(Rival), description="nets that are trained for as long")
+    randoms: int = Field(default=1, gt=0, le=3, description="random depths, where random is among the rivals")
+    timed: int = Field(
+        default=0, ge=0, description="random shapes that are compiled and timed too, for a budget in milliseconds"
+    )
     litert: bool = Field(default=False, description="the chosen net as a LiteRT file too, by TensorFlow's converter")
     part: Literal["test", "validation"] = Field(default="test", description="pictures that are compared")
 
@@ -93,16 +105,15 @@ class SuperResSettings(Pictured):
 class SuperRes(Experiment[SuperResSettings]):
     """Search a net that enlarges pictures within a budget, beside bicubic, FSRCNN, ECBSR and other shapes.
 
-    One cell is one seed: the supernet, its gates, a race of depths, the chosen net, and every rival, trained for as
-    many seconds.
+    One cell is one seed: the supernet, its gates, a race of depths whose winner is trained further, and every rival,
+    trained for as many seconds.
     """
 
     name = "superres"
-    version = 3
+    version = 4
 
     def data(self, cell: SuperResSettings) -> Mapping[str, str]:
-        """The pictures; and how milliseconds are met, which keeps rows apart whose choice was not measured."""
-        return cell.hashes() | ({} if cell.budget_ms is None else {"budget_ms": "refitted to what the choice takes"})
+        return cell.hashes()
 
     def run(self, cell: SuperResSettings, context: Context) -> Mapping[str, JSON]:
         return _Cell(cell, context, self).result()
@@ -118,8 +129,8 @@ class SuperRes(Experiment[SuperResSettings]):
         """Measured milliseconds of a net in ONNX Runtime on one thread; None where it is not installed."""
         return None
 
-    def compiled_milliseconds(self, net: nn.Module, plane: tuple[int, int]) -> float:
-        """Measured milliseconds of a net in the library that `budget_ms` is of.
+    def compiled_milliseconds(self, nets: Sequence[nn.Module], plane: tuple[int, int]) -> list[float]:
+        """Measured milliseconds of each net in the library that `budget_ms` is of; they take turns.
 
         `qwedge run` knows how; here it raises `ValueError`.
         """
@@ -136,7 +147,7 @@ class _Cell:
         self.settings, self.context, self.experiment = settings, context, experiment
         self.refit = 1.0  # measured milliseconds over those that the laws predict
         self.nets: dict[str, dict[str, Any]] = {}
-        self.raced: list[dict[str, Any]] = []
+        self.raced: dict[str, dict[str, Any]] = {}
 
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
@@ -150,33 +161,34 @@ class _Cell:
             raise ValueError(f"budget_ms={budget:g}: the supernet takes {full:.4g} ms; ask for less, or widen it")
         self.refitted_choice("first choice", self.gated(wide, budget))  # refuses a budget that nothing meets
         self.add("bicubic", None)  # first, as it refuses pictures that are too small to compare
-        spent = self.train("supernet", wide, s.pretrain)
+        search = [self.trained("supernet", wide, s.pretrain)]
         gated = self.gated(wide, budget)
-        spent += self.train("gates", gated, s.search)
+        search.append(self.trained("gates", gated, s.search))
         gates_net = self.refitted_choice("choice", gated)
+        ours, dropped = self.race(gates_net, budget, seed)
+        search += dropped
+        self.compared("search", ours, search)
+        allowance = sum(each.ms for each in (*search, ours))
         price = self.price(wide)
-        ours, raced = self.race(gates_net, price, budget, seed)
-        spent += raced
-        self.compared("search", ours, s.steps, priced(price, ours), spent)
-        allowance = (s.pretrain + s.search) * step_ms(wide) + s.steps * step_ms(ours)
-        allowance += len(self.raced) * s.race * step_ms(gates_net)
-        for name in s.rivals:
-            rival = fresh(partial(self.rival, name, budget), seed)
-            cost = priced(self.price(rival), rival) if isinstance(rival, Supernet) else None
-            self.compared(name, rival, round(allowance / step_ms(rival)), cost)
+        for name, rival in self.rivals(budget):
+            net = fresh(rival, seed)
+            training = self.training(name, net, *whole_epochs(round(allowance / step_ms(net))))
+            self.compared(name, training)
         if s.scale in SCALES:
             self.add("shipped", pretrained(s.scale).net)
-        self.keep(ours)
-        refit = {} if s.budget_ms is None else {"refit": self.refit}
+        assert isinstance(ours.net, Supernet)
+        self.keep(ours.net)
+        timed = {} if s.budget_ms is None else {"refit": self.refit}
         return {
             "data": self.source.about,
             "part": s.part,
             "pictures": [it.name for it in self.scored],
-            "price": {"unit": price.unit, "full": priced(price, wide), "budget": budget, **refit},
+            "price": {"unit": price.unit, "full": priced(price, wide), "budget": budget, **timed},
             "plane": [s.height, s.width],
             "nets": self.nets,
-            "race": self.raced,
+            "race": list(self.raced.values()),
             "crops": self.crops,
+            "times": self.times(wide) if s.budget_ms is not None and s.timed else [],
         }
 
     def supernet(self) -> Supernet:
@@ -205,97 +217,135 @@ class _Cell:
         net = chosen(gated)
         if self.settings.budget_ms is None:
             return net
-        self.refit *= self.compiled(name, plain_net(net)) / priced(self.price(net), net)
+        [ms] = self.compiled(name, [net])
+        self.refit *= ms / priced(self.price(net), net)
         return chosen(gated, self.price(net))
 
-    def compiled(self, name: str, used: nn.Module) -> float:
-        """Measured milliseconds of the library of a net for use."""
-        plane = self.settings.height, self.settings.width
-        ms: float = self.context.stage(f"{name}, compiled", lambda: self.experiment.compiled_milliseconds(used, plane))
-        return ms
+    def compiled(self, name: str, nets: Sequence[nn.Module]) -> list[float]:
+        """Measured milliseconds of the libraries of nets."""
+        used, plane = [in_use(net) for net in nets], (self.settings.height, self.settings.width)
+        times: list[float] = self.context.stage(
+            f"{name}, compiled", lambda: self.experiment.compiled_milliseconds(used, plane)
+        )
+        return times
 
     @cached_property
     def latency(self) -> Callable[[Supernet], WidthPrice]:
         return self.experiment.latency((self.settings.height, self.settings.width), self.context)
 
-    def race(self, gates_net: Supernet, price: WidthPrice, budget: float, seed: int) -> tuple[Supernet, float]:
-        """The net that learned most of the gates' choice and nets of other depths, all with fresh weights and trained
-        for as long, and the CPU seconds of all.
+    def race(self, gates_net: Supernet, budget: float, seed: int) -> tuple[Training, list[Training]]:
+        """The training of the net of least error, which has further to go, and those of the others: of the gates'
+        choice and of nets of all other depths, each as wide as the budget allows.
 
         A gate does not know what its block is worth in a net of another depth: all weights were learned with it.
         """
-        s, kind = self.settings, self.settled()
-        shapes, depth = [gates_net.sizes], s.blocks
-        while s.race and depth >= s.minimum:
-            sizes = widest(kind, price, depth, budget)
-            if sizes and depth != gates_net.depth:
-                shapes.append(sizes)
-            depth = 2 * depth // 3
-        nets, spent = [fresh(partial(kind.at, sizes), seed) for sizes in shapes], 0.0
-        for net in nets if s.race else ():
-            steps = max(round(s.race * step_ms(gates_net) / step_ms(net)), 1)
-            name = f"race of {net.depth} blocks"
-            spent += self.train(name, net, steps)
-            error = self.context.stage(f"{name}, error", partial(mean_error, net, self.held_back, s.scale))
-            self.raced.append({"sizes": net.sizes, "steps": steps, "error": error})
-            if s.budget_ms is not None:
-                self.raced[-1] |= {"priced": priced(price, net), "compiled_ms": self.compiled(name, plain_net(net))}
-        errors = [each["error"] for each in self.raced]
-        return nets[errors.index(min(errors)) if errors else 0], spent
+        s, kind, price = self.settings, self.settled(), self.price(gates_net)
+        depths = [depth for depth in range(s.blocks, s.minimum - 1, -1) if s.race and depth != gates_net.depth]
+        shapes = [gates_net.sizes, *filter(None, (widest(kind, price, depth, budget) for depth in depths))]
+        count, each = (max(round(s.steps / s.race), 1), s.race) if s.race else whole_epochs(s.steps)
+        runners = []
+        for sizes in shapes:
+            net = fresh(partial(kind.at, sizes), seed)
+            steps = max(round(each * step_ms(gates_net) / step_ms(net)), 1)
+            runners.append(self.training(f"race of {net.depth} blocks", net, count, steps))
+        winner = raced(runners, partial(self.error, seed))
+        return winner, [each for each in runners if each is not winner]
+
+    def error(self, seed: int, runner: Training, epoch: int) -> float:
+        """Of pictures held back, after training until an epoch; what it takes is of the net's CPU seconds too."""
+
+        def measured() -> JSON:
+            began = time.process_time()
+            error = patch_error(runner.net, self.held_back, s.scale, s.size, RACE_PATCHES, seed)
+            return {"error": error, "cpu_s": time.process_time() - began}
+
+        s = self.settings
+        self.go_on(runner, epoch)
+        result: dict[str, float] = self.context.stage(f"{runner.name}, error behind epoch {epoch}", measured)
+        runner.cpu_s += result["cpu_s"]
+        self.raced[runner.name] = {"sizes": runner.net.sizes, "steps": runner.steps, "error": result["error"]}
+        return result["error"]
 
     def settled(self) -> Supernet:
         """The supernet with the branches that nets are trained by: gates are of convolutions that stand alone."""
         wide = self.supernet()
         return CollapsedNet(wide.scale, *wide.sizes) if isinstance(wide, PlainNet) else wide
 
-    def rival(self, name: Rival, budget: float) -> nn.Module:
+    def rivals(self, budget: float) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
         s = self.settings
-        if name in PUBLISHED:
-            return PUBLISHED[name](s.scale)
-        kind, blocks = self.settled(), s.blocks
-        if name == "ecbsr":
-            kind, blocks = EdgeNet(s.scale, s.channels), ECBSR_BLOCKS
-        if name == "random":
-            number = self.context.stage("random depth", lambda: float(self.context.rng.random()))
-            blocks = s.minimum + int(number * (s.blocks - s.minimum + 1))
+        for name in s.rivals:
+            if name in PUBLISHED:
+                yield name, partial(PUBLISHED[name], s.scale)
+            elif name == "ecbsr":
+                yield name, self.shaped(EdgeNet(s.scale, s.channels), ECBSR_BLOCKS, budget)
+            elif name == "uniform":
+                yield name, self.shaped(self.settled(), s.blocks, budget)
+            else:
+                for number, depth in enumerate(self.picked(range(s.minimum, s.blocks + 1), s.randoms), 1):
+                    yield f"{name}{number}" if number > 1 else name, self.shaped(self.settled(), depth, budget)
+
+    def picked(self, of: Sequence[Any], count: int) -> list[Any]:
+        """So many of these at random, or all of fewer."""
+        order = self.context.stage(f"{count} of {len(of)}", lambda: self.context.rng.permutation(len(of)).tolist())
+        return [of[number] for number in order[:count]]
+
+    def shaped(self, kind: Supernet, depth: int, budget: float) -> Callable[[], Supernet]:
+        """Nets as wide as the budget allows; of fewer blocks where even the narrowest of these costs too much."""
         price = self.price(kind)
-        for depth in range(blocks, 0, -1):  # fewer blocks where even the narrowest net of these costs too much
-            if sizes := widest(kind, price, depth, budget):
-                return kind.at(sizes)
+        for blocks in range(depth, 0, -1):
+            if sizes := widest(kind, price, blocks, budget):
+                return partial(kind.at, sizes)
         raise ValueError(f"{budget=:g} {price.unit}: no net of one block is within it")
 
-    def train(self, name: str, net: nn.Module, steps: int) -> float:
-        """CPU seconds; the net ends trained, in evaluation mode."""
-        s = self.settings
-        count, each = whole_epochs(steps)
-        if isinstance(net, GatedNet):
-            schedule = GateSchedule(count, s.search_rate, BATCH, gate_rate=s.gate_rate, scores=net.scores)
-            prepared = Trainer(net, schedule, net.penalised(log_l1))
-        else:
-            prepared = trainer(net, count, s.rate)
-        pairs = self.train_pairs
-        done = epochs(
-            self.context, name, prepared, lambda: epoch_of(pairs, s.scale, s.size, each, self.context.generator())
-        )
-        net.eval()
-        return float(sum(epoch["cpu_s"] for epoch in done))  # type: ignore[misc]
+    def trained(self, name: str, net: nn.Module, steps: int) -> Training:
+        return self.go_on(self.training(name, net, *whole_epochs(steps)))
 
-    def compared(self, name: str, net: nn.Module, steps: int, cost: float | None, spent: float = 0.0) -> None:
-        """Trains a net, and adds what it reaches to the result; `spent` are CPU seconds before."""
-        about: dict[str, Any] = {"steps": steps, "cpu_s": spent + self.train(name, net, steps)}
+    def training(self, name: str, net: nn.Module, count: int, each: int) -> Training:
+        s = self.settings
+        if not isinstance(net, GatedNet):
+            return Training(name, trainer(net, count, s.rate), each, step_ms(net))
+        schedule = GateSchedule(count, s.search_rate, BATCH, gate_rate=s.gate_rate, scores=net.scores)
+        return Training(name, Trainer(net, schedule, net.penalised(log_l1)), each, step_ms(net.net))
+
+    def go_on(self, training: Training, until: int | None = None) -> Training:
+        """Trains a net to the end, or until an epoch; it is then in evaluation mode."""
+        s, pairs = self.settings, self.train_pairs
+
+        def batches() -> Shuffled:
+            return epoch_of(pairs, s.scale, s.size, training.each, self.context.generator())
+
+        last = training.trainer.schedule.epochs
+        done = epochs(self.context, training.name, training.trainer, batches, until=min(until or last, last))
+        training.net.eval()
+        training.cpu_s += float(sum(epoch["cpu_s"] for epoch in done))  # type: ignore[misc]
+        return training
+
+    def compared(self, name: str, training: Training, before: Sequence[Training] = ()) -> None:
+        """Trains a net to the end, and adds what it reaches to the result; its seconds have those `before` in them."""
+        net = self.go_on(training).net
+        about: dict[str, Any] = {"steps": training.steps, "cpu_s": sum(each.cpu_s for each in (*before, training))}
         if isinstance(net, Supernet):
-            about |= {"channels": net.width, "blocks": net.depth, "sizes": net.sizes, "priced": cost}
+            about |= {"channels": net.width, "blocks": net.depth, "sizes": net.sizes}
+            about["priced"] = priced(self.price(net), net)
         self.add(name, net, about)
+
+    def times(self, wide: Supernet) -> list[dict[str, JSON]]:
+        """Milliseconds of random shapes, whatever the budget: predicted as the choice was, and measured."""
+        s, price = self.settings, self.price(wide)
+        every = [(count, blocks) for count in range(1, s.channels + 1) for blocks in range(1, s.blocks + 1)]
+        nets = [wide.at(sizes_at(wide, *each)) for each in self.picked(every, s.timed)]
+        times = zip(nets, self.compiled("random shapes", nets), strict=True)
+        return [{"sizes": net.sizes, "priced": priced(price, net), "compiled_ms": ms} for net, ms in times]
 
     def add(self, name: str, net: nn.Module | None, about: Mapping[str, Any] = MappingProxyType({})) -> None:
         """What a net costs and reaches; bicubic enlarging without one."""
         s, cost = self.settings, dict[str, Any]()
         if net is not None:
-            used, plane = plain(net, torch.zeros(1, 1, 8, 8)), (s.height, s.width)
+            used, plane = in_use(net), (s.height, s.width)
             cost["macs"] = per_pixel(net)
             cost["ms"] = self.context.stage(f"{name}, timed", lambda: self.experiment.milliseconds(used, plane))
             if s.budget_ms is not None and "priced" in about:
-                cost["compiled_ms"] = self.compiled(name, used)
+                [cost["compiled_ms"]] = self.compiled(name, [net])
         reached: Any = self.context.stage(f"{name}, compared", lambda: quality(net, self.scored, s.scale))
         self.nets[name] = {**about, **cost, **reached}
         self.crops[name] = to_text(enlarged(net, self.example, s.scale))
@@ -353,8 +403,13 @@ def priced(price: WidthPrice, net: Supernet) -> float:
 
 def per_pixel(net: nn.Module) -> int:
     """Multiply-accumulates of a net for use, for each pixel of the small picture."""
-    used = plain(net, torch.zeros(1, 1, 8, 8))
+    used = in_use(net)
     return int(MACs((1, 8, 8)).number_costs(used, (), None).double().sum()) // 64
+
+
+def in_use(net: nn.Module) -> nn.Module:
+    """The net with its branches merged."""
+    return plain(net, torch.zeros(1, 1, 8, 8))
 
 
 def step_ms(net: nn.Module) -> float:

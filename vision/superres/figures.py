@@ -22,6 +22,11 @@ def gains(rows: Sequence[Row], rival: str) -> list[float]:
     return [mean_psnr(row, "search") - mean_psnr(row, rival) for row in rows]
 
 
+def of_kind(row: Row, kind: str) -> list[str]:
+    """The names of all nets of a kind, such as those of random depth: `random`, `random2` and so on."""
+    return [name for name in row.result["nets"] if name.rstrip("0123456789") == kind]
+
+
 def seconds_ratio(rows: Sequence[Row], rival: str) -> list[float]:
     """CPU seconds of training a rival over those of the supernet, the search and the chosen net, by seed."""
     return [float(row.result["nets"][rival]["cpu_s"]) / float(row.result["nets"]["search"]["cpu_s"]) for row in rows]
@@ -39,21 +44,15 @@ def regret(row: Row) -> float:
 
 
 def latency_error(row: Row) -> float:
-    """By how many per cent measured milliseconds differ from predicted ones, the mean over nets that have both."""
-    return float(np.mean([100 * abs(measured / predicted - 1) for measured, predicted in _timed(row)]))
+    """By how many per cent measured milliseconds differ from predicted ones, the mean over the random shapes."""
+    return float(np.mean([100 * abs(each["compiled_ms"] / each["priced"] - 1) for each in row.result["times"]]))
 
 
 def rank_correlation(row: Row) -> float:
-    """Spearman's, of measured and predicted milliseconds; equal ones have the mean of their ranks."""
-    times = np.array(_timed(row)).T
+    """Spearman's, of measured and predicted milliseconds of the random shapes; equal ones have the mean rank."""
+    times = np.array([(each["compiled_ms"], each["priced"]) for each in row.result["times"]]).T
     above = times[:, :, None] - times[:, None, :]
     return float(np.corrcoef(np.sign(above).sum(2))[0, 1])
-
-
-def _timed(row: Row) -> list[tuple[float, float]]:
-    """Measured and predicted milliseconds of the nets that have both, those of the race among them."""
-    nets = (*row.result["nets"].values(), *row.result.get("race", ()))
-    return [(net["compiled_ms"], net["priced"]) for net in nets if {"compiled_ms", "priced"} <= net.keys()]
 
 
 def relative_ms(rows: Sequence[Row], rival: str) -> list[float]:

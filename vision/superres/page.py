@@ -1,6 +1,7 @@
 """The page of a search for super-resolution: qualities at one budget, their cost, and crops side by side."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from shared.lab import (
@@ -29,6 +30,8 @@ NETS = {
     "search": "searched width and depth",
     "uniform": "narrowed, all blocks",
     "random": "random depth",
+    "random2": "another random depth",
+    "random3": "a third random depth",
     "ecbsr": "ECBSR, four blocks",
     "abpn": "ABPN",
     "fsrcnn": "FSRCNN",
@@ -56,6 +59,7 @@ def page(rows: Sequence[Row]) -> Page:
         f"{len(about['pictures'])} pictures of {about['part']}. Intervals are 95 %, over seeds."
     )
     timed = [_times(same)] if price["unit"] == "ms" else []
+    timed += [_random_times(same)] if about["times"] else []
     raced = [_race(same)] if about["race"] else []
     blocks: list[Block] = [_key(same), _qualities(same), *raced, *timed, _pareto(same), _crops(same)]
     blocks += downloads(rows, FILES)
@@ -127,16 +131,15 @@ def _mean(nets: Sequence[dict[str, Any]], key: str, rows: Sequence[Row], form: s
 def _race(rows: Sequence[Row]) -> Table:
     lines: list[Sequence[str | Number]] = []
     for row in rows:
-        raced = row.result["race"]
-        least = min(each["error"] for each in raced)
-        for number, each in enumerate(raced):
-            marks = ["the gates' choice"] * (number == 0) + ["trained further"] * (each["error"] == least)
-            shape = " x ".join(map(str, each["sizes"]))
+        winner = row.result["nets"]["search"]["sizes"]
+        for number, each in enumerate(row.result["race"]):
+            marks = ["the gates' choice"] * (number == 0) + ["trained further"] * (each["sizes"] == winner)
             numbers = (cite(each[key], row, form=form) for key, form in (("steps", ",.0f"), ("error", ".3f")))
-            lines.append((str(row.seed), shape, *numbers, ", ".join(marks)))
+            lines.append((str(row.seed), _shape(each), *numbers, ", ".join(marks)))
     note = (
-        "Nets with fresh weights, each as wide as the budget allows, trained for as many seconds; the error is the "
-        "mean absolute one of pictures held back from training, in levels of 256. Sizes are channels, then blocks."
+        "Nets with fresh weights, each as wide as the budget allows. All are trained for as many seconds, the half of "
+        "larger errors drops out, and so on; steps and errors are those at the end of a net's race. The error is the "
+        "mean absolute one of patches held back from training, in levels of 256. Sizes are channels, then blocks."
     )
     return Table("The race of depths", ("seed", "sizes", "steps", "error", ""), lines, note=note)
 
@@ -155,16 +158,31 @@ def _times(rows: Sequence[Row]) -> Table:
     return times_table(rows, times, note)
 
 
+def _random_times(rows: Sequence[Row]) -> Table:
+    lines: list[Sequence[str | Number]] = []
+    for row in rows:
+        for each in sorted(row.result["times"], key=lambda each: float(each["priced"])):
+            above = 100 * (each["compiled_ms"] / each["priced"] - 1)
+            times = (cite(each[key], row, form=".2f", unit="ms") for key in ("priced", "compiled_ms"))
+            lines.append((str(row.seed), _shape(each), *times, cite(above, row, form="+.1f", unit="%")))
+    note = "Random widths and depths up to the supernet's, whatever the budget: how far the predictions can be trusted."
+    columns = ("seed", "sizes", "predicted", "measured", "measured above predicted")
+    return Table("Milliseconds of random shapes", columns, lines, note=note)
+
+
+def _shape(each: dict[str, Any]) -> str:
+    return " x ".join(map(str, each["sizes"]))
+
+
 def _pareto(rows: Sequence[Row]) -> Figure:
     is_timed = rows[0].result["nets"]["search"]["ms"] is not None
     key, label = ("ms", "measured ms, ONNX Runtime, one thread") if is_timed else ("macs", "MAC for each small pixel")
 
     def paint(axes: Any) -> None:
-        for name, colour in zip(_named(rows[0]), COLORS.values(), strict=False):
-            if name == "bicubic":
-                continue
+        names = [name for name in _named(rows[0]) if name != "bicubic"]
+        for name, (form, colour) in zip(names, product("os", COLORS.values()), strict=False):
             x = [row.result["nets"][name][key] for row in rows]
-            axes.plot(x, [mean_psnr(row, name) for row in rows], "o", color=colour, label=NETS[name])
+            axes.plot(x, [mean_psnr(row, name) for row in rows], form, color=colour, label=NETS[name])
         axes.set_xlabel(label)
         axes.set_ylabel("PSNR, dB")
 

@@ -37,13 +37,18 @@ def channels_price(net: Supernet, price: NetPrice) -> WidthPrice:
     return PairedPrice.of(net, channel_space(net).groups, price)
 
 
+def sizes_at(net: Supernet, channels: int, blocks: int) -> list[int]:
+    """The sizes of a net whose widest layers have so many channels, and all others the same share of theirs."""
+    *full, _ = net.sizes
+    return [*(max(size * channels // max(full), 1) for size in full), blocks]
+
+
 def widest(net: Supernet, price: WidthPrice, blocks: int, budget: float) -> list[int] | None:
     """The sizes of a net with so many blocks that has the largest share of every width that the budget allows; None
     where it allows no such net.
     """
-    *full, _ = net.sizes
-    for count in range(max(full), 0, -1):
-        sizes = [*(max(size * count // max(full), 1) for size in full), blocks]
+    for count in range(max(net.sizes[:-1]), 0, -1):
+        sizes = sizes_at(net, count, blocks)
         if float(price.expected(torch.tensor(sizes))) <= budget:
             return sizes
     return None
