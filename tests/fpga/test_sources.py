@@ -235,7 +235,7 @@ def test_files_that_may_hold_code_are_not_opened(ending, tmp_path):
 
 
 def test_an_unknown_ending_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=re.escape("must be a file .json, .onnx, .pt2, .safetensors, got '.txt'")):
+    with pytest.raises(ValueError, match=re.escape("must be a file .json, .onnx, .pt2, .safetensors: got '.txt'")):
         read(tmp_path / "net.txt")
 
 
