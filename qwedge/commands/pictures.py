@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qwedge.commands.interrupts import exit_code
+
 if TYPE_CHECKING:
     from shared.core.task import Progress
     from vision.data.picture import Picture
 
 Job = tuple[Path, Path]
 """The file that is read, and the one that is written."""
+
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what exists.")
+resume_option = click.option("--resume", is_flag=True, help="Leave what exists, and do what is left of a folder.")
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class Converted:
     notes: tuple[str, ...]
 
 
-def picture_jobs(source: Path, target: Path, overwrite: bool) -> list[Job]:
-    """The files of a picture, or of all pictures of a folder.
+def picture_jobs(source: Path, target: Path, overwrite: bool, resume: bool = False) -> list[Job]:
+    """The files of a picture, or of all pictures of a folder; to `resume`, those that are not written yet.
 
     Raises `FileNotFoundError` for a source that does not exist, and `ValueError`, before anything is computed, where a
     file must not be written.
@@ -57,8 +62,20 @@ def picture_jobs(source: Path, target: Path, overwrite: bool) -> list[Job]:
         # Some file systems do not tell capitals apart.
         if (other := first.setdefault(written.name.lower(), path)) != path:
             raise ValueError(f"{other} and {path} would both become {written}; rename one of them")
-        check_output(written, overwrite)
-    return jobs
+        if source.is_dir() and written.exists() and not (overwrite or resume):
+            raise ValueError(
+                f"{written} exists; name another folder, or add --resume to leave what exists, or --overwrite"
+            )
+        check_output(written, overwrite or resume)
+    return [job for job in jobs if not (resume and job[1].exists())]
+
+
+def check_resume(source: Path, overwrite: bool, resume: bool) -> None:
+    """Raises `ValueError` for what is no folder, and where what exists is to be replaced and to be left."""
+    if resume and overwrite:
+        raise ValueError("--overwrite replaces what exists, and --resume leaves it; take one of them")
+    if resume and source.exists() and not source.is_dir():
+        raise ValueError(f"--resume goes on with a folder of pictures, and {source} is one file; leave the option out")
 
 
 def convert(
@@ -71,14 +88,15 @@ def convert(
 ) -> tuple[list[Converted], list[str]]:
     """What was written, and the pictures of a folder that could not be; the only picture's error is raised.
 
-    `compute` makes pictures `scale` times as large; what the format of a file cannot hold is refused before.
+    `compute` makes pictures `scale` times as large; what the format of a file cannot hold is refused before. Stopped in
+    a folder, it says how many pictures are written, and how to go on, and exits.
     """
     from vision.data.picture import check_format, read, write
 
     results, refused = list[Converted](), list[str]()
     for (source, target), progress in _shown(jobs, label, quiet):
         try:
-            picture = read(source)
+            picture = _read(source) if of_folder else read(source)
             check_format(picture, target, scale)
             began = time.perf_counter()
             result = compute(picture, progress)
@@ -88,6 +106,12 @@ def convert(
             if not of_folder:
                 raise
             refused.append(str(error))
+        except KeyboardInterrupt as interrupt:
+            if not of_folder:
+                raise
+            way = f"pictures written: {len(results)} of {len(jobs)}, the same command with --resume goes on"
+            click.echo(f"qwedge: interrupted; {way}", err=True)
+            sys.exit(exit_code(interrupt))
         else:
             results.append(Converted(source, target, picture.size, result.size, seconds, result.notes))
     return results, refused
@@ -103,9 +127,21 @@ def conclude(results: Sequence[Converted], refused: Sequence[str], participle: s
         seconds = sum(each.seconds for each in results)
         if len(results) > 1:
             click.echo(f"{len(results)} pictures in {seconds:.1f} s, {len(results) / seconds:.2f} a second", err=True)
+        elif not (results or refused):
+            click.echo("qwedge: every picture is written already", err=True)
     if refused:
         total = len(results) + len(refused)
         raise ValueError(f"{len(refused)} of {total} pictures could not be {participle}: {'; '.join(refused)}")
+
+
+def _read(source: Path) -> "Picture":
+    """Raises `ValueError` for a file that the system does not give too, as one of many stops no others."""
+    from vision.data.picture import read
+
+    try:
+        return read(source)
+    except OSError as error:
+        raise ValueError(f"{source}: {error.strerror or error}") from None
 
 
 def _shown(jobs: Sequence[Job], label: str, quiet: bool) -> "Iterator[tuple[Job, Progress]]":

@@ -7,7 +7,14 @@ import click
 
 from qwedge.catalogue import extra_named
 from qwedge.commands.execution import as_json_option, print_json, quiet_option
-from qwedge.commands.pictures import conclude, convert, picture_jobs
+from qwedge.commands.pictures import (
+    check_resume,
+    conclude,
+    convert,
+    overwrite_option,
+    picture_jobs,
+    resume_option,
+)
 from qwedge.commands.videos import convert_video_file, is_video, video_line
 
 
@@ -15,14 +22,22 @@ from qwedge.commands.videos import convert_video_file, is_video, video_line
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="A net of your own (.safetensors).")
-@click.option("--overwrite", is_flag=True, help="Replace what exists.")
+@overwrite_option
+@resume_option
 @click.option(
     "--tile", type=click.IntRange(16), default=512, show_default=True, help="Side of the parts computed at once."
 )
 @quiet_option
 @as_json_option
 def stylize(
-    source: Path, target: Path, weights: Path | None, overwrite: bool, tile: int, quiet: bool, as_json: bool
+    source: Path,
+    target: Path,
+    weights: Path | None,
+    overwrite: bool,
+    resume: bool,
+    tile: int,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Give pictures and videos a style by a small net.
 
@@ -31,7 +46,7 @@ def stylize(
     a folder, such as the frames of a clip, each picture in it is written into folder TARGET as PNG under its own name;
     equal frames stay equal. Transparency, EXIF and colour profile are kept, and the picture is turned upright. A video
     (MP4, MKV, MOV, WebM and others) needs ffmpeg, and is written as MP4, MKV or MOV with its sound. Nothing is
-    overwritten unless asked.
+    overwritten unless asked; --resume goes on with a folder that was stopped.
 
     \b
     Example: qwedge stylize in.jpg out.jpg
@@ -41,13 +56,14 @@ def stylize(
     """
     from shared.lab.records.printable import printable
 
+    check_resume(source, overwrite, resume)
     with extra_named("stylize"):
         from vision.stylize.frames import styled_frame
         from vision.stylize.pretrained import pretrained
         from vision.stylize.stylizer import from_bytes
 
         moves = is_video(source)
-    jobs = [] if moves else picture_jobs(source, target, overwrite)
+    jobs = [] if moves else picture_jobs(source, target, overwrite, resume)
     stylizer = from_bytes(weights.read_bytes(), str(weights)) if weights else pretrained()
     if moves:
         style = partial(styled_frame, stylizer=stylizer, tile=tile)

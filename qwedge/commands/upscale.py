@@ -7,7 +7,14 @@ import click
 
 from qwedge.catalogue import extra_named
 from qwedge.commands.execution import as_json_option, print_json, quiet_option
-from qwedge.commands.pictures import conclude, convert, picture_jobs
+from qwedge.commands.pictures import (
+    check_resume,
+    conclude,
+    convert,
+    overwrite_option,
+    picture_jobs,
+    resume_option,
+)
 from qwedge.commands.videos import convert_video_file, is_video, video_line
 
 
@@ -25,7 +32,8 @@ from qwedge.commands.videos import convert_video_file, is_video, video_line
     show_default=True,
     help="int8: the net as a compiled library of 8-bit integers; needs a C compiler.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace what exists.")
+@overwrite_option
+@resume_option
 @click.option(
     "--tile", type=click.IntRange(16), default=256, show_default=True, help="Side of the parts computed at once."
 )
@@ -38,6 +46,7 @@ def upscale(
     weights: Path | None,
     numbers: str,
     overwrite: bool,
+    resume: bool,
     tile: int,
     quiet: bool,
     as_json: bool,
@@ -47,7 +56,8 @@ def upscale(
     SOURCE is a picture of any size (PNG, JPEG, WebP, BMP, TIFF; 8 bits, or 16 of grey), TARGET the file to write. If
     SOURCE is a folder, each picture in it is written into folder TARGET as PNG under its own name. Transparency, EXIF
     and colour profile are kept, and the picture is turned upright. A video (MP4, MKV, MOV, WebM and others) needs
-    ffmpeg, and is written as MP4, MKV or MOV with its sound. Nothing is overwritten unless asked.
+    ffmpeg, and is written as MP4, MKV or MOV with its sound. Nothing is overwritten unless asked; --resume goes on
+    with a folder that was stopped.
 
     \b
     Example: qwedge upscale in.png out.png
@@ -58,13 +68,14 @@ def upscale(
     """
     from shared.lab.records.printable import printable
 
+    check_resume(source, overwrite, resume)
     with extra_named("superres"):
         from vision.superres.frames import enlarged_frame
         from vision.superres.pretrained import pretrained
         from vision.superres.upscaler import from_bytes
 
         moves = is_video(source)
-    jobs = [] if moves else picture_jobs(source, target, overwrite)
+    jobs = [] if moves else picture_jobs(source, target, overwrite, resume)
     upscaler = from_bytes(weights.read_bytes(), str(weights)) if weights else pretrained(int(scale or 2))
     if scale and upscaler.scale != int(scale):
         raise ValueError(f"--scale {scale}: the net in {weights} enlarges {upscaler.scale} times; leave the option out")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import pytest
 pytest.importorskip("PIL")
 
 from PIL import Image
+
+from vision.data.picture import write
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 SCALES = {"upscale": 2, "stylize": 1}
@@ -65,13 +68,16 @@ def test_bad_pictures_of_a_folder_are_named_and_the_others_are_written(verb, cal
     folder.mkdir()
     for name, (data, _) in BAD.items():
         (folder / f"{name.replace('.', '-')}.png").write_bytes(data)
+    (folder / "lost.png").symlink_to("nowhere.png")
+    (folder / "album.png").mkdir()
     Image.fromarray(COLOUR).save(folder / "good.png")
     code, out, err = call(verb, "in", "out", "--json")
     assert code == 2
     data = json.loads(out)
     assert [each["target"] for each in data["pictures"]] == ["out/good.png"]
-    assert len(data["refused"]) == len(BAD)
-    assert f"{len(BAD)} of {len(BAD) + 1} pictures could not be" in err
+    assert len(data["refused"]) == len(BAD) + 1
+    assert "in/lost.png: No such file or directory" in data["refused"]
+    assert f"{len(BAD) + 1} of {len(BAD) + 2} pictures could not be" in err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
 
 
@@ -103,6 +109,53 @@ def test_an_output_that_exists_stays_byte_for_byte(verb, call, tmp_path):
     assert (tmp_path / "out.png").read_bytes() == b"mine"
     assert call(verb, "in.png", "out.png", "--overwrite")[0] == 0
     assert Image.open(tmp_path / "out.png").size == (9 * SCALES[verb], 6 * SCALES[verb])
+
+
+@pytest.fixture
+def clip(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        Image.fromarray(COLOUR).save(tmp_path / "in" / f"{name}.png")
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_a_folder_that_was_stopped_goes_on_where_it_was(verb, number, clip, call, tmp_path, monkeypatch):
+    def stops(picture, path):
+        if path.name == "b.png":
+            raise KeyboardInterrupt(*([] if number is None else [number]))
+        write(picture, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vision.data.picture.write", stops)
+        code, _, err = call(verb, "in", "out")
+    assert code == 128 + (number or signal.SIGINT)
+    assert err == "qwedge: interrupted; pictures written: 1 of 3, the same command with --resume goes on\n"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+    code, _, err = call(verb, "in", "out")
+    assert code == 2
+    assert "out/a.png exists; name another folder, or add --resume to leave what exists, or --overwrite" in err
+    first = (tmp_path / "out" / "a.png").stat()
+    code, out, _ = call(verb, "in", "out", "--resume", "--json")
+    assert (code, [each["target"] for each in json.loads(out)["pictures"]]) == (0, ["out/b.png", "out/c.png"])
+    assert (tmp_path / "out" / "a.png").stat() == first
+    assert call(verb, "in", "out", "--resume") == (0, "", "qwedge: every picture is written already\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("in", "out", "--resume", "--overwrite"),
+            "--overwrite replaces what exists, and --resume leaves it; take one",
+        ),
+        (("in/a.png", "out.png", "--resume"), "goes on with a folder of pictures, and in/a.png is one file; leave"),
+    ],
+)
+def test_what_cannot_go_on_is_one_line(verb, words, says, clip, call, tmp_path):
+    code, out, err = call(verb, *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert says in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class FolderSettings(Seeded):
 
 def picture_files(folder: Path) -> list[Path]:
     """In the order of their names; not those of folders inside."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.is_dir())
 
 
 def hash_pictures(paths: Sequence[Path]) -> str:
