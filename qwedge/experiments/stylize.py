@@ -1,11 +1,11 @@
 """Stylization for milliseconds: shapes are searched under the predicted latency of compiled nets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
 from mobile.pricing.float_net import float_latency
-from qwedge.experiments.float_nets import TiedLatency, compiled_milliseconds, kept_latency, onnx_milliseconds
+from qwedge.experiments.float_nets import TiedLatency, compiled_in_turn, kept_latency, onnx_milliseconds
 from shared.lab import Context
 from vision.pruning_search.price import WidthPrice
 from vision.stylize.experiment import Stylize
@@ -30,8 +30,8 @@ class TimedStylize(Stylize):
 
         return priced
 
-    def compiled_milliseconds(self, net: nn.Module, plane: tuple[int, int]) -> float:
-        return compiled_milliseconds(net, (3, *plane))
+    def compiled_milliseconds(self, nets: Sequence[nn.Module], plane: tuple[int, int]) -> list[float]:
+        return compiled_in_turn(nets, (3, *plane))
 
     def milliseconds(self, net: nn.Module, plane: tuple[int, int]) -> float:
         return onnx_milliseconds(net, (3, *plane))

@@ -99,16 +99,20 @@ def _magnitudes(net: nn.Module, prefix: str) -> Iterator[Tensor]:
     return (value.detach().abs().sum() for name, value in net.named_parameters() if name.startswith(prefix))
 
 
-def kept_parts(scores: Sequence[Tensor], price: WidthPrice, budget: float, minimum: int) -> list[Tensor]:
-    """Of each group the indices of highest score that the budget allows, increasing."""
-    widths = widths_within(scores, price, budget, minimum)
+def kept_parts(
+    scores: Sequence[Tensor], price: WidthPrice, budget: float, minimum: int, multiple: int = 1
+) -> list[Tensor]:
+    """Of each group the indices of highest score that the budget allows, increasing: a `multiple` of channels, and
+    any number of blocks, which are the last group.
+    """
+    widths = widths_within(scores, price, budget, minimum, [multiple] * (len(scores) - 1) + [1])
     return [part.topk(n).indices.sort().values for part, n in zip(scores, widths, strict=True)]
 
 
-def settled_parts(gated: GatedNet, price: WidthPrice | None = None) -> list[Tensor]:
+def settled_parts(gated: GatedNet, price: WidthPrice | None = None, multiple: int = 1) -> list[Tensor]:
     """`kept_parts` by the scores that a search has ended with, for its budget, at its price or another one."""
     scores = torch.split(gated.scores.detach().cpu(), gated.space.sizes)
-    return kept_parts(scores, price or gated.price, gated.share * gated.full, gated.settings.minimum)
+    return kept_parts(scores, price or gated.price, gated.share * gated.full, gated.settings.minimum, multiple)
 
 
 def renumbered(state: dict[str, Tensor], prefix: str, blocks: Sequence[int]) -> dict[str, Tensor]:

@@ -66,6 +66,11 @@ class ScaledPrice:
     def expected(self, widths: Tensor) -> Tensor:
         return self.factor * self.price.expected(widths)
 
+    @classmethod
+    def fitted(cls, price: WidthPrice, widths: Sequence[int], measured: float) -> "ScaledPrice":
+        """`price`, scaled so that these widths cost what they were measured to."""
+        return cls(price, measured / float(price.expected(torch.tensor(widths, dtype=torch.float64))))
+
 
 def _stays(net: nn.Module) -> Tensor:
     """For each number of the parameters 1, or 0 where a block merges it into another branch, `(numbers,)`."""

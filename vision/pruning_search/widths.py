@@ -19,16 +19,17 @@ def widths_within(
     price: WidthPrice,
     budget: float,
     minimum: int = 1,
-    multiple: int = 1,
+    multiple: int | Sequence[int] = 1,
     slack: float = 1.0,
 ) -> list[int]:
     """How many channels of each group, those of highest score, are kept for at most `budget`.
 
-    One threshold for all groups: the lowest at which the widths, rounded down to a `multiple` and to no less than
-    `minimum` (a group that is narrower stays whole), are within the budget. What is left is spent on the next channels
-    in the order of their scores, on each that still fits; of equal scores first in the group that kept least. Where
-    more than the share `slack` of the budget is left even so, a group becomes narrower and others wider, or the other
-    way round: the exchange that loses least score of those that leave so little, else the one that leaves least.
+    One threshold for all groups: the lowest at which the widths, rounded down to a `multiple`, one for all groups or
+    one for each, and to no less than `minimum` (a group that is narrower stays whole), are within the budget. What is
+    left is spent on the next channels in the order of their scores, on each that still fits; of equal scores first in
+    the group that kept least. Where more than the share `slack` of the budget is left even so, a group becomes narrower
+    and others wider, or the other way round: the exchange that loses least score of those that leave so little, else
+    the one that leaves least.
 
     Raises `ValueError` where the narrowest net costs more, with its price, and for a `multiple` below 1.
 
@@ -39,9 +40,10 @@ def widths_within(
     >>> widths_within(scores, PairedPrice(cost, "MAC"), budget=6)
     [3, 2]
     """
-    if multiple < 1:
+    multiples = [multiple] * len(scores) if isinstance(multiple, int) else multiple
+    if min(multiples) < 1:
         raise ValueError(f"{multiple=}: widths are multiples of 1 or more")
-    offered = [_offered(len(part), minimum, multiple) for part in scores]
+    offered = [_offered(len(part), minimum, each) for part, each in zip(scores, multiples, strict=True)]
     ordered = [part.detach().cpu().double().sort(descending=True).values for part in scores]
 
     def cost(widths: Sequence[int]) -> float:
@@ -53,9 +55,8 @@ def widths_within(
 
     narrowest = [each[0] for each in offered]
     if cost(narrowest) > budget:
-        raise ValueError(
-            f"budget={budget:g} {price.unit}: the narrowest net, {minimum=} and {multiple=}, costs {cost(narrowest):g}"
-        )
+        kept = f"{minimum=} and multiple={max(multiples)}"
+        raise ValueError(f"budget={budget:g} {price.unit}: the narrowest net, {kept}, costs {cost(narrowest):g}")
     thresholds = [-torch.inf, *torch.cat(ordered).unique().tolist()]  # above the last only the narrowest is left
     low, high = -1, len(thresholds) - 1
     while high - low > 1:

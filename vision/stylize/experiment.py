@@ -20,9 +20,9 @@ from shared.weights.prices import MACs
 from vision.data.crops import to_text
 from vision.data.picture_folder import FolderSettings
 from vision.nets.onnx_file import to_onnx
-from vision.pruning_search.depth import DepthPrice, kept_parts
-from vision.pruning_search.gates import GateSettings
-from vision.pruning_search.price import WidthPrice
+from vision.pruning_search.depth import kept_parts
+from vision.pruning_search.gates import GatedNet, GateSettings
+from vision.pruning_search.price import ScaledPrice, WidthPrice
 from vision.pruning_search.schedule import GateSchedule
 from vision.stylize.classical import classical
 from vision.stylize.nets import STRIDE, Discriminator, Generator, Shape
@@ -70,14 +70,20 @@ class StylizeSettings(FolderSettings):
     channels: int = Field(default=16, gt=1, description="channels of the teacher at the whole side")
     blocks: int = Field(default=6, gt=1, description="residual blocks of the teacher")
     teaching: int = Field(default=400, gt=0, description="training steps of the teacher")
-    search: int = Field(default=80, gt=0, description="training steps with gates")
+    search: int = Field(default=20, gt=0, description="training steps with gates")
     steps: int = Field(default=300, gt=0, description="training steps of the net that the search chose")
     size: int = Field(default=48, ge=8, multiple_of=STRIDE, description="side of a training patch")
     rate: float = Field(default=1e-3, gt=0, description="highest learning rate of Adam")
     search_rate: float = Field(default=5e-4, gt=0, description="highest rate of the weights in the search")
-    gate_rate: float = Field(default=0.01, gt=0, description="highest rate of the gates' scores")
+    gate_rate: float = Field(default=0.03, gt=0, description="highest rate of the gates' scores")
     weight: float = Field(default=60.0, gt=0, description="of the squared distance to the budget in the search's loss")
     minimum: int = Field(default=1, gt=0, description="channels of each layer and blocks that are kept at least")
+    multiple: int = Field(
+        default=1,
+        gt=0,
+        description="of which the chosen net's widths are multiples: 8 where kernels compute eight channels at once, "
+        "as with AVX2; narrower layers take as long",
+    )
     rivals: tuple[Rival, ...] = Field(default=get_args(Rival), description="nets that are trained for as long")
     litert: bool = Field(default=False, description="the chosen net as a LiteRT file too, by TensorFlow's converter")
     part: Literal["test", "validation"] = Field(default="test", description="pairs that are compared")
@@ -95,7 +101,7 @@ class Stylize(Experiment[StylizeSettings]):
     """
 
     name = "stylize"
-    version = 1
+    version = 2
 
     def data(self, cell: StylizeSettings) -> Mapping[str, str]:
         return {} if cell.is_generated else hashes(cell.folder)
@@ -114,8 +120,8 @@ class Stylize(Experiment[StylizeSettings]):
         """Measured milliseconds of a net in ONNX Runtime on one thread; None where it is not installed."""
         return None
 
-    def compiled_milliseconds(self, net: nn.Module, plane: tuple[int, int]) -> float | None:
-        """Measured milliseconds of a net in the library that `budget_ms` is of; None without its compiler."""
+    def compiled_milliseconds(self, nets: Sequence[nn.Module], plane: tuple[int, int]) -> list[float] | None:
+        """Measured milliseconds of each net in the library that `budget_ms` is of, in turn; None without a compiler."""
         return None
 
     def page(self, rows: Sequence[Row]) -> Page:
@@ -128,6 +134,7 @@ class _Cell:
     def __init__(self, settings: StylizeSettings, context: Context, experiment: Stylize) -> None:
         self.settings, self.context, self.experiment = settings, context, experiment
         self.nets: dict[str, dict[str, Any]] = {}
+        self.used: dict[str, nn.Module] = {}
 
     def result(self) -> Mapping[str, JSON]:
         s = self.settings
@@ -141,45 +148,75 @@ class _Cell:
         budget = s.macs * full if s.budget_ms is None else s.budget_ms
         if budget > full:
             raise ValueError(f"budget_ms={budget:g}: the teacher takes {full:.4g} ms; ask for less, or widen it")
-        gates = GateSettings(weight=s.weight, minimum=s.minimum)
-        chosen(gated_net(teacher, price, budget / full, s.search, gates))  # refuses a budget that nothing meets
+        # Refuses a budget that nothing meets, before anything is trained.
+        _, price = self.measured("first choice", price, lambda price: self.chosen(self.gated(teacher, price, budget)))
         self.add("identity", lambda pixels: pixels)  # first, as it refuses pictures that are too small to compare
         self.add("classical", classical, {"ms": self.classical_milliseconds()})
 
         taught = Taught(teacher, self.judge)
         spent = self.train("teacher", taught, s.teaching)
-        self.add_net("teacher", teacher, {"steps": s.teaching, "cpu_s": spent, "priced": full})
+        self.add_net("teacher", teacher, {"steps": s.teaching, "cpu_s": spent, "priced": priced(price, teacher.shape)})
 
-        gated = gated_net(copy.deepcopy(teacher), price, budget / full, s.search, gates)
+        gated = self.gated(copy.deepcopy(teacher), price, budget)
         searched = Taught(gated, copy.deepcopy(self.judge), teacher)
         spent = self.train("gates", searched, s.search, scores=gated.scores)
-        ours = chosen(gated)
+        ours, price = self.measured("choice", price, lambda price: self.chosen(gated, price))
         self.compared("search", ours, teacher, s.steps, price, spent)
         allowance = s.search * self.step_ms(teacher, teacher) + s.steps * self.step_ms(ours, teacher)
         for name in s.rivals:
-            scores = self.scores(name, teacher)
-            rival = part_of(teacher, kept_parts(scores, price, budget, s.minimum))
-            self.compared(name, rival, teacher, round(allowance / self.step_ms(rival, teacher)), price)
+            choose = partial(self.rival, self.scores(name, teacher), teacher, budget)
+            rival, rival_price = self.measured(f"{name}, choice", price, choose)
+            self.compared(name, rival, teacher, round(allowance / self.step_ms(rival, teacher)), rival_price)
         self.add("shipped", pretrained().styled)
+        self.timed()
         self.keep(ours)
         return {
             "data": self.source.about,
             "part": s.part,
             "pictures": [pair.name for pair in self.scored],
-            "price": {"unit": price.unit, "full": full, "budget": budget},
+            "price": {"unit": price.unit, "full": priced(price, teacher.shape), "budget": budget},
             "plane": [s.height, s.width],
             "nets": self.nets,
             "flicker": self.flicker(ours),
             "crops": self.crops,
         }
 
-    def price(self, shape: Shape) -> DepthPrice:
+    def price(self, shape: Shape) -> WidthPrice:
         s = self.settings
         if s.budget_ms is not None:
             latency = self.experiment.latency((s.height, s.width), self.context)
             return shape_price(shape, lambda net: latency(plain_net(net)))
         macs = MACs((3, s.height, s.width))
         return shape_price(shape, lambda net: channels_price(net, macs))
+
+    def gated(self, net: Generator, price: WidthPrice, budget: float) -> GatedNet:
+        s = self.settings
+        gates = GateSettings(weight=s.weight, minimum=s.minimum)
+        return gated_net(net, price, min(budget / priced(price, net.shape), 1), s.search, gates)
+
+    def chosen(self, gated: GatedNet, price: WidthPrice | None = None) -> Generator:
+        return chosen(gated, price, self.settings.multiple)
+
+    def measured(
+        self, name: str, price: WidthPrice, choose: Callable[[WidthPrice], Generator]
+    ) -> tuple[Generator, WidthPrice]:
+        """What is chosen at a price: for a budget of milliseconds measured, and chosen again at the price, which is
+        returned too, scaled to what it took.
+
+        Laws are of kernels on planes of many sizes, and err by as much for all nets of one kind on one plane.
+        """
+        s, net = self.settings, choose(price)
+        if s.budget_ms is None:
+            return net, price
+        plane, used = (s.height, s.width), plain_net(net)
+        times: Any = self.context.stage(
+            f"{name}, compiled", lambda: self.experiment.compiled_milliseconds([used], plane)
+        )
+        price = ScaledPrice.fitted(price, net.shape.sizes, times[0])
+        return choose(price), price
+
+    def rival(self, scores: Sequence[Tensor], teacher: Generator, budget: float, price: WidthPrice) -> Generator:
+        return part_of(teacher, kept_parts(scores, price, budget, self.settings.minimum))
 
     def scores(self, name: Rival, teacher: Generator) -> list[Tensor]:
         if name == "uniform":
@@ -202,7 +239,7 @@ class _Cell:
         return float(sum(epoch["cpu_s"] for epoch in done))  # type: ignore[misc]
 
     def compared(
-        self, name: str, net: Generator, teacher: Generator, steps: int, price: DepthPrice, spent: float = 0.0
+        self, name: str, net: Generator, teacher: Generator, steps: int, price: WidthPrice, spent: float = 0.0
     ) -> None:
         """Trains a net under the teacher, and adds what it reaches to the result; `spent` are CPU seconds before."""
         seed = self.context.stage(f"{name}, adapter", lambda: int(self.context.rng.integers(2**62)))
@@ -215,9 +252,8 @@ class _Cell:
         s, used = self.settings, plain_net(net)
         plane = (s.height, s.width)
         cost: dict[str, Any] = {"shape": net.shape.sizes, "macs": per_pixel(net) * s.height * s.width}
-        timed = {"ms": self.experiment.milliseconds, "compiled_ms": self.experiment.compiled_milliseconds}
-        for key, measure in timed.items():
-            cost[key] = self.context.stage(f"{name}, {key}", partial(measure, used, plane))
+        cost["ms"] = self.context.stage(f"{name}, timed", lambda: self.experiment.milliseconds(used, plane))
+        self.used[name] = used
         self.add(name, stylizer(net).styled, {**about, **cost})
 
     def add(self, name: str, style: Style, about: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -226,15 +262,22 @@ class _Cell:
         self.nets[name] = {**about, **reached}
         self.crops[name] = to_text(styled_bytes(style, self.example.picture))
 
+    def timed(self) -> None:
+        """Adds the milliseconds of all compiled nets, which take turns."""
+        nets, plane = list(self.used.values()), (self.settings.height, self.settings.width)
+        times: Any = self.context.stage("compiled", lambda: self.experiment.compiled_milliseconds(nets, plane))
+        for number, name in enumerate(self.used):
+            self.nets[name]["compiled_ms"] = None if times is None else times[number]
+
     def classical_milliseconds(self) -> float:
-        """Of the classical stylizer, measured, the least of several."""
+        """CPU time of the classical stylizer, measured, the least of several."""
         s = self.settings
         pixels = np.random.default_rng(0).random((s.height, s.width, 3), np.float32)
 
         def measured() -> float:
-            began = time.perf_counter()
+            began = time.process_time()
             classical(pixels)
-            return 1000 * (time.perf_counter() - began)
+            return 1000 * (time.process_time() - began)
 
         return float(self.context.stage("classical, timed", lambda: min(measured() for _ in range(5))))
 
@@ -283,7 +326,7 @@ def fresh(build: Callable[[], Net], seed: int) -> Net:
     return seeded(build, torch.Generator().manual_seed(seed))
 
 
-def priced(price: DepthPrice, shape: Shape) -> float:
+def priced(price: WidthPrice, shape: Shape) -> float:
     """The price of a net of this shape."""
     return float(price.expected(torch.tensor(shape.sizes, dtype=torch.float64)))
 

@@ -45,7 +45,7 @@ def channels_price(net: Generator, price: NetPrice) -> WidthPrice:
 
 def gated_net(
     net: Generator,
-    price: DepthPrice,
+    price: WidthPrice,
     share: float,
     steps: int,
     settings: GateSettings = GateSettings(),  # noqa: B008
@@ -54,10 +54,12 @@ def gated_net(
     return gated_depth(net, space_of(net), price, share, steps, settings)
 
 
-def chosen(gated: GatedNet) -> Generator:
-    """The net of the channels and blocks of highest score that the budget allows, with the weights of the search."""
+def chosen(gated: GatedNet, price: WidthPrice | None = None, multiple: int = 1) -> Generator:
+    """The net of the channels and blocks of highest score that the budget allows, with the weights of the search, its
+    widths multiples; at `price` where nets turned out to cost something else than was thought in the search.
+    """
     assert isinstance(gated.net, Generator)
-    return part_of(gated.net, settled_parts(gated))
+    return part_of(gated.net, settled_parts(gated, price, multiple))
 
 
 def part_of(net: Generator, kept: Sequence[Tensor]) -> Generator:
