@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from qwedge.experiments.stylize import TimedStylize
 from shared.lab import Row
 from shared.lab.running.benchmark import Metric, main, over_seeds
+from vision.pruning_search.searched import mean_ssim, regret, relative_ms, seconds_ratio
 from vision.stylize.experiment import StylizeSettings
-from vision.stylize.figures import flicker, mean_ssim, regret, relative_ms, seconds_ratio, ssim_above, times_less
+from vision.stylize.figures import flicker, ssim_above, times_less
 from vision.stylize.sources import pair_folders
 
 SEEDS = 2
@@ -84,7 +85,7 @@ def _figures(rows: Sequence[Row], goals: Mapping[str, str]) -> dict[str, Metric]
         "ms_cut_onnx": (times_less(rows, "ms"), "x"),
         "ssim_gap": ([-gap for gap in ssim_above(rows, "teacher")], ""),
         **{f"vs_{name}_ssim": (ssim_above(rows, name), "") for name in rivals},
-        **{f"ms_vs_{name}": (relative_ms(rows, name), "x") for name in rivals},
+        **{f"ms_vs_{name}": (relative_ms(rows, name, "compiled_ms"), "x") for name in rivals},
         "identity_margin": (ssim_above(rows, "identity"), ""),
         "classical_margin": (ssim_above(rows, "classical"), ""),
         "search_ms": ([row.result["nets"]["search"]["compiled_ms"] for row in rows], "ms"),

@@ -14,17 +14,9 @@ import numpy as np
 from qwedge.experiments.superres import TimedSuperRes
 from shared.lab import Row
 from shared.lab.running.benchmark import Metric, main, over_seeds
+from vision.pruning_search.searched import mean_psnr, mean_ssim, regret, seconds_ratio
 from vision.superres.experiment import SuperResSettings
-from vision.superres.figures import (
-    gains,
-    latency_error,
-    mean_psnr,
-    mean_ssim,
-    of_kind,
-    rank_correlation,
-    regret,
-    seconds_ratio,
-)
+from vision.superres.figures import gains, latency_error, of_kind, rank_correlation
 from vision.superres.sources import is_published
 
 SEEDS = 3

@@ -14,8 +14,8 @@ from mobile.pricing.float_net import float_latency
 from qwedge.experiments import float_nets
 from qwedge.experiments import stylize as timed
 from shared.lab import Store, run
+from vision.pruning_search.searched import budget_share
 from vision.stylize.experiment import StylizeSettings
-from vision.stylize.figures import budget_share
 from vision.stylize.nets import Generator, Shape
 from vision.stylize.page import page
 from vision.stylize.search import shape_price

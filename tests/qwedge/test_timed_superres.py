@@ -11,8 +11,9 @@ from mobile.pricing.float_net import float_latency
 from qwedge.experiments import float_nets
 from qwedge.experiments import superres as timed
 from shared.lab import Store, run
+from vision.pruning_search.searched import budget_share, regret
 from vision.superres.experiment import SuperResSettings
-from vision.superres.figures import budget_share, latency_error, rank_correlation, regret
+from vision.superres.figures import latency_error, rank_correlation
 from vision.superres.nets import PlainNet, WideNet
 from vision.superres.page import page
 from vision.superres.search import shape_price

@@ -9,17 +9,9 @@ from shared.lab import Row, Store, run
 from shared.training.epochs import Trainer
 from shared.weights.prices import MACs
 from vision.pruning_search.schedule import GateSchedule
+from vision.pruning_search.searched import budget_share, regret, relative_ms, seconds_ratio
 from vision.superres.experiment import SuperRes, SuperResSettings, per_pixel, step_ms
-from vision.superres.figures import (
-    budget_share,
-    gains,
-    latency_error,
-    of_kind,
-    rank_correlation,
-    regret,
-    relative_ms,
-    seconds_ratio,
-)
+from vision.superres.figures import gains, latency_error, of_kind, rank_correlation
 from vision.superres.nets import ABPN, ESPCN, FSRCNN, PlainNet, WideNet
 from vision.superres.page import _verdict, page
 from vision.superres.race import raced
@@ -164,7 +156,7 @@ def test_every_shape_is_within_the_budget(whole):
     assert nets["espcn"]["macs"] == per_pixel(ESPCN(2)) == 21184
     assert nets["abpn"]["macs"] == per_pixel(ABPN(2)) == 9 * (28 + 4 * 28**2 + 28 * 4 + 4 * 4)
     assert row.result["nets"]["search"]["ms"] is None
-    assert relative_ms([row], "fsrcnn") == []
+    assert relative_ms([row], "fsrcnn", "ms") == []
 
 
 def test_wide_blocks_are_searched_beside_their_rivals_and_kept(tmp_path):
@@ -284,7 +276,7 @@ def counted(seed, **psnr):
 def test_the_verdict_says_where_the_search_is_behind():
     rows = [counted(0, search=37.0, fsrcnn=36.5, uniform=37.2), counted(1, search=37.1, fsrcnn=36.61, uniform=37.31)]
     assert gains(rows, "fsrcnn") == pytest.approx([0.5, 0.49])
-    assert relative_ms(rows, "fsrcnn") == [0.5, 0.5]
+    assert relative_ms(rows, "fsrcnn", "ms") == [0.5, 0.5]
     rows[0].result["nets"]["search"] |= {"compiled_ms": 4.4, "priced": 4.0}
     pairs = (4.4, 4.0), (3.8, 4.0), (9.0, 9.0)
     rows[0].result["times"] = [{"compiled_ms": measured, "priced": predicted} for measured, predicted in pairs]

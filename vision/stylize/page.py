@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.lab import (
-    COLORS,
     Block,
     Figure,
     KeyFigures,
@@ -14,15 +13,21 @@ from shared.lab import (
     Table,
     Text,
     cite_mean,
-    compared,
     downloads,
     equal_settings,
-    plot,
-    verdict,
 )
 from vision.data.crops import side_by_side
-from vision.pruning_search.times import times_table
-from vision.stylize.figures import budget_share, mean_psnr, mean_ssim, ssim_above, times_less
+from vision.pruning_search.searched import (
+    against_cost,
+    mean_number,
+    mean_psnr,
+    mean_ssim,
+    measured_times,
+    share_of_budget,
+    shown,
+    verdict_of,
+)
+from vision.stylize.figures import ssim_above, times_less
 
 NETS = {
     "teacher": "the teacher",
@@ -65,17 +70,9 @@ def page(rows: Sequence[Row]) -> Page:
     return Page(title, summary, blocks, _verdict(same))
 
 
-def _named(row: Row) -> list[str]:
-    return [name for name in NETS if name in row.result["nets"]]
-
-
 def _verdict(rows: Sequence[Row]) -> Text:
-    comparisons = [
-        compared(NETS[name], cite_mean(ssim_above(rows, name), *rows, form="+.4f"))
-        for name in _named(rows[0])
-        if name not in ("search", "shipped")
-    ]
-    return verdict("The searched net", comparisons, "has a higher SSIM than", behind="has a lower SSIM than")
+    compared = {name: title for name, title in NETS.items() if name != "shipped"}  # which has learned another style
+    return verdict_of(rows, compared, ssim_above, "SSIM", "+.4f")
 
 
 def _key(rows: Sequence[Row]) -> KeyFigures:
@@ -83,7 +80,7 @@ def _key(rows: Sequence[Row]) -> KeyFigures:
         (
             ("SSIM of luma", cite_mean([mean_ssim(row) for row in rows], *rows, form=".4f")),
             ("fewer operations than the teacher", cite_mean(times_less(rows, "macs"), *rows, form=".1f", unit="x")),
-            ("share of the budget", cite_mean([100 * budget_share(row) for row in rows], *rows, form=".1f", unit="%")),
+            share_of_budget(rows),
         )
     )
 
@@ -96,7 +93,7 @@ def _qualities(rows: Sequence[Row]) -> Table:
             "" if name == "search" else cite_mean(ssim_above(rows, name), *rows, form="+.4f"),
             cite_mean([mean_psnr(row, name) for row in rows], *rows, form=".2f", unit="dB"),
         )
-        for name in _named(rows[0])
+        for name in shown(rows, NETS)
     ]
     note = "SSIM of luma and PSNR of colours, of whole pictures. The net that ships learned the classical style before."
     columns = ("net", "SSIM", "searched net above it", "PSNR")
@@ -105,9 +102,9 @@ def _qualities(rows: Sequence[Row]) -> Table:
 
 def _costs(rows: Sequence[Row]) -> Table:
     lines: list[Sequence[str | Number]] = []
-    for name in _named(rows[0]):
+    for name in shown(rows, NETS):
         nets = [row.result["nets"][name] for row in rows]
-        lines.append((NETS[name], _shapes(nets), *(_mean(nets, key, rows, form) for key, form in COLUMNS.values())))
+        lines.append((NETS[name], _shapes(nets), *(mean_number(rows, name, *each) for each in COLUMNS.values())))
     note = (
         "Channels are those at the whole side, its half and its quarter, and inside of the blocks. Milliseconds are of "
         "the net in floating point on one thread, in the C library of `qwedge compile --numbers float32` and in ONNX "
@@ -126,53 +123,29 @@ def _shapes(nets: Sequence[dict[str, Any]]) -> str:
 
 
 COLUMNS = {
-    "million MAC": ("macs", ",.1f"),
-    "ms, compiled": ("compiled_ms", ".2f"),
-    "ms, ONNX Runtime": ("ms", ".2f"),
-    "steps": ("steps", ",.0f"),
-    "CPU seconds": ("cpu_s", ".0f"),
+    "million MAC": ("macs", ",.1f", 1e6),
+    "ms, compiled": ("compiled_ms", ".2f", 1),
+    "ms, ONNX Runtime": ("ms", ".2f", 1),
+    "steps": ("steps", ",.0f", 1),
+    "CPU seconds": ("cpu_s", ".0f", 1),
 }
-"""What is shown of each net: the key of its number, and its form."""
-
-
-def _mean(nets: Sequence[dict[str, Any]], key: str, rows: Sequence[Row], form: str) -> str | Number:
-    values = [net.get(key) for net in nets]
-    if None in values:
-        return ""
-    unit = 1e6 if key == "macs" else 1
-    return cite_mean([float(value) / unit for value in values], *rows, form=form)  # type: ignore[arg-type]
+"""What is shown of each net: the key of its number, its form, and its unit."""
 
 
 def _times(rows: Sequence[Row]) -> Table:
-    times = {}
-    for name in _named(rows[0]):
-        nets = [row.result["nets"][name] for row in rows]
-        if "compiled_ms" in nets[0]:
-            times[NETS[name]] = [net["priced"] for net in nets], [net["compiled_ms"] for net in nets]
-    note = "Each net as the C library of `qwedge compile --numbers float32`, on one thread; the least of many runs."
-    return times_table(rows, times, note)
+    scaled = "Predictions are those of the laws times what each net's first choice took, over what they say."
+    return measured_times(rows, NETS, scaled)
 
 
 def _pareto(rows: Sequence[Row]) -> Figure:
     is_timed = rows[0].result["nets"]["search"]["compiled_ms"] is not None
     key, label = ("compiled_ms", "measured ms, compiled, one thread") if is_timed else ("macs", "MAC")
 
-    def paint(axes: Any) -> None:
-        from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+    def cost(net: dict[str, Any]) -> float | None:
+        number: float | None = net.get(key, net.get("ms") if is_timed else None)  # the classical stylizer's
+        return number
 
-        for name, colour in zip(_named(rows[0]), COLORS.values(), strict=False):
-            nets = [row.result["nets"][name] for row in rows]
-            x = [net.get(key, net.get("ms") if is_timed else None) for net in nets]  # the classical stylizer's
-            if None not in x:
-                axes.plot(x, [mean_ssim(row, name) for row in rows], "o", color=colour, label=NETS[name])
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        axes.xaxis.set_major_formatter(EngFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel(label)
-        axes.set_ylabel("SSIM")
-
-    return plot(paint, *rows, title="Likeness against cost", caption="A mark is one seed.")
+    return against_cost(rows, NETS, cost, mean_ssim, (label, "SSIM"), "Likeness against cost", log=True)
 
 
 def _crops(rows: Sequence[Row]) -> Figure:

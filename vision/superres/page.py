@@ -1,11 +1,9 @@
 """The page of a search for super-resolution: qualities at one budget, their cost, and crops side by side."""
 
 from collections.abc import Sequence
-from itertools import product
 from typing import Any
 
 from shared.lab import (
-    COLORS,
     Block,
     Figure,
     KeyFigures,
@@ -16,15 +14,21 @@ from shared.lab import (
     Text,
     cite,
     cite_mean,
-    compared,
     downloads,
     equal_settings,
-    plot,
-    verdict,
 )
 from vision.data.crops import side_by_side
-from vision.pruning_search.times import times_table
-from vision.superres.figures import budget_share, gains, mean_psnr, mean_ssim
+from vision.pruning_search.searched import (
+    against_cost,
+    mean_number,
+    mean_psnr,
+    mean_ssim,
+    measured_times,
+    share_of_budget,
+    shown,
+    verdict_of,
+)
+from vision.superres.figures import gains
 
 NETS = {
     "search": "searched width and depth",
@@ -66,17 +70,8 @@ def page(rows: Sequence[Row]) -> Page:
     return Page(title, summary, blocks, _verdict(same))
 
 
-def _named(row: Row) -> list[str]:
-    return [name for name in NETS if name in row.result["nets"]]
-
-
 def _verdict(rows: Sequence[Row]) -> Text:
-    comparisons = [
-        compared(NETS[name], cite_mean(gains(rows, name), *rows, form="+.2f", unit="dB"))
-        for name in _named(rows[0])
-        if name != "search"
-    ]
-    return verdict("The searched net", comparisons, "has a higher PSNR than", behind="has a lower PSNR than")
+    return verdict_of(rows, NETS, gains, "PSNR", "+.2f", "dB")
 
 
 def _key(rows: Sequence[Row]) -> KeyFigures:
@@ -84,22 +79,21 @@ def _key(rows: Sequence[Row]) -> KeyFigures:
         (
             ("PSNR of luma", cite_mean([mean_psnr(row, "search") for row in rows], *rows, form=".2f", unit="dB")),
             ("bicubic", cite_mean([mean_psnr(row, "bicubic") for row in rows], *rows, form=".2f", unit="dB")),
-            ("share of the budget", cite_mean([100 * budget_share(row) for row in rows], *rows, form=".1f", unit="%")),
+            share_of_budget(rows),
         )
     )
 
 
 def _qualities(rows: Sequence[Row]) -> Table:
     lines: list[Sequence[str | Number]] = []
-    for name in _named(rows[0]):
-        nets = [row.result["nets"][name] for row in rows]
+    for name in shown(rows, NETS):
         lines.append(
             (
                 NETS[name],
                 cite_mean([mean_psnr(row, name) for row in rows], *rows, form=".2f", unit="dB"),
                 "" if name == "search" else cite_mean(gains(rows, name), *rows, form="+.2f", unit="dB"),
                 cite_mean([mean_ssim(row, name) for row in rows], *rows, form=".4f"),
-                *(_mean(nets, key, rows, form) for key, form in COLUMNS.values()),
+                *(mean_number(rows, name, key, form) for key, form in COLUMNS.values()),
             )
         )
     note = (
@@ -123,11 +117,6 @@ COLUMNS = {
 """What is shown of each net: the key of its number, and its form."""
 
 
-def _mean(nets: Sequence[dict[str, Any]], key: str, rows: Sequence[Row], form: str) -> str | Number:
-    values = [net.get(key) for net in nets]
-    return "" if None in values else cite_mean([float(value) for value in values], *rows, form=form)  # type: ignore[arg-type]
-
-
 def _race(rows: Sequence[Row]) -> Table:
     lines: list[Sequence[str | Number]] = []
     for row in rows:
@@ -145,17 +134,9 @@ def _race(rows: Sequence[Row]) -> Table:
 
 
 def _times(rows: Sequence[Row]) -> Table:
-    times = {}
-    for name in _named(rows[0]):
-        nets = [row.result["nets"][name] for row in rows]
-        if "priced" in nets[0]:
-            times[NETS[name]] = [net["priced"] for net in nets], [net["compiled_ms"] for net in nets]
     refits = ", ".join(f"{row.result['price']['refit']:.2f}" for row in rows)
-    note = (
-        "Each net as the C library of `qwedge compile --numbers float32`, on one thread; the least of many runs. "
-        f"Predictions are those of the laws times {refits}: what the gates' choice took, over what they say."
-    )
-    return times_table(rows, times, note)
+    scaled = f"Predictions are those of the laws times {refits}: what the gates' choice took, over what they say."
+    return measured_times(rows, NETS, scaled)
 
 
 def _random_times(rows: Sequence[Row]) -> Table:
@@ -177,16 +158,8 @@ def _shape(each: dict[str, Any]) -> str:
 def _pareto(rows: Sequence[Row]) -> Figure:
     is_timed = rows[0].result["nets"]["search"]["ms"] is not None
     key, label = ("ms", "measured ms, ONNX Runtime, one thread") if is_timed else ("macs", "MAC for each small pixel")
-
-    def paint(axes: Any) -> None:
-        names = [name for name in _named(rows[0]) if name != "bicubic"]
-        for name, (form, colour) in zip(names, product("os", COLORS.values()), strict=False):
-            x = [row.result["nets"][name][key] for row in rows]
-            axes.plot(x, [mean_psnr(row, name) for row in rows], form, color=colour, label=NETS[name])
-        axes.set_xlabel(label)
-        axes.set_ylabel("PSNR, dB")
-
-    return plot(paint, *rows, title="Quality against cost", caption="A mark is one seed.")
+    title = "Quality against cost"
+    return against_cost(rows, NETS, lambda net: net.get(key), mean_psnr, (label, "PSNR, dB"), title)
 
 
 def _crops(rows: Sequence[Row]) -> Figure:
