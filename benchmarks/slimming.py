@@ -19,9 +19,9 @@ from qwedge.experiments.slimming import TimedSlimming
 from shared.lab import Row
 from shared.lab.running.benchmark import Metric, main, over_seeds
 from vision.data.cifar10 import SHAPE, archive
-from vision.slimming.experiment import SlimmingSettings
 from vision.slimming.figures import best_rival, gains, percent, regret, search_cost, shared_nets
 from vision.slimming.net import SlimNet
+from vision.slimming.settings import SlimmingSettings
 
 SEEDS = 3
 HELD_OUT = 100

@@ -14,8 +14,9 @@ from mobile.pricing.net import net_latency
 from qwedge.experiments.runtimes import interleaved, onnx_runtime
 from shared.lab import Context
 from vision.nets.onnx_file import to_onnx
-from vision.slimming.experiment import Slimming, SlimmingSettings
+from vision.slimming.experiment import Slimming
 from vision.slimming.prices import NetPrice, Shape
+from vision.slimming.settings import SlimmingSettings
 
 ROUNDS = 101
 """Times that a net is run; the least counts, as for the predictions: what else the machine does only adds."""

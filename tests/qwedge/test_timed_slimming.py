@@ -7,12 +7,12 @@ pytest.importorskip("onnx", reason="pip install -e '.[vision]'")
 from mobile.pricing.example import FLOATS
 from qwedge.experiments import slimming as timed
 from shared.lab import Store, run
-from vision.slimming.experiment import SlimmingSettings
 from vision.slimming.figures import regret
 from vision.slimming.net import SlimNet
 from vision.slimming.page import page
 from vision.slimming.plan import Plan
 from vision.slimming.prices import PlanPrices
+from vision.slimming.settings import SlimmingSettings
 
 TINY = SlimmingSettings(
     images="$QWEDGE_DATA/none", widths=(16, 32), depths=(1, 2), attending=1, supernet=1, tuning=1,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from shared.lab import Store, render, run
 from shared.training.epochs import Trainer
-from vision.slimming.experiment import Slimming, SlimmingSettings
+from vision.slimming.experiment import Slimming
 from vision.slimming.figures import NETS, RIVALS, Control, seconds
 from vision.slimming.files import load, saved
 from vision.slimming.halving import rounds
@@ -22,6 +22,7 @@ from vision.slimming.plan import CHEAPER, OPERATORS, Plan
 from vision.slimming.prices import PlanPrices, macs
 from vision.slimming.rivals import FAMILIES, Scale, build, largest_within
 from vision.slimming.search import best_within, filled, random, slimmed, uniform
+from vision.slimming.settings import SlimmingSettings
 
 LARGEST = Plan((32, 48), (("conv",), ("conv", "attention")))
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +30,9 @@ from vision.pruning_search.rivals import RIVALS
 from vision.pruning_search.search import PrunedNet, gated_net, pruned_net, width_price
 from vision.pruning_search.settings import PruningSearchSettings
 from vision.pruning_search.space import ChannelSpace
+from vision.pruning_search.target import Target
 from vision.pruning_search.widths import widths_within
 from vision.training.stages import epochs
-
-if TYPE_CHECKING:
-    from vision.pruning_search.experiment import PruningSearch
 
 PROJECTIONS = 10
 """Of a solver of the core."""
@@ -49,9 +47,9 @@ CALIBRATION = 500
 class Cell:
     """The stages of one cell."""
 
-    def __init__(self, settings: PruningSearchSettings, context: Context, experiment: "PruningSearch") -> None:
-        self.settings, self.context, self.experiment = settings, context, experiment
-        self.workload = experiment.workload(settings)
+    def __init__(self, settings: PruningSearchSettings, context: Context, target: Target) -> None:
+        self.settings, self.context, self.target = settings, context, target
+        self.workload = target.workload(settings)
         tuned = sum(self.tuning(name) + 2 for name in ("search", *settings.controls))
         context.plan(settings.epochs + settings.search + tuned + 3)
 
@@ -113,7 +111,7 @@ class Cell:
         """The price of widths, and the budget in its unit."""
         if self.settings.ms is not None:
             layers = [group.writers[0].path for group in self.space.groups]
-            price = self.experiment.latency(plain(wide, self.example), layers, self.context)
+            price = self.target.latency(plain(wide, self.example), layers, self.context)
             if full_price(price, self.space) <= self.settings.ms:
                 raise ValueError(
                     f"ms={self.settings.ms:g}: the wide net takes {full_price(price, self.space):.4g} ms; ask for less"
@@ -230,7 +228,7 @@ class Cell:
         self.context.artefact("net.onnx", to_onnx(used, x[:1]))
         missing = {}
         try:
-            for name, data in self.experiment.library(self.settings, used, self.examples(CALIBRATION)).items():
+            for name, data in self.target.library(self.settings, used, self.examples(CALIBRATION)).items():
                 self.context.artefact(name, data)
         except ValueError as error:
             missing["library"] = str(error)
@@ -241,7 +239,7 @@ class Cell:
         if self.settings.ms is None:
             return {}
         used, inputs = plain(net, self.example), self.examples(CALIBRATION // 10)
-        return {name: self.context.stage(f"{name}, timed", lambda: self.experiment.milliseconds(used, inputs))}
+        return {name: self.context.stage(f"{name}, timed", lambda: self.target.milliseconds(used, inputs))}
 
     def reached(self, name: str, net: nn.Module) -> JSON:
         reached: JSON = self.context.stage(f"{name}, counted", lambda: self.workload.reached(net))

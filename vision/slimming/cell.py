@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -27,11 +27,10 @@ from vision.slimming.plan import STEP, Plan
 from vision.slimming.prices import NetPrice, PlanPrices, macs
 from vision.slimming.rivals import FAMILIES, build, largest_within
 from vision.slimming.search import best_within, filled, random, slimmed, uniform
+from vision.slimming.settings import SlimmingSettings
+from vision.slimming.target import Target
 from vision.training.evaluate import correct
 from vision.training.stages import trained
-
-if TYPE_CHECKING:
-    from vision.slimming.experiment import Slimming, SlimmingSettings
 
 N = TypeVar("N", bound=nn.Module)
 TIMED = 8
@@ -59,8 +58,8 @@ class Racer(NamedTuple):
 class Cell:
     """The stages of one cell."""
 
-    def __init__(self, settings: "SlimmingSettings", context: Context, experiment: "Slimming") -> None:
-        self.settings, self.context, self.experiment = settings, context, experiment
+    def __init__(self, settings: SlimmingSettings, context: Context, target: Target) -> None:
+        self.settings, self.context, self.target = settings, context, target
         self.largest = settings.largest()
         s, budgets = settings, len(set(settings.budget_ms or settings.macs))
         context.plan(s.supernet + 3 + budgets * (1 + len(s.controls)) * (s.tuning + 4))
@@ -256,7 +255,7 @@ class Cell:
         }
 
     def milliseconds(self, net: nn.Module) -> float:
-        return self.experiment.milliseconds(self.settings, net, self.labelled.shape)
+        return self.target.milliseconds(self.settings, net, self.labelled.shape)
 
     def random(self, title: str, budget: float) -> Competitor:
         def picked() -> JSON:
@@ -268,7 +267,7 @@ class Cell:
     @cached_property
     def price(self) -> NetPrice:
         s = self.settings
-        return self.experiment.latency(s, self.context) if s.budget_ms else macs
+        return self.target.latency(s, self.context) if s.budget_ms else macs
 
     def price_of(self, net: nn.Module) -> float:
         """Of a whole net."""
