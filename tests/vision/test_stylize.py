@@ -12,6 +12,7 @@ from shared.training.loop import seeded
 from shared.weights.prices import MACs
 from vision.data.picture import Picture
 from vision.pruning_search.depth import kept_parts
+from vision.pruning_search.price import ScaledPrice
 from vision.stylize.classical import classical
 from vision.stylize.nets import Discriminator, Generator, Shape
 from vision.stylize.pairs import Pair, Patches
@@ -188,6 +189,31 @@ def test_the_price_is_that_of_the_net_of_this_shape_and_has_its_slopes(shape):
     assert float(price.expected(at).detach()) == float(macs.number_costs(alone, (), None).double().sum())
     slopes = torch.autograd.grad(price.expected(at), at)[0]
     assert (slopes > 0).all()
+
+
+@pytest.mark.parametrize("multiple", [1, 4])
+def test_widths_are_multiples_and_blocks_any_number(multiple):
+    net = random_net(Shape.of(4, 3))
+    price = shape_price(net.shape, lambda net: channels_price(net, MACs((3, 16, 16))))
+    budget = 0.5 * float(price.expected(torch.tensor(net.shape.sizes)))
+    sizes = [len(part) for part in kept_parts(uniform_scores(net), price, budget, 1, multiple)]
+    assert sizes[-1] == 3
+    assert all(size % multiple == 0 for size in sizes[:-1])
+    assert float(price.expected(torch.tensor(sizes))) <= budget
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_fitted_price_is_what_was_measured_and_keeps_its_proportions(times):
+    net = random_net(Shape.of(4, 2))
+    price = shape_price(net.shape, lambda net: channels_price(net, MACs((3, 16, 16))))
+    small, fitted = torch.tensor(Shape.of(2, 1).sizes), price
+    for measured in range(5, 5 + times):  # once more at a price that was fitted before
+        fitted = ScaledPrice.fitted(fitted, net.shape.sizes, measured)
+    full = torch.tensor(net.shape.sizes)
+    assert float(fitted.expected(full)) == pytest.approx(4 + times)
+    assert float(fitted.expected(small) / fitted.expected(full)) == pytest.approx(
+        float(price.expected(small) / price.expected(full))
+    )
 
 
 def test_rivals_are_within_the_budget_and_of_another_shape():
