@@ -50,8 +50,10 @@ SMALL = RadarSettings(
     nets=("iq-10k",),
     weights=f"{WEIGHTS}/iq-10k.safetensors",
     techniques=("int8",),
+    snr_db=(-16.0, 4.0),
     examples=40_000,
-    tuning=5,
+    rate=2e-3,
+    tuning=6,
     timed=True,
     device="ecp5-25k",
 )

@@ -28,6 +28,7 @@ TRAINED: Mapping[str, Sequence[RadarSettings]] = {
         RadarSettings(
             nets=("iq-10k",), further=12, examples=40_000, rate=6e-3, tested=200, seed=102, snr_db=(-16.0, 4.0)
         ),
+        RadarSettings(nets=("iq-10k",), further=40, examples=40_000, rate=6e-3, tested=200, seed=103, snr_db=HARD_DB),
     ),
     "bank": (
         RadarSettings(nets=("bank",), epochs=20, examples=40_000, rate=1e-2, tested=40, seed=200, snr_db=(-16.0, 4.0)),
