@@ -13,107 +13,129 @@ INLINE QW_(floats) QW_(clamped)(QW_(floats) x, float low, float high)
 
 #include "elementary.h"
 
+/* Where P pixels are read and written. Behind the last pixel it is computed again, so that every tile is whole. */
+struct QW_(places) {
+    const qw_float *in[FLOAT_PIXELS];
+    qw_float *out[FLOAT_PIXELS];
+};
+
+INLINE struct QW_(places) QW_(places_of)(
+    const struct qw_floats *in, const struct qw_floats *out, int32_t row, int32_t step, uint8_t *arena, int32_t m,
+    int32_t end, const int P)
+{
+    struct QW_(places) at;
+    const int32_t next = row - (out->columns - 1) * step; /* from the last of a row to the next row */
+    int32_t x = m % out->columns;
+    at.in[0] = floats(arena, in) + m / out->columns * row + x * step;
+    at.out[0] = floats(arena, out) + m * out->pitch;
+    UNROLL for (int p = 1; p < P; p++) {
+        const int32_t more = m + p < end, turns = x + 1 == out->columns;
+        at.in[p] = at.in[p - 1] + more * (turns ? next : step);
+        at.out[p] = at.out[p - 1] + more * out->pitch;
+        x = turns ? 0 : x + 1;
+    }
+    return at;
+}
+
 /* One entry of a list: an input of every pixel times the weights of 16 outputs. */
 INLINE void QW_(entry)(
-    QW_(floats) sums[FLOAT_PIXELS][VECTORS], const qw_float *const *at, int32_t offset, const qw_float *w, const int P,
+    QW_(floats) sums[FLOAT_PIXELS][VECTORS], const qw_float *const *in, int32_t offset, const qw_float *w, const int P,
     const int U)
 {
     QW_(floats) weights[VECTORS];
     UNROLL for (int v = 0; v < VECTORS; v++) weights[v] = *(const QW_(floats) *)(w + v * LANES);
     UNROLL for (int p = 0; p < P; p++) {
-        const QW_(floats) pixel = QW_(splat_float)(at[p][offset]);
+        const QW_(floats) pixel = QW_(splat_float)(in[p][offset]);
         UNROLL for (int v = 0; v < VECTORS; v++) sums[p * U][v] = QW_(multiply_add)(pixel, weights[v], sums[p * U][v]);
     }
 }
 
-/* P pixels of 16 outputs, U entries at a time: one pixel alone would wait for its own sums. Behind the last pixel
-   it is computed again, so that every tile is whole. */
+/* P pixels of 16 outputs, U entries at a time: one pixel alone would wait for its own sums. */
 INLINE void QW_(tile_floats)(
-    const struct qw_convolve_floats *c, uint8_t *arena, int32_t block, int32_t m, int32_t end, const int P, const int U)
+    const struct qw_convolve_floats *c, const struct QW_(places) *at, int32_t block, const int P, const int U)
 {
     const int32_t from = c->first[block], entries = c->first[block + 1] - from;
     const int32_t *offsets = c->offsets + from;
     const qw_float *w = (const qw_float *)c->weights + (size_t)from * OUTPUTS;
-    const qw_float *bias = (const qw_float *)c->bias + block * OUTPUTS, *at[FLOAT_PIXELS];
-    qw_float *out[FLOAT_PIXELS];
+    const qw_float *bias = (const qw_float *)c->bias + block * OUTPUTS;
     QW_(floats) sums[FLOAT_PIXELS][VECTORS];
-    const int32_t next = c->row - (c->out.columns - 1) * c->step; /* from the last of a row to the next row */
-    int32_t x = m % c->out.columns;
-    at[0] = floats(arena, &c->in) + m / c->out.columns * c->row + x * c->step;
-    out[0] = floats(arena, &c->out) + m * c->out.pitch + block * OUTPUTS;
-    UNROLL for (int p = 0; p < P; p++) {
-        if (p) {
-            const int32_t more = m + p < end, turns = x + 1 == c->out.columns;
-            at[p] = at[p - 1] + more * (turns ? next : c->step);
-            out[p] = out[p - 1] + more * c->out.pitch;
-            x = turns ? 0 : x + 1;
-        }
+    UNROLL for (int p = 0; p < P; p++)
         UNROLL for (int v = 0; v < VECTORS; v++) {
             sums[p * U][v] = *(const QW_(floats) *)(bias + v * LANES);
             UNROLL for (int u = 1; u < U; u++) sums[p * U + u][v] = QW_(splat_float)(0.0f);
         }
-    }
     int32_t t = 0;
     for (; t + U <= entries; t += U)
-        UNROLL for (int u = 0; u < U; u++) QW_(entry)(sums + u, at, offsets[t + u], w + (t + u) * OUTPUTS, P, U);
-    for (; t < entries; t++) QW_(entry)(sums, at, offsets[t], w + t * OUTPUTS, P, U);
+        UNROLL for (int u = 0; u < U; u++) QW_(entry)(sums + u, at->in, offsets[t + u], w + (t + u) * OUTPUTS, P, U);
+    for (; t < entries; t++) QW_(entry)(sums, at->in, offsets[t], w + t * OUTPUTS, P, U);
     UNROLL for (int p = 0; p < P; p++)
         UNROLL for (int v = 0; v < VECTORS; v++) {
             UNROLL for (int u = 1; u < U; u++) sums[p * U][v] += sums[p * U + u][v];
-            *(QW_(floats) *)(out[p] + v * LANES) = QW_(clamped)(sums[p * U][v], c->low, c->high);
+            *(QW_(floats) *)(at->out[p] + block * OUTPUTS + v * LANES) = QW_(clamped)(sums[p * U][v], c->low, c->high);
         }
 }
 
-/* A block of pixels at a time, whose inputs stay in the cache while the weights of all outputs pass by. */
-#define CONVOLVE(P)                                                                                                    \
-    for (int32_t from = of_pixels.from; from < of_pixels.to; from += c->pixels)                                        \
-        for (int32_t block = of_blocks.from; block < of_blocks.to; block++) {                                          \
-            const int32_t end = from + c->pixels < of_pixels.to ? from + c->pixels : of_pixels.to;                     \
-            for (int32_t m = from; m < end; m += (P))                                                                  \
-                QW_(tile_floats)(c, arena, block, m, end, (P), FLOAT_PIXELS / (P));                                    \
-        }
+/* Some blocks of outputs of some pixels: whole tiles, then one by one where few are left. */
+#define TILES(P)                                                                                                       \
+    {                                                                                                                  \
+        const struct QW_(places) at = QW_(places_of)(&c->in, &c->out, c->row, c->step, arena, m, end, (P));                                           \
+        for (int32_t block = from; block < to; block++) QW_(tile_floats)(c, &at, block, (P), FLOAT_PIXELS / (P));      \
+        m += (P);                                                                                                      \
+    }
 
+INLINE void QW_(blocks_of_pixels)(
+    const struct qw_convolve_floats *c, uint8_t *arena, int32_t from, int32_t to, int32_t m, int32_t end)
+{
+    while (end - m > FLOAT_PIXELS / 2) TILES(FLOAT_PIXELS)
+    while (m < end) TILES(1)
+}
+#undef TILES
+
+/* A block of pixels at a time, whose inputs stay in the second-level cache while the weights of all outputs pass by; and as
+   many blocks of outputs as have weights that stay in the first-level cache while all of these pixels pass by. */
 TARGET static void QW_(convolve_floats)(const struct qw_convolve_floats *c, uint8_t *arena, struct qw_part part)
 {
     const int32_t pixels = c->out.rows * c->out.columns;
     struct qw_range of_blocks, of_pixels;
     divide(c->out.pitch / OUTPUTS, pixels, FLOAT_PIXELS, part, &of_blocks, &of_pixels);
-    if (pixels == 1) CONVOLVE(1)
-    else CONVOLVE(FLOAT_PIXELS)
+    for (int32_t m = of_pixels.from; m < of_pixels.to; m += c->pixels)
+        for (int32_t from = of_blocks.from, to; from < of_blocks.to; from = to) {
+            for (to = from + 1; to < of_blocks.to && c->first[to + 1] - c->first[from] <= NEAR_ENTRIES;) to++;
+            QW_(blocks_of_pixels)(c, arena, from, to, m, m + c->pixels < of_pixels.to ? m + c->pixels : of_pixels.to);
+        }
 }
-#undef CONVOLVE
 
-/* Pixels of a tile of a depthwise layer, whose sums are a vector each. */
-#define DEPTHWISE_PIXELS 6
+/* P pixels of 16 channels. */
+INLINE void QW_(tile_depthwise)(
+    const struct qw_depthwise_floats *c, const struct QW_(places) *at, int32_t channel, const int P)
+{
+    const qw_float *w = (const qw_float *)c->weights + channel, *bias = (const qw_float *)c->bias + channel;
+    QW_(floats) sums[FLOAT_PIXELS][VECTORS];
+    UNROLL for (int p = 0; p < P; p++)
+        UNROLL for (int v = 0; v < VECTORS; v++) sums[p][v] = *(const QW_(floats) *)(bias + v * LANES);
+    for (int32_t t = 0; t < c->taps; t++, w += c->out.pitch) {
+        const int32_t offset = c->offsets[t] + channel;
+        UNROLL for (int v = 0; v < VECTORS; v++) {
+            const QW_(floats) weights = *(const QW_(floats) *)(w + v * LANES);
+            UNROLL for (int p = 0; p < P; p++) sums[p][v] =
+                QW_(multiply_add)(*(const QW_(floats) *)(at->in[p] + offset + v * LANES), weights, sums[p][v]);
+        }
+    }
+    UNROLL for (int p = 0; p < P; p++)
+        UNROLL for (int v = 0; v < VECTORS; v++)
+            *(QW_(floats) *)(at->out[p] + channel + v * LANES) = QW_(clamped)(sums[p][v], c->low, c->high);
+}
 
 TARGET static void QW_(depthwise_floats)(const struct qw_depthwise_floats *c, uint8_t *arena, struct qw_part part)
 {
     const int32_t pixels = c->out.rows * c->out.columns;
-    const struct qw_range mine = share_of_tiles(pixels, DEPTHWISE_PIXELS, part);
-    for (int32_t m = mine.from; m < mine.to; m += DEPTHWISE_PIXELS) {
-        const qw_float *at[DEPTHWISE_PIXELS];
-        qw_float *out[DEPTHWISE_PIXELS];
-        UNROLL for (int p = 0; p < DEPTHWISE_PIXELS; p++) { /* behind the last pixel it is computed again */
-            const int32_t pixel = m + p < pixels ? m + p : pixels - 1;
-            at[p] = floats(arena, &c->in) + pixel / c->out.columns * c->row + pixel % c->out.columns * c->step;
-            out[p] = floats(arena, &c->out) + pixel * c->out.pitch;
-        }
-        for (int32_t channel = 0; channel < c->out.pitch; channel += LANES) {
-            const qw_float *w = (const qw_float *)c->weights + channel;
-            QW_(floats) sums[DEPTHWISE_PIXELS];
-            UNROLL for (int p = 0; p < DEPTHWISE_PIXELS; p++)
-                sums[p] = *(const QW_(floats) *)((const qw_float *)c->bias + channel);
-            for (int32_t t = 0; t < c->taps; t++) {
-                const QW_(floats) weights = *(const QW_(floats) *)(w + t * c->out.pitch);
-                UNROLL for (int p = 0; p < DEPTHWISE_PIXELS; p++) sums[p] =
-                    QW_(multiply_add)(*(const QW_(floats) *)(at[p] + c->offsets[t] + channel), weights, sums[p]);
-            }
-            UNROLL for (int p = 0; p < DEPTHWISE_PIXELS; p++)
-                *(QW_(floats) *)(out[p] + channel) = QW_(clamped)(sums[p], c->low, c->high);
-        }
+    const struct qw_range mine = share_of_tiles(pixels, FLOAT_PIXELS, part);
+    for (int32_t m = mine.from; m < mine.to; m += FLOAT_PIXELS) {
+        const struct QW_(places) at = QW_(places_of)(&c->in, &c->out, c->row, c->step, arena, m, mine.to, FLOAT_PIXELS);
+        for (int32_t channel = 0; channel < c->out.pitch; channel += OUTPUTS)
+            QW_(tile_depthwise)(c, &at, channel, FLOAT_PIXELS);
     }
 }
-#undef DEPTHWISE_PIXELS
 
 TARGET static void QW_(pad_floats)(const struct qw_pad_floats *s, uint8_t *arena, struct qw_part part)
 {

@@ -30,8 +30,6 @@ from mobile.lowering.work import Amount
 
 NEAR = 2**18
 """Bytes that a call may read and write without leaving the second-level cache."""
-DEPTHWISE_PIXELS = 6
-"""Of a tile of a depthwise layer, with every instruction set."""
 
 
 class Size(NamedTuple):
@@ -67,10 +65,15 @@ class FloatWork:
     """Amounts that every tile costs, such as its outputs and its products."""
     pixels: int = 0
     """That are walked in tiles."""
+    singly: bool = False
+    """Whether those behind the last tile are computed one by one where they are few; else they fill a tile."""
 
     def features(self, tile: int) -> tuple[Amount, ...]:
-        """The numbers that the time is linear in, for tiles of `tile` pixels, the last of which is filled up."""
-        return (1.0, *self.amounts, *(-(-self.pixels // tile) * amount for amount in self.tiled))
+        """The numbers that the time is linear in, for tiles of `tile` pixels."""
+        tiles, rest = divmod(self.pixels, tile)
+        single = rest if self.singly and rest <= tile // 2 else 0
+        walks = [tiles + (rest > single), *([single] if self.singly else [])]
+        return (1.0, *self.amounts, *(count * amount for count in walks for amount in self.tiled))
 
 
 def stated(value: Floats) -> Size:
@@ -106,7 +109,11 @@ def _(call: ConvolveFloats, size: Sizes = stated, density: Amount | None = None)
         return FloatWork("convolve one", (out.blocks, entries, far, _far(68 * entries)))
     passes = -(-call.writes.pixels // call.block)
     return FloatWork(
-        "convolve", (passes * entries, passes * _far(68 * entries), far), (out.blocks, entries), call.writes.pixels
+        "convolve",
+        (passes * entries, passes * _far(68 * entries), far),
+        (out.blocks, entries),
+        call.writes.pixels,
+        True,
     )
 
 
@@ -123,9 +130,8 @@ def _share(call: ConvolveFloats) -> float:
 def _(call: DepthwiseFloats, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
     out = size(call.writes)
     taps = len(call.weights)
-    tiles = -(-call.writes.pixels // DEPTHWISE_PIXELS)
-    bytes = size(call.reads[0]).bytes + out.bytes
-    return FloatWork("depthwise", (tiles, tiles * out.blocks, tiles * out.blocks * taps, _far(bytes)))
+    far = _far(size(call.reads[0]).bytes + out.bytes)
+    return FloatWork("depthwise", (far,), (1.0, out.blocks, out.blocks * taps), call.writes.pixels)
 
 
 @float_work.register(PadFloats)
