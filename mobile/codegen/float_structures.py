@@ -9,6 +9,7 @@ from mobile.lowering.calls import Lowered
 from mobile.lowering.floats import (
     ActivateFloats,
     ArrangeFloats,
+    BorderFloats,
     Bounds,
     CombineFloats,
     ConvolveFloats,
@@ -51,6 +52,9 @@ def _(call: ConvolveFloats, net: Lowered, name: str) -> Iterator[str]:
     fields = _ends(call, net) | {"row": call.window.row, "step": call.window.step}
     fields |= {"pixels": call.block} | _bounds(call.to)
     fields |= {field: f"{name}_{field}" for field in ("first", "offsets", "weights", "bias")}
+    fields |= {"terms": len(call.reads)}
+    if len(call.reads) == 2:
+        fields |= {"term": view(call.reads[1], net)}
     yield _named("convolve", name, fields)
 
 
@@ -62,6 +66,12 @@ def _(call: DepthwiseFloats, net: Lowered, name: str) -> Iterator[str]:
     fields = _ends(call, net) | {"row": call.window.row, "step": call.window.step, "taps": len(call.weights)}
     fields |= {field: f"{name}_{field}" for field in ("offsets", "weights", "bias")} | _bounds(call.to)
     yield _named("depthwise", name, fields)
+
+
+@structure.register
+def _(call: BorderFloats, net: Lowered, name: str) -> Iterator[str]:
+    sides = dict(zip(("top", "left", "bottom", "right"), call.writes.around, strict=True))
+    yield _named("border", name, {"out": view(call.writes, net)} | sides)
 
 
 @structure.register

@@ -35,6 +35,7 @@ IN_PARTS: Final = frozenset(
         "shuffle",
         "convolve_floats",
         "depthwise_floats",
+        "border_floats",
         "pad_floats",
         "pool_floats",
         "combine_floats",
@@ -58,10 +59,11 @@ def kernel(call: Call) -> str:
 def place(value: Value, net: Lowered) -> dict[str, Any]:
     """Where a value lies, and how: the fields of its structure."""
     if isinstance(value, Floats):
-        fields = {name: getattr(value, name) for name in ("channels", "rows", "columns", "pitch")}
+        fields = {name: getattr(value, name) for name in ("channels", "rows", "columns", "pitch", "row")}
         if value.is_constant:
             place = [each.name for each in constants(net)].index(value.name)
             return {"data": f"constant{place}"} | fields
+        return {"at": net.places[value.name] + 4 * value.begin} | fields
     elif isinstance(value, View):
         fields = c_fields(value)
     else:  # of planes that were spread only the place counts

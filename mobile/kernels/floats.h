@@ -25,13 +25,14 @@ INLINE struct QW_(places) QW_(places_of)(
 {
     struct QW_(places) at;
     const int32_t next = row - (out->columns - 1) * step; /* from the last of a row to the next row */
+    const int32_t next_out = out->row - (out->columns - 1) * out->pitch;
     int32_t x = m % out->columns;
     at.in[0] = floats(arena, in) + m / out->columns * row + x * step;
-    at.out[0] = floats(arena, out) + m * out->pitch;
+    at.out[0] = floats(arena, out) + pixel_at(out, m);
     UNROLL for (int p = 1; p < P; p++) {
         const int32_t more = m + p < end, turns = x + 1 == out->columns;
         at.in[p] = at.in[p - 1] + more * (turns ? next : step);
-        at.out[p] = at.out[p - 1] + more * out->pitch;
+        at.out[p] = at.out[p - 1] + more * (turns ? next_out : out->pitch);
         x = turns ? 0 : x + 1;
     }
     return at;
@@ -52,7 +53,8 @@ INLINE void QW_(entry)(
 
 /* P pixels of 16 outputs, U entries at a time: one pixel alone would wait for its own sums. */
 INLINE void QW_(tile_floats)(
-    const struct qw_convolve_floats *c, const struct QW_(places) *at, int32_t block, const int P, const int U)
+    const struct qw_convolve_floats *c, const struct QW_(places) *at, const struct QW_(places) *of_term, int32_t block,
+    const int P, const int U)
 {
     const int32_t from = c->first[block], entries = c->first[block + 1] - from;
     const int32_t *offsets = c->offsets + from;
@@ -71,6 +73,7 @@ INLINE void QW_(tile_floats)(
     UNROLL for (int p = 0; p < P; p++)
         UNROLL for (int v = 0; v < VECTORS; v++) {
             UNROLL for (int u = 1; u < U; u++) sums[p * U][v] += sums[p * U + u][v];
+            if (c->terms == 2) sums[p * U][v] += *(const QW_(floats) *)(of_term->in[p] + block * OUTPUTS + v * LANES);
             *(QW_(floats) *)(at->out[p] + block * OUTPUTS + v * LANES) = QW_(clamped)(sums[p * U][v], c->low, c->high);
         }
 }
@@ -78,14 +81,18 @@ INLINE void QW_(tile_floats)(
 /* Some blocks of outputs of some pixels: whole tiles, then one by one where few are left. */
 #define TILES(P)                                                                                                       \
     {                                                                                                                  \
-        const struct QW_(places) at = QW_(places_of)(&c->in, &c->out, c->row, c->step, arena, m, end, (P));                                           \
-        for (int32_t block = from; block < to; block++) QW_(tile_floats)(c, &at, block, (P), FLOAT_PIXELS / (P));      \
+        const struct QW_(places) at = QW_(places_of)(&c->in, &c->out, c->row, c->step, arena, m, end, (P));            \
+        struct QW_(places) of_term = at;                                                                               \
+        if (c->terms == 2) of_term = QW_(places_of)(t, &c->out, t->row, t->pitch, arena, m, end, (P));                 \
+        for (int32_t block = from; block < to; block++)                                                                \
+            QW_(tile_floats)(c, &at, &of_term, block, (P), FLOAT_PIXELS / (P));                                        \
         m += (P);                                                                                                      \
     }
 
 INLINE void QW_(blocks_of_pixels)(
     const struct qw_convolve_floats *c, uint8_t *arena, int32_t from, int32_t to, int32_t m, int32_t end)
 {
+    const struct qw_floats *t = &c->term;
     while (end - m > FLOAT_PIXELS / 2) TILES(FLOAT_PIXELS)
     while (m < end) TILES(1)
 }
@@ -137,6 +144,18 @@ TARGET static void QW_(depthwise_floats)(const struct qw_depthwise_floats *c, ui
     }
 }
 
+TARGET static void QW_(border_floats)(const struct qw_border_floats *s, uint8_t *arena, struct qw_part part)
+{
+    const size_t pixel = (size_t)s->out.pitch * sizeof(float), row = (size_t)s->out.row * sizeof(float);
+    const size_t left = pixel * (size_t)s->left, right = pixel * (size_t)s->right;
+    const struct qw_range mine = share(s->top + s->out.rows + s->bottom, part);
+    uint8_t *to = arena + (size_t)s->out.at + (size_t)mine.from * row - (size_t)s->top * row - left;
+    for (int32_t y = mine.from - s->top; y < mine.to - s->top; y++, to += row) {
+        if (y < 0 || y >= s->out.rows) memset(to, 0, row);
+        else memset(to, 0, left), memset(to + row - right, 0, right);
+    }
+}
+
 TARGET static void QW_(pad_floats)(const struct qw_pad_floats *s, uint8_t *arena, struct qw_part part)
 {
     const size_t pixel = (size_t)s->out.pitch * sizeof(float), row = pixel * (size_t)s->out.columns;
@@ -168,30 +187,37 @@ TARGET static void QW_(pool_floats)(const struct qw_pool_floats *s, uint8_t *are
                 QW_(floats) all = QW_(splat_float)(s->largest ? -INFINITY : 0.0f);
                 for (int32_t i = y0; i < bottom; i++)
                     for (int32_t j = x0; j < right; j++) {
-                        const qw_float *at = floats(arena, &s->in) + (i * s->in.columns + j) * s->in.pitch + c;
+                        const qw_float *at = floats(arena, &s->in) + i * s->in.row + j * s->in.pitch + c;
                         const QW_(floats) pixel = *(const QW_(floats) *)at;
                         if (s->largest) all = QW_(larger)(all, pixel);
                         else all += pixel;
                     }
                 if (!s->largest) all /= QW_(splat_float)((float)count);
-                *(QW_(floats) *)(floats(arena, &s->out) + (y * s->out.columns + x) * s->out.pitch + c) = all;
+                *(QW_(floats) *)(floats(arena, &s->out) + y * s->out.row + x * s->out.pitch + c) = all;
             }
         }
 }
 
 TARGET static void QW_(combine_floats)(const struct qw_combine_floats *s, uint8_t *arena, struct qw_part part)
 {
-    const int32_t pixels = s->out.rows * s->out.columns, period = s->b.rows * s->b.columns, pitch = s->out.pitch;
-    const qw_float *first = floats(arena, &s->a), *second = floats(arena, &s->b);
-    qw_float *out = floats(arena, &s->out);
+    const int32_t pixels = s->out.rows * s->out.columns, period = s->b.rows * s->b.columns;
     const struct qw_range mine = share(pixels, part);
-    for (int32_t p = mine.from, q = p % period; p < mine.to; p++, q = q + 1 == period ? 0 : q + 1)
-        for (int32_t c = 0; c < pitch; c += LANES) {
-            const QW_(floats) a = *(const QW_(floats) *)(first + p * pitch + c);
-            const QW_(floats) b = *(const QW_(floats) *)(second + q * pitch + c);
+    for (int32_t p = mine.from, count; p < mine.to; p += count) {
+        const int32_t q = p % period;
+        const qw_float *first = floats(arena, &s->a) + pixel_at(&s->a, p);
+        const qw_float *second = floats(arena, &s->b) + pixel_at(&s->b, q);
+        qw_float *out = floats(arena, &s->out) + pixel_at(&s->out, p);
+        count = mine.to - p;
+        if (count > neighbours(&s->a, p)) count = neighbours(&s->a, p);
+        if (count > neighbours(&s->b, q)) count = neighbours(&s->b, q);
+        if (count > neighbours(&s->out, p)) count = neighbours(&s->out, p);
+        for (int32_t c = 0; c < count * s->out.pitch; c += LANES) {
+            const QW_(floats) a = *(const QW_(floats) *)(first + c);
+            const QW_(floats) b = *(const QW_(floats) *)(second + c);
             const QW_(floats) both = s->joint == QW_ADD ? a + b : s->joint == QW_SUBTRACT ? a - b : a * b;
-            *(QW_(floats) *)(out + p * pitch + c) = QW_(clamped)(both, s->low, s->high);
+            *(QW_(floats) *)(out + c) = QW_(clamped)(both, s->low, s->high);
         }
+    }
 }
 
 TARGET static void QW_(activate_floats)(const struct qw_activate_floats *s, uint8_t *arena, struct qw_part part)

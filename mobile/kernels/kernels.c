@@ -149,6 +149,17 @@ typedef float qw_float __attribute__((may_alias));
 /* Entries of lists whose weights, 64 bytes each, have half of a first-level cache. */
 #define NEAR_ENTRIES 256
 
+/* Pixels that lie one behind the other from a pixel on. */
+static int32_t neighbours(const struct qw_floats *v, int32_t pixel)
+{
+    return v->row == v->columns * v->pitch ? v->rows * v->columns - pixel : v->columns - pixel % v->columns;
+}
+
+static int32_t pixel_at(const struct qw_floats *v, int32_t pixel)
+{
+    return pixel / v->columns * v->row + pixel % v->columns * v->pitch;
+}
+
 static qw_float *floats(uint8_t *arena, const struct qw_floats *v)
 {
     return v->data ? (qw_float *)(uintptr_t)v->data : (void *)(arena + v->at); /* no kernel writes a constant */
@@ -156,11 +167,13 @@ static qw_float *floats(uint8_t *arena, const struct qw_floats *v)
 
 void qw_load_floats(const struct qw_floats *to, const float *from, uint8_t *arena)
 {
-    const int32_t pixels = to->rows * to->columns;
-    for (int32_t p = 0; p < pixels; p++) {
-        qw_float *pixel = floats(arena, to) + p * to->pitch;
-        for (int32_t c = 0; c < to->channels; c++) pixel[c] = from[(size_t)c * (size_t)pixels + (size_t)p];
-        for (int32_t c = to->channels; c < to->pitch; c++) pixel[c] = 0.0f;
+    const size_t pixels = (size_t)to->rows * (size_t)to->columns;
+    for (int32_t y = 0; y < to->rows; y++) {
+        qw_float *pixel = floats(arena, to) + y * to->row;
+        for (int32_t x = 0; x < to->columns; x++, from++, pixel += to->pitch) {
+            for (int32_t c = 0; c < to->channels; c++) pixel[c] = from[(size_t)c * pixels];
+            for (int32_t c = to->channels; c < to->pitch; c++) pixel[c] = 0.0f;
+        }
     }
 }
 

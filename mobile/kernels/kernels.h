@@ -153,10 +153,12 @@ struct qw_product {
     struct qw_requantise to;
 };
 
-/* Floats (C, H, W) lie as [pixel][channel], `pitch` of them from one pixel to the next: a multiple of 16. */
+/* Floats (C, H, W) lie as [pixel][channel], `pitch` of them from one pixel to the next: a multiple of 16, or of 4 for what
+   convolutions alone read. Around a value may lie zeros. */
 struct qw_floats {
-    int32_t at;
+    int32_t at; /* of the first pixel that is not one of the zeros */
     int32_t channels, rows, columns, pitch;
+    int32_t row; /* floats from one row to the next, zeros between them included */
     const void *data; /* of a constant, which lies outside the arena */
 };
 
@@ -168,6 +170,8 @@ struct qw_convolve_floats {
     const int32_t *first, *offsets;    /* floats from the first input of a pixel */
     const void *weights;               /* [entry][16] */
     const void *bias;
+    struct qw_floats term; /* with two `terms` added to the result, before it is clamped */
+    int32_t terms;
     float low, high;
 };
 
@@ -180,7 +184,13 @@ struct qw_depthwise_floats {
     float low, high;
 };
 
-/* Zeros around. */
+/* The zeros around a value, in its own memory. */
+struct qw_border_floats {
+    struct qw_floats out;
+    int32_t top, left, bottom, right;
+};
+
+/* A copy with zeros around. */
 struct qw_pad_floats {
     struct qw_floats in, out;
     int32_t top, left;
@@ -298,6 +308,7 @@ struct qw_kernels {
     void (*product)(const struct qw_product *, uint8_t *arena);
     void (*convolve_floats)(const struct qw_convolve_floats *, uint8_t *arena, struct qw_part);
     void (*depthwise_floats)(const struct qw_depthwise_floats *, uint8_t *arena, struct qw_part);
+    void (*border_floats)(const struct qw_border_floats *, uint8_t *arena, struct qw_part);
     void (*pad_floats)(const struct qw_pad_floats *, uint8_t *arena, struct qw_part);
     void (*pool_floats)(const struct qw_pool_floats *, uint8_t *arena, struct qw_part);
     void (*combine_floats)(const struct qw_combine_floats *, uint8_t *arena, struct qw_part);

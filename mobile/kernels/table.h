@@ -19,6 +19,7 @@ static const struct qw_kernels QW_(kernels) = {
     .product = QW_(product),
     .convolve_floats = QW_(convolve_floats),
     .depthwise_floats = QW_(depthwise_floats),
+    .border_floats = QW_(border_floats),
     .pad_floats = QW_(pad_floats),
     .pool_floats = QW_(pool_floats),
     .combine_floats = QW_(combine_floats),

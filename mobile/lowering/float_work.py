@@ -12,6 +12,7 @@ from mobile.lowering.floats import (
     OUTPUTS,
     ActivateFloats,
     ArrangeFloats,
+    BorderFloats,
     CombineFloats,
     ConvolveFloats,
     DepthwiseFloats,
@@ -104,17 +105,13 @@ def _(call: ConvolveFloats, size: Sizes = stated, density: Amount | None = None)
         entries: Amount = len(call.offsets)
     else:
         entries = out.blocks * source.channels * taps * density * _share(call)
-    far = _far(source.bytes + out.bytes)
+    terms = out.bytes * (len(call.reads) - 1)
+    far = _far(source.bytes + out.bytes + terms)
     if out.pixels == 1:
         return FloatWork("convolve one", (out.blocks, entries, far, _far(68 * entries)))
     passes = -(-call.writes.pixels // call.block)
-    return FloatWork(
-        "convolve",
-        (passes * entries, passes * _far(68 * entries), far),
-        (out.blocks, entries),
-        call.writes.pixels,
-        True,
-    )
+    amounts = (passes * entries, passes * _far(68 * entries), far, terms)
+    return FloatWork("convolve", amounts, (out.blocks, entries), call.writes.pixels, singly=True)
 
 
 def _share(call: ConvolveFloats) -> float:
@@ -132,6 +129,13 @@ def _(call: DepthwiseFloats, size: Sizes = stated, density: Amount | None = None
     taps = len(call.weights)
     far = _far(size(call.reads[0]).bytes + out.bytes)
     return FloatWork("depthwise", (far,), (1.0, out.blocks, out.blocks * taps), call.writes.pixels)
+
+
+@float_work.register
+def _(call: BorderFloats, size: Sizes = stated, density: Amount | None = None) -> FloatWork:
+    out = size(call.writes)
+    pixels = call.writes.bytes // (4 * call.writes.pitch) - call.writes.pixels
+    return FloatWork("border", (call.writes.rows, pixels * out.blocks))
 
 
 @float_work.register(PadFloats)

@@ -13,6 +13,8 @@ OUTPUTS = 16
 CACHE = 96 * 1024
 """Bytes of a block's inputs: weights and outputs have the other half of a small second-level cache."""
 
+Around = tuple[int, int, int, int]
+"""Pixels above, on the left, below and on the right."""
 Function = Literal["clamp", "hard_sigmoid", "hard_swish", "sigmoid", "silu", "gelu", "gelu_tanh", "tanh", "leaky"]
 Joint = Literal["add", "subtract", "multiply"]
 
@@ -27,6 +29,10 @@ class Floats:
     columns: int
     data: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """Of a constant: `(pixels, pitch)`."""
+    around: Around = (0, 0, 0, 0)
+    """Pixels of zeros around it in its memory."""
+    packed: bool = False
+    """Whether pixels are filled up to whole fours alone; such values are read by convolutions."""
 
     @property
     def is_constant(self) -> bool:
@@ -41,12 +47,23 @@ class Floats:
     @property
     def pitch(self) -> int:
         """Floats from one pixel to the next: whole blocks of outputs are written."""
-        return -(-self.channels // OUTPUTS) * OUTPUTS
+        unit = 4 if self.packed else OUTPUTS
+        return -(-self.channels // unit) * unit
+
+    @property
+    def row(self) -> int:
+        """Floats from one row to the next."""
+        return (self.around[1] + self.columns + self.around[3]) * self.pitch
+
+    @property
+    def begin(self) -> int:
+        """Floats from the beginning of the memory to the first pixel."""
+        return self.around[0] * self.row + self.around[1] * self.pitch
 
     @property
     def bytes(self) -> int:
         """Memory that it needs."""
-        return self.rows * self.columns * self.pitch * 4
+        return (self.around[0] + self.rows + self.around[2]) * self.row * 4
 
 
 @dataclass(frozen=True)
@@ -81,7 +98,10 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class ConvolveFloats(FloatCall):
-    """A convolution or matrix product: blocks of 16 outputs, each with the list of the inputs that it multiplies."""
+    """A convolution or matrix product: blocks of 16 outputs, each with the list of the inputs that it multiplies.
+
+    What it reads besides its input is added to the result before it is clamped.
+    """
 
     window: Window
     first: NDArray[np.int32]
@@ -112,11 +132,22 @@ class DepthwiseFloats(FloatCall):
 
 
 @dataclass(frozen=True, eq=False)
+class BorderFloats(FloatCall):
+    """The zeros around a value, in its own memory."""
+
+
+@dataclass(frozen=True, eq=False)
 class PadFloats(FloatCall):
-    """Zeros around a value."""
+    """A copy of a value with zeros around."""
 
     top: int
     left: int
+
+    @property
+    def around(self) -> Around:
+        """What is added on each side."""
+        read, out = self.reads[0], self.writes
+        return self.top, self.left, out.rows - read.rows - self.top, out.columns - read.columns - self.left
 
     @property
     def prepares(self) -> bool:

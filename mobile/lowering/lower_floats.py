@@ -9,8 +9,9 @@ from mobile.lowering import float_tokens as tokens
 from mobile.lowering import float_weights as weights
 from mobile.lowering.arena import plan
 from mobile.lowering.calls import Lowered
+from mobile.lowering.float_fusion import fused
 from mobile.lowering.float_walk import Walk, bounds
-from mobile.lowering.floats import Floats
+from mobile.lowering.floats import FloatCall, Floats
 from mobile.lowering.placed import Placed
 from shared.importers.graph import TracedGraph, TracedNode
 
@@ -59,10 +60,11 @@ def lower_floats(graph: TracedGraph) -> Lowered:
             _take(walk, node)
     inputs = tuple(walk.placed(node.name).memory for node in graph.inputs)
     outputs = tuple(_output(walk, graph[name]) for name in graph.outputs)
-    places, arena = plan(inputs, walk.calls, outputs)
+    inputs, calls = fused(inputs, [call for call in walk.calls if isinstance(call, FloatCall)], outputs)
+    places, arena = plan(inputs, calls, outputs)
     if arena >= 2**31:
         raise ValueError(f"the net needs an arena of {arena:,} bytes: at most 2 GiB can be addressed")
-    return Lowered(inputs, outputs, tuple(walk.calls), places, arena)
+    return Lowered(inputs, outputs, tuple(calls), places, arena)
 
 
 def _take(walk: Walk, node: TracedNode) -> None:

@@ -25,11 +25,12 @@ EXAMPLE = Latency(
 FLOATS = Latency(
     "avx2",
     {
-        "convolve": (100.0, 0.5, 0.0, 0.0, 20.0, 2.1, 5.0, 0.5),
+        "convolve": (100.0, 0.5, 0.0, 0.0, 0.01, 20.0, 2.1, 5.0, 0.5),
         "convolve one": (50.0, 10.0, 0.7, 0.0, 0.0),
         "depthwise": (100.0, 0.0, 10.0, 5.0, 2.0),
         **dict.fromkeys(("pad", "slope", "combine", "activate clamp", "activate leaky"), (50.0, 3.0, 0.0)),
         **dict.fromkeys(("activate gelu", "activate silu", "activate sigmoid"), (50.0, 20.0, 0.0)),
+        "border": (50.0, 5.0, 2.0),
         "pool": (50.0, 5.0, 3.0, 3.0),
         "resample": (50.0, 5.0, 3.0, 3.0, 0.0),
         "arrange together": (50.0, 5.0, 0.2, 0.0),

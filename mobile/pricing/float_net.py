@@ -12,6 +12,7 @@ from mobile.lowering.calls import Call, Lowered
 from mobile.lowering.float_work import FloatWork, Size, float_work, stated
 from mobile.lowering.floats import (
     ArrangeFloats,
+    BorderFloats,
     CombineFloats,
     ConvolveFloats,
     EmbedFloats,
@@ -99,7 +100,14 @@ class _Forms:
 
     @result.register
     def _(self, call: ConvolveFloats) -> Form:
-        return self.group(call.layer.name, call.writes)
+        form = self.group(call.layer.name, call.writes)
+        for term in call.reads[1:]:
+            self.unite(self.of(term), form)
+        return form
+
+    @result.register
+    def _(self, call: BorderFloats) -> Form:
+        return self.of(call.writes)
 
     @result.register
     def _(self, call: EmbedFloats) -> Form:

@@ -123,7 +123,7 @@ def test_half_of_the_blocks_cost_what_they_save():
 
 
 def test_the_laws_of_integers_price_no_floats():
-    with pytest.raises(ValueError, match="no law of 'pad' here: take the latency of the net's numbers"):
+    with pytest.raises(ValueError, match="no law of 'border' here: take the latency of the net's numbers"):
         net_latency(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1)), (3, 8, 8), EXAMPLE, "float32").expected()
 
 
