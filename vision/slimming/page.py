@@ -148,11 +148,11 @@ def _spelled(net: Mapping[str, Any]) -> str:
 
 
 def _race(rows: Sequence[Row]) -> list[Table]:
-    """None where the plan of the course was not raced: by `candidates=1`, and before version 6."""
+    """None where the plan of the course was not raced: by `candidates=1`."""
     row = rows[0]
     lines: list[Sequence[str | Number]] = []
     for budget, at in zip(_budgets(rows), row.result["budgets"], strict=True):
-        race = at.get("race", {"rounds": []})
+        race = at["race"]
         for name, spelled in race["candidates"].items() if race["rounds"] else ():
             losses = [each["losses"][name] for each in race["rounds"] if name in each["losses"]]
             kept = "is the slimmed net" if name == race["winner"] else f"dropped after round {len(losses)}"
