@@ -166,9 +166,12 @@ def test_the_hash_depends_on_every_gate_value(key: str, tmp_path: Path) -> None:
 
 
 def test_a_large_device_is_there_within_a_second() -> None:
-    start = time.process_time()  # what a busy machine leaves alone
-    device("torino")
-    assert time.process_time() - start < 1
+    def seconds() -> float:
+        start = time.process_time()
+        device("torino")
+        return time.process_time() - start
+
+    assert min(seconds() for _ in range(3)) < 1  # what else runs only adds, the collector of garbage too
 
 
 def test_published_properties_are_the_fake_backend(tmp_path: Path) -> None:
