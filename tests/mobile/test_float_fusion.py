@@ -33,13 +33,17 @@ class Reads(nn.Module):
 
 
 class SumFirst(nn.Module):
-    """The other term is computed behind the convolution, or read again, or clamped before the sum."""
+    """A term is computed behind the convolution, read again, an output too, or clamped before the sum."""
 
     def __init__(self, how):
         super().__init__()
         self.how, self.a, self.b = how, nn.Conv2d(3, 5, 3, padding=1), nn.Conv2d(3, 5, 1)
 
     def forward(self, x):
+        if self.how == "term":
+            other = self.b(x)
+            y = self.a(x)
+            return y, y + other
         y = self.a(x)
         if self.how == "both":
             return functional.relu(y + self.b(x))
@@ -74,6 +78,7 @@ NETS = {  # a net, the shape of its input, and how many copies with zeros and ho
     "padded twice": (lambda: Reads("one side"), (4, 6, 7), 1, 0),
     "both": (lambda: SumFirst("both"), (3, 6, 7), 0, 0),
     "read again": (lambda: SumFirst("read again"), (3, 6, 7), 0, 2),
+    "a term that is an output": (lambda: SumFirst("term"), (3, 6, 7), 0, 1),
     "clamped": (lambda: SumFirst("clamped"), (3, 6, 7), 0, 1),
     "repeated": (lambda: SumFirst("repeated"), (3, 6, 7), 0, 1),
 }
